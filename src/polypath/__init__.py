@@ -1,0 +1,1 @@
+"""Diversity-aware reinforcement learning for LLM reasoning."""

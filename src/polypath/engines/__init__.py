@@ -1,0 +1,1 @@
+"""Adapters to training engines. They move arrays and hold no formula."""

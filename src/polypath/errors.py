@@ -1,0 +1,48 @@
+"""Every error this library raises on purpose.
+
+Each is also the builtin it replaces, so ``except ValueError`` keeps working. The command line
+prints one of these as one line and exits with code 2; anything else is a bug and shows a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PolypathError(Exception):
+    """Catch this to catch anything polypath raises itself."""
+
+
+class ConfigError(PolypathError, ValueError):
+    """A setting is missing, unknown, out of range, or cannot be combined with another."""
+
+
+class ShapeError(PolypathError, ValueError):
+    """An array does not have the shape its name promises."""
+
+
+class DataError(PolypathError, ValueError):
+    """A file or a row does not hold what it should."""
+
+
+class MissingFileError(PolypathError, FileNotFoundError):
+    """A file or folder that was named does not exist."""
+
+    def __str__(self) -> str:
+        """Return the message alone; FileNotFoundError would try to read an errno out of it."""
+        return str(self.args[0]) if self.args else ""
+
+
+class MissingExtraError(PolypathError, ImportError):
+    """An optional dependency is needed and not installed."""
+
+
+def unknown_name(kind: str, got: str, known: Iterable[str]) -> ConfigError:
+    """Build the error for a name that is not in a registry, naming the closest known one.
+
+    >>> print(unknown_name("similarity", "ngrams", ["ngram", "answer"]))
+    Unknown similarity 'ngrams'. Did you mean 'ngram'? Known: answer, ngram.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(got, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return ConfigError(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")

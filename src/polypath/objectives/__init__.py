@@ -1,0 +1,1 @@
+"""The formulas: pure tensor functions, one file per idea."""

@@ -1,0 +1,1 @@
+"""Presample, partition, rescore: from an initial policy to a rehearsal set."""

@@ -1,0 +1,1 @@
+"""The sample store: schema, append-only shards, manifest."""

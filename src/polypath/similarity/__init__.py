@@ -1,0 +1,1 @@
+"""Completions of a group to pairwise similarities."""

@@ -1,0 +1,1 @@
+"""What is asked: prompts, gold answers, splits, and the verifier that judges them."""

@@ -1,0 +1,1 @@
+"""Completions to verdicts; never raises on model output."""

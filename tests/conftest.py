@@ -1,0 +1,25 @@
+"""Fixtures shared by the whole suite: everything runs on CPU, offline, and builds its own models."""
+
+import os
+
+# Before torch or a hub client is imported anywhere: no network, one thread (tiny models lose time
+# to thread hand-over), no progress bars in captured output.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import save_tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a random 2-layer Llama and a 40-token tokenizer with chat template."""
+    folder = tmp_path_factory.mktemp("tiny_model")
+    save_tiny_model(folder)
+    return folder
