@@ -1,0 +1,241 @@
+"""DRA: pay less for a completion that resembles the rest of its group.
+
+Chen 2025, "DRA-GRPO: Exploring Diversity-Aware Reward Adjustment", arXiv:2505.09655, section 3.2.
+Authors' code: xiwenc1/DRA-GRPO@0882661, src/open_r1/trl/trainer/grpo_trainer.py:679-708.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from polypath.checks import check_shapes
+from polypath.errors import ConfigError
+from polypath.objectives.advantages import constant_groups
+
+MutualInformation = Literal["graph_cut", "log_det", "facility_location"]
+NegativeSimilarity = Literal["clamp", "keep", "shift"]
+NegativeReward = Literal["skip", "paper", "invert"]
+UniformGroup = Literal["skip", "paper"]
+EmptyCompletion = Literal["unique", "paper"]
+Among = Literal["all", "rewarded"]
+WeightNorm = Literal["none", "mean"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DRAConfig:
+    """Settings of the reward adjustment. ``PAPER`` holds what the authors' code does.
+
+    Attributes:
+        mutual_information: how redundancy with the rest of the group is measured; ``graph_cut`` is
+            the paper's.
+        graph_cut_lambda: trade-off of the graph-cut function, > 0; the paper's is 1/2, which makes
+            the redundancy the plain sum of similarities. Used by ``graph_cut`` only.
+        log_det_jitter: e in ``K = (1 - e) S + e I``, in (0, 1]. Used by ``log_det`` only. Bounds the
+            redundancy by ``log(1 / e)``.
+        negative_similarity: what a negative cosine becomes: ``clamp`` raises it to 0, so that every
+            weight lies in [1/G, 1]; ``keep`` is the authors' code, where a weight can change sign or
+            explode; ``shift`` maps s to (1 + s) / 2.
+        negative_reward: what happens to rewards below zero: ``skip`` leaves them alone; ``paper``
+            divides them too, which punishes a redundant wrong answer less than a rare one;
+            ``invert`` multiplies by (1 + redundancy) and divides by the group size, so that a
+            redundant wrong answer is punished more and no punishment grows.
+        uniform_group: groups whose raw rewards are all equal: ``skip`` leaves them alone, so they
+            carry no signal, as in GRPO; ``paper`` adjusts them, and with division by the standard
+            deviation the noise of the similarities becomes advantages of full size.
+        empty_completion: ``unique`` gives a completion without tokens no similarity to anything;
+            ``paper`` keeps whatever the similarity says of empty texts.
+        among: whose resemblance counts: ``all`` completions of the group (paper), or only those with
+            a reward above zero, so that a right answer is not paid less for resembling wrong ones.
+        weight_norm: ``mean`` rescales the weights of a group to mean 1; the paper uses ``none``.
+            Without division by the standard deviation (Dr. GRPO) ``none`` shrinks advantages by
+            about the group size.
+    """
+
+    mutual_information: MutualInformation = "graph_cut"
+    graph_cut_lambda: float = 0.5
+    log_det_jitter: float = 0.05
+    negative_similarity: NegativeSimilarity = "clamp"
+    negative_reward: NegativeReward = "skip"
+    uniform_group: UniformGroup = "skip"
+    empty_completion: EmptyCompletion = "unique"
+    among: Among = "all"
+    weight_norm: WeightNorm = "none"
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in get_args(allowed):
+                raise ConfigError(
+                    f"dra {name} must be one of {', '.join(get_args(allowed))}, "
+                    f"got {getattr(self, name)!r}."
+                )
+        if not 0 < self.graph_cut_lambda < float("inf"):
+            raise ConfigError(
+                f"dra graph_cut_lambda must be above 0, got {self.graph_cut_lambda}. "
+                "The paper's is 0.5."
+            )
+        if not 0 < self.log_det_jitter <= 1:
+            raise ConfigError(
+                f"dra log_det_jitter must be in (0, 1], got {self.log_det_jitter}. "
+                "Duplicates make the kernel singular at 0; try 0.05."
+            )
+
+
+_CHOICES = {
+    "mutual_information": MutualInformation,
+    "negative_similarity": NegativeSimilarity,
+    "negative_reward": NegativeReward,
+    "uniform_group": UniformGroup,
+    "empty_completion": EmptyCompletion,
+    "among": Among,
+    "weight_norm": WeightNorm,
+}
+
+PAPER = DRAConfig(
+    negative_similarity="keep",
+    negative_reward="paper",
+    uniform_group="paper",
+    empty_completion="paper",
+)
+
+
+def adjust_rewards(
+    config: DRAConfig,
+    rewards_P_G: Tensor,
+    similarity_P_G_G: Tensor,
+    empty_P_G: Tensor | None = None,
+) -> Tensor:
+    r"""Divide each reward by one plus the redundancy of its completion within the group.
+
+    .. math:: \tilde r_i = \frac{r_i}{1 + I(\{i\}; C \setminus \{i\})}
+
+    The sum behind I runs over the completions of the **same prompt**.
+
+    Args:
+        config: settings.
+        rewards_P_G: raw rewards, any sign; NaN (not scored) stays NaN.
+        similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1].
+        empty_P_G: whether the completion has no tokens; ``None`` means none is empty.
+
+    Returns:
+        Adjusted rewards of shape ``(P, G)``, in float64. No gradient reaches the inputs.
+
+    Raises:
+        ShapeError: the arrays disagree on P or G.
+        ConfigError: the similarity holds NaN or infinity.
+
+    Differs from the authors' code:
+        1. They sum over every completion on one device, so groups mix, or are cut, unless a device
+           holds exactly one group. Here the shape forbids it.
+        2. They add 1e-6 to the denominator. With ``clamp`` it is at least 1.
+        3. The defaults are the safe values described in ``DRAConfig``; ``PAPER`` is theirs.
+    """
+    check_shapes(rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G)
+    rewards_P_G = rewards_P_G.detach().double()
+    weights_P_G = reward_weights(config, rewards_P_G, similarity_P_G_G, empty_P_G)
+    adjusted_P_G = rewards_P_G * weights_P_G
+    negative_P_G = rewards_P_G < 0
+    if config.negative_reward == "skip":
+        adjusted_P_G = torch.where(negative_P_G, rewards_P_G, adjusted_P_G)
+    elif config.negative_reward == "invert":
+        inverse_P_G = 1.0 / (weights_P_G * rewards_P_G.shape[1])
+        adjusted_P_G = torch.where(negative_P_G, rewards_P_G * inverse_P_G, adjusted_P_G)
+    if config.uniform_group == "skip":
+        adjusted_P_G = torch.where(constant_groups(rewards_P_G), rewards_P_G, adjusted_P_G)
+    return adjusted_P_G
+
+
+def reward_weights(
+    config: DRAConfig,
+    rewards_P_G: Tensor,
+    similarity_P_G_G: Tensor,
+    empty_P_G: Tensor | None = None,
+) -> Tensor:
+    """Return ``1 / (1 + redundancy)`` for each completion, ``(P, G)`` in float64.
+
+    In [1/G, 1] for ``graph_cut`` with lambda 1/2 and no negative similarities; 1 means that nothing in
+    the group resembles it. ``rewards_P_G`` matters only for ``among="rewarded"``.
+    """
+    similarity_P_G_G = similarity_P_G_G.detach().double().to(rewards_P_G.device)
+    if not torch.isfinite(similarity_P_G_G).all():
+        raise ConfigError(
+            "The similarity holds NaN or infinite values; expected numbers in [-1, 1]. "
+            "Check the similarity function or the embedding model."
+        )
+    if config.negative_similarity == "clamp":
+        similarity_P_G_G = similarity_P_G_G.clamp(min=0.0)
+    elif config.negative_similarity == "shift":
+        similarity_P_G_G = (1.0 + similarity_P_G_G) / 2
+    alone_P_G = torch.zeros_like(rewards_P_G, dtype=torch.bool)
+    if empty_P_G is not None and config.empty_completion == "unique":
+        alone_P_G = alone_P_G | empty_P_G.to(alone_P_G.device)
+    if config.among == "rewarded":
+        alone_P_G = alone_P_G | ~(rewards_P_G > 0)
+    similarity_P_G_G = _isolate(similarity_P_G_G, alone_P_G)
+    redundancy_P_G = MUTUAL_INFORMATION[config.mutual_information](config, similarity_P_G_G)
+    weights_P_G = 1.0 / (1.0 + redundancy_P_G)
+    if config.weight_norm == "mean":
+        weights_P_G = weights_P_G / weights_P_G.mean(dim=1, keepdim=True)
+    return weights_P_G
+
+
+def _isolate(similarity_P_G_G: Tensor, alone_P_G: Tensor) -> Tensor:
+    """Remove every similarity of the marked completions but the one to themselves."""
+    cut_P_G_G = alone_P_G.unsqueeze(1) | alone_P_G.unsqueeze(2)
+    diagonal = torch.eye(alone_P_G.shape[1], dtype=torch.bool, device=alone_P_G.device)
+    return similarity_P_G_G.masked_fill(cut_P_G_G & ~diagonal, 0.0)
+
+
+def graph_cut(config: DRAConfig, similarity_P_G_G: Tensor) -> Tensor:
+    r"""Return :math:`2 \lambda \sum_{j \ne i} s_{ij}`, ``(P, G)``.
+
+    The mutual information of {i} and the rest for
+    :math:`f(A) = \sum_{i \in V, j \in A} s_{ij} - \lambda \sum_{i, j \in A} s_{ij}`.
+    """
+    diagonal_P_G = similarity_P_G_G.diagonal(dim1=1, dim2=2)
+    return 2 * config.graph_cut_lambda * (similarity_P_G_G.sum(dim=2) - diagonal_P_G)
+
+
+def facility_location(config: DRAConfig, similarity_P_G_G: Tensor) -> Tensor:
+    r"""Return :math:`\sum_{v} \min(s_{vi}, \max_{j \ne i} s_{vj})`, ``(P, G)``.
+
+    The mutual information of {i} and the rest for
+    :math:`f(A) = \sum_{v \in V} \max_{j \in A} s_{vj}`.
+    """
+    del config  # one signature for all three
+    group_size = similarity_P_G_G.shape[2]
+    if group_size == 1:
+        return torch.zeros_like(similarity_P_G_G[:, :, 0])
+    top_P_G_2 = similarity_P_G_G.topk(2, dim=2)
+    best_P_G_1, second_P_G_1 = top_P_G_2.values[..., :1], top_P_G_2.values[..., 1:]
+    columns = torch.arange(group_size, device=similarity_P_G_G.device)
+    is_best_P_G_G = top_P_G_2.indices[..., :1] == columns
+    best_other_P_G_G = torch.where(is_best_P_G_G, second_P_G_1, best_P_G_1)
+    return torch.minimum(similarity_P_G_G, best_other_P_G_G).sum(dim=1)
+
+
+def log_det(config: DRAConfig, similarity_P_G_G: Tensor) -> Tensor:
+    r"""Return :math:`\log(K_{ii} [K^{-1}]_{ii})` with :math:`K = (1 - e) S + e I`, ``(P, G)``, >= 0.
+
+    The mutual information of {i} and the rest for :math:`f(A) = \log\det K_A`. Where S is not
+    positive semi-definite (clamped or hand-made similarities need not be), the eigenvalues of K are
+    raised to e first; without that the logarithm would be undefined.
+    """
+    jitter = config.log_det_jitter
+    eye = torch.eye(similarity_P_G_G.shape[1], dtype=torch.float64, device=similarity_P_G_G.device)
+    kernel_P_G_G = (1 - jitter) * similarity_P_G_G + jitter * eye
+    values_P_G, vectors_P_G_G = torch.linalg.eigh((kernel_P_G_G + kernel_P_G_G.mT) / 2)
+    values_P_G = values_P_G.clamp(min=jitter)
+    squares_P_G_G = vectors_P_G_G.square()
+    diagonal_P_G = (squares_P_G_G * values_P_G.unsqueeze(1)).sum(dim=2)
+    inverse_diagonal_P_G = (squares_P_G_G / values_P_G.unsqueeze(1)).sum(dim=2)
+    redundancy_P_G: Tensor = (diagonal_P_G * inverse_diagonal_P_G).log().clamp(min=0.0)
+    return redundancy_P_G
+
+
+MUTUAL_INFORMATION = {
+    "graph_cut": graph_cut,
+    "log_det": log_det,
+    "facility_location": facility_location,
+}

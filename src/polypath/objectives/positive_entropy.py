@@ -1,0 +1,132 @@
+"""Positive entropy: keep the policy uncertain where it is right.
+
+Yao 2025, "Diversity-Aware Policy Optimization for Large Language Model Reasoning" (R1-zero-Div),
+arXiv:2505.23433, eq. 7-12. The authors' code was not available.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from polypath.checks import check_shapes
+from polypath.errors import ConfigError
+
+Form = Literal["paper", "detached", "exact"]
+Gate = Literal["correct", "all"]
+Normalization = Literal["sequence_mean", "token_mean"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositiveEntropyConfig:
+    """Settings of the positive-entropy term.
+
+    Attributes:
+        form: ``paper``: ratio times log-probability, both with gradient (eq. 8). Its "+1" lowers the
+            probability of correct completions in expectation. ``detached``: the log-probability
+            carries no gradient; same expectation without a gate, no "+1". ``exact``: the entropy of
+            the full next-token distribution, lowest variance, needs the logits.
+        gate: ``correct`` completions only (paper), or ``all`` (the paper's ablation "pos+neg").
+        normalization: ``sequence_mean``: mean over the tokens of each completion, then over all
+            completions, right or wrong (eq. 12). ``token_mean``: sum over the tokens of gated
+            completions divided by the tokens of all completions.
+        max_ratio: cap on policy / behaviour probability, >= 1; ``inf`` is the paper. Matters only
+            when completions are used for several updates.
+    """
+
+    form: Form = "paper"
+    gate: Gate = "correct"
+    normalization: Normalization = "sequence_mean"
+    max_ratio: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("form", Form), ("gate", Gate), ("normalization", Normalization)):
+            if getattr(self, name) not in get_args(allowed):
+                raise ConfigError(
+                    f"positive_entropy {name} must be one of {', '.join(get_args(allowed))}, "
+                    f"got {getattr(self, name)!r}."
+                )
+        if not self.max_ratio >= 1:
+            raise ConfigError(
+                f"positive_entropy max_ratio must be at least 1, got {self.max_ratio}. "
+                "Use inf for the paper's unbounded ratio."
+            )
+
+
+def positive_entropy(
+    config: PositiveEntropyConfig,
+    logp_B_T: Tensor,
+    behaviour_logp_B_T: Tensor,
+    mask_B_T: Tensor,
+    correct_B: Tensor,
+    entropy_B_T: Tensor | None = None,
+) -> Tensor:
+    r"""Return the per-token term to **minimise**, before normalisation and coefficient.
+
+    .. math:: \ell_{i,t} = 1(r_i = 1)\, \rho_{i,t} \log \pi_\theta(o_{i,t}), \qquad
+              \rho = \pi_\theta / \pi_{behaviour}
+
+    For ``exact`` it is :math:`-1(r_i = 1)\, H(\pi_\theta(\cdot | s_{i,t}))`: the entropy at visited
+    states, as the paper's eq. 7 has it.
+
+    Args:
+        config: settings.
+        logp_B_T: log-probabilities of the sampled tokens under the policy, from logits divided by
+            the sampling temperature; with gradient.
+        behaviour_logp_B_T: the same under the policy that sampled. No gradient reaches it.
+        mask_B_T: 1 on completion tokens including the end token, 0 on padding, whose values may be
+            anything, NaN included.
+        correct_B: whether the completion is right. From the accuracy, never from a summed reward.
+        entropy_B_T: full-vocabulary entropy in nats at each position, with gradient; ``exact`` only.
+
+    Returns:
+        ``(B, T)``, zero on padding and on completions the gate holds back.
+
+    Raises:
+        ConfigError: ``exact`` without ``entropy_B_T``.
+    """
+    check_shapes(
+        logp_B_T=logp_B_T,
+        behaviour_logp_B_T=behaviour_logp_B_T,
+        mask_B_T=mask_B_T,
+        correct_B=correct_B,
+    )
+    active_B_T = gated_tokens(config, mask_B_T, correct_B)
+    if config.form == "exact":
+        if entropy_B_T is None:
+            raise ConfigError(
+                "positive_entropy form 'exact' needs the entropy of the full distribution. "
+                "Use 'paper' or 'detached' where only sampled log-probabilities are at hand."
+            )
+        return -torch.where(active_B_T, entropy_B_T, entropy_B_T.new_zeros(()))
+    # Replace inactive entries before exp: a NaN times zero would still poison the gradient.
+    zero = logp_B_T.new_zeros(())
+    logp_B_T = torch.where(active_B_T, logp_B_T, zero)
+    behaviour_logp_B_T = torch.where(active_B_T, behaviour_logp_B_T.detach(), zero)
+    log_ratio_B_T = (logp_B_T - behaviour_logp_B_T).clamp(max=_log(config.max_ratio))
+    weight_B_T = logp_B_T.detach() if config.form == "detached" else logp_B_T
+    return log_ratio_B_T.exp() * weight_B_T
+
+
+def gated_tokens(config: PositiveEntropyConfig, mask_B_T: Tensor, correct_B: Tensor) -> Tensor:
+    """Return ``(B, T)`` booleans: the tokens the term acts on."""
+    active_B_T = mask_B_T.bool()
+    return active_B_T & correct_B.bool().unsqueeze(1) if config.gate == "correct" else active_B_T
+
+
+def capped_tokens(
+    config: PositiveEntropyConfig,
+    logp_B_T: Tensor,
+    behaviour_logp_B_T: Tensor,
+    mask_B_T: Tensor,
+    correct_B: Tensor,
+) -> Tensor:
+    """Return ``(B, T)`` booleans: the tokens whose ratio is held at ``max_ratio``."""
+    over_B_T = (logp_B_T - behaviour_logp_B_T).detach() > _log(config.max_ratio)
+    return over_B_T & gated_tokens(config, mask_B_T, correct_B)
+
+
+def _log(ratio: float) -> float:
+    return math.log(ratio) if math.isfinite(ratio) else math.inf
