@@ -1,0 +1,214 @@
+"""The Countdown task: small enough for a laptop, with many ways to be right.
+
+A problem is a target and three or four numbers of 1 to 9 (with repeats), chosen from all solvable
+ones. A stable hash of target and sorted numbers deals every problem into one of four parts, so no
+two parts share a problem:
+
+    base 70 %    the shipped base model was trained on these, and on nothing else
+    train 15 %   for reinforcement learning
+    dev 5 %      for choices
+    test 10 %    for results
+
+The splits are views of these parts. ``train``, ``dev`` and ``test`` hold the *domain*: four numbers
+and targets 10 to 49. Two splits are out of domain for reinforcement learning, though the base model
+has seen problems of their kind: ``test_3numbers`` (three numbers, targets 10 to 49) and
+``test_large`` (four numbers, targets 60 to 99). They take all parts but ``base``, since training
+uses no problem of their kind.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import combinations, combinations_with_replacement, product
+from math import gcd
+from typing import get_args
+
+from polypath.errors import ConfigError, DataError, unknown_name
+from polypath.tasks.base import Problem
+from polypath.verify.base import Verdict
+from polypath.verify.countdown import (
+    Expression,
+    Operator,
+    format_gold,
+    parse_gold,
+    verify_countdown,
+)
+
+Numbers = tuple[int, ...]
+
+TARGETS = range(10, 100)
+DOMAIN_TARGETS = range(10, 50)
+LARGE_TARGETS = range(60, 100)
+MAX_COMPLETION_TOKENS = 12  # 4 numbers, 3 operators, 2 pairs of brackets, end of text
+
+# Share of the problems dealt to each part, in percent.
+PARTS = {"base": 70, "train": 15, "dev": 5, "test": 10}
+SPLITS = (*PARTS, "test_3numbers", "test_large")
+
+
+@lru_cache(maxsize=1 << 17)
+def _digest(target: int, numbers: Numbers) -> bytes:
+    return hashlib.sha256(f"countdown {format_gold(target, numbers)}".encode()).digest()
+
+
+def part_of(target: int, numbers: Numbers) -> str:
+    """Return the part (a key of ``PARTS``) a problem is dealt to; the order of numbers is free."""
+    draw = int.from_bytes(_digest(target, tuple(sorted(numbers)))[:8]) % 100
+    for part, percent in PARTS.items():
+        if draw < percent:
+            return part
+        draw -= percent
+    raise AssertionError("PARTS must sum to 100")
+
+
+def _subsets(numbers: Numbers) -> set[tuple[Numbers, Numbers]]:
+    """Every way to cut sorted numbers into a non-empty choice and the rest."""
+    cuts = set()
+    for size in range(1, len(numbers) + 1):
+        for chosen in combinations(range(len(numbers)), size):
+            rest = tuple(n for i, n in enumerate(numbers) if i not in chosen)
+            cuts.add((tuple(numbers[i] for i in chosen), rest))
+    return cuts
+
+
+@cache
+def _values(numbers: Numbers) -> frozenset[tuple[int, int]]:
+    """Return magnitudes (numerator, denominator in lowest terms) reachable with all the numbers."""
+    if len(numbers) == 1:
+        return frozenset({(numbers[0], 1)})
+    found = set()
+    for left, right in _subsets(numbers):
+        if not right or left > right:  # the mirror image is met as well
+            continue
+        for (a, b), (c, d) in product(_values(left), _values(right)):
+            fractions = [(a * d + b * c, b * d), (abs(a * d - b * c), b * d), (a * c, b * d)]
+            if c:
+                fractions.append((a * d, b * c))
+            if a:
+                fractions.append((b * c, a * d))
+            for top, bottom in fractions:
+                common = gcd(top, bottom)
+                found.add((top // common, bottom // common))
+    return frozenset(found)
+
+
+def solvable_targets(numbers: Numbers) -> set[int]:
+    """Return the targets of ``TARGETS`` that some of the numbers, each used once, can make."""
+    return {
+        top
+        for chosen, _ in _subsets(tuple(sorted(numbers)))
+        for top, bottom in _values(chosen)
+        if bottom == 1 and top in TARGETS
+    }
+
+
+def _in_split(split: str, target: int, numbers: Numbers) -> bool:
+    part = part_of(target, numbers)
+    if split == "base":
+        return part == "base"
+    if split == "test_3numbers":
+        return part != "base" and len(numbers) == 3 and target in DOMAIN_TARGETS
+    if split == "test_large":
+        return part != "base" and len(numbers) == 4 and target in LARGE_TARGETS
+    return part == split and len(numbers) == 4 and target in DOMAIN_TARGETS
+
+
+@cache
+def _universe() -> tuple[tuple[int, Numbers], ...]:
+    """Every solvable problem, in an order fixed by the hash, so that a prefix is a random draw."""
+    pairs = [
+        (target, numbers)
+        for size in (3, 4)
+        for numbers in combinations_with_replacement(range(1, 10), size)
+        for target in solvable_targets(numbers)
+    ]
+    return tuple(sorted(pairs, key=lambda pair: _digest(*pair)[8:]))
+
+
+def make_problem(target: int, numbers: Numbers) -> Problem:
+    """Write a problem; the prompt has a token for each number and sign, as in ``24 from 3 5 9 :``.
+
+    The numbers are sorted, so that a problem has one prompt.
+    """
+    numbers = tuple(sorted(numbers))
+    gold = format_gold(target, numbers)
+    return Problem(
+        problem_id=gold.replace(" ", "-"),
+        prompt=f"{gold} :",
+        gold=gold,
+        extra={"target": target, "numbers": list(numbers)},
+    )
+
+
+@cache
+def _problems(split: str) -> tuple[Problem, ...]:
+    return tuple(make_problem(*pair) for pair in _universe() if _in_split(split, *pair))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Countdown:
+    """The task of this module's docstring; see ``polypath.tasks.base.Task`` for the interface."""
+
+    name: str = "countdown"
+    splits: tuple[str, ...] = SPLITS
+    max_completion_length: int = MAX_COMPLETION_TOKENS
+
+    def problems(self, split: str, limit: int | None = None) -> tuple[Problem, ...]:
+        """Return the first ``limit`` problems of a split; the fixed order is a random one.
+
+        Raises:
+            ConfigError: the split is unknown or the limit negative.
+        """
+        if split not in self.splits:
+            raise unknown_name("split of countdown", split, self.splits)
+        if limit is not None and limit < 0:
+            raise ConfigError(f"limit is {limit}; expected 0 or more, or None for all problems.")
+        return _problems(split)[:limit]
+
+    def verify(self, completion: str, gold: str) -> Verdict:
+        """Judge one completion with ``verify_countdown``."""
+        return verify_countdown(completion, gold)
+
+
+@cache
+def _expressions(numbers: Numbers) -> tuple[Expression, ...]:
+    """Every form of non-negative value that uses all the numbers."""
+    if len(numbers) == 1:
+        return (Expression.number(numbers[0]),)
+    found: dict[str, Expression] = {}
+    for left, right in _subsets(numbers):
+        if not right:
+            continue
+        for a, b in product(_expressions(left), _expressions(right)):
+            for result in _combinations(a, b):
+                found[result.text] = result
+    return tuple(found.values())
+
+
+def _combinations(a: Expression, b: Expression) -> Iterator[Expression]:
+    for operator in get_args(Operator):
+        result = a.combine(operator, b)
+        # Signs move outwards in the normal form, so forms of negative value are never needed.
+        if result is not None and not result.negative:
+            yield result
+
+
+def solutions(problem: Problem) -> set[str]:
+    """Return every canonical solution of a problem, by exhaustive search.
+
+    A model has found everything there is when the answers of its correct completions are this set.
+
+    Raises:
+        DataError: the problem's gold is not a Countdown gold.
+    """
+    parsed = parse_gold(problem.gold)
+    if parsed is None:
+        raise DataError(f"gold is {problem.gold!r}; expected a text such as '24 from 3 5 7 9'.")
+    target, numbers = parsed
+    return {
+        expression.canonical
+        for chosen, _ in _subsets(tuple(sorted(numbers)))
+        for expression in _expressions(chosen)
+        if expression.value == target
+    }
