@@ -1,0 +1,96 @@
+"""Which rehearsal rows a training step uses: a pure function, so there is no state to save."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from polypath.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalSchedule:
+    """Walk through the rows in a shuffled order, again and again, each epoch shuffled anew.
+
+    Step s takes places s*n .. s*n + n - 1 of one endless stream (n = ``rows_per_step``); the stream
+    holds every row once per epoch and goes on over the border of two epochs. Rows of any step can
+    be asked for at any time: a resumed run needs only its step number.
+
+    Attributes:
+        num_rows: rows of the rehearsal set, at least 1.
+        rows_per_step: rows of one optimiser step over all processes and micro-steps, at least 1;
+            it may exceed ``num_rows``.
+        seed: of the order, at least 0.
+    """
+
+    num_rows: int
+    rows_per_step: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_rows", 1), ("rows_per_step", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+
+    def rows(self, step: int) -> list[int]:
+        """Return the row numbers of one optimiser step, counted from 0.
+
+        Raises:
+            ConfigError: ``step`` is negative.
+        """
+        if step < 0:
+            raise ConfigError(f"step must be at least 0, got {step}.")
+        start = step * self.rows_per_step
+        stop = start + self.rows_per_step
+        taken: list[int] = []
+        while start < stop:
+            epoch, place = divmod(start, self.num_rows)
+            piece = _epoch_order(self.num_rows, self.seed, epoch)[place : place + stop - start]
+            taken.extend(piece.tolist())
+            start += len(piece)
+        return taken
+
+    def shard(
+        self, step: int, micro_step: int, micro_steps: int, rank: int, world: int
+    ) -> list[int]:
+        """Return the part of a step's rows that one process uses in one micro-step.
+
+        Over all micro-steps and ranks the parts are of one size and join to ``rows(step)``.
+
+        Args:
+            step: the optimiser step, from 0.
+            micro_step: in 0..micro_steps-1.
+            micro_steps: gradient-accumulation steps of the optimiser step.
+            rank: in 0..world-1.
+            world: number of processes.
+
+        Raises:
+            ConfigError: a number is out of range, or the rows do not divide evenly.
+        """
+        parts = micro_steps * world
+        if not (0 <= micro_step < micro_steps and 0 <= rank < world):
+            raise ConfigError(
+                f"micro_step must be in 0..{micro_steps - 1} and rank in 0..{world - 1}, "
+                f"got {micro_step} and {rank}."
+            )
+        if self.rows_per_step % parts:
+            raise ConfigError(
+                f"rows_per_step={self.rows_per_step} does not divide evenly over {micro_steps} "
+                f"micro-step(s) x {world} process(es); use a multiple of {parts}."
+            )
+        size = self.rows_per_step // parts
+        first = (micro_step * world + rank) * size
+        return self.rows(step)[first : first + size]
+
+
+@lru_cache(maxsize=8)
+def _epoch_order(num_rows: int, seed: int, epoch: int) -> np.ndarray:
+    """Shuffle the rows by sorting random numbers.
+
+    Philox's raw stream is guaranteed by numpy; ``Generator.permutation`` is not, and a resumed
+    run may meet another numpy.
+    """
+    key = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
+    order = np.argsort(np.random.Philox(key=key).random_raw(num_rows), kind="stable")
+    order.setflags(write=False)  # shared by all callers of the cache
+    return order

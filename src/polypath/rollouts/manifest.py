@@ -1,0 +1,103 @@
+"""What made the rows of a store. Rows made in another way may not be added to them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+from polypath.errors import ConfigError, DataError
+from polypath.rollouts.files import read_json, write_json
+
+SCHEMA_VERSION = 1
+KIND = "rollouts"
+_INFORMATION_ONLY = frozenset({"versions"})
+
+
+def library_versions() -> dict[str, str]:
+    """Return the installed versions that can change a sample, without importing any of them."""
+    versions = {}
+    for name in ("polypath", "torch", "transformers"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutManifest:
+    """Where the rows of a store come from. ``None`` where that is unknown (imported rows).
+
+    Attributes:
+        model: name or path of the model; only compared when a fingerprint is missing, since one
+            model can be reached by several paths.
+        model_fingerprint: hash of its weights.
+        tokenizer_fingerprint: hash of its tokenizer.
+        template_fingerprint: hash of its chat template.
+        temperature: what logits were divided by.
+        top_p: nucleus mass kept; 1 keeps all.
+        top_k: number of tokens kept; ``None`` keeps all.
+        max_new_tokens: limit on the generated tokens.
+        seed: of the sampling.
+        task: registry name.
+        split: of the task.
+        versions: of the libraries; recorded, never compared.
+    """
+
+    model: str
+    model_fingerprint: str | None = None
+    tokenizer_fingerprint: str | None = None
+    template_fingerprint: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_new_tokens: int | None = None
+    seed: int | None = None
+    task: str | None = None
+    split: str | None = None
+    versions: Mapping[str, str] = field(default_factory=library_versions)
+
+    def require_same(self, other: Self, folder: Path) -> None:
+        """Check that rows described by ``other`` may join the rows described by this manifest.
+
+        Raises:
+            ConfigError: naming the first setting that differs, and both values.
+        """
+        for entry in fields(self):
+            stored, wanted = getattr(self, entry.name), getattr(other, entry.name)
+            if entry.name in _INFORMATION_ONLY or stored == wanted:
+                continue
+            if entry.name == "model" and self.model_fingerprint and other.model_fingerprint:
+                continue
+            raise ConfigError(
+                f"The sample store {folder} was made with {entry.name}={stored!r}, but this run "
+                f"has {entry.name}={wanted!r}. Use the stored value, or another folder."
+            )
+
+    def write(self, path: Path) -> None:
+        """Write the manifest atomically."""
+        head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
+        write_json(path, {**head, **asdict(self)})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a manifest.
+
+        Raises:
+            MissingFileError: there is no such file.
+            DataError: it is not the manifest of a sample store this version can read.
+        """
+        content: dict[str, Any] = read_json(path, "the manifest of a sample store")
+        kind, version = content.pop("kind", None), content.pop("schema_version", None)
+        if kind != KIND:
+            raise DataError(f"{path} has kind {kind!r}; expected {KIND!r}, a sample store.")
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{path} has schema_version {version!r}; this polypath reads {SCHEMA_VERSION}."
+            )
+        known = {entry.name for entry in fields(cls)}
+        odd = sorted((known - {"versions"}) ^ (content.keys() - {"versions"}))
+        if odd:
+            raise DataError(f"{path} has missing or unknown fields: {', '.join(odd)}.")
+        return cls(**content)

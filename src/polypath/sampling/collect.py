@@ -1,0 +1,94 @@
+"""Sample what a store does not hold yet, judge it, and store it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from polypath.rollouts import Rollout, RolloutStore, encode_prompt
+from polypath.sampling.progress import ProgressReport
+from polypath.sampling.settings import SamplingSettings
+from polypath.tasks.base import Problem
+from polypath.verify.base import Verdict
+
+Verify = Callable[[str, str], Verdict]
+
+
+def collect(
+    store: RolloutStore,
+    model: Any,
+    tokenizer: Any,
+    problems: Sequence[Problem],
+    *,
+    num_samples: int,
+    settings: SamplingSettings,
+    verify: Verify,
+    first_sample_id: int = 0,
+    label: str = "sampling",
+    console: Console | None = None,
+) -> int:
+    """Bring ``store`` to hold ``num_samples`` samples of every problem.
+
+    One batch is one shard: a killed run loses at most the batch it was at, and a call with the
+    same arguments goes on from there and ends with the same rows.
+
+    Args:
+        store: opened for writing.
+        model: a causal language model.
+        tokenizer: its tokenizer.
+        problems: what to ask.
+        num_samples: samples per problem.
+        settings: how to draw.
+        verify: judges a completion, given the gold answer.
+        first_sample_id: number of the first sample.
+        label: what progress is called.
+        console: where progress goes; ``None`` for nowhere.
+
+    Returns:
+        The number of samples that were missing.
+    """
+    from polypath.sampling.transformers import sample
+
+    wanted = {
+        (problem.problem_id, first_sample_id + n)
+        for problem in problems
+        for n in range(num_samples)
+    }
+    done = store.keys() & wanted
+    if len(done) == len(wanted):
+        return 0
+    batches = sample(
+        model,
+        tokenizer,
+        problems,
+        num_samples=num_samples,
+        settings=settings,
+        first_sample_id=first_sample_id,
+        done=done,
+    )
+    with ProgressReport(label, len(wanted), done=len(done), console=console) as progress:
+        for batch in batches:
+            rows = []
+            for completion in batch:
+                verdict = verify(completion.text, completion.problem.gold)
+                rows.append(_rollout(completion, verdict))
+            store.append(rows)
+            progress.advance(len(rows))
+    return len(wanted) - len(done)
+
+
+def _rollout(completion: Any, verdict: Verdict) -> Rollout:
+    return Rollout(
+        problem_id=completion.problem.problem_id,
+        sample_id=completion.sample_id,
+        prompt=encode_prompt(completion.problem.prompt),
+        completion=completion.text,
+        gold=completion.problem.gold,
+        status=str(verdict.status),
+        reward=verdict.reward,
+        correct=verdict.correct,
+        answer=verdict.answer,
+        n_tokens=len(completion.token_ids),
+        finish_reason=completion.finish_reason,
+        token_ids=completion.token_ids,
+    )

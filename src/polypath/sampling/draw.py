@@ -1,0 +1,77 @@
+"""One random number per token, known in advance: sampling that does not depend on the batch.
+
+``generate`` usually takes its randomness from one global stream, so that a completion depends on
+its neighbours in the batch and on everything drawn before it. Here each sample has a stream of its
+own, a pure function of (seed, problem, sample), and the n-th uniform number of the stream picks the
+n-th token by inverting the cumulative distribution.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import LogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
+
+from polypath.sampling.settings import SamplingSettings
+
+
+def uniforms(seed: int, problem_id: str, sample_id: int, count: int) -> np.ndarray:
+    """Return the first ``count`` numbers in [0, 1) of one sample's stream, in float64.
+
+    Philox is counter-based and numpy guarantees its raw stream, so the numbers are the same on
+    every machine and in every version. A longer stream starts with the shorter one.
+    """
+    key = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=16).digest()
+    raw = np.random.Philox(key=int.from_bytes(key, "little")).random_raw(count)
+    return np.asarray((raw >> np.uint64(11)) * 2.0**-53)
+
+
+class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
+    """Choose every token from the samples' own streams, and leave only it to choose.
+
+    It is meant for ``generate(do_sample=False)`` and applies temperature, top-k and top-p itself
+    (in that order, as transformers does), because greedy decoding skips them.
+
+    Args:
+        keys: (problem id, sample number) of every row.
+        prompt_length: padded length of the prompts.
+        settings: how to draw; at temperature 0 the likeliest token is taken.
+        device: of the logits.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[tuple[str, int]],
+        *,
+        prompt_length: int,
+        settings: SamplingSettings,
+        device: torch.device,
+    ) -> None:
+        rows = [uniforms(settings.seed, *key, settings.max_new_tokens) for key in keys]
+        # float64, because a float32 cumulative sum over a large vocabulary loses rare tokens.
+        self._dtype = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
+        self._uniform_B_T = torch.from_numpy(np.stack(rows)).to(device, self._dtype)
+        self._prompt_length = prompt_length
+        self._temperature = settings.temperature
+        self._warpers: list[LogitsProcessor] = []
+        if settings.top_k is not None:
+            self._warpers.append(TopKLogitsWarper(settings.top_k))
+        if settings.top_p < 1:
+            self._warpers.append(TopPLogitsWarper(settings.top_p))
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Return scores that are 0 at the drawn token and -inf elsewhere."""
+        if self._temperature == 0:
+            return scores
+        logits = scores.float() / self._temperature
+        for warper in self._warpers:
+            logits = warper(input_ids, logits)
+        cumulative = logits.to(self._dtype).softmax(dim=-1).cumsum(dim=-1)
+        total = cumulative[:, -1:]
+        position = self._uniform_B_T[:, input_ids.shape[1] - self._prompt_length, None]
+        # Strictly below the total: rounding up to it would pick a token of probability zero.
+        target = torch.minimum(position * total, torch.nextafter(total, torch.zeros_like(total)))
+        token = torch.searchsorted(cumulative, target, right=True)
+        chosen = torch.full_like(logits, -torch.inf)
+        return chosen.scatter_(1, token, 0.0)  # type: ignore[return-value, unused-ignore]

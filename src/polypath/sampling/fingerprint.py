@@ -1,0 +1,101 @@
+"""Hashes that say whether two runs use the same model, tokenizer and chat template.
+
+Each is a hexadecimal SHA-256. They identify; they do not protect against a forger.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+
+from polypath.errors import ConfigError
+
+_VALUES_PER_TENSOR = 4096
+# Wrappers of DDP, torch.compile and PEFT put these in front of a parameter's name ...
+_PREFIXES = ("module.", "_orig_mod.", "base_model.model.")
+# ... and PEFT moves the frozen weight one level down, next to the adapter's own.
+_PEFT_INFIXES = (".base_layer", ".original_module")
+_ADAPTER_MARKS = ("lora_", "modules_to_save.", "prompt_encoder.", "ia3_", ".oft_", ".vera_")
+
+
+def model_fingerprint(model: torch.nn.Module) -> str:
+    """Hash a model's base weights: names, shapes and up to 4096 values of every parameter.
+
+    The values are evenly spaced over the flattened tensor and rounded to bfloat16 first, so that
+    loading one checkpoint in float32 or in bfloat16 gives one fingerprint. Adapter parameters
+    (LoRA and its kin) do not count, and the names PEFT, DDP and ``torch.compile`` give are undone:
+    a model has the same fingerprint with and without an adapter. Tied weights count once.
+
+    A change that leaves all the sampled values as they were goes unseen; a training step changes
+    nearly all of them.
+
+    Args:
+        model: not sharded (compute it before FSDP or ZeRO-3 wrap the model) and not quantised
+            (quantised weights have a fingerprint of their own).
+
+    Raises:
+        ConfigError: a parameter is sharded or on the meta device.
+    """
+    digest = hashlib.sha256()
+    named = {_plain_name(name): p for name, p in model.named_parameters() if not _is_adapter(name)}
+    for name in sorted(named):
+        tensor = named[name].detach()
+        if tensor.is_meta or hasattr(named[name], "ds_id") or hasattr(tensor, "full_tensor"):
+            raise ConfigError(
+                f"Parameter {name} is sharded or has no values yet, so the model has no "
+                "fingerprint; compute it before the model is wrapped for training."
+            )
+        digest.update(f"{name}|{tuple(tensor.shape)}|".encode())
+        flat = tensor.reshape(-1)
+        count = min(flat.numel(), _VALUES_PER_TENSOR)
+        # Integer arithmetic: linspace in float32 misses exact positions in large tensors.
+        places = torch.arange(count, device=flat.device) * flat.numel() // max(count, 1)
+        values = flat[places].to(torch.bfloat16).view(torch.int16)
+        digest.update(values.cpu().numpy().astype("<i2").tobytes())
+    return digest.hexdigest()
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """Hash all of a tokenizer that decides which ids a text becomes.
+
+    That is the vocabulary, the special tokens and the backend's own serialisation. The padding
+    token, the padding side and the state of padding and truncation are left out: trainers set
+    them freely, and they do not change the ids of a prompt.
+    """
+    special = {k: str(v) for k, v in tokenizer.special_tokens_map.items() if k != "pad_token"}
+    content: dict[str, Any] = {"vocab": tokenizer.get_vocab(), "special": special}
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        state = json.loads(backend.to_str())
+        state.pop("padding", None)
+        state.pop("truncation", None)
+        content["backend"] = state
+    else:
+        content["class"] = type(tokenizer).__name__
+    text = json.dumps(content, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def template_fingerprint(tokenizer: Any) -> str:
+    """Hash the chat template's text, ``""`` standing for a tokenizer without one."""
+    template = getattr(tokenizer, "chat_template", None) or ""
+    if not isinstance(template, str):
+        template = json.dumps(template, sort_keys=True)
+    return hashlib.sha256(template.encode()).hexdigest()
+
+
+def _plain_name(name: str) -> str:
+    stripped = True
+    while stripped:
+        stripped = False
+        for prefix in _PREFIXES:
+            if name.startswith(prefix):
+                name, stripped = name.removeprefix(prefix), True
+    for infix in _PEFT_INFIXES:
+        name = name.replace(infix, "")
+    return name
+
+
+def _is_adapter(name: str) -> bool:
+    return any(mark in name for mark in _ADAPTER_MARKS)

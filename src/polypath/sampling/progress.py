@@ -1,0 +1,67 @@
+"""How far a long job is: a bar in a terminal, now and then a line elsewhere."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class ProgressReport:
+    """Count finished pieces of one job.
+
+    Args:
+        label: what is counted ("sampling").
+        total: pieces in all.
+        done: pieces an earlier run finished.
+        console: where to print; ``None`` prints nothing.
+    """
+
+    def __init__(self, label: str, total: int, *, done: int = 0, console: Console | None) -> None:
+        self._label, self._total, self._done = label, total, done
+        self._at_start = done
+        self._console = console
+        self._bar: Progress | None = None
+        self._started = self._printed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console is not None and self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console)
+            self._bar.add_task(self._label, total=self._total, completed=self._done)
+            self._bar.start()
+        else:
+            self._line()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif error is None and self._done > self._at_start:
+            self._line()
+
+    def advance(self, pieces: int) -> None:
+        """Say that ``pieces`` more are finished."""
+        self._done += pieces
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0], pieces)
+        elif time.monotonic() - self._printed >= _SECONDS_BETWEEN_LINES:
+            self._line()
+
+    def _line(self) -> None:
+        if self._console is None:
+            return
+        self._printed = time.monotonic()
+        passed = self._printed - self._started
+        rate = f", {(self._done - self._at_start) / passed:.1f} a second" if passed > 0.1 else ""
+        self._console.print(
+            f"{self._label}: {self._done} of {self._total}{rate}", highlight=False, markup=False
+        )

@@ -1,0 +1,203 @@
+"""Completions from a model in this process, by transformers' ``generate``, on any device."""
+
+import contextlib
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessorList
+
+from polypath.errors import ConfigError
+from polypath.sampling.draw import StreamSampler
+from polypath.sampling.prompts import tokenize_prompts
+from polypath.sampling.settings import SamplingSettings
+from polypath.tasks.base import Problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """One generated completion.
+
+    Attributes:
+        problem: what was asked.
+        sample_id: which sample of the problem.
+        text: decoded, special tokens left out.
+        token_ids: as generated, with the end-of-sequence token if there was one.
+        finish_reason: ``"stop"`` after an end-of-sequence token, otherwise ``"length"``.
+    """
+
+    problem: Problem
+    sample_id: int
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: str
+
+
+def sample(
+    model: Any,
+    tokenizer: Any,
+    problems: Sequence[Problem],
+    *,
+    num_samples: int,
+    settings: SamplingSettings,
+    first_sample_id: int = 0,
+    done: Set[tuple[str, int]] = frozenset(),
+) -> Iterator[list[Completion]]:
+    """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
+
+    Every sample has a random stream of its own (``sampling.draw``), and the plan of batches
+    depends on the problems and settings alone, never on ``done``. A run that was interrupted and
+    continued therefore draws the very samples of an uninterrupted one. Another batch size or
+    device changes the logits' rounding, and so, rarely, a token.
+
+    Sampling options in the model's own ``generation_config`` (many checkpoints ship a top_p or a
+    repetition penalty) are not applied; its end-of-sequence tokens are.
+
+    Args:
+        model: a causal language model; put into eval mode while sampling, and back.
+        tokenizer: its tokenizer.
+        problems: what to ask.
+        num_samples: samples per problem, at least 1.
+        settings: how to draw.
+        first_sample_id: number of the first sample.
+        done: keys (problem id, sample number) to leave out.
+
+    Yields:
+        The completions of one batch, as soon as it is finished.
+
+    Raises:
+        ConfigError: ``num_samples`` is below 1, a problem id occurs twice, a prompt and its
+            completion do not fit the model's context, or there is no end-of-sequence token.
+    """
+    if num_samples < 1:
+        raise ConfigError(f"num_samples must be at least 1, got {num_samples}.")
+    if len({problem.problem_id for problem in problems}) < len(problems):
+        raise ConfigError("Two problems have the same problem_id; every id must be unique.")
+    prompt_ids = tokenize_prompts(tokenizer, [problem.prompt for problem in problems])
+    _require_room(model, problems, prompt_ids, settings.max_new_tokens)
+    eos_ids = end_token_ids(model, tokenizer)
+    # Prompts of like length go together, so that little is padding.
+    by_length = sorted(range(len(problems)), key=lambda i: (len(prompt_ids[i]), i))
+    sample_ids = range(first_sample_id, first_sample_id + num_samples)
+    plan = [(i, sample_id) for i in by_length for sample_id in sample_ids]
+    for start in range(0, len(plan), settings.batch_size):
+        batch = [
+            (i, sample_id)
+            for i, sample_id in plan[start : start + settings.batch_size]
+            if (problems[i].problem_id, sample_id) not in done
+        ]
+        if not batch:
+            continue
+        keys = [(problems[i].problem_id, sample_id) for i, sample_id in batch]
+        tokens = _generate(
+            model, tokenizer, [prompt_ids[i] for i, _ in batch], keys, settings, eos_ids
+        )
+        yield [
+            _finish(problems[i], sample_id, row, tokenizer, eos_ids)
+            for (i, sample_id), row in zip(batch, tokens, strict=True)
+        ]
+
+
+def end_token_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Return every token that ends a completion: the model's own and the tokenizer's.
+
+    Raises:
+        ConfigError: neither names one.
+    """
+    declared = getattr(model.generation_config, "eos_token_id", None)
+    ids = [declared] if isinstance(declared, int) else list(declared or [])
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:
+        ids.insert(0, tokenizer.eos_token_id)
+    if not ids:
+        raise ConfigError("Neither model nor tokenizer has an end-of-sequence token; set one.")
+    return ids
+
+
+def pad_token_id(model: Any, tokenizer: Any) -> int:
+    """Return the padding token, or an end-of-sequence token where there is none."""
+    if tokenizer.pad_token_id is not None:
+        return int(tokenizer.pad_token_id)
+    return end_token_ids(model, tokenizer)[0]
+
+
+def _require_room(
+    model: Any, problems: Sequence[Problem], prompt_ids: list[list[int]], max_new_tokens: int
+) -> None:
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if context is None:
+        return
+    for problem, ids in zip(problems, prompt_ids, strict=True):
+        if len(ids) + max_new_tokens > context:
+            raise ConfigError(
+                f"Problem {problem.problem_id!r} has {len(ids)} prompt tokens; with "
+                f"max_new_tokens={max_new_tokens} that exceeds the model's context of {context}. "
+                "Lower max_new_tokens or leave the problem out."
+            )
+
+
+def _generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: list[list[int]],
+    keys: list[tuple[str, int]],
+    settings: SamplingSettings,
+    eos_ids: list[int],
+) -> list[list[int]]:
+    """Return the generated tokens of every row, with whatever follows the end."""
+    pad = pad_token_id(model, tokenizer)
+    width = max(len(prompt) for prompt in prompts)
+    ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    device = model.device
+    chooser = StreamSampler(keys, prompt_length=width, settings=settings, device=device)
+    config = GenerationConfig(  # type: ignore[no-untyped-call]
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=False,
+        num_beams=1,
+        pad_token_id=pad,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=eos_ids,
+        disable_compile=True,
+    )
+    with _sampling_mode(model, config), torch.no_grad():
+        output = model.generate(
+            input_ids=torch.tensor(ids, device=device),
+            attention_mask=torch.tensor(mask, device=device),
+            generation_config=config,
+            logits_processor=LogitsProcessorList([chooser]),
+        )
+    rows: list[list[int]] = output[:, width:].tolist()
+    return rows
+
+
+@contextlib.contextmanager
+def _sampling_mode(model: Any, config: GenerationConfig) -> Iterator[None]:
+    """Set eval mode, and hide the model's own generation config.
+
+    ``generate`` fills whatever ``config`` leaves open from the model's own, a repetition penalty
+    for instance; samples would then not come from the model's distribution.
+    """
+    was_training, own = model.training, model.generation_config
+    model.eval()
+    model.generation_config = config
+    try:
+        yield
+    finally:
+        model.generation_config = own
+        model.train(was_training)
+
+
+def _finish(
+    problem: Problem, sample_id: int, tokens: list[int], tokenizer: Any, eos_ids: list[int]
+) -> Completion:
+    """Cut behind the first end-of-sequence token; what follows is padding."""
+    end = next((n for n, token in enumerate(tokens) if token in eos_ids), None)
+    kept = tokens if end is None else tokens[: end + 1]
+    return Completion(
+        problem=problem,
+        sample_id=sample_id,
+        text=tokenizer.decode(kept, skip_special_tokens=True),
+        token_ids=tuple(kept),
+        finish_reason="length" if end is None else "stop",
+    )
