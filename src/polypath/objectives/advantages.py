@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from polypath.checks import check_shapes
-from polypath.errors import ConfigError
+from polypath.errors import ConfigError, DataError
 
 Scale = Literal["group", "batch", "none"]
 
@@ -38,8 +38,8 @@ class AdvantageConfig:
             raise ConfigError(
                 f"scale must be one of {', '.join(get_args(Scale))}, got {self.scale!r}."
             )
-        if self.eps < 0:
-            raise ConfigError(f"eps must be at least 0, got {self.eps}.")
+        if not 0 <= self.eps < float("inf"):
+            raise ConfigError(f"eps must be a finite number of at least 0, got {self.eps}.")
 
 
 def group_advantages(config: AdvantageConfig, rewards_P_G: Tensor) -> Tensor:
@@ -57,8 +57,13 @@ def group_advantages(config: AdvantageConfig, rewards_P_G: Tensor) -> Tensor:
     Args:
         config: settings.
         rewards_P_G: rewards, one row per prompt. Any float type. No gradient reaches them.
+
+    Raises:
+        ShapeError: the rewards are not 2-D.
+        DataError: a reward is infinite.
     """
     check_shapes(rewards_P_G=rewards_P_G)
+    check_finite_rewards(rewards_P_G)
     rewards_P_G = rewards_P_G.detach().double()
     scored_P_G = ~rewards_P_G.isnan()
     count_P = scored_P_G.sum(dim=1, keepdim=True)
@@ -67,12 +72,29 @@ def group_advantages(config: AdvantageConfig, rewards_P_G: Tensor) -> Tensor:
     centred_P_G = (filled_P_G - mean_P).masked_fill(~scored_P_G | constant_groups(rewards_P_G), 0.0)
     if config.scale == "group":
         variance_P = centred_P_G.square().sum(dim=1, keepdim=True) / (count_P - 1).clamp(min=1)
-        return centred_P_G / (variance_P.sqrt() + config.eps)
+        return _divide(centred_P_G, variance_P.sqrt() + config.eps)
     if config.scale == "batch":
         scored = rewards_P_G[scored_P_G]
         deviation = scored.std() if scored.numel() > 1 else scored.new_zeros(())
-        return centred_P_G / (deviation + config.eps)
+        return _divide(centred_P_G, deviation + config.eps)
     return centred_P_G
+
+
+def _divide(centred_P_G: Tensor, deviation: Tensor) -> Tensor:
+    """Divide, leaving the zeros of constant groups zeros: at ``eps=0`` they would be 0 / 0."""
+    return torch.where(centred_P_G == 0, centred_P_G, centred_P_G / deviation)
+
+
+def check_finite_rewards(rewards_P_G: Tensor) -> None:
+    """Raise ``DataError`` on an infinite reward: no mean or deviation of its group exists."""
+    infinite_P_G = rewards_P_G.isinf()
+    if infinite_P_G.any():
+        prompt, completion = infinite_P_G.nonzero()[0].tolist()
+        raise DataError(
+            f"rewards_P_G[{prompt}, {completion}] is {rewards_P_G[prompt, completion].item()}; "
+            "expected finite numbers, or NaN where no reward function scored. "
+            "Check the reward functions."
+        )
 
 
 def constant_groups(rewards_P_G: Tensor) -> Tensor:

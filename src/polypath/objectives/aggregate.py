@@ -1,4 +1,7 @@
-"""From a value per token to a number: the normalisers, in one place."""
+"""From a value per token to a number: the normalisers, in one place.
+
+Values outside the mask may be anything, NaN included. Half-precision values are summed in float32.
+"""
 
 import torch
 from torch import Tensor
@@ -9,11 +12,12 @@ from polypath.checks import check_shapes
 def sequence_mean(values_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
     """Return the mean over the tokens of each completion, then over all B completions.
 
-    A completion without tokens counts as 0 and still counts in B.
+    A completion without tokens counts as 0 and still counts in B. No completion at all gives 0.
     """
     check_shapes(values_B_T=values_B_T, mask_B_T=mask_B_T)
-    mask_B_T = mask_B_T.to(values_B_T.dtype)
-    return ((values_B_T * mask_B_T).sum(dim=1) / mask_B_T.sum(dim=1).clamp(min=1.0)).mean()
+    length_B = mask_B_T.bool().sum(dim=1).clamp(min=1)
+    per_completion_B = _masked(values_B_T, mask_B_T).sum(dim=1) / length_B
+    return per_completion_B.sum() / max(per_completion_B.numel(), 1)
 
 
 def token_sum(values_B_T: Tensor, mask_B_T: Tensor, *, tokens: Tensor | float) -> Tensor:
@@ -23,5 +27,11 @@ def token_sum(values_B_T: Tensor, mask_B_T: Tensor, *, tokens: Tensor | float) -
     split into micro-batches and processes; a mean of per-micro-batch means is not.
     """
     check_shapes(values_B_T=values_B_T, mask_B_T=mask_B_T)
-    total = (values_B_T * mask_B_T.to(values_B_T.dtype)).sum()
+    total = _masked(values_B_T, mask_B_T).sum()
     return total / torch.as_tensor(tokens, device=total.device).clamp(min=1.0)
+
+
+def _masked(values_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
+    """Replace, not multiply: a NaN times zero is still NaN."""
+    wide_B_T = values_B_T.to(torch.promote_types(values_B_T.dtype, torch.float32))
+    return torch.where(mask_B_T.bool(), wide_B_T, torch.zeros_like(wide_B_T))

@@ -4,20 +4,18 @@ Li 2025, "The Choice of Divergence" (DPH-RL), arXiv:2509.07430. With d = log pi_
 stored tokens and u = e^d, the mean of f(u) over samples of pi_ref estimates D_f(pi_theta || pi_ref)
 without pi_ref in memory. Authors' code: seamoke/DPH-RL@139a9b2, verl/trainer/ppo/core_algos.py:889-955.
 
-Every form is written in d, from expm1 and logaddexp, in float64: powers and logarithms of u give NaN
+Every form is written in d, from expm1 and log1p, in float64: powers and logarithms of u give NaN
 at |d| of about 100, and near d = 0 float32 cancellation makes a divergence negative.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from polypath.checks import check_shapes
 from polypath.errors import ConfigError, unknown_name
-
-LN2 = math.log(2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +45,9 @@ class DivergenceConfig:
 
     Attributes:
         name: key of ``DIVERGENCES``.
-        alpha: in (0, 1); towards 1 it is the forward, towards 0 the reverse KL. ``alpha`` only.
+        alpha: in [1e-6, 1 - 1e-6]; towards 1 it is the forward, towards 0 the reverse KL. ``alpha`` only.
         max_log_ratio: above this d, f continues as a straight line with the slope it has there, so
-            value and gradient stay finite (they grow at least like e^d otherwise). > 0. There is
+            value and gradient stay finite (they grow at least like e^d otherwise). In (0, 30]. There is
             deliberately no bound below: that is where a forgotten mode must be pulled back.
         curvature_matched: divide f by f''(1), so that one coefficient has the same strength near
             the reference for every divergence.
@@ -63,27 +61,35 @@ class DivergenceConfig:
     def __post_init__(self) -> None:
         if self.name not in DIVERGENCES:
             raise unknown_name("divergence", self.name, DIVERGENCES)
-        if not 0 < self.alpha < 1:
+        if not 1e-6 <= self.alpha <= 1 - 1e-6:
             raise ConfigError(
-                f"alpha must be strictly between 0 and 1, got {self.alpha}. "
+                f"alpha must be between 0 and 1, at least 1e-6 from both, got {self.alpha}. "
                 "Use forward_kl for 1 and reverse_kl for 0."
             )
-        if not 0 < self.max_log_ratio <= 80:
+        if not 0 < self.max_log_ratio <= 30:
             raise ConfigError(
-                f"max_log_ratio must be in (0, 80], got {self.max_log_ratio}. "
-                "Above 80 the exponential leaves float32."
+                f"max_log_ratio must be in (0, 30], got {self.max_log_ratio}. "
+                "Further up the straight line leaves float32."
             )
         if self.curvature_matched and DIVERGENCES[self.name].curvature == 0:
             raise ConfigError(f"{self.name} has no curvature at the reference to match.")
 
 
-def divergence(config: DivergenceConfig, log_ratio_B_T: Tensor) -> Tensor:
+def divergence(
+    config: DivergenceConfig, log_ratio_B_T: Tensor, mask_B_T: Tensor | None = None
+) -> Tensor:
     """Return f at each stored token, same shape; float32, or float64 where the input is.
 
     Args:
         config: settings.
         log_ratio_B_T: d = log-probability under the policy minus the stored reference
-            log-probability, any shape. Gradient flows through it.
+            log-probability. Gradient flows through it.
+        mask_B_T: 0 on padding, where f is 0 and has no gradient whatever d is; ``None`` means that
+            there is no padding (any shape is then allowed). A mask applied afterwards is not enough
+            where padding holds NaN: its gradient is NaN.
+
+    Raises:
+        ShapeError: log-ratio and mask disagree.
 
     Differs from the authors' code:
         1. They clamp d to [-20, 20] and the result to [-10, 10], which sets the gradient to zero
@@ -93,15 +99,26 @@ def divergence(config: DivergenceConfig, log_ratio_B_T: Tensor) -> Tensor:
     """
     member = DIVERGENCES[config.name]
     d = log_ratio_B_T.to(_wide(log_ratio_B_T))
-    cap = torch.full((), config.max_log_ratio, dtype=d.dtype, device=d.device, requires_grad=True)
-    with torch.enable_grad():
-        at_cap = member.f(cap, config.alpha)
-        (slope,) = torch.autograd.grad(at_cap, cap)
+    if mask_B_T is not None:
+        check_shapes(log_ratio_B_T=log_ratio_B_T, mask_B_T=mask_B_T)
+        d = torch.where(mask_B_T.bool(), d, torch.zeros_like(d))
+    slope = _slope(member, config, d)
     f_B_T = member.f(d.clamp(max=config.max_log_ratio), config.alpha)
-    f_B_T = f_B_T + slope * (d - config.max_log_ratio).clamp(min=0.0)
+    # relu, not clamp: at d exactly on the cap both clamps would pass the gradient.
+    f_B_T = f_B_T + slope * torch.relu(d - config.max_log_ratio)
     if config.curvature_matched:
         f_B_T = f_B_T / member.curvature
     return f_B_T.to(torch.promote_types(log_ratio_B_T.dtype, torch.float32))
+
+
+def _slope(member: Divergence, config: DivergenceConfig, like: Tensor) -> Tensor:
+    """Return df/dd at ``max_log_ratio``, also where the caller has switched gradients off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        cap = torch.full(
+            (), config.max_log_ratio, dtype=like.dtype, device=like.device, requires_grad=True
+        )
+        (slope,) = torch.autograd.grad(member.f(cap, config.alpha), cap)
+    return slope
 
 
 def capped(config: DivergenceConfig, log_ratio_B_T: Tensor) -> Tensor:
@@ -136,9 +153,9 @@ def _reverse_kl_uncentred(d: Tensor, alpha: float) -> Tensor:
 
 def _jensen_shannon(d: Tensor, alpha: float) -> Tensor:
     del alpha
-    zero = torch.zeros_like(d)
-    softplus, softplus_neg = torch.logaddexp(d, zero), torch.logaddexp(-d, zero)
-    return 0.5 * (d.exp() * (LN2 - softplus_neg) + LN2 - softplus)
+    # log(2 / (1 + u)), exact near d = 0; adding d gives log(2u / (1 + u)).
+    part = -torch.log1p(torch.expm1(d) / 2)
+    return 0.5 * (d.exp() * (d + part) + part)
 
 
 def _alpha(d: Tensor, alpha: float) -> Tensor:

@@ -4,7 +4,7 @@ Chen 2025, "DRA-GRPO: Exploring Diversity-Aware Reward Adjustment", arXiv:2505.0
 Authors' code: xiwenc1/DRA-GRPO@0882661, src/open_r1/trl/trainer/grpo_trainer.py:679-708.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
-from polypath.objectives.advantages import constant_groups
+from polypath.objectives.advantages import check_finite_rewards, constant_groups
 
 MutualInformation = Literal["graph_cut", "log_det", "facility_location"]
 NegativeSimilarity = Literal["clamp", "keep", "shift"]
@@ -21,6 +21,10 @@ UniformGroup = Literal["skip", "paper"]
 EmptyCompletion = Literal["unique", "paper"]
 Among = Literal["all", "rewarded"]
 WeightNorm = Literal["none", "mean"]
+
+
+# Only negative similarities can bring the denominator near 0; this keeps it off exactly 0.
+AUTHORS_GUARD = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +37,14 @@ class DRAConfig:
         graph_cut_lambda: trade-off of the graph-cut function, > 0; the paper's is 1/2, which makes
             the redundancy the plain sum of similarities. Used by ``graph_cut`` only.
         log_det_jitter: e in ``K = (1 - e) S + e I``, in (0, 1]. Used by ``log_det`` only. Bounds the
-            redundancy by ``log(1 / e)``.
+            redundancy by ``log(1 / e)`` where S is positive semi-definite.
         negative_similarity: what a negative cosine becomes: ``clamp`` raises it to 0, so that every
             weight lies in [1/G, 1]; ``keep`` is the authors' code, where a weight can change sign or
             explode; ``shift`` maps s to (1 + s) / 2.
         negative_reward: what happens to rewards below zero: ``skip`` leaves them alone; ``paper``
             divides them too, which punishes a redundant wrong answer less than a rare one;
-            ``invert`` multiplies by (1 + redundancy) and divides by the group size, so that a
-            redundant wrong answer is punished more and no punishment grows.
+            ``invert`` multiplies by (1 + redundancy) / G, at most 1, so that a redundant wrong
+            answer is punished more and no punishment grows.
         uniform_group: groups whose raw rewards are all equal: ``skip`` leaves them alone, so they
             carry no signal, as in GRPO; ``paper`` adjusts them, and with division by the standard
             deviation the noise of the similarities becomes advantages of full size.
@@ -123,15 +127,17 @@ def adjust_rewards(
 
     Raises:
         ShapeError: the arrays disagree on P or G.
+        DataError: a reward is infinite.
         ConfigError: the similarity holds NaN or infinity.
 
     Differs from the authors' code:
         1. They sum over every completion on one device, so groups mix, or are cut, unless a device
            holds exactly one group. Here the shape forbids it.
-        2. They add 1e-6 to the denominator. With ``clamp`` it is at least 1.
+        2. They add 1e-6 to the denominator. Here only ``keep`` does; otherwise it is at least 1.
         3. The defaults are the safe values described in ``DRAConfig``; ``PAPER`` is theirs.
     """
     check_shapes(rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G)
+    check_finite_rewards(rewards_P_G)
     rewards_P_G = rewards_P_G.detach().double()
     weights_P_G = reward_weights(config, rewards_P_G, similarity_P_G_G, empty_P_G)
     adjusted_P_G = rewards_P_G * weights_P_G
@@ -139,7 +145,9 @@ def adjust_rewards(
     if config.negative_reward == "skip":
         adjusted_P_G = torch.where(negative_P_G, rewards_P_G, adjusted_P_G)
     elif config.negative_reward == "invert":
-        inverse_P_G = 1.0 / (weights_P_G * rewards_P_G.shape[1])
+        plain = replace(config, weight_norm="none")
+        weights_P_G = reward_weights(plain, rewards_P_G, similarity_P_G_G, empty_P_G)
+        inverse_P_G = (1.0 / (weights_P_G * rewards_P_G.shape[1])).clamp(max=1.0)
         adjusted_P_G = torch.where(negative_P_G, rewards_P_G * inverse_P_G, adjusted_P_G)
     if config.uniform_group == "skip":
         adjusted_P_G = torch.where(constant_groups(rewards_P_G), rewards_P_G, adjusted_P_G)
@@ -155,8 +163,12 @@ def reward_weights(
     """Return ``1 / (1 + redundancy)`` for each completion, ``(P, G)`` in float64.
 
     In [1/G, 1] for ``graph_cut`` with lambda 1/2 and no negative similarities; 1 means that nothing in
-    the group resembles it. ``rewards_P_G`` matters only for ``among="rewarded"``.
+    the group resembles it. ``rewards_P_G`` matters only for ``among="rewarded"``. Arguments and errors
+    as in ``adjust_rewards``.
     """
+    check_shapes(rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G)
+    if empty_P_G is not None:
+        check_shapes(rewards_P_G=rewards_P_G, empty_P_G=empty_P_G)
     similarity_P_G_G = similarity_P_G_G.detach().double().to(rewards_P_G.device)
     if not torch.isfinite(similarity_P_G_G).all():
         raise ConfigError(
@@ -174,7 +186,11 @@ def reward_weights(
         alone_P_G = alone_P_G | ~(rewards_P_G > 0)
     similarity_P_G_G = _isolate(similarity_P_G_G, alone_P_G)
     redundancy_P_G = MUTUAL_INFORMATION[config.mutual_information](config, similarity_P_G_G)
-    weights_P_G = 1.0 / (1.0 + redundancy_P_G)
+    denominator_P_G = 1.0 + redundancy_P_G
+    if config.negative_similarity == "keep":
+        denominator_P_G = denominator_P_G + AUTHORS_GUARD
+        denominator_P_G = denominator_P_G.masked_fill(denominator_P_G == 0, AUTHORS_GUARD)
+    weights_P_G = 1.0 / denominator_P_G
     if config.weight_norm == "mean":
         weights_P_G = weights_P_G / weights_P_G.mean(dim=1, keepdim=True)
     return weights_P_G

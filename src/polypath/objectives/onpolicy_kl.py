@@ -11,26 +11,41 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MAX_LOG_RATIO = 80.0  # e^80 is the last round number float32 holds
+from polypath.checks import check_shapes
+from polypath.objectives.capping import MAX_EXPONENT, cap_value
 
 
-def reverse_kl_loss(logp_B_T: Tensor, ref_logp_B_T: Tensor) -> Tensor:
+def reverse_kl_loss(
+    logp_B_T: Tensor, ref_logp_B_T: Tensor, mask_B_T: Tensor | None = None
+) -> Tensor:
     """Return d^2 / 2 (k2), elementwise. Its expected gradient is that of KL(pi_theta || pi_ref).
+
+    That of the next-token divergences at the visited states: a token's d says nothing of how it
+    leads to later states. ``reverse_kl_reward`` is exact for the whole sequence.
 
     Args:
         logp_B_T: log-probabilities of the policy's own samples, with gradient.
         ref_logp_B_T: the same tokens under the reference. No gradient reaches it.
+        mask_B_T: 0 on padding, where the result is 0 whatever the log-probabilities are; ``None``
+            means that there is no padding, or that it holds finite numbers and is masked later.
+
+    Returns:
+        Same shape; float32, or float64 where the input is.
     """
-    return (logp_B_T - ref_logp_B_T.detach()).square() / 2
+    return _log_ratio(logp_B_T, ref_logp_B_T, mask_B_T).square() / 2
 
 
-def forward_kl_loss(logp_B_T: Tensor, ref_logp_B_T: Tensor) -> Tensor:
+def forward_kl_loss(
+    logp_B_T: Tensor, ref_logp_B_T: Tensor, mask_B_T: Tensor | None = None
+) -> Tensor:
     """Return e^-d + d - 1 (k3), elementwise. Its expected gradient is that of KL(pi_ref || pi_theta).
 
-    What TRL adds for ``beta > 0``. Arguments as in ``reverse_kl_loss``.
+    What TRL adds for ``beta > 0``, there without a bound: from d = -89 on it is infinite in float32.
+    Here e^-d is held at e^80, in value and in gradient. At the visited states, as
+    ``reverse_kl_loss``, and with the same arguments.
     """
-    d_B_T = logp_B_T - ref_logp_B_T.detach()
-    return torch.expm1((-d_B_T).clamp(max=MAX_LOG_RATIO)) + d_B_T
+    d_B_T = _log_ratio(logp_B_T, ref_logp_B_T, mask_B_T)
+    return torch.expm1(cap_value(-d_B_T, MAX_EXPONENT)) + d_B_T
 
 
 def reverse_kl_reward(logp_B_T: Tensor, ref_logp_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
@@ -38,11 +53,21 @@ def reverse_kl_reward(logp_B_T: Tensor, ref_logp_B_T: Tensor, mask_B_T: Tensor) 
 
     Adding a coefficient times this to the reward is the other exact way to penalise the reverse KL.
     """
-    d_B_T = (logp_B_T - ref_logp_B_T).detach()
-    return -torch.where(mask_B_T.bool(), d_B_T, torch.zeros_like(d_B_T)).sum(dim=1)
+    return -_log_ratio(logp_B_T, ref_logp_B_T, mask_B_T).detach().sum(dim=1)
 
 
-ON_POLICY_KL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+def _log_ratio(logp_B_T: Tensor, ref_logp_B_T: Tensor, mask_B_T: Tensor | None) -> Tensor:
+    """Return d in at least float32, 0 on padding."""
+    check_shapes(logp_B_T=logp_B_T, ref_logp_B_T=ref_logp_B_T)
+    wide = torch.promote_types(logp_B_T.dtype, torch.float32)
+    d_B_T = logp_B_T.to(wide) - ref_logp_B_T.detach().to(wide)
+    if mask_B_T is None:
+        return d_B_T
+    check_shapes(logp_B_T=logp_B_T, mask_B_T=mask_B_T)
+    return torch.where(mask_B_T.bool(), d_B_T, torch.zeros_like(d_B_T))
+
+
+ON_POLICY_KL: dict[str, Callable[..., Tensor]] = {
     "forward": forward_kl_loss,
     "reverse": reverse_kl_loss,
 }

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
+from polypath.objectives.capping import MAX_EXPONENT, cap_value
 
 Form = Literal["paper", "detached", "exact"]
 Gate = Literal["correct", "all"]
@@ -32,8 +33,9 @@ class PositiveEntropyConfig:
         normalization: ``sequence_mean``: mean over the tokens of each completion, then over all
             completions, right or wrong (eq. 12). ``token_mean``: sum over the tokens of gated
             completions divided by the tokens of all completions.
-        max_ratio: cap on policy / behaviour probability, >= 1; ``inf`` is the paper. Matters only
-            when completions are used for several updates.
+        max_ratio: cap on policy / behaviour probability, >= 1; ``inf`` is the paper (up to e^80,
+            the end of float32). A capped token keeps the direction of its gradient at the capped
+            weight. Matters only when completions are used for several updates.
     """
 
     form: Form = "paper"
@@ -78,14 +80,17 @@ def positive_entropy(
         behaviour_logp_B_T: the same under the policy that sampled. No gradient reaches it.
         mask_B_T: 1 on completion tokens including the end token, 0 on padding, whose values may be
             anything, NaN included.
-        correct_B: whether the completion is right. From the accuracy, never from a summed reward.
+        correct_B: whether the completion is right: booleans, or accuracies of which those above 0.5
+            count (NaN does not). Never a summed reward.
         entropy_B_T: full-vocabulary entropy in nats at each position, with gradient; ``exact`` only.
 
     Returns:
-        ``(B, T)``, zero on padding and on completions the gate holds back.
+        ``(B, T)``, zero on padding and on completions the gate holds back; float32, or float64
+        where the input is.
 
     Raises:
         ConfigError: ``exact`` without ``entropy_B_T``.
+        ShapeError: the arrays disagree on B or T.
     """
     check_shapes(
         logp_B_T=logp_B_T,
@@ -100,20 +105,22 @@ def positive_entropy(
                 "positive_entropy form 'exact' needs the entropy of the full distribution. "
                 "Use 'paper' or 'detached' where only sampled log-probabilities are at hand."
             )
-        return -torch.where(active_B_T, entropy_B_T, entropy_B_T.new_zeros(()))
-    # Replace inactive entries before exp: a NaN times zero would still poison the gradient.
-    zero = logp_B_T.new_zeros(())
-    logp_B_T = torch.where(active_B_T, logp_B_T, zero)
-    behaviour_logp_B_T = torch.where(active_B_T, behaviour_logp_B_T.detach(), zero)
-    log_ratio_B_T = (logp_B_T - behaviour_logp_B_T).clamp(max=_log(config.max_ratio))
-    weight_B_T = logp_B_T.detach() if config.form == "detached" else logp_B_T
-    return log_ratio_B_T.exp() * weight_B_T
+        check_shapes(logp_B_T=logp_B_T, entropy_B_T=entropy_B_T)
+        return -_only(active_B_T, entropy_B_T)
+    # Inactive entries are replaced before exp: a NaN times zero would still poison the gradient.
+    logp_B_T = _only(active_B_T, logp_B_T)
+    log_ratio_B_T = logp_B_T - _only(active_B_T, behaviour_logp_B_T.detach())
+    # Not clamp: without the gradient of the ratio, what is left of the paper form lowers every capped
+    # token, rare ones included, and has zero mean.
+    ratio_B_T = cap_value(log_ratio_B_T, _log(config.max_ratio)).exp()
+    return ratio_B_T * (logp_B_T.detach() if config.form == "detached" else logp_B_T)
 
 
 def gated_tokens(config: PositiveEntropyConfig, mask_B_T: Tensor, correct_B: Tensor) -> Tensor:
     """Return ``(B, T)`` booleans: the tokens the term acts on."""
     active_B_T = mask_B_T.bool()
-    return active_B_T & correct_B.bool().unsqueeze(1) if config.gate == "correct" else active_B_T
+    # Above 0.5, not bool(): NaN and negative numbers are true.
+    return active_B_T & (correct_B > 0.5).unsqueeze(1) if config.gate == "correct" else active_B_T
 
 
 def capped_tokens(
@@ -128,5 +135,11 @@ def capped_tokens(
     return over_B_T & gated_tokens(config, mask_B_T, correct_B)
 
 
+def _only(active_B_T: Tensor, values_B_T: Tensor) -> Tensor:
+    """Return the values where active and 0 elsewhere, in at least float32."""
+    wide_B_T = values_B_T.to(torch.promote_types(values_B_T.dtype, torch.float32))
+    return torch.where(active_B_T, wide_B_T, torch.zeros_like(wide_B_T))
+
+
 def _log(ratio: float) -> float:
-    return math.log(ratio) if math.isfinite(ratio) else math.inf
+    return min(math.log(ratio), MAX_EXPONENT) if math.isfinite(ratio) else MAX_EXPONENT
