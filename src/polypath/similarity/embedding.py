@@ -1,0 +1,93 @@
+"""Similarity by a sentence-embedding model."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polypath.errors import ConfigError, MissingExtraError
+from polypath.similarity.base import Completions, as_tensor
+from polypath.similarity.cosine import cosine_matrix, unit_rows
+
+
+class EmbeddingSimilarity:
+    """Cosine of sentence embeddings of two completions.
+
+    Chen 2025, "DRA-GRPO", arXiv:2505.09655, section 3.2. In [-1, 1]. Completions of one prompt
+    share topic and style, so their cosines are usually high and close together.
+
+    Differs from the authors' code (xiwenc1/DRA-GRPO@0882661, grpo_trainer.py:679-698):
+        1. A process embeds its own rows, and cosines are taken within whole groups. There, they are
+           taken over the rows of one process, which may cut a group or mix prompts.
+        2. Any sentence-transformers model on any device. There, two models on the first GPU.
+        3. An empty completion resembles nothing but itself. There, the empty text is embedded.
+
+    Args:
+        model: name or folder of a sentence-transformers model.
+        batch_size: texts embedded at once.
+        max_tokens: longer texts are cut to this many tokens of the embedding model; None keeps the
+            model's own limit, which is often short (256 for all-MiniLM-L6-v2).
+        device: such as "cpu" or "cuda:1"; None uses the current GPU if there is one.
+        trust_remote_code: allow a model that ships its own Python code to run it.
+
+    Raises:
+        MissingExtraError: sentence-transformers is not installed.
+        ConfigError: the model cannot be loaded, or a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        batch_size: int = 32,
+        max_tokens: int | None = None,
+        device: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        if batch_size < 1 or (max_tokens is not None and max_tokens < 1):
+            raise ConfigError(
+                "embedding similarity: batch_size and max_tokens must be at least 1, "
+                f"got {batch_size} and {max_tokens}."
+            )
+        self.model_name = model
+        self.batch_size = batch_size
+        self._model = _load(model, device, trust_remote_code)
+        if max_tokens is not None:
+            self._model.max_seq_length = max_tokens
+
+    def features(self, rows: Completions) -> Tensor:
+        """Return unit vectors ``(B, D)`` in float32; an empty text gets the zero vector."""
+        empty = [not text.strip() for text in rows.texts]
+        encoded_B_D: Tensor = self._model.encode(
+            rows.texts or [""],  # one text at least, so that no rows still have the right width
+            batch_size=self.batch_size,
+            convert_to_tensor=True,
+            show_progress_bar=False,
+        )
+        # clone: the model may hand out inference tensors, which later code cannot save for autograd.
+        encoded_B_D = encoded_B_D[: len(empty)].clone()
+        return unit_rows(encoded_B_D, empty, f"Embedding model {self.model_name!r}")
+
+    def matrix(self, features: Tensor | list[Any], group_size: int) -> Tensor:
+        """Return ``similarity_P_G_G`` on the features' device. See ``Similarity.matrix``."""
+        return cosine_matrix(as_tensor(features), group_size)
+
+
+def _load(model: str, device: str | None, trust_remote_code: bool) -> Any:
+    """Load the model without touching the random state that training resumes from."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingExtraError(
+            "The embedding similarity needs sentence-transformers, which is not installed. "
+            "Run: pip install 'polypath[embedding]'"
+        ) from error
+    with torch.random.fork_rng():
+        try:
+            return SentenceTransformer(model, device=device, trust_remote_code=trust_remote_code)
+        except Exception as error:  # whatever the hub, the file reader or the device raises
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ConfigError(
+                f"embedding similarity: cannot load model {model!r} ({reason}). "
+                "Give a sentence-transformers name, or a folder that holds one."
+            ) from error

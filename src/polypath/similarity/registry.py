@@ -1,0 +1,94 @@
+"""Similarities by name. To add one: write the file, add its line here, add its test."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from polypath.errors import ConfigError, unknown_name
+from polypath.similarity.answer import AnswerSimilarity
+from polypath.similarity.base import Similarity
+from polypath.similarity.custom import CustomSimilarity, SimilarityFunction, load_function
+from polypath.similarity.embedding import EmbeddingSimilarity
+from polypath.similarity.ngram import NgramSimilarity
+from polypath.similarity.policy import PolicySimilarity
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarityConfig:
+    """Settings of all similarities; each reads its own.
+
+    Attributes:
+        ngram_max: ``ngram``: longest n-gram in tokens, >= 1.
+        ignored_token_ids: ``ngram``: token ids that are no content; the engine gives the
+            tokenizer's special ids.
+        embedding_model: ``embedding``: name or folder of a sentence-transformers model.
+        embedding_batch_size: ``embedding``: texts embedded at once, >= 1.
+        embedding_max_tokens: ``embedding``: texts are cut to this many tokens; None keeps the
+            model's own limit (256 for the default model).
+        embedding_device: ``embedding``: such as "cpu"; None uses the current GPU if there is one.
+        embedding_trust_remote_code: ``embedding``: allow a model that ships code to run it.
+
+    Raises:
+        ConfigError: a setting is out of range.
+    """
+
+    ngram_max: int = 3
+    ignored_token_ids: tuple[int, ...] = ()
+    embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    embedding_batch_size: int = 32
+    embedding_max_tokens: int | None = None
+    embedding_device: str | None = None
+    embedding_trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("ngram_max", "embedding_batch_size", "embedding_max_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"similarity: {name} must be at least 1, got {value}.")
+
+
+def _embedding(config: SimilarityConfig) -> Similarity:
+    return EmbeddingSimilarity(
+        model=config.embedding_model,
+        batch_size=config.embedding_batch_size,
+        max_tokens=config.embedding_max_tokens,
+        device=config.embedding_device,
+        trust_remote_code=config.embedding_trust_remote_code,
+    )
+
+
+SIMILARITIES: dict[str, Callable[[SimilarityConfig], Similarity]] = {
+    "ngram": lambda c: NgramSimilarity(max_n=c.ngram_max, ignored_ids=c.ignored_token_ids),
+    "answer": lambda _: AnswerSimilarity(),
+    "embedding": _embedding,
+    "policy": lambda _: PolicySimilarity(),
+}
+
+
+def get_similarity(
+    similarity: str | SimilarityFunction, config: SimilarityConfig | None = None
+) -> Similarity:
+    """Build a similarity from a name, a function, or where to find a function.
+
+    Args:
+        similarity: a key of ``SIMILARITIES``; or ``"module:function"`` or ``"file.py:function"``;
+            or a function ``(texts_P_G) -> similarity_P_G_G``.
+        config: settings; None is all defaults. A function has none.
+
+    Raises:
+        ConfigError: no such name or function, or a model that cannot be loaded.
+        MissingFileError: the function's file does not exist.
+        MissingExtraError: ``embedding`` without sentence-transformers.
+    """
+    if not isinstance(similarity, str):
+        if not callable(similarity):
+            raise ConfigError(
+                "similarity must be a name, 'module:function' or a function, "
+                f"got {type(similarity).__name__}."
+            )
+        return CustomSimilarity(similarity)
+    if similarity in SIMILARITIES:
+        return SIMILARITIES[similarity](config or SimilarityConfig())
+    if ":" in similarity:
+        return CustomSimilarity(load_function(similarity))
+    raise unknown_name("similarity", similarity, SIMILARITIES)

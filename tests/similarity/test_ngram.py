@@ -1,0 +1,70 @@
+"""n-gram similarity against plain Python sets, and its edge rules."""
+
+import pytest
+import torch
+from hypothesis import given
+from torch.testing import assert_close
+
+from polypath.errors import ConfigError
+from polypath.similarity.ngram import NgramSimilarity
+from tests.similarity.strategies import groups, rows_of
+
+
+def matrix(token_ids: list[list[int]], **settings: object) -> torch.Tensor:
+    """One group."""
+    similarity = NgramSimilarity(**settings)
+    return similarity.matrix(similarity.features(rows_of(token_ids)), len(token_ids))[0]
+
+
+def grams(ids: list[int], max_n: int) -> set[tuple[int, ...]]:
+    return {tuple(ids[i : i + n]) for n in range(1, max_n + 1) for i in range(len(ids) - n + 1)}
+
+
+def test_golden_two_rows():
+    """{1, 2, 3, 12, 23, 123} and {1, 2, 4, 12, 24, 124} share {1, 2, 12} of 9 n-grams."""
+    assert matrix([[1, 2, 3], [1, 2, 4]])[0, 1].item() == pytest.approx(3 / 9)
+
+
+@given(groups())
+def test_equals_jaccard_of_plain_python_sets(drawn):
+    rows, num_groups, size = drawn
+    similarity = NgramSimilarity(max_n=3)
+    got_P_G_G = similarity.matrix(similarity.features(rows), size)
+    sets = [grams(ids, 3) for ids in rows.token_ids]
+    for p in range(num_groups):
+        for i in range(size):
+            for j in range(size):
+                a, b = sets[p * size + i], sets[p * size + j]
+                expected = 1.0 if i == j else len(a & b) / len(a | b) if a | b else 0.0
+                assert got_P_G_G[p, i, j].item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_word_order_counts_from_bigrams_on():
+    rows = [[1, 2, 3], [3, 2, 1]]
+    assert matrix(rows, max_n=1)[0, 1] == 1.0
+    assert matrix(rows, max_n=2)[0, 1] == pytest.approx(3 / 7)
+
+
+def test_an_ngram_never_spans_two_rows():
+    # Side by side these rows read 1 2 3 4; "2 3" is in neither.
+    assert matrix([[1, 2], [3, 4], [2, 3]], max_n=2)[0, 2] == pytest.approx(1 / 5)
+
+
+def test_empty_completions_resemble_nothing_not_even_each_other():
+    assert_close(matrix([[], [], [1]]), torch.eye(3, dtype=torch.float64))
+
+
+def test_ignored_ids_do_not_make_short_answers_alike():
+    eos = 9
+    rows = [[5, eos], [7, eos], [eos]]
+    assert matrix(rows)[0, 1] == pytest.approx(1 / 5)
+    assert_close(matrix(rows, ignored_ids=(eos,)), torch.eye(3, dtype=torch.float64))
+
+
+def test_a_long_completion_that_contains_a_short_one_is_no_copy():
+    assert matrix([[1, 2], list(range(1, 30))])[0, 1] < 0.05
+
+
+def test_max_n_below_one_is_refused():
+    with pytest.raises(ConfigError, match="max_n must be at least 1, got 0"):
+        NgramSimilarity(max_n=0)
