@@ -176,7 +176,8 @@ def _usable(sample: Sampled, settings: PresampleSettings) -> bool:
 def _choose(usable: Sequence[Sampled], count: int) -> tuple[int, ...]:
     """Take the first of each answer, then repeated answers, in the order given."""
     seen: set[str | None] = set()
-    fresh, repeated = [], []
+    fresh: list[int] = []
+    repeated: list[int] = []
     for sample in usable:
         # Two samples without a canonical answer cannot be told apart: both count as fresh.
         known = sample.answer is not None and sample.answer in seen

@@ -1,0 +1,79 @@
+"""What made a rehearsal set, written last: a folder without it is not finished."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from polypath.errors import DataError
+from polypath.rollouts import library_versions
+from polypath.rollouts.files import read_json, write_json
+
+KIND = "rehearsal_set"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalManifest:
+    """Where a rehearsal set comes from, and what is in it.
+
+    Attributes:
+        model: name or path of the reference model, as it was given.
+        model_fingerprint: hash of its weights.
+        tokenizer_fingerprint: hash of its tokenizer.
+        template_fingerprint: hash of its chat template.
+        temperature: that logits were divided by, in sampling and in the reference log-probs.
+        precision: of the forward that made the reference log-probs, ``"auto"`` resolved.
+        task: registry name of the task.
+        split: of the task.
+        problems_key: hash of the problems asked.
+        settings: all of ``PresampleSettings``, defaults resolved.
+        counts: problems in each set, by its name.
+        histogram: how many problems had 0, 1, ..., k correct samples.
+        num_rows: stored answers.
+        num_tokens: their tokens.
+        files: SHA-256 of the other files of the folder, by name.
+        versions: of the libraries.
+    """
+
+    model: str
+    model_fingerprint: str
+    tokenizer_fingerprint: str
+    template_fingerprint: str
+    temperature: float
+    precision: str
+    task: str
+    split: str
+    problems_key: str
+    settings: Mapping[str, Any]
+    counts: Mapping[str, int]
+    histogram: list[int]
+    num_rows: int
+    num_tokens: int
+    files: Mapping[str, str]
+    versions: Mapping[str, str] = field(default_factory=library_versions)
+
+    def write(self, path: Path) -> None:
+        """Write the manifest atomically."""
+        write_json(path, {"kind": KIND, "schema_version": SCHEMA_VERSION, **asdict(self)})
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a manifest.
+
+        Raises:
+            MissingFileError: there is no such file.
+            DataError: it is not the manifest of a rehearsal set this version can read.
+        """
+        content = read_json(path, "the manifest of a rehearsal set")
+        kind, version = content.pop("kind", None), content.pop("schema_version", None)
+        if kind != KIND:
+            raise DataError(f"{path} has kind {kind!r}; expected {KIND!r}.")
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{path} has schema_version {version!r}; this polypath reads {SCHEMA_VERSION}."
+            )
+        odd = sorted({entry.name for entry in fields(cls)} ^ content.keys())
+        if odd:
+            raise DataError(f"{path} has missing or unknown fields: {', '.join(odd)}.")
+        return cls(**content)

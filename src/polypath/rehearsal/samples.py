@@ -1,0 +1,57 @@
+"""What the rehearsal pipeline reads from its sample store."""
+
+from collections.abc import Sequence
+
+from polypath.errors import ConfigError, DataError
+from polypath.rehearsal.partition import Sampled
+from polypath.rollouts import RolloutStore, encode_prompt
+from polypath.tasks.base import Problem
+
+
+def read_samples(store: RolloutStore) -> dict[str, list[Sampled]]:
+    """Read what the partition needs of every row, by problem."""
+    samples: dict[str, list[Sampled]] = {}
+    columns = ("problem_id", "sample_id", "correct", "answer", "finish_reason")
+    for batch in store.iter_batches(columns):
+        for problem_id, *rest in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+            samples.setdefault(problem_id, []).append(Sampled(*rest))
+    return samples
+
+
+def read_tokens(
+    store: RolloutStore, wanted: set[tuple[str, int]]
+) -> dict[tuple[str, int], list[int]]:
+    """Read the tokens of some rows; those of all rows may not fit in memory as lists.
+
+    Raises:
+        DataError: a row holds no tokens, as imported rows may.
+    """
+    found: dict[tuple[str, int], list[int]] = {}
+    for batch in store.iter_batches(("problem_id", "sample_id", "token_ids")):
+        ids, numbers, tokens = batch.columns
+        for place, key in enumerate(zip(ids.to_pylist(), numbers.to_pylist(), strict=True)):
+            if key in wanted:
+                row = tokens[place].as_py()
+                if row is None:
+                    raise DataError(
+                        f"Sample {key[1]} of problem {key[0]!r} in {store.path} has no token_ids, "
+                        "and tokenising its text again need not give them back."
+                    )
+                found[key] = row
+    return found
+
+
+def require_same_problems(store: RolloutStore, problems: Sequence[Problem]) -> None:
+    """Refuse samples of another problem that went by the same id.
+
+    Raises:
+        ConfigError: a stored prompt or gold answer is not that of the problem now.
+    """
+    asked = {p.problem_id: (encode_prompt(p.prompt), p.gold) for p in problems}
+    for batch in store.iter_batches(("problem_id", "prompt", "gold")):
+        for problem_id, prompt, gold in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+            if asked.get(problem_id, (prompt, gold)) != (prompt, gold):
+                raise ConfigError(
+                    f"Problem {problem_id!r} has another prompt or gold answer in {store.path} "
+                    "than now. Use another folder for other problems."
+                )
