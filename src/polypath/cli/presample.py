@@ -95,6 +95,7 @@ def presample(
         console=console,
     )
     if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
     table = Table(title=f"Rehearsal set {summary.folder}", show_header=False)
     for name, count in summary.counts.items():

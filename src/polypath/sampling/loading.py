@@ -72,4 +72,4 @@ def load_model(name: str | Path, *, dtype: torch.dtype, device: torch.device) ->
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.eval()  # type: ignore[no-untyped-call]
-    return model.to(device), tokenizer
+    return model.to(device), tokenizer  # type: ignore[arg-type]
