@@ -1,0 +1,106 @@
+"""Statistics of training groups, cheap enough to log at every step.
+
+P prompts by G completions. Distinct solutions and duplicates of a group are those of
+``polypath.metrics.solutions``, whose problems are the prompts of the step.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from polypath.checks import check_shapes
+from polypath.errors import ShapeError
+from polypath.metrics.pass_at_k import FloatArray, as_bool
+from polypath.metrics.solutions import count_distinct, duplicate_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeShares:
+    """Shares of groups by outcome; they add up to 1. NaN when there are no groups.
+
+    Attributes:
+        all_correct: every completion correct: no reward signal left, and with rewards adjusted for
+            diversity the only signal is diversity.
+        all_wrong: no completion correct.
+        mixed: both occur: the groups that plain GRPO learns from.
+    """
+
+    all_correct: float
+    all_wrong: float
+    mixed: float
+
+
+def outcome_shares(correct_P_G: npt.ArrayLike) -> OutcomeShares:
+    """Count groups that are all correct, all wrong, and mixed, as shares in [0, 1].
+
+    Raises:
+        ShapeError, DataError: not a 2-D array of 0 and 1 with at least one completion a group.
+    """
+    correct = as_bool("correct_P_G", correct_P_G)
+    check_shapes(correct_P_G=correct)
+    if correct.shape[1] == 0:
+        raise ShapeError("correct_P_G must have at least one completion per group, got 0.")
+    if not len(correct):
+        return OutcomeShares(all_correct=np.nan, all_wrong=np.nan, mixed=np.nan)
+    all_correct = float(correct.all(axis=1).mean())
+    all_wrong = float((~correct).all(axis=1).mean())
+    mixed = float((correct.any(axis=1) & ~correct.all(axis=1)).mean())
+    return OutcomeShares(all_correct=all_correct, all_wrong=all_wrong, mixed=mixed)
+
+
+def mean_pairwise_similarity(similarity_P_G_G: npt.ArrayLike) -> FloatArray:
+    """Mean similarity of two different completions of a group.
+
+    Args:
+        similarity_P_G_G: symmetric; the diagonal is ignored.
+
+    Returns:
+        ``(P,)`` in [-1, 1], lower = more diverse; NaN for groups of one.
+    """
+    s_P_G_G = np.asarray(similarity_P_G_G, dtype=np.float64)
+    check_shapes(similarity_P_G_G=s_P_G_G)
+    num_groups, size = s_P_G_G.shape[:2]
+    if size < 2:
+        return np.full(num_groups, np.nan)
+    off_diagonal_P = s_P_G_G.sum(axis=(1, 2)) - np.trace(s_P_G_G, axis1=1, axis2=2)
+    mean_P: FloatArray = off_diagonal_P / (size * (size - 1))
+    return mean_P
+
+
+def group_statistics(
+    ids_P_G: npt.ArrayLike,
+    correct_P_G: npt.ArrayLike,
+    similarity_P_G_G: npt.ArrayLike | None = None,
+) -> dict[str, float]:
+    """Collect one step's statistics under the names used in training logs.
+
+    Args:
+        ids_P_G: solution ids, from ``encode_solutions``.
+        correct_P_G: whether each completion is correct.
+        similarity_P_G_G: leave out when no similarity was computed.
+
+    Returns:
+        Means over the groups for which each is defined (NaN when it is for none):
+        ``distinct_solutions`` and ``distinct_correct`` per group (higher = more diverse),
+        ``duplicate_rate`` and ``duplicate_rate_correct`` (lower = more diverse), ``all_correct``,
+        ``all_wrong`` and ``mixed`` (shares of groups), and ``similarity`` if given.
+    """
+    shares = outcome_shares(correct_P_G)
+    statistics = {
+        "distinct_solutions": _mean(count_distinct(ids_P_G)),
+        "distinct_correct": _mean(count_distinct(ids_P_G, correct_P_G)),
+        "duplicate_rate": _mean(duplicate_rate(ids_P_G)),
+        "duplicate_rate_correct": _mean(duplicate_rate(ids_P_G, correct_P_G)),
+        "all_correct": shares.all_correct,
+        "all_wrong": shares.all_wrong,
+        "mixed": shares.mixed,
+    }
+    if similarity_P_G_G is not None:
+        statistics["similarity"] = _mean(mean_pairwise_similarity(similarity_P_G_G))
+    return statistics
+
+
+def _mean(values_P: npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> float:
+    known_P = values_P[~np.isnan(values_P)]
+    return float(known_P.mean()) if known_P.size else float("nan")

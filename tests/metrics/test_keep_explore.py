@@ -1,0 +1,52 @@
+"""Keep and Explore: golden counts and the accounting identity."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypath.errors import DataError, ShapeError
+from polypath.metrics import keep_explore
+
+chance = st.floats(0, 1)
+pairs = st.lists(st.tuples(chance, chance), min_size=1, max_size=20)
+
+
+def test_golden_counts():
+    got = keep_explore([True, True, True, False, False], [True, True, False, True, False])
+    assert (got.kept, got.lost, got.gained, got.unsolved) == (2, 1, 1, 1)
+    assert got.keep == pytest.approx(2 / 3)
+    assert got.explore == pytest.approx(1 / 2)
+    assert got.pass_base == pytest.approx(3 / 5)
+    assert got.pass_trained == pytest.approx(3 / 5)
+
+
+@given(pairs)
+def test_accounting_identity(drawn):
+    base_N, trained_N = np.array(drawn).T
+    got = keep_explore(base_N, trained_N)
+    total = got.kept + got.lost + got.gained + got.unsolved
+    assert total == pytest.approx(got.num_problems)
+    assert got.pass_trained == pytest.approx(trained_N.mean(), abs=1e-12)
+    # A share of nothing is NaN and has weight 0 in the identity.
+    identity = np.nansum([got.pass_base * got.keep, (1 - got.pass_base) * got.explore])
+    assert identity == pytest.approx(trained_N.mean(), abs=1e-9)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=12))
+def test_same_solved_set_keeps_all_and_explores_nothing(solved):
+    got = keep_explore(solved, solved)
+    assert np.isnan(got.keep) if not any(solved) else got.keep == 1
+    assert np.isnan(got.explore) if all(solved) else got.explore == 0
+
+
+def test_a_model_against_itself_by_chances_has_keep_below_one():
+    """0.5 * 0.5 / 0.5: a problem solved half of the time is lost half of the time."""
+    assert keep_explore([0.5], [0.5]).keep == pytest.approx(0.5)
+
+
+def test_bad_input_is_named():
+    with pytest.raises(DataError, match=r"trained_solved_N must lie in \[0, 1\] without NaN"):
+        keep_explore([1.0], [np.nan])
+    with pytest.raises(ShapeError, match="Do both arrays hold the same problems"):
+        keep_explore([1, 0], [1])
