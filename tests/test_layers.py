@@ -1,0 +1,115 @@
+"""Imports point one way: a file imports only from floors below its own, or from its own package."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import polypath
+
+ROOT = Path(polypath.__file__).parent
+FLOORS = [
+    {"errors"},
+    {"checks"},
+    {"objectives", "metrics", "verify", "similarity", "rollouts"},
+    {"tasks"},
+    {"sampling"},
+    {"rehearsal"},
+    {"engines", "report"},
+    {"recipes"},
+    {"cli", "__main__"},
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+TORCH_FREE = ["metrics", "report", "rollouts"]
+
+
+def own_floor(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+# The package's own __init__ offers names of every floor, lazily; nothing imports from it (see below).
+FILES = [path for path in sorted(ROOT.rglob("*.py")) if own_floor(path) != "__init__"]
+
+
+def imported(source: str, package: list[str]) -> set[str]:
+    """Full names of everything imported, anywhere in the source; ``package`` resolves dots.
+
+    Of a plain ``import polypath`` it is the attributes used that count.
+    """
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {a.name for a in node.names if a.name != "polypath" or a.asname}
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "polypath":
+            names.add(f"polypath.{node.attr}")
+    return names - {"polypath.__version__"}
+
+
+def faults(source: str, path: Path) -> list[str]:
+    here = own_floor(path)
+    package = ["polypath", *path.relative_to(ROOT).parent.parts]
+    found = []
+    for name in sorted(imported(source, package)):
+        parts = name.split(".")
+        if parts[0] == "polypath" and parts[1:2] != [here]:
+            there = FLOOR.get(parts[1]) if len(parts) > 1 else None
+            if there is None or there >= FLOOR[here]:
+                found.append(name)
+    return found
+
+
+def test_every_module_has_a_floor():
+    assert {own_floor(path) for path in FILES} <= set(FLOOR)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    assert faults(path.read_text(encoding="utf-8"), path) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "ok"),
+    [
+        ("from polypath.errors import ConfigError", True),
+        ("from polypath.metrics.other import f", True),
+        ("from . import other", True),
+        ("from ..errors import ConfigError", True),
+        ("import numpy as np", True),
+        ("from polypath.verify import verdict", False),
+        ("def f():\n    from polypath.engines import trl", False),
+        ("import polypath.report.html", False),
+        ("from polypath import objectives", False),
+        ("from ..objectives import dra", False),
+        ("import polypath\nprint(polypath.__version__)", True),
+        ("import polypath\npolypath.tasks.get_task", False),
+        ("import polypath as p", False),
+        ("from polypath import DiversityGRPOConfig", False),
+    ],
+)
+def test_the_test_itself_sees_imports_in_every_spelling(line, ok):
+    assert (faults(line, ROOT / "metrics" / "example.py") == []) is ok
+
+
+def test_the_package_and_its_numpy_parts_import_without_torch():
+    modules = ["polypath"] + [
+        ".".join(["polypath", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(
+            ".__init__"
+        )
+        for path in FILES
+        if own_floor(path) in TORCH_FREE and path.name != "__main__.py"
+    ]
+    assert {name.split(".")[1] for name in modules[1:]} == set(TORCH_FREE)
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'torch' not in sys.modules, name + ' imports torch'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
