@@ -36,6 +36,9 @@ class MissingExtraError(PolypathError, ImportError):
     """An optional dependency is needed and not installed."""
 
 
+LISTED_NAMES = 20  # more would bury the message
+
+
 def unknown_name(kind: str, got: str, known: Iterable[str]) -> ConfigError:
     """Build the error for a name that is not in a registry, naming the closest known one.
 
@@ -45,4 +48,5 @@ def unknown_name(kind: str, got: str, known: Iterable[str]) -> ConfigError:
     names = sorted(known)
     close = difflib.get_close_matches(got, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    return ConfigError(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
+    listing = f" Known: {', '.join(names)}." if len(names) <= LISTED_NAMES else ""
+    return ConfigError(f"Unknown {kind} {got!r}.{hint}{listing}")

@@ -1,0 +1,8 @@
+"""The TRL engine: subclasses of ``trl.GRPOConfig`` and ``trl.GRPOTrainer``, and a callback."""
+
+from polypath.engines.trl.config import DiversityGRPOConfig
+from polypath.engines.trl.monitor import CollapseMonitor
+from polypath.engines.trl.rewards import TaskReward
+from polypath.engines.trl.trainer import DiversityGRPOTrainer
+
+__all__ = ["CollapseMonitor", "DiversityGRPOConfig", "DiversityGRPOTrainer", "TaskReward"]

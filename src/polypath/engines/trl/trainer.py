@@ -1,0 +1,367 @@
+"""``trl.GRPOTrainer`` with reward adjustment, policy terms and rehearsal. It holds no formula.
+
+Four private methods of TRL are overridden and none of its code is copied; tests/engines/trl pins
+their signatures and shapes. With every method off the loss tensor that TRL returns is passed on
+untouched.
+"""
+
+from typing import Any
+
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+from trl import GRPOTrainer
+
+from polypath.engines.trl.config import DiversityGRPOConfig
+from polypath.engines.trl.rehearsal import (
+    Rehearsal,
+    RehearsalBatch,
+    exploration_rows,
+    rows_per_step,
+)
+from polypath.engines.trl.rewards import (
+    SolutionFunction,
+    completion_text,
+    find_solution_function,
+)
+from polypath.engines.trl.setup import (
+    check_rehearsal_set,
+    correctness_column,
+    warn_inexact_resume,
+)
+from polypath.engines.trl.telemetry import Telemetry
+from polypath.objectives import (
+    ON_POLICY_KL,
+    POLICY_TERMS,
+    REWARD_ADJUSTMENTS,
+    group_advantages,
+)
+from polypath.objectives.aggregate import sequence_mean, token_sum
+from polypath.objectives.positive_entropy import capped_tokens
+from polypath.rehearsal import RehearsalSet
+from polypath.similarity import Completions, Similarity, SimilarityConfig, get_similarity
+
+
+class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no types
+    """``GRPOTrainer`` for ``DiversityGRPOConfig``; takes the same arguments.
+
+    Args:
+        *positional: as ``GRPOTrainer``.
+        similarity: overrides ``args.similarity``: a name, or a function
+            ``(texts_P_G: list[list[str]]) -> similarity_P_G_G``.
+        solution_fn: ``(text, row) -> canonical solution or None``: which completions are the same
+            solution. Default: the ``solution`` method of a reward function that has one
+            (``TaskReward`` does), else the text with white space folded.
+        **named: as ``GRPOTrainer``.
+
+    Raises:
+        ConfigError: the settings, the reward functions and the rehearsal set do not fit together.
+        MissingFileError: the rehearsal set does not exist.
+    """
+
+    args: DiversityGRPOConfig
+    beta: float
+
+    def __init__(
+        self,
+        *positional: Any,
+        similarity: Any = None,
+        solution_fn: SolutionFunction | None = None,
+        **named: Any,
+    ) -> None:
+        names = ("model", "reward_funcs", "args", "train_dataset")
+        named.update(zip(names, positional, strict=False))
+        config = named.get("args")
+        if config is None:
+            config = named["args"] = DiversityGRPOConfig("diversity-grpo")
+        stored = RehearsalSet.load(str(config.rehearsal_set)) if config.uses_rehearsal else None
+        if stored is not None and config.rehearsal_explore_only:
+            named["train_dataset"] = exploration_rows(
+                named.get("train_dataset"), stored.excluded_prompts
+            )
+        super().__init__(**named)
+        self._correctness = correctness_column(config, self.reward_func_names)
+        self._solution_fn = solution_fn or find_solution_function(self.reward_funcs)
+        self._similarity: Similarity = get_similarity(
+            similarity or config.similarity,
+            SimilarityConfig(
+                ngram_max=config.similarity_ngram_max,
+                ignored_token_ids=tuple(self._tokenizer.all_special_ids),
+                embedding_model=config.embedding_model,
+                embedding_batch_size=config.embedding_batch_size,
+                embedding_max_tokens=config.embedding_max_tokens,
+                embedding_device=str(self.accelerator.device),
+            ),
+        )
+        self._telemetry = Telemetry(self)
+        self._forward: tuple[Tensor, Tensor | None] | None = None
+        self._capture_forward = False
+        self._rewards_PG_F: Tensor | None = None
+        self._columns: list[dict[str, Any]] = []
+        self._completions: list[Any] = []
+        self._rehearsal: Rehearsal | None = None
+        if stored is not None:
+            check_rehearsal_set(stored, self)
+            self._rehearsal = Rehearsal(
+                config=config,
+                stored=stored,
+                rows_per_step=rows_per_step(config, self.accelerator.num_processes),
+                pad_token_id=self._tokenizer.pad_token_id,
+            )
+        warn_inexact_resume(config)
+
+    # --- generation: rewards, similarity, advantages ----------------------------------------------
+
+    def _calculate_rewards(
+        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
+    ) -> Tensor:
+        """Keep the raw rewards, ``(P*G, functions)`` over all processes, before TRL combines them."""
+        rewards_PG_F: Tensor = super()._calculate_rewards(
+            inputs, prompts, completions, completion_ids_list
+        )
+        self._rewards_PG_F = rewards_PG_F
+        self._columns = [{k: v for k, v in row.items() if k != "prompt"} for row in inputs]
+        self._completions = list(completions)
+        return rewards_PG_F
+
+    def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        """Add correctness to the batch and, with ``dra``, replace its advantages."""
+        batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        config = self.args
+        rewards_PG_F = self._rewards_PG_F
+        if rewards_PG_F is None or not (config.dra or self._wants_correctness):
+            return batch
+        training = self.model.training
+        group_size = self.num_generations if training else self.num_generations_eval
+        local = slice(
+            self.accelerator.process_index * len(inputs),
+            (self.accelerator.process_index + 1) * len(inputs),
+        )
+        # NaN (the function did not score this completion) compares as not correct.
+        correct_PG = rewards_PG_F[:, self._correctness] > config.correctness_threshold
+        batch["correct"] = correct_PG[local]
+        rewards_P_G = self._summed_rewards(rewards_PG_F).view(-1, group_size)
+        similarity_P_G_G: Tensor | None = None
+        adjusted_P_G = rewards_P_G
+        solutions = self._local_solutions()
+        if group_size > 1 and (config.dra or config.diversity_metrics):
+            similarity_P_G_G = self._similarity_matrix(batch, solutions, group_size)
+        if config.dra and similarity_P_G_G is not None:
+            adjusted_P_G = self._adjust(batch, rewards_P_G, similarity_P_G_G, group_size)
+            self._replace_advantages(batch, adjusted_P_G, local)
+        if config.diversity_metrics:
+            self._telemetry.groups(
+                correct_P_G=correct_PG.view(-1, group_size),
+                rewards_P_G=rewards_P_G,
+                adjusted_P_G=adjusted_P_G,
+                similarity_P_G_G=similarity_P_G_G,
+                solutions=gather_object(solutions),
+            )
+        return batch
+
+    @property
+    def _wants_correctness(self) -> bool:
+        return self.args.diversity_metrics or self.args.uses_positive_entropy
+
+    def _summed_rewards(self, rewards_PG_F: Tensor) -> Tensor:
+        """Return the weighted sum of the reward functions; NaN where none of them scored."""
+        weights_F: Tensor = self.reward_weights.to(rewards_PG_F.device)
+        summed_PG = (rewards_PG_F * weights_F).nansum(dim=1)
+        return summed_PG.masked_fill(rewards_PG_F.isnan().all(dim=1), torch.nan)
+
+    def _local_solutions(self) -> list[str | None]:
+        return [
+            self._solution_fn(completion_text(completion), row)
+            for completion, row in zip(self._completions, self._columns, strict=True)
+        ]
+
+    def _similarity_matrix(
+        self, batch: dict[str, Any], solutions: list[str | None], group_size: int
+    ) -> Tensor:
+        """Embed local rows, gather the features, and compare within whole groups."""
+        mask_B_T = batch["completion_mask"].bool()
+        rows = Completions(
+            texts=[completion_text(c) for c in self._completions],
+            token_ids=[
+                ids[mask].tolist()
+                for ids, mask in zip(batch["completion_ids"], mask_B_T, strict=True)
+            ],
+            solutions=solutions,
+            hidden_B_D=lambda: self._mean_hidden_states(batch),
+        )
+        features = self._similarity.features(rows)
+        if isinstance(features, Tensor):
+            features = self.accelerator.gather(features.to(self.accelerator.device))
+        else:
+            features = gather_object(features)
+        return self._similarity.matrix(features, group_size).to(self.accelerator.device)
+
+    @torch.no_grad()
+    def _mean_hidden_states(self, batch: dict[str, Any]) -> Tensor:
+        """Return the policy's last hidden state averaged over each completion, ``(B, D)``."""
+        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+        attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+        width = batch["completion_ids"].shape[1]
+        size = self.args.per_device_train_batch_size
+        pooled = []
+        for start in range(0, ids.shape[0], size):
+            part = slice(start, start + size)
+            outputs = self.model(
+                input_ids=ids[part],
+                attention_mask=attention[part],
+                output_hidden_states=True,
+                logits_to_keep=1,
+                use_cache=False,
+            )
+            hidden_B_T_D = outputs.hidden_states[-1][:, -width:].float()
+            weight_B_T_1 = batch["completion_mask"][part].unsqueeze(2).float()
+            total_B_D = (hidden_B_T_D * weight_B_T_1).sum(dim=1)
+            pooled.append(total_B_D / weight_B_T_1.sum(dim=1).clamp(min=1.0))
+        return torch.cat(pooled)
+
+    def _adjust(
+        self,
+        batch: dict[str, Any],
+        rewards_P_G: Tensor,
+        similarity_P_G_G: Tensor,
+        group_size: int,
+    ) -> Tensor:
+        special = torch.tensor(self._tokenizer.all_special_ids, device=self.accelerator.device)
+        content_B_T = ~torch.isin(batch["completion_ids"], special)
+        empty_B = (content_B_T & batch["completion_mask"].bool()).sum(dim=1) == 0
+        empty_P_G = self.accelerator.gather(empty_B).view(-1, group_size)
+        return REWARD_ADJUSTMENTS["dra"](
+            self.args.dra_config, rewards_P_G, similarity_P_G_G, empty_P_G
+        )
+
+    def _replace_advantages(
+        self, batch: dict[str, Any], adjusted_P_G: Tensor, local: slice
+    ) -> None:
+        advantages_PG = group_advantages(self.args.advantage_config, adjusted_P_G).flatten()
+        old = batch["advantages"]
+        batch["advantages"] = advantages_PG[local].to(device=old.device, dtype=old.dtype)
+        logged = self._logs["advantages"]  # what TRL's table of completions shows
+        for _ in range(min(len(logged), len(advantages_PG))):
+            logged.pop()
+        logged.extend(advantages_PG.tolist())
+
+    # --- loss ----------------------------------------------------------------------------------------
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep what the policy's forward inside the loss returned, so that no term repeats it."""
+        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if self._capture_forward:
+            self._forward = (result[0], result[1])
+            self._capture_forward = False
+        return result
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        """Return TRL's loss plus the terms that are on."""
+        config = self.args
+        self._capture_forward = True
+        beta: float = self.beta
+        own_kl = beta != 0.0 and config.kl_gradient != "forward"
+        try:
+            if own_kl:
+                self.beta = 0.0  # TRL would add its k3; the reference log-probs are there already
+            loss: Tensor = super()._compute_loss(model, inputs)
+        finally:
+            self.beta = beta
+            self._capture_forward = False
+        if self._forward is None:
+            raise RuntimeError("TRL's _compute_loss did not run the policy's forward.")
+        (logp_B_T, entropy_B_T), self._forward = self._forward, None
+        mask_B_T = inputs["completion_mask"]
+        if "tool_mask" in inputs:
+            mask_B_T = mask_B_T * inputs["tool_mask"]
+        terms: dict[str, Tensor] = {}
+        if own_kl:
+            kl_B_T = ON_POLICY_KL[config.kl_gradient](logp_B_T, inputs["ref_per_token_logps"])
+            terms["kl"] = beta * self._normalize(kl_B_T, mask_B_T, inputs, "sequence_mean")
+        if config.uses_positive_entropy:
+            terms["positive_entropy"] = config.positive_entropy_coef * self._positive_entropy(
+                logp_B_T, entropy_B_T, mask_B_T, inputs
+            )
+        gradients: dict[str, Tensor] = {}
+        if config.diversity_metrics and self.model.training:
+            gradients = self._telemetry.gradient_sizes(
+                {"policy": loss, **terms}, logp_B_T, mask_B_T
+            )
+        if self._rehearsal is not None and self.model.training:
+            terms["rehearsal"] = config.rehearsal_coef * self._rehearsal_loss(
+                model, self._rehearsal, gradients
+            )
+        if config.diversity_metrics:
+            self._telemetry.forward(entropy_B_T, mask_B_T, inputs.get("correct"), gradients)
+        for term in terms.values():
+            loss = loss + term
+        return loss
+
+    def _normalize(
+        self, values_B_T: Tensor, mask_B_T: Tensor, inputs: dict[str, Any], rule: str
+    ) -> Tensor:
+        """Average a term so that the sum over micro-steps and mean over processes is exact."""
+        accumulation = self.current_gradient_accumulation_steps if self.model.training else 1
+        if rule == "sequence_mean":
+            # Every micro-batch holds equally many completions, so the mean of means is the mean.
+            return sequence_mean(values_B_T, mask_B_T) / accumulation
+        tokens = inputs["num_items_in_batch"] / self.accelerator.num_processes
+        if self.model.training:  # the count spans the generation batch: scale to this step
+            tokens = tokens * accumulation / self.args.steps_per_generation
+        return token_sum(values_B_T, mask_B_T, tokens=tokens)
+
+    def _positive_entropy(
+        self,
+        logp_B_T: Tensor,
+        entropy_B_T: Tensor | None,
+        mask_B_T: Tensor,
+        inputs: dict[str, Any],
+    ) -> Tensor:
+        settings = self.args.positive_entropy_config
+        behaviour_B_T = inputs.get("old_per_token_logps")
+        if behaviour_B_T is None:  # on-policy: TRL then computes no second set either
+            behaviour_B_T = logp_B_T.detach()
+        term_B_T = POLICY_TERMS["positive_entropy"](
+            settings, logp_B_T, behaviour_B_T, mask_B_T, inputs["correct"], entropy_B_T
+        )
+        if "importance_sampling_ratio" in inputs:  # the sampler was not the training forward
+            term_B_T = term_B_T * inputs["importance_sampling_ratio"]
+        if self.args.diversity_metrics and self.model.training:
+            over_B_T = capped_tokens(settings, logp_B_T, behaviour_B_T, mask_B_T, inputs["correct"])
+            self._telemetry.mean("positive_entropy/cap_fraction", over_B_T, mask_B_T)
+            self._telemetry.mean("positive_entropy/loss", term_B_T, mask_B_T)
+        return self._normalize(term_B_T, mask_B_T, inputs, settings.normalization)
+
+    def _rehearsal_loss(
+        self, model: Any, rehearsal: Rehearsal, gradients: dict[str, Tensor]
+    ) -> Tensor:
+        """Run the rehearsal rows of this micro-step and return their part of the divergence."""
+        world = self.accelerator.num_processes
+        batch = rehearsal.next_batch(
+            step=self.state.global_step,
+            micro_steps=self.current_gradient_accumulation_steps,
+            rank=self.accelerator.process_index,
+            world=world,
+            device=self.accelerator.device,
+        )
+        logp_B_T = self._rehearsal_forward(model, batch)
+        loss: Tensor = rehearsal.loss(logp_B_T, batch) * world  # averaged over processes
+        statistics = self._telemetry.rehearsal(rehearsal, logp_B_T, batch, loss)
+        if self.state.global_step == 0:
+            rehearsal.check_start(statistics)
+        if self.args.diversity_metrics:
+            gradients.update(
+                self._telemetry.gradient_sizes(
+                    {"rehearsal": self.args.rehearsal_coef * loss}, logp_B_T, batch.completion_mask
+                )
+            )
+        return loss
+
+    def _rehearsal_forward(self, model: Any, batch: RehearsalBatch) -> Tensor:
+        logp_B_T: Tensor = self._get_per_token_logps_and_entropies(
+            model,
+            torch.cat([batch.prompt_ids, batch.completion_ids], dim=1),
+            torch.cat([batch.prompt_mask, batch.completion_mask], dim=1),
+            batch.completion_ids.shape[1],
+        )[0]
+        return logp_B_T

@@ -1,0 +1,66 @@
+"""What a run writes while it trains: its log, and a mark on every checkpoint that is whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written
+
+
+class MarkComplete(TrainerCallback):
+    """Mark a checkpoint once all of it is on disk.
+
+    A process killed while it saves leaves a folder that looks like a checkpoint; without the mark,
+    resuming would pick it and fail, or start from half of the optimizer's state.
+    """
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write the mark on the main process; transformers calls this when saving has returned."""
+        del control, kwargs
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            (folder / COMPLETE).touch()
+
+
+class LogFile(TrainerCallback):
+    """Write every logged line to a JSONL file, on the main process.
+
+    On resumption the lines after the checkpoint are dropped: those steps are trained, and logged,
+    again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Cut the file back to the step that training starts from."""
+        del args, control, kwargs
+        if not state.is_world_process_zero:
+            return
+        kept = [line for line in read_log(self._path) if line["step"] <= state.global_step]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        self._path.write_text(text, encoding="utf-8")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Append one line."""
+        del args, control, kwargs
+        if state.is_world_process_zero and logs:
+            line = {"step": state.global_step, **logs}
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, default=str) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log file, without a last line that was cut off by a kill."""
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return lines

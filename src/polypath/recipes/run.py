@@ -1,0 +1,263 @@
+"""Run a recipe: build the data, the rewards and the trainer; train; resume where a run was killed."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+from datasets import Dataset, load_dataset
+from trl import get_dataset, get_peft_config, get_quantization_config
+from trl import rewards as trl_rewards
+
+import polypath
+from polypath.engines.trl import DiversityGRPOTrainer, TaskReward
+from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
+from polypath.recipes.callbacks import COMPLETE, LogFile, MarkComplete
+from polypath.recipes.config import Recipe, TaskArguments
+from polypath.similarity.custom import load_function
+from polypath.tasks import get_task
+from polypath.tasks.base import Problem
+
+RUN_FILE = "run.json"  # what the run was asked to do
+LOG_FILE = "log.jsonl"  # one line a logging step
+FINISHED_FILE = "finished.json"  # written last
+
+# Settings that may differ between the first start of a run and its resumption.
+FREE_ON_RESUME = frozenset(
+    {"disable_tqdm", "report_to", "logging_steps", "log_completions", "resume_from_checkpoint"}
+)
+
+
+def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
+    """Train as the recipe says, from the last complete checkpoint in its ``output_dir`` if any.
+
+    Killed at any moment and started again, it ends with the parameters of an uninterrupted run
+    (bit for bit, when ``save_steps`` ends a generation cycle). A finished run is not repeated.
+
+    Args:
+        recipe: from ``load_recipe``.
+        progress: told in a line what happens; called on the main process only.
+
+    Returns:
+        The output folder: the trained model, ``log.jsonl``, ``run.json`` and the checkpoints.
+
+    Raises:
+        ConfigError: ``output_dir`` holds a run with other settings; or the settings do not fit.
+        MissingFileError: model, data set or rehearsal set cannot be found.
+    """
+    folder = Path(recipe.trainer.output_dir)
+    main = recipe.trainer.process_index == 0
+    tell = progress if main else _silent
+    if (folder / FINISHED_FILE).is_file():
+        _same_settings(folder / RUN_FILE, recipe)
+        tell(f"{folder} is finished already: nothing to do. Choose another output_dir to run anew.")
+        return folder
+    checkpoint = _last_checkpoint(recipe, folder)
+    if checkpoint is not None or (folder / RUN_FILE).is_file():
+        _same_settings(folder / RUN_FILE, recipe)
+    trainer = build_trainer(recipe)
+    if main:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / RUN_FILE, _record(recipe))
+    if checkpoint is not None:
+        tell(f"Resuming from {checkpoint}.")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(folder))
+    trainer.accelerator.wait_for_everyone()
+    if main:
+        _write_json(folder / FINISHED_FILE, {"global_step": trainer.state.global_step})
+    if recipe.trainer.push_to_hub:
+        trainer.push_to_hub()
+    tell(f"Trained {trainer.state.global_step} steps; the model is in {folder}.")
+    return folder
+
+
+def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
+    """Build the trainer of a recipe, ready to train."""
+    config, model = recipe.trainer, recipe.model
+    path = resolve_model(model.model_name_or_path)
+    config.model_init_kwargs = {
+        "revision": model.model_revision,
+        "trust_remote_code": config.trust_remote_code,
+        "attn_implementation": model.attn_implementation,
+        "dtype": model.dtype,
+        **(config.model_init_kwargs or {}),
+    }
+    train, evaluation = _datasets(recipe)
+    log = LogFile(Path(config.output_dir) / LOG_FILE)
+    return DiversityGRPOTrainer(
+        model=path,
+        reward_funcs=_rewards(recipe.task),
+        args=config,
+        train_dataset=train,
+        eval_dataset=evaluation if config.eval_strategy != "no" else None,
+        quantization_config=get_quantization_config(model),
+        peft_config=get_peft_config(model),
+        callbacks=[log, MarkComplete()],
+    )
+
+
+def resolve_model(name: str | None) -> str:
+    """Return a folder or hub id that ``from_pretrained`` can load.
+
+    ``countdown-base`` is the model that ships with polypath.
+
+    Raises:
+        MissingFileError: a folder was named that does not exist or holds no model.
+        ConfigError: no model was named.
+    """
+    if not name:
+        raise ConfigError("model_name_or_path is missing: which model should be trained?")
+    if name == "countdown-base":
+        from polypath.tasks.countdown_base import base_model_dir
+
+        return str(base_model_dir())
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise MissingFileError(
+                f"Model folder {path} has no config.json. Name a folder written by save_pretrained."
+            )
+        return name
+    try:
+        transformers.AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise MissingFileError(
+            f"Model {name} is neither an existing folder nor found on the hub or in its cache. Name "
+            "a folder written by save_pretrained, a hub id ('organisation/model'), or "
+            "'countdown-base'."
+        ) from error
+    return name
+
+
+def problems_to_dataset(problems: list[Problem]) -> Dataset:
+    """Return a data set with the columns ``prompt``, ``gold`` and ``problem_id``."""
+    return Dataset.from_list(
+        [{"prompt": p.prompt, "gold": p.gold, "problem_id": p.problem_id} for p in problems]
+    )
+
+
+def _datasets(recipe: Recipe) -> tuple[Any, Any]:
+    arguments, mixture = recipe.task, recipe.mixture
+    if arguments.task is not None:
+        task = get_task(arguments.task)
+        limit = arguments.task_limit or None
+        evaluation = "dev" if "dev" in task.splits else task.splits[-1]
+        return (
+            problems_to_dataset(list(task.problems(arguments.task_split, limit))),
+            problems_to_dataset(list(task.problems(evaluation, 256))),
+        )
+    if mixture.datasets:
+        dataset = get_dataset(mixture)
+    elif arguments.dataset_name:
+        dataset = _load_dataset(arguments)
+    else:
+        raise ConfigError("Name what to train on: task, dataset_name or datasets.")
+    for split in (arguments.dataset_train_split,):
+        if split not in dataset:
+            raise unknown_name("dataset_train_split", split, dataset)
+    wanted = recipe.trainer.eval_strategy != "no"
+    return (
+        dataset[arguments.dataset_train_split],
+        dataset[arguments.dataset_test_split] if wanted else None,
+    )
+
+
+def _load_dataset(arguments: TaskArguments) -> Any:
+    """Load from the hub, a folder, or a local JSON, JSONL or Parquet file."""
+    name = str(arguments.dataset_name)
+    suffix = Path(name).suffix.lstrip(".")
+    if suffix in ("json", "jsonl", "parquet", "csv"):
+        if not Path(name).is_file():
+            raise MissingFileError(f"Data file {name} does not exist.")
+        kind = "json" if suffix == "jsonl" else suffix
+        return load_dataset(kind, data_files={arguments.dataset_train_split: name})
+    try:
+        return load_dataset(
+            name, name=arguments.dataset_config, streaming=arguments.dataset_streaming
+        )
+    except (OSError, ValueError) as error:
+        raise DataError(f"Cannot load data set {name}: {' '.join(str(error).split())}") from error
+
+
+def _rewards(arguments: TaskArguments) -> list[Any]:
+    """Return the task's reward first, so that it says what is correct, then the named ones."""
+    known = {
+        "accuracy_reward": trl_rewards.accuracy_reward,
+        "reasoning_accuracy_reward": trl_rewards.reasoning_accuracy_reward,
+        "think_format_reward": trl_rewards.think_format_reward,
+        # The constants are those of TRL's own script.
+        "get_soft_overlong_punishment": trl_rewards.get_soft_overlong_punishment(
+            max_completion_len=1280, soft_punish_cache=256
+        ),
+    }
+    found: list[Any] = []
+    if arguments.task is not None:
+        found.append(TaskReward(get_task(arguments.task)))
+    if arguments.reward_model_name_or_path:
+        found.append(arguments.reward_model_name_or_path)
+    for name in arguments.reward_funcs or []:
+        if name in known:
+            found.append(known[name])
+        elif ":" in name or "." in name:
+            found.append(load_function(name if ":" in name else ":".join(name.rsplit(".", 1))))
+        else:
+            raise unknown_name("reward function", name, known)
+    if not found:
+        raise ConfigError("Name what to reward: task or reward_funcs.")
+    return found
+
+
+# --- what a run leaves behind ------------------------------------------------------------------------
+
+
+def _last_checkpoint(recipe: Recipe, folder: Path) -> Path | None:
+    """Return the newest checkpoint that was written to its end, or the one asked for."""
+    asked = recipe.trainer.resume_from_checkpoint
+    if asked and str(asked).lower() not in ("true", "false"):
+        if not Path(str(asked)).is_dir():
+            raise MissingFileError(f"resume_from_checkpoint {asked} does not exist.")
+        return Path(str(asked))
+    found = {
+        int(path.name.rsplit("-", 1)[1]): path
+        for path in folder.glob("checkpoint-*")
+        if path.name.rsplit("-", 1)[1].isdigit() and (path / COMPLETE).is_file()
+    }
+    return found[max(found)] if found else None
+
+
+def _record(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "settings": dict(sorted(recipe.values.items())),
+        "versions": {"polypath": polypath.__version__, "transformers": transformers.__version__},
+    }
+
+
+def _same_settings(path: Path, recipe: Recipe) -> None:
+    """Refuse to continue a run with other settings than it was begun with.
+
+    Raises:
+        ConfigError: naming the setting and both values.
+    """
+    if not path.is_file():
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    now = json.loads(json.dumps(_record(recipe)["settings"], default=str))
+    for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
+        if str(before.get(key)) != str(now.get(key)):
+            raise ConfigError(
+                f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
+                "Use the same settings to continue it, or another output_dir."
+            )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _silent(message: str) -> None:
+    del message
