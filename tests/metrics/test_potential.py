@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypath.errors import ConfigError, DataError, ShapeError
-from polypath.metrics import potential_at_k, potential_from_counts
+from polypath.metrics import bootstrap_ratio, potential_at_k, potential_from_counts
 
 
 def test_golden():
@@ -57,7 +57,9 @@ def test_problems_with_too_few_samples_leave_both_sums():
         potential_from_counts([8, 2], [2, 0], [3]),
     )
     assert both[0].value == short.value
-    assert np.isnan(both[0].denominator_N[1])
+    interval = bootstrap_ratio(both[0].numerator_N, both[0].denominator_N)
+    assert interval.estimate == pytest.approx(short.value)
+    assert interval.num_problems == 1
 
 
 def test_undefined_is_nan_with_a_reason():

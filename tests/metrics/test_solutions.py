@@ -95,6 +95,8 @@ def test_fewer_samples_than_k_is_nan_and_not_padded():
     assert got_N_K[0, 0] == pytest.approx(2)
     assert np.isnan(got_N_K[0, 1])
     assert got_N_K[1, 1] == pytest.approx(3)
+    # Also where nothing was found: unknown is not 0.
+    assert np.isnan(distinct_solutions_at_k([[-1, -1]], [[False, False]], [3])).all()
 
 
 def test_golden_duplicates_and_entropy():

@@ -1,10 +1,13 @@
 """Embedding similarity with a real sentence-embedding model, offline."""
 
 import builtins
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from polypath.errors import ConfigError, MissingExtraError
@@ -60,12 +63,16 @@ def test_empty_text_resembles_nothing_and_no_rows_keep_the_width(minilm):
     assert minilm.features(rows()).shape == (0, 384)
 
 
-def test_loading_and_embedding_leave_the_random_state_alone(minilm):
+def test_loading_a_model_leaves_the_random_state_alone(minilm, tmp_path):
+    """Training resumes from that state; this model lacks a weight, which is then drawn at random."""
+    source, folder = Path(minilm.model_name), tmp_path / "model"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("model.safetensors"))
+    weights = load_file(source / "model.safetensors")
+    del weights["encoder.layer.0.output.dense.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    config = SimilarityConfig(
-        embedding_model=minilm.model_name, embedding_device="cpu", embedding_max_tokens=8
-    )
+    config = SimilarityConfig(embedding_model=str(folder), embedding_device="cpu")
     get_similarity("embedding", config).features(rows("one"))
     assert torch.equal(torch.get_rng_state(), before)
 

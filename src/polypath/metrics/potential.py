@@ -27,7 +27,8 @@ class Potential:
         value: in [0, 1] in the paper's form; NaN when undefined.
         reason: why ``value`` is NaN; None when it is not.
         numerator_N: per problem; NaN where the problem has too few samples.
-        denominator_N: per problem; give both to ``bootstrap_ratio`` for an interval.
+        denominator_N: per problem; give both to ``bootstrap_ratio`` for an interval. ``value`` leaves
+            out, in both sums, the problems whose numerator is NaN, and so does the interval.
     """
 
     k: int
@@ -58,7 +59,7 @@ def potential_at_k(pass_at_k_N: npt.ArrayLike, pass_at_1_N: npt.ArrayLike, k: in
     """
     pass_k, pass_1 = _unit("pass_at_k_N", pass_at_k_N), _unit("pass_at_1_N", pass_at_1_N)
     check_shapes(pass_at_k_N=pass_k, pass_at_1_N=pass_1)
-    return _ratio(int(check_ks([k])[0]), pass_k * (1 - pass_1), 1 - pass_1 + 0 * pass_k)
+    return _ratio(int(check_ks([k])[0]), pass_k * (1 - pass_1), 1 - pass_1)
 
 
 def potential_from_counts(
@@ -89,8 +90,7 @@ def potential_from_counts(
     pass_1_N = pass_at_k_from_counts(n_N, c_N, [1])[:, 0]
     pass_next_N_K = pass_at_k_from_counts(n_N, c_N, [int(k) + 1 for k in ks_K])
     return [
-        # + 0 * x: a problem without a numerator leaves the denominator, too.
-        _ratio(int(k), pass_next_N - pass_1_N, 1 - pass_1_N + 0 * pass_next_N)
+        _ratio(int(k), pass_next_N - pass_1_N, 1 - pass_1_N)
         for k, pass_next_N in zip(ks_K, pass_next_N_K.T, strict=True)
     ]
 

@@ -64,9 +64,7 @@ class EmbeddingSimilarity:
             convert_to_tensor=True,
             show_progress_bar=False,
         )
-        # clone: the model may hand out inference tensors, which later code cannot save for autograd.
-        encoded_B_D = encoded_B_D[: len(empty)].clone()
-        return unit_rows(encoded_B_D, empty, f"Embedding model {self.model_name!r}")
+        return unit_rows(encoded_B_D[: len(empty)], empty, f"Embedding model {self.model_name!r}")
 
     def matrix(self, features: Tensor | list[Any], group_size: int) -> Tensor:
         """Return ``similarity_P_G_G`` on the features' device. See ``Similarity.matrix``."""
@@ -82,6 +80,7 @@ def _load(model: str, device: str | None, trust_remote_code: bool) -> Any:
             "The embedding similarity needs sentence-transformers, which is not installed. "
             "Run: pip install 'polypath[embedding]'"
         ) from error
+    # A model folder that lacks a weight gets a random one.
     with torch.random.fork_rng():
         try:
             return SentenceTransformer(model, device=device, trust_remote_code=trust_remote_code)
