@@ -1,0 +1,37 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# torch first, by its exact version: an open range pulls several GB of GPU libraries.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,embedding,peft,dev]'
+	touch $(STAMP)
+
+.PHONY: help setup quickstart test check format base
+
+help:  ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
+
+setup: $(STAMP)  ## make .venv with everything in it (about 2 minutes)
+
+quickstart: $(STAMP)  ## train small models with every method and compare them (about 5 minutes on 2 cores)
+	$(BIN)/polypath quickstart
+
+test: $(STAMP)  ## run the tests
+	$(BIN)/python -m pytest -q
+
+check: $(STAMP)  ## formatting, lint, types and tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+format: $(STAMP)  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+base: $(STAMP)  ## train the shipped Countdown base again, from scratch
+	$(BIN)/python scripts/train_countdown_base.py

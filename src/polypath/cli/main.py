@@ -1,0 +1,68 @@
+"""The ``polypath`` command: parse, one library call, print.
+
+Exit codes: 0 done; 2 the user's mistake, told in one line; 130 interrupted; 1 (with a traceback) a
+bug. Nothing here imports torch; a command loads what it needs when it runs.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+from rich.console import Console
+
+import polypath
+from polypath.cli.methods import methods
+from polypath.cli.presample import presample
+from polypath.cli.quickstart import quickstart
+from polypath.cli.train import train
+from polypath.errors import PolypathError
+
+app = typer.Typer(
+    name="polypath",
+    help="Diversity-aware reinforcement learning for LLM reasoning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(quickstart)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+app.command()(presample)
+app.command()(methods)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"polypath {polypath.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    del version  # handled by its callback
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit the process."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    try:
+        result = app(args=arguments, standalone_mode=False)
+    except PolypathError as error:
+        errors.print(f"polypath: {' '.join(str(error).split())}")
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        errors.print("polypath: interrupted. Run the same command again to go on.")
+        return 130
+    return result if isinstance(result, int) else 0
