@@ -43,7 +43,8 @@ class Expression:
     - ``a + b = b + a``, ``a * b = b * a``, and every bracketing of a chain of either;
     - ``a - (b - c) = a + c - b`` and its kin: a chain of + and - is a signed sum;
     - ``a / (b / c) = a * c / b`` and its kin: a chain of * and / is a product;
-    - ``(a - b) * c = -((b - a) * c)``: the way round in which a difference is written.
+    - ``(a - b) * c = -((b - a) * c)``: the way round in which a difference is written (and of an
+      expression of value zero, the sign).
 
     Not folded: distributivity (``a * (b + c)``, ``a * b + a * c``), neutral elements (``a * 1``,
     ``a / 1``, ``a``) and numeric accidents (``2 + 2``, ``2 * 2``). Equal numbers are
@@ -84,7 +85,7 @@ class Expression:
     @property
     def canonical(self) -> str:
         """A text that is the same for equal forms only; ``-(...)`` around a negative one."""
-        return f"-({self.text})" if self.negative else self.text
+        return f"-({self.text})" if self.value < 0 else self.text
 
     def combine(self, operator: Operator, other: Self) -> Self | None:
         """Return ``self operator other``, or ``None`` for a division by zero."""
