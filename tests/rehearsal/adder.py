@@ -34,7 +34,7 @@ class Addition:
         return Verdict(status=Status.GRADED, reward=right, answer=number[0])
 
 
-def save_adder(folder: Path, *, steps: int = 40) -> None:
+def save_adder(folder: Path, *, steps: int = 15) -> None:
     """Train the tiny model a little, so that it masters some additions and misses others."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -143,7 +143,8 @@ def presample(
         }
         _require_same(finished, identity, settings, folder)
         if console is not None:
-            console.print(f"{folder} is complete already; nothing to do.", markup=False)
+            text = f"{folder} is complete already; nothing to do."
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
         return summarize(folder, finished, new_samples=0, started=started, already_complete=True)
     loaded, tokenizer = load_model(model, dtype=PRECISIONS[precision][0], device=where)
     run = _Run(

@@ -63,5 +63,8 @@ class ProgressReport:
         passed = self._printed - self._started
         rate = f", {(self._done - self._at_start) / passed:.1f} a second" if passed > 0.1 else ""
         self._console.print(
-            f"{self._label}: {self._done} of {self._total}{rate}", highlight=False, markup=False
+            f"{self._label}: {self._done} of {self._total}{rate}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
