@@ -94,7 +94,7 @@ def test_cut_off_answers_are_rehearsed_only_when_allowed() -> None:
     [(1, (4,)), (2, (4, 0)), (3, (4, 0, 2)), (4, (4, 0, 2, 1)), (9, (4, 0, 2, 1, 3))],
 )
 def test_more_answers_take_new_solutions_first(count: int, chosen: tuple[int, ...]) -> None:
-    # Solutions: a b, a c, and b once more from the extra sample... as letters by sample number.
+    # By sample number: solutions a, a, c, a of the first four, b of the extra one.
     assert place("+++++", "aacab", answers_per_problem=count).chosen == chosen
 
 
