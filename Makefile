@@ -10,7 +10,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,embedding,peft,dev]'
 	touch $(STAMP)
 
-.PHONY: help setup quickstart test check format base
+.PHONY: help setup quickstart test lint check format base
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
@@ -23,11 +23,12 @@ quickstart: $(STAMP)  ## train small models with every method and compare them (
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -q
 
-check: $(STAMP)  ## formatting, lint, types and tests
+lint: $(STAMP)  ## check formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+
+check: lint test  ## lint and test: what CI runs
 
 format: $(STAMP)  ## format the code
 	$(BIN)/ruff format .

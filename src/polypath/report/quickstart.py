@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -82,27 +83,29 @@ def print_tables(console: Console, rows: Sequence[Row], splits: Mapping[str, str
         chosen = [row for row in rows if row.split == split]
         if not chosen:
             continue
-        table = Table(title=title, title_justify="left")
-        table.add_column("method")
+        table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        table.add_column("method", no_wrap=True)
         for name in (*(f"pass@{k}" for k in chosen[0].ks), "distinct", "entropy", "seconds"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", no_wrap=True)
         for row in chosen:
-            cells = [
-                f"{estimate:.3f} ±{(high - low) / 2:.3f}"
-                if i < len(row.ks)
-                else f"{estimate:.2f} ±{(high - low) / 2:.2f}"
-                for i, (estimate, low, high) in enumerate(
-                    zip(row.estimate, row.low, row.high, strict=True)
-                )
-            ]
             seconds = "" if math.isnan(row.seconds) else f"{row.seconds:.0f}"
-            table.add_row(row.method, *cells, f"{row.entropy:.2f}", seconds)
+            table.add_row(row.method, *_cells(row), f"{row.entropy:.2f}", seconds)
         console.print(table)
     console.print(
         f"distinct: different correct solutions in {max(rows[0].ks)} samples. "
         "±: half the 95 % bootstrap interval over problems. entropy: nats per token. "
         "seconds: of training."
     )
+
+
+def _cells(row: Row) -> list[str]:
+    halves = [(high - low) / 2 for low, high in zip(row.low, row.high, strict=True)]
+    cells = [
+        f"{value:.3f}±{half:.3f}".replace("±0.", "±.")
+        for value, half in zip(row.estimate, halves, strict=True)
+    ]
+    cells[-1] = f"{row.estimate[-1]:.2f}±{halves[-1]:.2f}".replace("±0.", "±.")
+    return cells
 
 
 def draw(curves: Sequence[Curve], training: Sequence[TrainingCurve], path: Path) -> None:

@@ -40,17 +40,17 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "grpo": Method(label="GRPO", overrides={}),
-    "dra": Method(label="DRA (answers)", overrides={"dra": "true", "similarity": "answer"}),
+    "dra": Method(label="DRA", overrides={"dra": "true", "similarity": "answer"}),
     "positive_entropy": Method(
         label="positive entropy", overrides={"positive_entropy_coef": "0.1"}
     ),
     "rehearsal": Method(
-        label="rehearsal (forward KL)",
+        label="rehearsal",
         overrides={"rehearsal_coef": "0.3", "rehearsal_divergence": "forward_kl"},
         rehearses=True,
     ),
     "combined": Method(
-        label="DRA + entropy + rehearsal",
+        label="combined",
         overrides={
             "dra": "true",
             "similarity": "answer",

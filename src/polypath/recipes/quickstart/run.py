@@ -42,6 +42,8 @@ def quickstart(settings: QuickstartSettings, *, console: Console | None = None) 
         JobFailed: a job failed; what was done stays done.
     """
     console = console or Console()
+    if not console.is_terminal:  # a log file has no 80 columns to keep to
+        console = Console(width=120)
     started = time.monotonic()
     console.print(
         f"Training {len(settings.methods)} small models from the shipped base, {settings.steps} rounds "
@@ -62,7 +64,7 @@ def quickstart(settings: QuickstartSettings, *, console: Console | None = None) 
     ]
     print_tables(console, rows, SPLITS)
     for line in verdicts(evaluations, settings):
-        console.print(line)
+        console.print(line, soft_wrap=True, highlight=False)
     picture = settings.out / "quickstart.png"
     draw(
         [_curve(name, evaluations[name, "test"]) for name in _names(settings)],
