@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         DiversityGRPOConfig,
         DiversityGRPOTrainer,
         TaskReward,
+        task_dataset,
     )
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ _LAZY = {
     "DiversityGRPOConfig": "polypath.engines.trl",
     "DiversityGRPOTrainer": "polypath.engines.trl",
     "TaskReward": "polypath.engines.trl",
+    "task_dataset": "polypath.engines.trl",
 }
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "PolypathError",
     "TaskReward",
     "__version__",
+    "task_dataset",
 ]
 
 

@@ -7,22 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from datasets import Dataset, load_dataset
+from datasets import load_dataset
 from trl import get_dataset, get_peft_config, get_quantization_config
 from trl import rewards as trl_rewards
 
 import polypath
-from polypath.engines.trl import DiversityGRPOTrainer, TaskReward
+from polypath.engines.trl import DiversityGRPOTrainer, TaskReward, task_dataset
 from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
 from polypath.recipes.callbacks import COMPLETE, LogFile, MarkComplete
 from polypath.recipes.config import Recipe, TaskArguments
 from polypath.similarity.custom import load_function
 from polypath.tasks import get_task
-from polypath.tasks.base import Problem
 
 RUN_FILE = "run.json"  # what the run was asked to do
 LOG_FILE = "log.jsonl"  # one line a logging step
 FINISHED_FILE = "finished.json"  # written last
+
+EVALUATION_PROBLEMS = 256  # of a task's dev split, when eval_strategy is on
 
 # Settings that may differ between the first start of a run and its resumption.
 FREE_ON_RESUME = frozenset(
@@ -132,13 +133,6 @@ def resolve_model(name: str | None) -> str:
     return name
 
 
-def problems_to_dataset(problems: list[Problem]) -> Dataset:
-    """Return a data set with the columns ``prompt``, ``gold`` and ``problem_id``."""
-    return Dataset.from_list(
-        [{"prompt": p.prompt, "gold": p.gold, "problem_id": p.problem_id} for p in problems]
-    )
-
-
 def _datasets(recipe: Recipe) -> tuple[Any, Any]:
     arguments, mixture = recipe.task, recipe.mixture
     if arguments.task is not None:
@@ -146,8 +140,8 @@ def _datasets(recipe: Recipe) -> tuple[Any, Any]:
         limit = arguments.task_limit or None
         evaluation = "dev" if "dev" in task.splits else task.splits[-1]
         return (
-            problems_to_dataset(list(task.problems(arguments.task_split, limit))),
-            problems_to_dataset(list(task.problems(evaluation, 256))),
+            task_dataset(task, arguments.task_split, limit),
+            task_dataset(task, evaluation, EVALUATION_PROBLEMS),
         )
     if mixture.datasets:
         dataset = get_dataset(mixture)

@@ -2,7 +2,13 @@
 
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.monitor import CollapseMonitor
-from polypath.engines.trl.rewards import TaskReward
+from polypath.engines.trl.rewards import TaskReward, task_dataset
 from polypath.engines.trl.trainer import DiversityGRPOTrainer
 
-__all__ = ["CollapseMonitor", "DiversityGRPOConfig", "DiversityGRPOTrainer", "TaskReward"]
+__all__ = [
+    "CollapseMonitor",
+    "DiversityGRPOConfig",
+    "DiversityGRPOTrainer",
+    "TaskReward",
+    "task_dataset",
+]

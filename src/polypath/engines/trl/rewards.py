@@ -1,8 +1,10 @@
-"""Tasks as TRL reward functions, and completions as text."""
+"""Tasks as TRL data sets and reward functions, and completions as text."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
+
+from datasets import Dataset
 
 from polypath.tasks.base import Task
 from polypath.verify.base import Verdict
@@ -21,6 +23,16 @@ def completion_text(completion: Any) -> str:
         return completion
     contents = [message.get("content") or "" for message in completion]
     return "\n".join(content if isinstance(content, str) else str(content) for content in contents)
+
+
+def task_dataset(task: Task, split: str, limit: int | None = None) -> Dataset:
+    """Return a split as a data set with the columns ``prompt``, ``gold`` and ``problem_id``."""
+    return Dataset.from_list(
+        [
+            {"prompt": problem.prompt, "gold": problem.gold, "problem_id": problem.problem_id}
+            for problem in task.problems(split, limit)
+        ]
+    )
 
 
 class TaskReward:
