@@ -5,9 +5,9 @@ bug. Nothing here imports torch; a command loads what it needs when it runs.
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 
-import click
 import typer
 from rich.console import Console
 
@@ -53,16 +53,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    # Transformers deprecates what TRL 1.16 still sets; its users can do nothing about it.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
         result = app(args=arguments, standalone_mode=False)
     except PolypathError as error:
         errors.print(f"polypath: {' '.join(str(error).split())}")
         return 2
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         errors.print("polypath: interrupted. Run the same command again to go on.")
         return 130
+    except Exception as error:
+        # A usage error. Its class is click's, or typer's own copy of click's, by typer's version.
+        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
+            raise
+        error.show()
+        return int(error.exit_code)
     return result if isinstance(result, int) else 0

@@ -174,9 +174,9 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
     def __post_init__(self) -> None:
         """Check the new settings first, so that their errors are not hidden behind TRL's."""
         self._check_methods()
-        super().__post_init__()
         # Built once here so that a bad value fails at construction, not at the first step.
         _ = self.dra_config, self.positive_entropy_config, self.divergence_config
+        super().__post_init__()
 
     def _check_methods(self) -> None:
         for name in ("positive_entropy_coef", "rehearsal_coef"):
