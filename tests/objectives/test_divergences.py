@@ -359,6 +359,8 @@ def test_mask_of_another_shape_is_refused():
     ("setting", "message"),
     [
         ({"name": "forward-kl"}, r"Unknown divergence 'forward-kl'. Did you mean 'forward_kl'\?"),
+        ({"name": None}, "Unknown divergence 'None'"),
+        ({"name": ["forward_kl"]}, "Unknown divergence"),
         ({"alpha": 1.0}, "alpha must be between 0 and 1.* got 1.0. Use forward_kl for 1"),
         ({"alpha": 0.0}, "reverse_kl for 0"),
         ({"alpha": math.nan}, "got nan"),

@@ -89,6 +89,16 @@ def test_redundancy_is_f_of_one_plus_f_of_the_rest_minus_f_of_all(kind, seed, la
     assert_close(got, torch.stack(expected), rtol=0, atol=1e-9)
 
 
+def test_facility_location_is_its_definition_also_where_the_diagonal_is_not_the_largest():
+    """Of a symmetric S with a unit diagonal, rows and columns give the same; the definition is columns."""
+    s, everyone = torch.rand(5, 5, generator=generator(0), dtype=torch.float64), range(5)
+    for i in everyone:
+        rest = [j for j in everyone if j != i]
+        f = [facility_location(s, members, None) for members in ([i], rest, list(everyone))]
+        got = MUTUAL_INFORMATION["facility_location"](SAFE, s[None])[0, i]
+        assert_close(got, f[0] + f[1] - f[2])
+
+
 # --- golden values -----------------------------------------------------------------------------
 
 

@@ -59,8 +59,8 @@ class DivergenceConfig:
     curvature_matched: bool = False
 
     def __post_init__(self) -> None:
-        if self.name not in DIVERGENCES:
-            raise unknown_name("divergence", self.name, DIVERGENCES)
+        if not isinstance(self.name, str) or self.name not in DIVERGENCES:
+            raise unknown_name("divergence", str(self.name), DIVERGENCES)
         if not 1e-6 <= self.alpha <= 1 - 1e-6:
             raise ConfigError(
                 f"alpha must be between 0 and 1, at least 1e-6 from both, got {self.alpha}. "
