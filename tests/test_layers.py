@@ -19,7 +19,8 @@ FLOORS = [
     {"rehearsal"},
     {"engines", "report"},
     {"recipes"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 TORCH_FREE = ["metrics", "report", "rollouts"]
