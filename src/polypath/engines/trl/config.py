@@ -150,11 +150,12 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
         metadata={"help": "Largest mean |log-ratio| at step 0, where it must be 0 up to rounding."},
     )
     # --- baselines and measures --------------------------------------------------------------------
-    kl_gradient: str = field(
-        default="forward",
+    kl_gradient: str | None = field(
+        default=None,
         metadata={
-            "help": "Which KL the penalty for beta > 0 descends: forward (TRL's k3, whose gradient is "
-            "the forward KL's) or reverse (k2, the true reverse KL)."
+            "help": "Which KL the penalty for beta > 0 descends: forward (k3) or reverse (k2). Unset: "
+            "TRL's own penalty, which on-policy is the reverse KL's with use_bias_correction_kl (TRL's "
+            "default) and the forward KL's without."
         },
     )
     correctness_reward: str | None = field(
@@ -177,26 +178,28 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
         # Built once here so that a bad value fails at construction, not at the first step.
         _ = self.dra_config, self.positive_entropy_config, self.divergence_config
         super().__post_init__()
+        self._check_checkpointing()  # TRL and transformers resolve aliases and JSON texts first
 
     def _check_methods(self) -> None:
         for name in ("positive_entropy_coef", "rehearsal_coef"):
             value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and 0 <= value < math.inf):
+            if not (_is_number(value) and 0 <= value < math.inf):
                 raise ConfigError(
                     f"{name} must be a number of at least 0, got {value!r}. Use 0 to switch it off."
                 )
-        if not 0 < self.rehearsal_share <= 4:
+        if not (_is_number(self.rehearsal_share) and 0 < self.rehearsal_share <= 4):
             raise ConfigError(
-                f"rehearsal_share must be in (0, 4], got {self.rehearsal_share}. "
+                f"rehearsal_share must be in (0, 4], got {self.rehearsal_share!r}. "
                 "The paper's code has 0.125."
             )
-        if not self.rehearsal_tolerance > 0:
+        if not (_is_number(self.rehearsal_tolerance) and self.rehearsal_tolerance > 0):
             raise ConfigError(
-                f"rehearsal_tolerance must be above 0, got {self.rehearsal_tolerance}. Try 0.02."
+                f"rehearsal_tolerance must be above 0, got {self.rehearsal_tolerance!r}. Try 0.02."
             )
-        if self.kl_gradient not in ON_POLICY_KL:
+        if self.kl_gradient is not None and self.kl_gradient not in ON_POLICY_KL:
             raise ConfigError(
-                f"kl_gradient must be one of {', '.join(ON_POLICY_KL)}, got {self.kl_gradient!r}."
+                f"kl_gradient must be one of {', '.join(ON_POLICY_KL)}, or unset for TRL's own "
+                f"penalty, got {self.kl_gradient!r}."
             )
         if self.dra and (self.num_generations or 0) < 2:
             raise ConfigError(
@@ -208,7 +211,10 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
                 "dra adjusts the summed reward, and multi_objective_aggregation='normalize_then_sum' "
                 "never forms one. Use 'sum_then_normalize'."
             )
-        reentrant = (self.gradient_checkpointing_kwargs or {}).get("use_reentrant")
+
+    def _check_checkpointing(self) -> None:
+        options = self.gradient_checkpointing_kwargs
+        reentrant = isinstance(options, dict) and options.get("use_reentrant")
         if self.uses_rehearsal and self.gradient_checkpointing and reentrant:
             raise ConfigError(
                 "rehearsal runs a second forward before the backward, which reentrant gradient "
@@ -264,3 +270,8 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
     def advantage_config(self) -> AdvantageConfig:
         """How adjusted rewards become advantages; TRL's own rule is used where nothing is adjusted."""
         return AdvantageConfig(scale=self.scale_rewards)
+
+
+def _is_number(value: object) -> bool:
+    """Return whether the value is an int or a float; True and False are neither."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

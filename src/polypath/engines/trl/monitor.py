@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
+from trl.trainer.utils import is_async_callable
 
 from polypath.engines.trl.rewards import completion_text, find_solution_function
 from polypath.engines.trl.telemetry import in_groups
@@ -39,7 +40,8 @@ class CollapseMonitor(TrainerCallback):
         trainer.train()
 
     Args:
-        trainer: a ``trl.GRPOTrainer`` or a subclass. Its synchronous reward functions are watched.
+        trainer: a ``trl.GRPOTrainer`` or a subclass. Its first reward function is watched, unless
+            that is a model or asynchronous.
         task: judges completions of the probe.
         probe: problems to sample; none of them should be trained on.
         num_samples: samples per probe problem, >= 2.
@@ -101,8 +103,8 @@ class CollapseMonitor(TrainerCallback):
     def _watch_rewards(self) -> None:
         """Wrap the first reward function, so that its groups are seen at every step."""
         function = self._trainer.reward_funcs[0]
-        if isinstance(function, torch.nn.Module):
-            return
+        if isinstance(function, torch.nn.Module) or is_async_callable(function):
+            return  # TRL calls these in ways of its own; the probe is measured all the same
         solution = find_solution_function(self._trainer.reward_funcs)
 
         @functools.wraps(function)

@@ -67,13 +67,12 @@ class Rehearsal:
         """Return the rows for the next micro-step of optimizer step ``step`` on this process."""
         self._micro_step = self._micro_step + 1 if step == self._step else 0
         self._step = step
-        rows = self._schedule.shard(
-            step,
-            micro_step=self._micro_step % micro_steps,
-            micro_steps=micro_steps,
-            rank=rank,
-            world=world,
-        )
+        step_rows = self._schedule.rows(step)
+        # The last step of an epoch may have fewer micro-steps, over which the rows need not divide
+        # evenly; no piece is empty, because there is a row for every micro-step of a full step.
+        piece, pieces = self._micro_step % micro_steps * world + rank, micro_steps * world
+        first, last = (n * len(step_rows) // pieces for n in (piece, piece + 1))
+        rows = step_rows[first:last]
         tensors = self.stored.batch(rows, self.pad_token_id)
         lengths = self.stored.completion_lengths
         return RehearsalBatch(
@@ -82,7 +81,7 @@ class Rehearsal:
             completion_ids=tensors["completion_ids"].to(device),
             completion_mask=tensors["completion_mask"].to(device),
             ref_logp_B_T=tensors["ref_logps"].to(device),
-            step_tokens=sum(lengths[row] for row in self._schedule.rows(step)),
+            step_tokens=sum(lengths[row] for row in step_rows),
         )
 
     def loss(self, logp_B_T: Tensor, batch: RehearsalBatch) -> Tensor:

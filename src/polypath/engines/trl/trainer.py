@@ -5,6 +5,7 @@ their signatures and shapes. With every method off the loss tensor that TRL retu
 untouched.
 """
 
+import inspect
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from polypath.engines.trl.config import DiversityGRPOConfig
+from polypath.engines.trl.normalize import LOSS_RULES, normalize
 from polypath.engines.trl.rehearsal import (
     Rehearsal,
     RehearsalBatch,
@@ -30,13 +32,13 @@ from polypath.engines.trl.setup import (
     warn_inexact_resume,
 )
 from polypath.engines.trl.telemetry import Telemetry
+from polypath.errors import ConfigError
 from polypath.objectives import (
     ON_POLICY_KL,
     POLICY_TERMS,
     REWARD_ADJUSTMENTS,
     group_advantages,
 )
-from polypath.objectives.aggregate import sequence_mean, token_sum
 from polypath.objectives.positive_entropy import capped_tokens
 from polypath.rehearsal import RehearsalSet
 from polypath.similarity import Completions, Similarity, SimilarityConfig, get_similarity
@@ -69,11 +71,15 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         solution_fn: SolutionFunction | None = None,
         **named: Any,
     ) -> None:
-        names = ("model", "reward_funcs", "args", "train_dataset")
-        named.update(zip(names, positional, strict=False))
+        named = _by_name(positional, named)
         config = named.get("args")
         if config is None:
             config = named["args"] = DiversityGRPOConfig("diversity-grpo")
+        if not isinstance(config, DiversityGRPOConfig):
+            raise ConfigError(
+                f"args must be a DiversityGRPOConfig, got {type(config).__name__}. It takes every "
+                "setting of trl.GRPOConfig under the same name."
+            )
         stored = RehearsalSet.load(str(config.rehearsal_set)) if config.uses_rehearsal else None
         if stored is not None and config.rehearsal_explore_only:
             named["train_dataset"] = exploration_rows(
@@ -99,6 +105,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._rewards_PG_F: Tensor | None = None
         self._columns: list[dict[str, Any]] = []
         self._completions: list[Any] = []
+        self._completion_ids: list[list[int]] = []
         self._rehearsal: Rehearsal | None = None
         if stored is not None:
             check_rehearsal_set(stored, self)
@@ -122,6 +129,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._rewards_PG_F = rewards_PG_F
         self._columns = [{k: v for k, v in row.items() if k != "prompt"} for row in inputs]
         self._completions = list(completions)
+        self._completion_ids = [list(ids) for ids in completion_ids_list]
         return rewards_PG_F
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
@@ -147,7 +155,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if group_size > 1 and (config.dra or config.diversity_metrics):
             similarity_P_G_G = self._similarity_matrix(batch, solutions, group_size)
         if config.dra and similarity_P_G_G is not None:
-            adjusted_P_G = self._adjust(batch, rewards_P_G, similarity_P_G_G, group_size)
+            adjusted_P_G = self._adjust(rewards_P_G, similarity_P_G_G, group_size)
             self._replace_advantages(batch, adjusted_P_G, local)
         if config.diversity_metrics:
             self._telemetry.groups(
@@ -179,13 +187,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self, batch: dict[str, Any], solutions: list[str | None], group_size: int
     ) -> Tensor:
         """Embed local rows, gather the features, and compare within whole groups."""
-        mask_B_T = batch["completion_mask"].bool()
         rows = Completions(
             texts=[completion_text(c) for c in self._completions],
-            token_ids=[
-                ids[mask].tolist()
-                for ids, mask in zip(batch["completion_ids"], mask_B_T, strict=True)
-            ],
+            token_ids=self._completion_ids,
             solutions=solutions,
             hidden_B_D=lambda: self._mean_hidden_states(batch),
         )
@@ -219,16 +223,13 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             pooled.append(total_B_D / weight_B_T_1.sum(dim=1).clamp(min=1.0))
         return torch.cat(pooled)
 
-    def _adjust(
-        self,
-        batch: dict[str, Any],
-        rewards_P_G: Tensor,
-        similarity_P_G_G: Tensor,
-        group_size: int,
-    ) -> Tensor:
-        special = torch.tensor(self._tokenizer.all_special_ids, device=self.accelerator.device)
-        content_B_T = ~torch.isin(batch["completion_ids"], special)
-        empty_B = (content_B_T & batch["completion_mask"].bool()).sum(dim=1) == 0
+    def _adjust(self, rewards_P_G: Tensor, similarity_P_G_G: Tensor, group_size: int) -> Tensor:
+        # From the tokens as generated: TRL's mask may leave out a whole completion (truncated ones).
+        special = set(self._tokenizer.all_special_ids)
+        empty_B = torch.tensor(
+            [special.issuperset(ids) for ids in self._completion_ids],
+            device=self.accelerator.device,
+        )
         empty_P_G = self.accelerator.gather(empty_B).view(-1, group_size)
         return REWARD_ADJUSTMENTS["dra"](
             self.args.dra_config, rewards_P_G, similarity_P_G_G, empty_P_G
@@ -260,10 +261,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         config = self.args
         self._capture_forward = True
         beta: float = self.beta
-        own_kl = beta != 0.0 and config.kl_gradient != "forward"
+        own_kl = beta != 0.0 and config.kl_gradient is not None
         try:
             if own_kl:
-                self.beta = 0.0  # TRL would add its k3; the reference log-probs are there already
+                self.beta = 0.0  # TRL would add its own; the reference log-probs are there already
             loss: Tensor = super()._compute_loss(model, inputs)
         finally:
             self.beta = beta
@@ -276,8 +277,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             mask_B_T = mask_B_T * inputs["tool_mask"]
         terms: dict[str, Tensor] = {}
         if own_kl:
-            kl_B_T = ON_POLICY_KL[config.kl_gradient](logp_B_T, inputs["ref_per_token_logps"])
-            terms["kl"] = beta * self._normalize(kl_B_T, mask_B_T, inputs, "sequence_mean")
+            terms["kl"] = beta * self._kl_penalty(logp_B_T, mask_B_T, inputs)
         if config.uses_positive_entropy:
             terms["positive_entropy"] = config.positive_entropy_coef * self._positive_entropy(
                 logp_B_T, entropy_B_T, mask_B_T, inputs
@@ -297,18 +297,12 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             loss = loss + term
         return loss
 
-    def _normalize(
-        self, values_B_T: Tensor, mask_B_T: Tensor, inputs: dict[str, Any], rule: str
-    ) -> Tensor:
-        """Average a term so that the sum over micro-steps and mean over processes is exact."""
-        accumulation = self.current_gradient_accumulation_steps if self.model.training else 1
-        if rule == "sequence_mean":
-            # Every micro-batch holds equally many completions, so the mean of means is the mean.
-            return sequence_mean(values_B_T, mask_B_T) / accumulation
-        tokens = inputs["num_items_in_batch"] / self.accelerator.num_processes
-        if self.model.training:  # the count spans the generation batch: scale to this step
-            tokens = tokens * accumulation / self.args.steps_per_generation
-        return token_sum(values_B_T, mask_B_T, tokens=tokens)
+    def _kl_penalty(self, logp_B_T: Tensor, mask_B_T: Tensor, inputs: dict[str, Any]) -> Tensor:
+        """Return the penalty that ``kl_gradient`` names, averaged as TRL averages its own."""
+        penalty = ON_POLICY_KL[str(self.args.kl_gradient)]
+        kl_B_T = penalty(logp_B_T, inputs["ref_per_token_logps"], mask_B_T)
+        self._telemetry.mean("kl", kl_B_T, mask_B_T)  # the name under which TRL logs its own
+        return normalize(self, kl_B_T, mask_B_T, inputs, LOSS_RULES[self.loss_type])
 
     def _positive_entropy(
         self,
@@ -330,7 +324,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             over_B_T = capped_tokens(settings, logp_B_T, behaviour_B_T, mask_B_T, inputs["correct"])
             self._telemetry.mean("positive_entropy/cap_fraction", over_B_T, mask_B_T)
             self._telemetry.mean("positive_entropy/loss", term_B_T, mask_B_T)
-        return self._normalize(term_B_T, mask_B_T, inputs, settings.normalization)
+        return normalize(self, term_B_T, mask_B_T, inputs, settings.normalization)
 
     def _rehearsal_loss(
         self, model: Any, rehearsal: Rehearsal, gradients: dict[str, Tensor]
@@ -365,3 +359,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             batch.completion_ids.shape[1],
         )[0]
         return logp_B_T
+
+
+def _by_name(positional: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """Name the arguments that were given by position, in ``GRPOTrainer``'s order."""
+    bound = inspect.signature(GRPOTrainer).bind_partial(*positional, **named)
+    return dict(bound.arguments)
