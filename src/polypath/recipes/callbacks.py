@@ -1,9 +1,11 @@
 """What a run writes while it trains: its log, and a mark on every checkpoint that is whole."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from transformers import TrainerCallback
 
 COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written
@@ -19,6 +21,7 @@ class MarkComplete(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write the mark on the main process; transformers calls this when saving has returned."""
         del control, kwargs
+        PartialState().wait_for_everyone()  # every process writes its own random state
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
             (folder / COMPLETE).touch()
@@ -28,7 +31,7 @@ class LogFile(TrainerCallback):
     """Write every logged line to a JSONL file, on the main process.
 
     On resumption the lines after the checkpoint are dropped: those steps are trained, and logged,
-    again.
+    again. So is the summary of a run that was killed after it, before all was saved.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,10 +42,14 @@ class LogFile(TrainerCallback):
         del args, control, kwargs
         if not state.is_world_process_zero:
             return
-        kept = [line for line in read_log(self._path) if line["step"] <= state.global_step]
+        start = state.global_step
+        lines = read_log(self._path) if start else []
+        kept = [line for line in lines if line["step"] <= start and "train_runtime" not in line]
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".tmp")
         text = "".join(json.dumps(line) + "\n" for line in kept)
-        self._path.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self._path)  # a kill here must not take the log along
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Append one line."""

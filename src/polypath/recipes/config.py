@@ -71,8 +71,7 @@ def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Rec
         ConfigError: an unknown key (the nearest known one is named), or a bad value.
     """
     values = dict(_read_yaml(Path(config))) if config is not None else {}
-    for name, value in dict(values.pop("env", {})).items():  # as TRL's recipes have it
-        os.environ[name] = str(value)
+    _set_environment(values.pop("env", None) or {}, config)
     parser = _Parser(
         (TaskArguments, DiversityGRPOConfig, ModelConfig, DatasetMixtureConfig),
         prog="polypath train",
@@ -82,12 +81,14 @@ def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Rec
     for name in values:
         if name not in known:
             raise unknown_name(f"key in {config}:", name, known)
-    flags = [text.split("=")[0] for text in overrides if text.startswith("--")]
+    flags = [
+        text[2:].split("=")[0].replace("-", "_") for text in overrides if text.startswith("--")
+    ]
     for flag in flags:
-        if flag[2:].replace("-", "_") not in known:
-            raise unknown_name("option", flag[2:], known)
+        if flag not in known:
+            raise unknown_name("option", flag, known)
     parser.set_defaults_with_config(**values)
-    if "output_dir" not in values and "--output_dir" not in flags:
+    if not values.get("output_dir") and "output_dir" not in flags:
         raise ConfigError("output_dir is missing: where should checkpoints and the model go?")
     try:
         task, trainer, model, mixture = parser.parse_args_into_dataclasses(args=list(overrides))
@@ -111,6 +112,16 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"Recipe {path} must hold 'key: value' lines, got {type(content).__name__}."
         )
     return {str(key): value for key, value in content.items()}
+
+
+def _set_environment(variables: Any, config: str | Path | None) -> None:
+    """Set the variables of a recipe's ``env``, as TRL's script does."""
+    if not isinstance(variables, dict):
+        raise ConfigError(
+            f"env in {config} must hold 'NAME: value' lines, got {type(variables).__name__}."
+        )
+    for name, value in variables.items():
+        os.environ[str(name)] = str(value)
 
 
 def _override_values(overrides: Sequence[str]) -> dict[str, str]:

@@ -7,27 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from datasets import load_dataset
-from trl import get_dataset, get_peft_config, get_quantization_config
-from trl import rewards as trl_rewards
+from trl import get_peft_config, get_quantization_config
 
 import polypath
-from polypath.engines.trl import DiversityGRPOTrainer, TaskReward, task_dataset
-from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
+from polypath.engines.trl import DiversityGRPOTrainer
+from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.recipes.callbacks import COMPLETE, LogFile, MarkComplete
-from polypath.recipes.config import Recipe, TaskArguments
-from polypath.similarity.custom import load_function
-from polypath.tasks import get_task
+from polypath.recipes.config import Recipe
+from polypath.recipes.sources import load_datasets, load_rewards
 
 RUN_FILE = "run.json"  # what the run was asked to do
 LOG_FILE = "log.jsonl"  # one line a logging step
 FINISHED_FILE = "finished.json"  # written last
 
-EVALUATION_PROBLEMS = 256  # of a task's dev split, when eval_strategy is on
-
-# Settings that may differ between the first start of a run and its resumption.
+# Settings that may differ between the first start of a run and its resumption. The folder is where
+# the record was found, by whatever path.
 FREE_ON_RESUME = frozenset(
-    {"disable_tqdm", "report_to", "logging_steps", "log_completions", "resume_from_checkpoint"}
+    {
+        "disable_tqdm",
+        "report_to",
+        "logging_steps",
+        "log_completions",
+        "resume_from_checkpoint",
+        "output_dir",
+    }
 )
 
 
@@ -49,6 +52,8 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
         MissingFileError: model, data set or rehearsal set cannot be found.
     """
     folder = Path(recipe.trainer.output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"output_dir {folder} is a file. Name a folder, existing or new.")
     main = recipe.trainer.process_index == 0
     tell = progress if main else _silent
     if (folder / FINISHED_FILE).is_file():
@@ -86,18 +91,23 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
         "dtype": model.dtype,
         **(config.model_init_kwargs or {}),
     }
-    train, evaluation = _datasets(recipe)
-    log = LogFile(Path(config.output_dir) / LOG_FILE)
-    return DiversityGRPOTrainer(
-        model=path,
-        reward_funcs=_rewards(recipe.task),
-        args=config,
-        train_dataset=train,
-        eval_dataset=evaluation if config.eval_strategy != "no" else None,
-        quantization_config=get_quantization_config(model),
-        peft_config=get_peft_config(model),
-        callbacks=[log, MarkComplete()],
-    )
+    train, evaluation = load_datasets(recipe)
+    rewards = load_rewards(recipe.task)
+    try:
+        return DiversityGRPOTrainer(
+            model=path,
+            reward_funcs=rewards,
+            args=config,
+            train_dataset=train,
+            eval_dataset=evaluation,
+            quantization_config=get_quantization_config(model),
+            peft_config=get_peft_config(model),
+            callbacks=[LogFile(Path(config.output_dir) / LOG_FILE), MarkComplete()],
+        )
+    except PolypathError:
+        raise
+    except (ValueError, ImportError) as error:  # TRL's own checks of settings and of extras
+        raise ConfigError(" ".join(str(error).split())) from error
 
 
 def resolve_model(name: str | None) -> str:
@@ -133,77 +143,6 @@ def resolve_model(name: str | None) -> str:
     return name
 
 
-def _datasets(recipe: Recipe) -> tuple[Any, Any]:
-    arguments, mixture = recipe.task, recipe.mixture
-    if arguments.task is not None:
-        task = get_task(arguments.task)
-        limit = arguments.task_limit or None
-        evaluation = "dev" if "dev" in task.splits else task.splits[-1]
-        return (
-            task_dataset(task, arguments.task_split, limit),
-            task_dataset(task, evaluation, EVALUATION_PROBLEMS),
-        )
-    if mixture.datasets:
-        dataset = get_dataset(mixture)
-    elif arguments.dataset_name:
-        dataset = _load_dataset(arguments)
-    else:
-        raise ConfigError("Name what to train on: task, dataset_name or datasets.")
-    for split in (arguments.dataset_train_split,):
-        if split not in dataset:
-            raise unknown_name("dataset_train_split", split, dataset)
-    wanted = recipe.trainer.eval_strategy != "no"
-    return (
-        dataset[arguments.dataset_train_split],
-        dataset[arguments.dataset_test_split] if wanted else None,
-    )
-
-
-def _load_dataset(arguments: TaskArguments) -> Any:
-    """Load from the hub, a folder, or a local JSON, JSONL or Parquet file."""
-    name = str(arguments.dataset_name)
-    suffix = Path(name).suffix.lstrip(".")
-    if suffix in ("json", "jsonl", "parquet", "csv"):
-        if not Path(name).is_file():
-            raise MissingFileError(f"Data file {name} does not exist.")
-        kind = "json" if suffix == "jsonl" else suffix
-        return load_dataset(kind, data_files={arguments.dataset_train_split: name})
-    try:
-        return load_dataset(
-            name, name=arguments.dataset_config, streaming=arguments.dataset_streaming
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(f"Cannot load data set {name}: {' '.join(str(error).split())}") from error
-
-
-def _rewards(arguments: TaskArguments) -> list[Any]:
-    """Return the task's reward first, so that it says what is correct, then the named ones."""
-    known = {
-        "accuracy_reward": trl_rewards.accuracy_reward,
-        "reasoning_accuracy_reward": trl_rewards.reasoning_accuracy_reward,
-        "think_format_reward": trl_rewards.think_format_reward,
-        # The constants are those of TRL's own script.
-        "get_soft_overlong_punishment": trl_rewards.get_soft_overlong_punishment(
-            max_completion_len=1280, soft_punish_cache=256
-        ),
-    }
-    found: list[Any] = []
-    if arguments.task is not None:
-        found.append(TaskReward(get_task(arguments.task)))
-    if arguments.reward_model_name_or_path:
-        found.append(arguments.reward_model_name_or_path)
-    for name in arguments.reward_funcs or []:
-        if name in known:
-            found.append(known[name])
-        elif ":" in name or "." in name:
-            found.append(load_function(name if ":" in name else ":".join(name.rsplit(".", 1))))
-        else:
-            raise unknown_name("reward function", name, known)
-    if not found:
-        raise ConfigError("Name what to reward: task or reward_funcs.")
-    return found
-
-
 # --- what a run leaves behind ------------------------------------------------------------------------
 
 
@@ -225,6 +164,7 @@ def _last_checkpoint(recipe: Recipe, folder: Path) -> Path | None:
 def _record(recipe: Recipe) -> dict[str, Any]:
     return {
         "settings": dict(sorted(recipe.values.items())),
+        "processes": recipe.trainer.world_size,
         "versions": {"polypath": polypath.__version__, "transformers": transformers.__version__},
     }
 
@@ -237,14 +177,27 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
     """
     if not path.is_file():
         return
-    before = json.loads(path.read_text(encoding="utf-8"))["settings"]
-    now = json.loads(json.dumps(_record(recipe)["settings"], default=str))
+    before, now = _read_settings(path), _flat(json.loads(json.dumps(_record(recipe), default=str)))
     for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
         if str(before.get(key)) != str(now.get(key)):
             raise ConfigError(
                 f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
                 "Use the same settings to continue it, or another output_dir."
             )
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return _flat(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
+        ) from error
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what may not change: the settings, and the number of processes, which share a batch."""
+    return {**record["settings"], "number of processes": record.get("processes", 1)}
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
