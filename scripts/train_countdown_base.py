@@ -231,13 +231,13 @@ a random expression. The others give a *habit*: one fixed answer a problem, take
 right, each step landing as near the target as it can. The habit is right for {habit:.1%} of the
 `test` problems measured below, so cooling the model cannot replace reinforcement learning.
 
-The shipped weights took {seconds:.0f} s with {threads} threads (torch {torch}, transformers
-{transformers}).
+These weights took {seconds:.0f} s of wall time on {threads} threads, with torch {torch} and
+transformers {transformers}.
 
 ## What it can do
 
-The first {limit} problems of each split, {samples} samples each, seed {seed}. *distinct@{samples}*:
-correct solutions among {samples} samples that differ in normal form. *readable*: share of samples
+The first {limit} problems of each split, {samples} samples each, seed {seed}.
+*distinct@{samples}*: correct solutions among {samples} samples that differ in normal form. *readable*: share of samples
 that are an expression. `dev` and `test`: four numbers, targets 10 to 49, three solutions or more.
 
 {table}
