@@ -39,14 +39,14 @@ class MissingExtraError(PolypathError, ImportError):
 LISTED_NAMES = 20  # more would bury the message
 
 
-def unknown_name(kind: str, got: str, known: Iterable[str]) -> ConfigError:
+def unknown_name(kind: str, got: object, known: Iterable[str]) -> ConfigError:
     """Build the error for a name that is not in a registry, naming the closest known one.
 
     >>> print(unknown_name("similarity", "ngrams", ["ngram", "answer"]))
     Unknown similarity 'ngrams'. Did you mean 'ngram'? Known: answer, ngram.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(got, names, n=1)
+    close = difflib.get_close_matches(str(got), names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     listing = f" Known: {', '.join(names)}." if len(names) <= LISTED_NAMES else ""
     return ConfigError(f"Unknown {kind} {got!r}.{hint}{listing}")
