@@ -237,8 +237,9 @@ transformers {transformers}.
 ## What it can do
 
 The first {limit} problems of each split, {samples} samples each, seed {seed}.
-*distinct@{samples}*: correct solutions among {samples} samples that differ in normal form. *readable*: share of samples
-that are an expression. `dev` and `test`: four numbers, targets 10 to 49, three solutions or more.
+*distinct@{samples}*: correct solutions among {samples} samples that differ in normal form.
+*readable*: share of samples that are an expression.
+`dev` and `test`: four numbers, targets 10 to 49, three solutions or more.
 
 {table}
 """
