@@ -1,0 +1,46 @@
+"""Fixtures of the engine's tests."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from polypath.rehearsal.presample import presample
+from polypath.rehearsal.settings import PresampleSettings
+from tests.engines.trl import helpers  # imports everything heavy before the freeze below
+from tests.rehearsal.adder import Addition, save_adder
+
+assert helpers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_garbage_collection() -> Iterator[None]:
+    """Exempt what is imported by now from collection, which every ``train`` call asks for in full."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Keep the trainers' printed logs out of the report of a failing test."""
+    del capsys
+
+
+@pytest.fixture(scope="session")
+def adder_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model that masters some additions and misses others."""
+    folder = tmp_path_factory.mktemp("adder")
+    save_adder(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def rehearsal_dir(adder_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a rehearsal set of the adder."""
+    folder = tmp_path_factory.mktemp("rehearsal") / "set"
+    settings = PresampleSettings(k=4, threshold=3, batch_size=256, precision="float32")
+    presample(adder_dir, Addition(), out=folder, settings=settings, device="cpu")
+    return folder
