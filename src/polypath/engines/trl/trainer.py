@@ -21,6 +21,7 @@ from polypath.engines.trl.rehearsal import (
     exploration_rows,
     rows_per_step,
 )
+from polypath.engines.trl.resume import ReplayEpochs
 from polypath.engines.trl.rewards import (
     SolutionFunction,
     completion_text,
@@ -115,6 +116,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 rows_per_step=rows_per_step(config, self.accelerator.num_processes),
                 pad_token_id=self._tokenizer.pad_token_id,
             )
+        self.add_callback(ReplayEpochs())
         warn_inexact_resume(config)
 
     # --- generation: rewards, similarity, advantages ----------------------------------------------
