@@ -186,6 +186,8 @@ def test_a_run_can_be_moved_and_goes_on(write_recipe: WriteRecipe, tmp_path: Pat
     run(load_recipe(recipe, ["--output_dir", str(tmp_path / "moved")]), progress=told.append)
     assert told[0].endswith("checkpoint-4.")
     assert (tmp_path / "moved" / "model.safetensors").is_file()
+    log = read_log(tmp_path / "moved" / "log.jsonl")
+    assert sum("train_runtime" in line for line in log) == 1  # not the first run's as well
 
 
 def test_another_number_of_processes_is_refused(write_recipe: WriteRecipe, tmp_path: Path) -> None:

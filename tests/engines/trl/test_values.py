@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from polypath.objectives import PositiveEntropyConfig, positive_entropy
-from tests.engines.trl.helpers import FixedCompletions, coin, logged, make, train
+from tests.engines.trl.helpers import FixedCompletions, coin, dice, logged, make, train
 
 Tensors = dict[str, torch.Tensor]
 
@@ -153,13 +153,39 @@ def test_correctness_stays_with_its_rows_through_shuffle_and_split(
     assert seen == 64
 
 
+def test_correctness_is_one_raw_reward_above_a_threshold(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    trainer = train(
+        tiny_model_dir,
+        tmp_path,
+        trainer_class=Watched,
+        rewards=[coin, dice],
+        reward_weights=[3.0, -1.0],
+        correctness_reward="dice",
+        correctness_threshold=0.3,
+        dra=True,
+        max_steps=4,
+    )
+    right = 0
+    for batch in trainer.used:
+        texts = trainer.processing_class.batch_decode(
+            batch["completion_ids"], skip_special_tokens=True
+        )
+        # No score is not correct.
+        assert batch["correct"].tolist() == [(reward or 0.0) > 0.3 for reward in dice(texts)]
+        right += int(batch["correct"].sum())
+    assert 0 < right < 16
+
+
 # --- terms of the loss -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["paper", "detached", "exact"])
 @pytest.mark.parametrize("normalization", ["sequence_mean", "token_mean"])
+@pytest.mark.parametrize("steps_per_generation", [1, 2])
 def test_the_gradient_of_positive_entropy_is_that_of_its_formula(
-    form: Any, normalization: Any, tiny_model_dir: Path, tmp_path: Path
+    steps_per_generation: int, form: Any, normalization: Any, tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     trainer = make(
         tiny_model_dir,
@@ -169,6 +195,7 @@ def test_the_gradient_of_positive_entropy_is_that_of_its_formula(
         positive_entropy_coef=0.3,
         positive_entropy_form=form,
         positive_entropy_normalization=normalization,
+        steps_per_generation=steps_per_generation,
     )
     batch = first_batch(trainer)
     with_term = gradients(trainer, batch)
@@ -192,7 +219,9 @@ def test_the_gradient_of_positive_entropy_is_that_of_its_formula(
     if normalization == "sequence_mean":
         term = ((term_B_T * mask_B_T).sum(dim=1) / mask_B_T.sum(dim=1)).mean()
     else:
-        term = (term_B_T * mask_B_T).sum() / mask_B_T.sum()
+        # A step has its share of the tokens generated together, not its own number.
+        tokens = batch["num_items_in_batch"] / steps_per_generation
+        term = (term_B_T * mask_B_T).sum() / tokens
     assert_close(minus(with_term, without), derive(0.3 * term, trainer.model))
 
 
@@ -242,6 +271,15 @@ def test_the_gradient_of_the_penalty_is_that_of_the_kl_named(
     got, batch = kl_gradient(trainer)
     assert_close(got, kl_by_hand(trainer, batch, which))
     assert trainer._metrics["train"]["kl"]
+
+
+def test_the_penalty_acts_in_every_step(tiny_model_dir: Path, tmp_path: Path) -> None:
+    trainer = train(tiny_model_dir, tmp_path, beta=0.5, kl_gradient="reverse", max_steps=3)
+    penalties = logged(trainer, "kl")
+    assert penalties[0] == pytest.approx(0.0, abs=1e-9)
+    assert len(penalties) == 3
+    assert min(penalties[1:]) > 1e-4
+    assert trainer.beta == 0.5
 
 
 @pytest.mark.parametrize(("corrected", "which"), [(True, "reverse"), (False, "forward")])
