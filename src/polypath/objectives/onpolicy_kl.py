@@ -1,9 +1,10 @@
 """KL penalties on the policy's own samples, named for what their gradient is.
 
 Schulman 2020, "Approximating KL Divergence", names estimators k1, k2, k3 of the *value* of
-KL(pi_theta || pi_ref). As losses they differ: differentiating k3 on on-policy samples, as TRL and verl
-do for ``beta > 0``, gives in expectation the gradient of the forward KL(pi_ref || pi_theta); k2 gives
-the gradient of the reverse KL(pi_theta || pi_ref); k1 gives zero.
+KL(pi_theta || pi_ref). As losses they differ: differentiating k3 on on-policy samples, as verl does,
+gives in expectation the gradient of the forward KL(pi_ref || pi_theta); k2 gives the gradient of the
+reverse KL(pi_theta || pi_ref); k1 gives zero. TRL 1.16 multiplies k3 by the ratio before it
+differentiates (``use_bias_correction_kl``), which gives the gradient of the reverse KL.
 """
 
 from collections.abc import Callable
@@ -40,8 +41,8 @@ def forward_kl_loss(
 ) -> Tensor:
     """Return e^-d + d - 1 (k3), elementwise. Its expected gradient is that of KL(pi_ref || pi_theta).
 
-    What TRL adds for ``beta > 0``, there without a bound: from d = -89 on it is infinite in float32.
-    Here e^-d is held at e^80, in value and in gradient. At the visited states, as
+    What TRL adds for ``beta > 0`` without ``use_bias_correction_kl``; unbounded there, it is infinite in
+    float32 from d = -89 on. Here e^-d is held at e^80, in value and in gradient. At the visited states, as
     ``reverse_kl_loss``, and with the same arguments.
     """
     d_B_T = _log_ratio(logp_B_T, ref_logp_B_T, mask_B_T)

@@ -91,6 +91,10 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
         "dtype": model.dtype,
         **(config.model_init_kwargs or {}),
     }
+    if config.save_total_limit == 1:
+        # The old checkpoint is deleted before the new one is marked whole: a kill in between would
+        # leave none to resume from.
+        config.save_total_limit = 2
     train, evaluation = load_datasets(recipe)
     rewards = load_rewards(recipe.task)
     try:
