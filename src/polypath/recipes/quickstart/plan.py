@@ -42,7 +42,7 @@ METHODS: dict[str, Method] = {
     "grpo": Method(label="GRPO", overrides={}),
     "dra": Method(label="DRA", overrides={"dra": "true", "similarity": "answer"}),
     "positive_entropy": Method(
-        label="positive entropy", overrides={"positive_entropy_coef": "0.1"}
+        label="positive entropy", overrides={"positive_entropy_coef": "0.2"}
     ),
     "rehearsal": Method(
         label="rehearsal",
@@ -50,14 +50,13 @@ METHODS: dict[str, Method] = {
         rehearses=True,
     ),
     "combined": Method(
-        label="combined",
+        label="DRA + entropy",
         overrides={
             "dra": "true",
             "similarity": "answer",
-            "positive_entropy_coef": "0.1",
-            "rehearsal_coef": "0.3",
+            "dra_graph_cut_lambda": "0.1",
+            "positive_entropy_coef": "0.2",
         },
-        rehearses=True,
     ),
 }
 
