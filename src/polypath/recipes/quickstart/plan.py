@@ -14,6 +14,7 @@ from polypath.recipes.quickstart import work
 RECIPE = Path(__file__).parent / "grpo.yaml"
 UPDATES_PER_ROUND = 4  # steps_per_generation of the recipe
 ROUNDS_PER_CHECKPOINT = 40
+MIN_SAMPLES = 64  # for the largest k of the tables
 TEMPERATURES = (0.05, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # the cooled base's candidates
 SPLITS = {
     "test": "held-out problems",
@@ -70,7 +71,7 @@ class QuickstartSettings:
         methods: keys of ``METHODS``; GRPO is always among them, as what the others compare with.
         steps: rounds of 512 completions and 4 updates each, >= 1.
         num_problems: held-out problems; out of domain half as many.
-        num_samples: samples of each, >= 64.
+        num_samples: samples of each, >= 64; out of domain 64.
         seed: of training and evaluation.
         workers: processes.
     """
@@ -92,9 +93,10 @@ class QuickstartSettings:
         for name, least in (("steps", 1), ("num_problems", 2), ("workers", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
-        if self.num_samples < 64:
+        if self.num_samples < MIN_SAMPLES:
             raise ConfigError(
-                f"num_samples must be at least 64 to measure pass@64, got {self.num_samples}."
+                f"num_samples must be at least {MIN_SAMPLES} to measure pass@{MIN_SAMPLES}, "
+                f"got {self.num_samples}."
             )
 
     def train_folder(self, method: str) -> Path:
@@ -109,12 +111,15 @@ class QuickstartSettings:
     def evaluation_file(self, name: str, split: str, temperature: str = "1") -> Path:
         """Return where samples of a model on a split are kept."""
         folder = self.out / "base" if name == "base" else self.train_folder(name)
-        size = f"{self.split_problems(split)}x{self.num_samples}-seed={self.seed}"
+        num_problems, num_samples = self.split_size(split)
+        size = f"{num_problems}x{num_samples}-seed={self.seed}"
         return folder / "evaluations" / f"{split}-T={temperature}-{size}.npz"
 
-    def split_problems(self, split: str) -> int:
-        """Return how many problems of a split are used."""
-        return self.num_problems if split == "test" else max(2, self.num_problems // 2)
+    def split_size(self, split: str) -> tuple[int, int]:
+        """Return how many problems of a split are used, and how many samples of each."""
+        if split == "test":
+            return self.num_problems, self.num_samples
+        return max(2, self.num_problems // 2), MIN_SAMPLES
 
     @property
     def rehearsal_folder(self) -> Path:
@@ -139,6 +144,18 @@ def plan(settings: QuickstartSettings) -> list[Job]:
                 result=settings.rehearsal_folder / "manifest.json",
             )
         )
+    jobs.append(
+        Job(
+            name="cool the base",
+            function=work.cool_base,
+            arguments={
+                "temperatures": TEMPERATURES,
+                "seed": settings.seed,
+                "out": str(settings.cooled_file),
+            },
+            result=settings.cooled_file,
+        )
+    )
     for name in settings.methods:
         method = METHODS[name]
         folder = settings.train_folder(name)
@@ -162,18 +179,6 @@ def plan(settings: QuickstartSettings) -> list[Job]:
                 done=partial(_rounds_done, folder / "log.jsonl"),
             )
         )
-    jobs.append(
-        Job(
-            name="cool the base",
-            function=work.cool_base,
-            arguments={
-                "temperatures": TEMPERATURES,
-                "seed": settings.seed,
-                "out": str(settings.cooled_file),
-            },
-            result=settings.cooled_file,
-        )
-    )
     jobs += _evaluations(settings)
     return jobs
 
@@ -200,10 +205,9 @@ def _evaluations(settings: QuickstartSettings) -> list[Job]:
                     "model": model,
                     "temperature_from": temperature_from,
                     "splits": {
-                        split: (str(path), settings.split_problems(split))
+                        split: (str(path), *settings.split_size(split))
                         for split, path in files.items()
                     },
-                    "num_samples": settings.num_samples,
                     "seed": settings.seed,
                 },
                 result=files["test_large"],  # the last one written

@@ -71,18 +71,24 @@ def evaluate_splits(
     *,
     model: str,
     temperature_from: str,
-    splits: Mapping[str, tuple[str, int]],
-    num_samples: int,
+    splits: Mapping[str, tuple[str, int, int]],
     seed: int,
 ) -> None:
-    """Sample one model on every split; ``temperature_from`` names a file of ``cool_base``."""
+    """Sample one model on every split.
+
+    Args:
+        model: folder or name.
+        temperature_from: file of ``cool_base``; empty is temperature 1.
+        splits: for each split where its samples go, and how many problems and samples.
+        seed: of the samples.
+    """
     from polypath.recipes.evaluation import evaluate
     from polypath.recipes.run import resolve_model
 
     temperature = 1.0
     if temperature_from:
         temperature = float(json.loads(Path(temperature_from).read_text())["best"])
-    for split, (path, num_problems) in splits.items():
+    for split, (path, num_problems, num_samples) in splits.items():
         evaluate(
             resolve_model(model),
             task=TASK,
