@@ -4,13 +4,14 @@ A job is done when its result file exists, and it writes that file last and at o
 was interrupted or killed goes on where it was, whatever was finished before.
 """
 
+import json
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -61,7 +62,12 @@ class JobFailed(PolypathError, RuntimeError):
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, workers: int, log: Path, console: Console | None = None
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    log: Path,
+    timings: Path,
+    console: Console | None = None,
 ) -> dict[str, float]:
     """Run every job whose result is missing, each after those it depends on.
 
@@ -69,10 +75,11 @@ def run_jobs(
         jobs: in the order they should start, dependencies allowing.
         workers: processes, >= 1; each uses one thread.
         log: file that receives everything the workers print.
+        timings: JSON file of the seconds each job took; written after every job.
         console: for progress; ``None`` is a new one on standard output.
 
     Returns:
-        Seconds each job took that ran now.
+        What ``timings`` holds: seconds of each job, in this call or an earlier one.
 
     Raises:
         JobFailed: a job raised. Jobs that were done stay done.
@@ -82,8 +89,9 @@ def run_jobs(
     waiting = [job for job in jobs if not job.result.exists()]
     if len(waiting) < len(jobs):
         console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs were done before.")
+    seconds: dict[str, float] = json.loads(timings.read_text()) if timings.is_file() else {}
     if not waiting:
-        return {}
+        return seconds
     log.parent.mkdir(parents=True, exist_ok=True)
     pool = ProcessPoolExecutor(
         max_workers=workers,
@@ -93,13 +101,23 @@ def run_jobs(
     )
     try:
         with _progress(console) as progress:
-            return _Scheduler(pool, workers, waiting, log, progress, console).run()
+            scheduler = _Scheduler(pool, workers, waiting, log, progress, console)
+            for name, taken in scheduler.run():
+                seconds[name] = taken
+                _write_json(timings, seconds)
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.kill()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    return seconds
+
+
+def _write_json(path: Path, content: dict[str, float]) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
 
 
 class _Scheduler:
@@ -120,8 +138,8 @@ class _Scheduler:
         self._running: dict[Future[None], tuple[Job, TaskID, float]] = {}
         self._overall = progress.add_task("all jobs", total=len(waiting))
 
-    def run(self) -> dict[str, float]:
-        seconds: dict[str, float] = {}
+    def run(self) -> Iterator[tuple[str, float]]:
+        """Yield name and seconds of each job as it is done."""
         while self._waiting or self._running:
             self._start_ready()
             finished, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -131,11 +149,11 @@ class _Scheduler:
             for future in finished:
                 job, task, started = self._running.pop(future)
                 self._raise_if_failed(job, future)
-                seconds[job.name] = time.monotonic() - started
+                seconds = time.monotonic() - started
                 self._progress.remove_task(task)
                 self._progress.advance(self._overall)
-                self._console.print(f"[green]done[/] {job.name} ({seconds[job.name]:.0f} s)")
-        return seconds
+                self._console.print(f"[green]done[/] {job.name} ({seconds:.0f} s)")
+                yield job.name, seconds
 
     def _start_ready(self) -> None:
         unfinished = {job.name for job in self._waiting}

@@ -1,10 +1,7 @@
 """From settings to the table, the verdicts and the picture."""
 
-import json
-import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,13 +46,13 @@ def quickstart(settings: QuickstartSettings, *, console: Console | None = None) 
         f"Training {len(settings.methods)} small models from the shipped base, {settings.steps} rounds "
         f"of 512 completions each, {settings.workers} at a time. Everything goes to {settings.out}."
     )
-    seconds = run_jobs(
+    timings = run_jobs(
         plan(settings),
         workers=settings.workers,
         log=settings.out / "workers.log",
+        timings=settings.out / f"seconds-steps={settings.steps}-seed={settings.seed}.json",
         console=console,
     )
-    timings = _remember(settings.out / "seconds.json", seconds)
     evaluations = _load(settings)
     rows = [
         _row(name, split, evaluations[name, split], timings)
@@ -174,13 +171,3 @@ def verdicts(
 
 def _signed(value: Any) -> str:
     return f"{float(value):+.3f}"
-
-
-def _remember(path: Path, seconds: Mapping[str, float]) -> dict[str, float]:
-    """Merge the timings of this call into those of earlier, interrupted ones."""
-    known: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
-    known.update(seconds)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(known, indent=2))
-    os.replace(temporary, path)
-    return known
