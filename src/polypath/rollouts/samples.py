@@ -1,0 +1,194 @@
+"""The samples of one run, whatever file they came in: what every metric and report starts from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from polypath.errors import DataError
+from polypath.rollouts.gather import gather
+from polypath.rollouts.rows import Judge
+from polypath.rollouts.sources import find_source
+
+_T = TypeVar("_T")
+
+
+class Alignment(NamedTuple):
+    """What two runs have in common.
+
+    Attributes:
+        problem_ids: problems of both, in the order of the first run.
+        only_here: number of problems that only the first run has.
+        only_there: number of problems that only the second run has.
+    """
+
+    problem_ids: tuple[str, ...]
+    only_here: int
+    only_there: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Every sample of N problems, S_n of problem n: counts may differ between problems.
+
+    Attributes:
+        name: label of the run.
+        problem_ids: the N problems, in order of first appearance.
+        prompts: of the N problems, chat messages as JSON text; ``None`` where unknown.
+        golds: of the N problems; ``None`` where unknown.
+        completions: N tuples of S_n texts, in the order of their sample numbers.
+        correct: N tuples of S_n. ``None`` where nobody judged the sample: nothing says whether it
+            is right, or its verifier timed out or failed.
+        answers: N tuples of S_n canonical solutions; ``None`` where none was found.
+        greedy_correct: whether the greedy sample of each problem is right, ``None`` where there is
+            none or it was not judged; ``None`` as a whole for a run without greedy samples.
+        left_out: reason -> number of rows left out while reading. An unreadable shard or file
+            counts as one, since how many rows it held is lost with it.
+        training_log: numbers of the lines of ``log.jsonl`` beside the run; empty if there is none.
+    """
+
+    name: str
+    problem_ids: tuple[str, ...]
+    prompts: tuple[str | None, ...]
+    golds: tuple[str | None, ...]
+    completions: tuple[tuple[str, ...], ...]
+    correct: tuple[tuple[bool | None, ...], ...]
+    answers: tuple[tuple[str | None, ...], ...]
+    greedy_correct: tuple[bool | None, ...] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    training_log: tuple[Mapping[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("prompts", "golds", "completions", "correct", "answers", "greedy_correct"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(self.problem_ids):
+                raise DataError(
+                    f"{name} has {len(value)} entries, but there are {len(self.problem_ids)} "
+                    "problem_ids; every problem needs one."
+                )
+        if len(set(self.problem_ids)) < len(self.problem_ids):
+            raise DataError("A problem_id occurs twice; every id must be unique.")
+        for place, texts in enumerate(self.completions):
+            for name in ("correct", "answers"):
+                found = len(getattr(self, name)[place])
+                if found != len(texts):
+                    raise DataError(
+                        f"{name} of problem {self.problem_ids[place]!r} has {found} entries, but "
+                        f"it has {len(texts)} completions."
+                    )
+
+    @property
+    def num_problems(self) -> int:
+        """Number of problems, N."""
+        return len(self.problem_ids)
+
+    @cached_property
+    def num_samples_N(self) -> npt.NDArray[np.int64]:
+        """Samples of each problem."""
+        return np.array([len(texts) for texts in self.completions], dtype=np.int64)
+
+    @cached_property
+    def num_judged_N(self) -> npt.NDArray[np.int64]:
+        """Samples of each problem that are known to be right or wrong."""
+        return np.array(
+            [sum(c is not None for c in correct) for correct in self.correct], dtype=np.int64
+        )
+
+    @cached_property
+    def num_correct_N(self) -> npt.NDArray[np.int64]:
+        """Right samples of each problem."""
+        return np.array([sum(c is True for c in correct) for correct in self.correct], np.int64)
+
+    def subset(self, problem_ids: Iterable[str]) -> Self:
+        """Return the samples of these problems, in this order.
+
+        Raises:
+            DataError: the run lacks one of them, or one is named twice.
+        """
+        place = {problem_id: n for n, problem_id in enumerate(self.problem_ids)}
+        wanted = list(problem_ids)
+        unknown = [problem_id for problem_id in wanted if problem_id not in place]
+        if unknown:
+            raise DataError(f"The run {self.name!r} has no samples of problem {unknown[0]!r}.")
+        rows = [place[problem_id] for problem_id in wanted]
+        greedy = self.greedy_correct
+        return replace(
+            self,
+            problem_ids=tuple(wanted),
+            prompts=_pick(self.prompts, rows),
+            golds=_pick(self.golds, rows),
+            completions=_pick(self.completions, rows),
+            correct=_pick(self.correct, rows),
+            answers=_pick(self.answers, rows),
+            greedy_correct=None if greedy is None else _pick(greedy, rows),
+        )
+
+    def align(self, other: "Samples") -> Alignment:
+        """Return the problems both runs have, and how many each has alone."""
+        theirs = set(other.problem_ids)
+        shared = tuple(problem_id for problem_id in self.problem_ids if problem_id in theirs)
+        return Alignment(shared, self.num_problems - len(shared), other.num_problems - len(shared))
+
+
+def load_samples(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    keys: Mapping[str, str] | None = None,
+    verify: Judge | None = None,
+) -> Samples:
+    """Read the samples of a run.
+
+    Bad rows do not spoil good ones: each is left out, and counted under its reason in
+    ``Samples.left_out``. Read are
+
+    - a run folder of ``polypath sample`` or ``presample``, and a sample store;
+    - JSON lines and Parquet files with a row per sample, or a row per problem whose ``completion``
+      is a list (``correct``, ``reward`` and ``answer`` then are lists beside it);
+    - TRL's ``completions_*.parquet`` (file or folder), a verl validation dump, lighteval details
+      (file or folder).
+
+    ``docs/samples.md`` describes what is read from each. A row without ``problem_id`` goes by a
+    hash of its prompt. It is right if ``correct`` says so, else if ``reward`` (or ``score``) is
+    more than one half; it is not judged if its ``status`` is ``timeout``, ``error`` or
+    ``bad_gold``. A row whose reward is NaN is left out.
+
+    Args:
+        path: file or folder.
+        name: label of the run; the name of the file or folder by default.
+        keys: our key -> key in the file, for files that call things differently, such as
+            ``{"completion": "response", "problem_id": "idx"}``.
+        verify: judges (completion, gold) again, wherever there is a gold answer; the file's own
+            verdicts on these rows then do not count.
+
+    Raises:
+        MissingFileError: there is nothing at ``path``.
+        ConfigError: ``keys`` has a key that is not ours.
+        DataError: it holds no sample that can be used; the message says why.
+    """
+    source = find_source(Path(path), keys or {})
+    problems = gather(source.rows(verify), source.left_out)
+    if not problems:
+        raise DataError(source.nothing_usable())
+    ordered = [problem.ordered() for problem in problems.values()]
+    has_greedy = any(problem.has_greedy for problem in problems.values())
+    return Samples(
+        name=name or source.name,
+        problem_ids=tuple(problems),
+        prompts=tuple(problem.prompt for problem in problems.values()),
+        golds=tuple(problem.gold for problem in problems.values()),
+        completions=tuple(tuple(row.completion for row in rows) for rows in ordered),
+        correct=tuple(tuple(row.correct for row in rows) for rows in ordered),
+        answers=tuple(tuple(row.answer for row in rows) for rows in ordered),
+        greedy_correct=tuple(p.greedy for p in problems.values()) if has_greedy else None,
+        left_out=dict(source.left_out),
+        training_log=source.training_log(),
+    )
+
+
+def _pick(values: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
+    return tuple(values[row] for row in rows)

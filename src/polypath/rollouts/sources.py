@@ -1,0 +1,242 @@
+"""Find what holds the samples of a run, and read it row by row, keeping what is good."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polypath.errors import DataError, MissingFileError, unknown_name
+from polypath.rollouts.layouts import Layout, find_layout
+from polypath.rollouts.manifest import KIND
+from polypath.rollouts.rows import KEYS, Judge, SampleRow, sample_rows
+from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
+
+SAMPLES_FOLDER = "samples"  # of a run folder: its store
+GREEDY_FOLDER = "greedy"  # ... and the store of its greedy samples, where there is one
+LOG_FILE = "log.jsonl"
+_PLAIN_FOLDERS = frozenset({SAMPLES_FOLDER, "completions"})  # parts of a run: it names them
+_JSON_LINES = (".jsonl", ".ndjson")
+_BATCH_ROWS = 1024
+
+
+@dataclass(kw_only=True)
+class Source:
+    """Files or stores of one run.
+
+    Attributes:
+        path: as the user gave it.
+        name: label for the run.
+        keys: our key -> key in the files.
+        store: the sample store, if it is one.
+        greedy: the store of greedy samples beside it.
+        files: otherwise the files.
+        left_out: reason -> rows that could not be used so far.
+    """
+
+    path: Path
+    name: str
+    keys: Mapping[str, str] = field(default_factory=dict)
+    store: Path | None = None
+    greedy: Path | None = None
+    files: list[Path] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    _rows_met: int = 0
+    _seen_keys: set[str] = field(default_factory=set)
+
+    def rows(self, verify: Judge | None = None) -> Iterator[SampleRow]:
+        """Yield every usable sample.
+
+        Raises:
+            DataError: no file can be read, or no row has a key of ``keys``.
+        """
+        for raw in self._raw_rows():
+            self._rows_met += 1
+            yield from sample_rows(raw, self.left_out, verify)
+        lost = [key for key in self.keys.values() if key.split(".")[0] not in self._seen_keys]
+        if lost and self._rows_met:
+            known = ", ".join(sorted(self._seen_keys)[:20])
+            raise DataError(f"No row of {self.path} has the key {lost[0]!r}; it has {known}.")
+
+    def _raw_rows(self) -> Iterator[Mapping[str, Any]]:
+        if self.store is not None:
+            yield from self._store_rows(self.store)
+            if self.greedy is not None:
+                for row in self._store_rows(self.greedy):
+                    yield {**row, "greedy": True}
+            return
+        problems = []
+        previous: list[object] = []
+        for file in self.files:
+            try:
+                rows = self._jsonl(file) if file.suffix in _JSON_LINES else self._parquet(file)
+                if not _is_trl(file):
+                    yield from rows
+                    continue
+                # TRL logs the last generation batch again until there is a new one.
+                held = list(rows)
+                texts: list[object] = [(row.get("prompt"), row.get("completion")) for row in held]
+                if texts == previous:
+                    self.left_out["logged again by TRL"] += len(held)
+                else:
+                    yield from held
+                previous = texts
+            except (pa.ArrowException, OSError) as error:
+                problems.append(f"{file} cannot be read ({str(error).splitlines()[0][:120]})")
+                self.left_out["unreadable file"] += 1
+        if len(problems) == len(self.files):
+            raise DataError(f"{problems[0]}; expected a whole Parquet file.")
+
+    def _store_rows(self, folder: Path) -> Iterator[Mapping[str, Any]]:
+        store = RolloutStore.open(folder, on_corrupt="skip")
+        wanted = [name for name in KEYS if name != "greedy"]
+        for batch in store.iter_batches(wanted):
+            self._seen_keys.update(wanted)
+            yield from batch.to_pylist()
+        if store.skipped:
+            self.left_out["unreadable shard"] += len(store.skipped)
+
+    def _jsonl(self, file: Path) -> Iterator[Mapping[str, Any]]:
+        layout: Layout | None = None
+        with file.open("rb") as lines:
+            for line in lines:
+                if not line.strip():
+                    continue
+                try:
+                    raw = json.loads(line)
+                except (ValueError, RecursionError):  # not UTF-8 is a ValueError, too
+                    self.left_out["not JSON"] += 1
+                    continue
+                if not isinstance(raw, dict):
+                    self.left_out["not a JSON object"] += 1
+                    continue
+                self._seen_keys.update(raw)
+                layout = layout or find_layout(raw.keys(), file, self.keys)
+                yield layout.adapt(raw)
+
+    def _parquet(self, file: Path) -> Iterator[Mapping[str, Any]]:
+        """Read group by group: a damaged group costs its own rows only."""
+        with pq.ParquetFile(file) as parquet:
+            names = parquet.schema_arrow.names
+            self._seen_keys.update(names)
+            layout = find_layout(names, file, self.keys)
+            columns = [name for name in layout.columns if name in names]
+            for group in range(parquet.metadata.num_row_groups):
+                good = 0
+                try:
+                    for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns):
+                        for raw in batch.to_pylist():
+                            good += 1
+                            yield layout.adapt(raw)
+                except (pa.ArrowException, OSError):
+                    lost = parquet.metadata.row_group(group).num_rows - good
+                    self.left_out["unreadable row group"] += lost
+
+    def nothing_usable(self) -> str:
+        """Say why no sample came out of it."""
+        if not self._rows_met and not self.left_out:
+            return f"{self.path} is empty; expected samples (problem_id, completion, correct)."
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+        known = ", ".join(sorted(self._seen_keys)[:20]) or "none"
+        return (
+            f"{self.path} holds no usable sample ({reasons or 'no rows'}). Its keys are: {known}; "
+            "expected problem_id, completion and correct, or their names by keys."
+        )
+
+    def training_log(self) -> tuple[Mapping[str, float], ...]:
+        """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
+        folder = self.path if self.path.is_dir() else self.path.parent
+        if folder.name in _PLAIN_FOLDERS:
+            folder = folder.parent
+        elif not self.path.is_dir():
+            return ()  # files side by side need not come from the run that a log beside them is of
+        log = folder / LOG_FILE
+        if not log.is_file():
+            return ()
+        lines = []
+        for line in log.read_bytes().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                lines.append({name: float(v) for name, v in entry.items() if _is_number(v)})
+        return tuple(lines)
+
+
+def find_source(path: Path, keys: Mapping[str, str]) -> Source:
+    """Look at what is at ``path``.
+
+    Raises:
+        MissingFileError: nothing.
+        ConfigError: ``keys`` has a key that is not ours.
+        DataError: nothing that holds samples, or several runs at once.
+    """
+    for ours in keys:
+        if ours not in KEYS:
+            raise unknown_name("sample key", ours, KEYS)
+    if not path.exists():
+        raise MissingFileError(f"{path} does not exist; expected a run folder or a sample file.")
+    name = _label(path)
+    if path.is_file():
+        if path.suffix not in (*_JSON_LINES, ".parquet"):
+            raise DataError(f"{path} is neither .jsonl nor .parquet; expected one of them.")
+        if not path.stat().st_size:
+            raise DataError(f"{path} is empty; expected samples (problem_id, completion, correct).")
+        return Source(path=path, name=name, keys=keys, files=[path])
+    for folder in (path, path / SAMPLES_FOLDER):
+        if _is_store(folder):
+            greedy = folder.parent / GREEDY_FOLDER
+            has_greedy = folder.name == SAMPLES_FOLDER and _is_store(greedy)
+            return Source(path=path, name=name, store=folder, greedy=greedy if has_greedy else None)
+    return Source(path=path, name=name, keys=keys, files=_files_of(path))
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """Return the Parquet files of a folder, or its only file of JSON lines."""
+    for place in (folder, folder / "completions"):
+        parquet = sorted(place.glob("*.parquet"))
+        if parquet:
+            return parquet
+    lines = sorted(file for suffix in _JSON_LINES for file in folder.glob(f"*{suffix}"))
+    lines = [file for file in lines if file.name != LOG_FILE]
+    if len(lines) > 1:
+        # Dumps of several training steps, say: one run of them all would be of no model.
+        newest = max(lines, key=lambda f: (int(f.stem) if f.stem.isdecimal() else -1, f.name))
+        raise DataError(
+            f"{folder} holds {len(lines)} files of JSON lines; name one of them, "
+            f"{newest} for instance."
+        )
+    if not lines:
+        raise DataError(
+            f"{folder} holds no samples: expected {MANIFEST_NAME} of a sample store, "
+            f"{SAMPLES_FOLDER}/{MANIFEST_NAME}, or files ending in .parquet or .jsonl."
+        )
+    return lines
+
+
+def _is_store(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / MANIFEST_NAME).read_bytes()).get("kind") == KIND)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _is_trl(file: Path) -> bool:
+    return file.name.startswith("completions_") and file.suffix == ".parquet"
+
+
+def _label(path: Path) -> str:
+    whole = path.resolve()
+    if whole.name in _PLAIN_FOLDERS and whole.is_dir():
+        whole = whole.parent
+    return whole.stem if whole.is_file() else whole.name
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
