@@ -9,11 +9,11 @@ import inspect
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor
 from trl import GRPOTrainer
 
 from polypath.engines.trl.config import DiversityGRPOConfig
+from polypath.engines.trl.groups import Groups
 from polypath.engines.trl.normalize import LOSS_RULES, normalize
 from polypath.engines.trl.rehearsal import (
     Rehearsal,
@@ -22,11 +22,7 @@ from polypath.engines.trl.rehearsal import (
     rows_per_step,
 )
 from polypath.engines.trl.resume import ReplayEpochs
-from polypath.engines.trl.rewards import (
-    SolutionFunction,
-    completion_text,
-    find_solution_function,
-)
+from polypath.engines.trl.rewards import SolutionFunction, find_solution_function
 from polypath.engines.trl.setup import (
     check_rehearsal_set,
     correctness_column,
@@ -34,15 +30,10 @@ from polypath.engines.trl.setup import (
 )
 from polypath.engines.trl.telemetry import Telemetry
 from polypath.errors import ConfigError
-from polypath.objectives import (
-    ON_POLICY_KL,
-    POLICY_TERMS,
-    REWARD_ADJUSTMENTS,
-    group_advantages,
-)
+from polypath.objectives import ON_POLICY_KL, POLICY_TERMS
 from polypath.objectives.positive_entropy import capped_tokens
 from polypath.rehearsal import RehearsalSet
-from polypath.similarity import Completions, Similarity, SimilarityConfig, get_similarity
+from polypath.similarity import SimilarityConfig, get_similarity
 
 
 class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no types
@@ -87,26 +78,25 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 named.get("train_dataset"), stored.excluded_prompts
             )
         super().__init__(**named)
-        self._correctness = correctness_column(config, self.reward_func_names)
-        self._solution_fn = solution_fn or find_solution_function(self.reward_funcs)
-        self._similarity: Similarity = get_similarity(
-            similarity or config.similarity,
-            SimilarityConfig(
-                ngram_max=config.similarity_ngram_max,
-                ignored_token_ids=tuple(self._tokenizer.all_special_ids),
-                embedding_model=config.embedding_model,
-                embedding_batch_size=config.embedding_batch_size,
-                embedding_max_tokens=config.embedding_max_tokens,
-                embedding_device=str(self.accelerator.device),
+        self._groups = Groups(
+            self,
+            similarity=get_similarity(
+                similarity or config.similarity,
+                SimilarityConfig(
+                    ngram_max=config.similarity_ngram_max,
+                    ignored_token_ids=tuple(self._tokenizer.all_special_ids),
+                    embedding_model=config.embedding_model,
+                    embedding_batch_size=config.embedding_batch_size,
+                    embedding_max_tokens=config.embedding_max_tokens,
+                    embedding_device=str(self.accelerator.device),
+                ),
             ),
+            solution_fn=solution_fn or find_solution_function(self.reward_funcs),
+            correctness=correctness_column(config, self.reward_func_names),
         )
         self._telemetry = Telemetry(self)
         self._forward: tuple[Tensor, Tensor | None] | None = None
         self._capture_forward = False
-        self._rewards_PG_F: Tensor | None = None
-        self._columns: list[dict[str, Any]] = []
-        self._completions: list[Any] = []
-        self._completion_ids: list[list[int]] = []
         self._rehearsal: Rehearsal | None = None
         if stored is not None:
             check_rehearsal_set(stored, self)
@@ -119,7 +109,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self.add_callback(ReplayEpochs())
         warn_inexact_resume(config)
 
-    # --- generation: rewards, similarity, advantages ----------------------------------------------
+    # --- generation ----------------------------------------------------------------------------------
 
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
@@ -128,125 +118,14 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         rewards_PG_F: Tensor = super()._calculate_rewards(
             inputs, prompts, completions, completion_ids_list
         )
-        self._rewards_PG_F = rewards_PG_F
-        self._columns = [{k: v for k, v in row.items() if k != "prompt"} for row in inputs]
-        self._completions = list(completions)
-        self._completion_ids = [list(ids) for ids in completion_ids_list]
+        self._groups.keep(inputs, completions, completion_ids_list, rewards_PG_F)
         return rewards_PG_F
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Add correctness to the batch and, with ``dra``, replace its advantages."""
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        config = self.args
-        rewards_PG_F = self._rewards_PG_F
-        if rewards_PG_F is None or not (config.dra or self._wants_correctness):
-            return batch
-        training = self.model.training
-        group_size = self.num_generations if training else self.num_generations_eval
-        local = slice(
-            self.accelerator.process_index * len(inputs),
-            (self.accelerator.process_index + 1) * len(inputs),
-        )
-        # NaN (the function did not score this completion) compares as not correct.
-        correct_PG = rewards_PG_F[:, self._correctness] > config.correctness_threshold
-        batch["correct"] = correct_PG[local]
-        rewards_P_G = self._summed_rewards(rewards_PG_F).view(-1, group_size)
-        similarity_P_G_G: Tensor | None = None
-        adjusted_P_G = rewards_P_G
-        solutions = self._local_solutions()
-        if group_size > 1 and (config.dra or config.diversity_metrics):
-            similarity_P_G_G = self._similarity_matrix(batch, solutions, group_size)
-        if config.dra and similarity_P_G_G is not None:
-            adjusted_P_G = self._adjust(rewards_P_G, similarity_P_G_G, group_size)
-            self._replace_advantages(batch, adjusted_P_G, local)
-        if config.diversity_metrics:
-            self._telemetry.groups(
-                correct_P_G=correct_PG.view(-1, group_size),
-                rewards_P_G=rewards_P_G,
-                adjusted_P_G=adjusted_P_G,
-                similarity_P_G_G=similarity_P_G_G,
-                solutions=gather_object(solutions),
-            )
+        self._groups.apply(batch)
         return batch
-
-    @property
-    def _wants_correctness(self) -> bool:
-        return self.args.diversity_metrics or self.args.uses_positive_entropy
-
-    def _summed_rewards(self, rewards_PG_F: Tensor) -> Tensor:
-        """Return the weighted sum of the reward functions; NaN where none of them scored."""
-        weights_F: Tensor = self.reward_weights.to(rewards_PG_F.device)
-        summed_PG = (rewards_PG_F * weights_F).nansum(dim=1)
-        return summed_PG.masked_fill(rewards_PG_F.isnan().all(dim=1), torch.nan)
-
-    def _local_solutions(self) -> list[str | None]:
-        return [
-            self._solution_fn(completion_text(completion), row)
-            for completion, row in zip(self._completions, self._columns, strict=True)
-        ]
-
-    def _similarity_matrix(
-        self, batch: dict[str, Any], solutions: list[str | None], group_size: int
-    ) -> Tensor:
-        """Embed local rows, gather the features, and compare within whole groups."""
-        rows = Completions(
-            texts=[completion_text(c) for c in self._completions],
-            token_ids=self._completion_ids,
-            solutions=solutions,
-            hidden_B_D=lambda: self._mean_hidden_states(batch),
-        )
-        features = self._similarity.features(rows)
-        if isinstance(features, Tensor):
-            features = self.accelerator.gather(features.to(self.accelerator.device))
-        else:
-            features = gather_object(features)
-        return self._similarity.matrix(features, group_size).to(self.accelerator.device)
-
-    @torch.no_grad()
-    def _mean_hidden_states(self, batch: dict[str, Any]) -> Tensor:
-        """Return the policy's last hidden state averaged over each completion, ``(B, D)``."""
-        ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-        attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
-        width = batch["completion_ids"].shape[1]
-        size = self.args.per_device_train_batch_size
-        pooled = []
-        for start in range(0, ids.shape[0], size):
-            part = slice(start, start + size)
-            outputs = self.model(
-                input_ids=ids[part],
-                attention_mask=attention[part],
-                output_hidden_states=True,
-                logits_to_keep=1,
-                use_cache=False,
-            )
-            hidden_B_T_D = outputs.hidden_states[-1][:, -width:].float()
-            weight_B_T_1 = batch["completion_mask"][part].unsqueeze(2).float()
-            total_B_D = (hidden_B_T_D * weight_B_T_1).sum(dim=1)
-            pooled.append(total_B_D / weight_B_T_1.sum(dim=1).clamp(min=1.0))
-        return torch.cat(pooled)
-
-    def _adjust(self, rewards_P_G: Tensor, similarity_P_G_G: Tensor, group_size: int) -> Tensor:
-        # From the tokens as generated: TRL's mask may leave out a whole completion (truncated ones).
-        special = set(self._tokenizer.all_special_ids)
-        empty_B = torch.tensor(
-            [special.issuperset(ids) for ids in self._completion_ids],
-            device=self.accelerator.device,
-        )
-        empty_P_G = self.accelerator.gather(empty_B).view(-1, group_size)
-        return REWARD_ADJUSTMENTS["dra"](
-            self.args.dra_config, rewards_P_G, similarity_P_G_G, empty_P_G
-        )
-
-    def _replace_advantages(
-        self, batch: dict[str, Any], adjusted_P_G: Tensor, local: slice
-    ) -> None:
-        advantages_PG = group_advantages(self.args.advantage_config, adjusted_P_G).flatten()
-        old = batch["advantages"]
-        batch["advantages"] = advantages_PG[local].to(device=old.device, dtype=old.dtype)
-        logged = self._logs["advantages"]  # what TRL's table of completions shows
-        for _ in range(min(len(logged), len(advantages_PG))):
-            logged.pop()
-        logged.extend(advantages_PG.tolist())
 
     # --- loss ----------------------------------------------------------------------------------------
 
