@@ -13,8 +13,13 @@ os.environ.setdefault("ACCELERATE_USE_CPU", "true")
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.tiny import save_tiny_model
+
+# No time limit per example: the first one of a test pays for start-up, and a busy machine is slow.
+settings.register_profile("polypath", deadline=None)
+settings.load_profile("polypath")
 
 
 @pytest.fixture(scope="session")
