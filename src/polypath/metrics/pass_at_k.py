@@ -70,11 +70,7 @@ def pass_at_k_from_counts(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[i
         ConfigError: a k is below 1, or no integer.
         ShapeError, DataError: the counts disagree in shape, are no counts, or c > n.
     """
-    n, c = _counts("n_N", n_N), _counts("c_N", c_N)
-    check_shapes(n_N=n, c_N=c)
-    if (c > n).any():
-        i = int(np.argmax(c > n))
-        raise DataError(f"Problem {i} has {c[i]} correct of {n[i]} samples; c must not exceed n.")
+    n, c = as_counts(n_N, c_N)
     k_1_K = check_ks(ks)[None, :]
     n_N_1, c_N_1 = n[:, None], c[:, None]
     wrong_N_1 = n_N_1 - c_N_1
@@ -87,6 +83,16 @@ def pass_at_k_from_counts(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[i
     estimate_N_K = np.where(k_1_K == 1, c_N_1 / np.maximum(n_N_1, 1), estimate_N_K)
     result: FloatArray = np.where(n_N_1 < k_1_K, np.nan, np.clip(estimate_N_K, 0.0, 1.0))
     return result
+
+
+def as_counts(n_N: npt.ArrayLike, c_N: npt.ArrayLike) -> tuple[IntArray, IntArray]:
+    """Return numbers of samples and of correct ones as int64, or raise when they cannot be that."""
+    n, c = _counts("n_N", n_N), _counts("c_N", c_N)
+    check_shapes(n_N=n, c_N=c)
+    if (c > n).any():
+        i = int(np.argmax(c > n))
+        raise DataError(f"Problem {i} has {c[i]} correct of {n[i]} samples; c must not exceed n.")
+    return n, c
 
 
 def check_ks(ks: Sequence[int]) -> IntArray:

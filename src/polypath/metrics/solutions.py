@@ -128,10 +128,10 @@ def answer_entropy(ids_N_S: npt.ArrayLike, correct_N_S: npt.ArrayLike | None = N
     return np.where(number_N > 0, np.maximum(entropy_N, 0.0), np.nan)
 
 
-def _inputs(
+def solution_inputs(
     ids_N_S: npt.ArrayLike, correct_N_S: npt.ArrayLike | None
 ) -> tuple[IntArray, BoolArray]:
-    """Return the ids, and which samples count: those with a solution, and correct if asked."""
+    """Return checked ids and which samples are correct (all that exist, when not given)."""
     ids = np.asarray(ids_N_S)
     check_shapes(ids_N_S=ids)
     if ids.size and (ids.dtype.kind not in "iu" or ids.min() < NO_SAMPLE):
@@ -139,14 +139,21 @@ def _inputs(
             f"ids_N_S must hold integers of at least {NO_SAMPLE}, got dtype {ids.dtype}. "
             "Use encode_solutions."
         )
-    counted = ids >= 0
-    if correct_N_S is not None:
-        correct = as_bool("correct_N_S", correct_N_S)
-        check_shapes(ids_N_S=ids, correct_N_S=correct)
-        if (correct & (ids == NO_SAMPLE)).any():
-            raise DataError("correct_N_S marks samples as correct that ids_N_S says do not exist.")
-        counted = counted & correct
-    return ids.astype(np.int64), counted
+    if correct_N_S is None:
+        return ids.astype(np.int64), ids != NO_SAMPLE
+    correct = as_bool("correct_N_S", correct_N_S)
+    check_shapes(ids_N_S=ids, correct_N_S=correct)
+    if (correct & (ids == NO_SAMPLE)).any():
+        raise DataError("correct_N_S marks samples as correct that ids_N_S says do not exist.")
+    return ids.astype(np.int64), correct
+
+
+def _inputs(
+    ids_N_S: npt.ArrayLike, correct_N_S: npt.ArrayLike | None
+) -> tuple[IntArray, BoolArray]:
+    """Return the ids, and which samples count: those with a solution, and correct if asked."""
+    ids, correct = solution_inputs(ids_N_S, correct_N_S)
+    return ids, correct & (ids >= 0)
 
 
 def _multiplicities(ids_N_S: IntArray, counted_N_S: BoolArray) -> tuple[IntArray, ...]:
