@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from polypath.errors import ConfigError
+from polypath.sampling.completion import Completion
 from polypath.sampling.settings import SamplingSettings
-from polypath.sampling.transformers import Completion, end_token_ids, pad_token_id, sample
+from polypath.sampling.transformers import end_token_ids, pad_token_id, sample
 from polypath.tasks.base import Problem
 
 Tiny = tuple[Any, Any]

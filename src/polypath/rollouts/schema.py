@@ -21,8 +21,8 @@ SCHEMA = pa.schema(
         pa.field("reward", pa.float64(), nullable=False),
         pa.field("correct", pa.bool_(), nullable=False),
         pa.field("answer", pa.string()),
-        pa.field("n_tokens", pa.int64(), nullable=False),
-        pa.field("finish_reason", pa.string(), nullable=False),
+        pa.field("n_tokens", pa.int64()),
+        pa.field("finish_reason", pa.string()),
         pa.field("token_ids", pa.list_(pa.int32())),
     ]
 )
@@ -42,8 +42,9 @@ class Rollout:
         reward: the raw reward, in [0, 1].
         correct: whether the completion counts as right.
         answer: the canonical solution, ``None`` if none was found.
-        n_tokens: generated tokens, the end-of-sequence token included.
-        finish_reason: ``"stop"`` if the model ended the completion, ``"length"`` if the limit did.
+        n_tokens: generated tokens, the end-of-sequence token included; ``None`` where unknown.
+        finish_reason: ``"stop"`` if the model ended the completion, ``"length"`` if the limit did,
+            ``None`` where unknown.
         token_ids: the generated tokens themselves (tokenising the text again need not give them
             back), ``None`` where they are unknown.
     """
@@ -57,17 +58,17 @@ class Rollout:
     reward: float
     correct: bool
     answer: str | None
-    n_tokens: int
-    finish_reason: str
+    n_tokens: int | None
+    finish_reason: str | None
     token_ids: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.sample_id < 0 or self.n_tokens < 0:
+        if self.sample_id < 0 or (self.n_tokens or 0) < 0:
             raise ConfigError(
                 f"sample_id and n_tokens must be at least 0, got {self.sample_id} and "
                 f"{self.n_tokens} for problem {self.problem_id!r}."
             )
-        if self.finish_reason not in FINISH_REASONS:
+        if self.finish_reason not in (*FINISH_REASONS, None):
             raise ConfigError(
                 f"finish_reason must be 'stop' or 'length', got {self.finish_reason!r} "
                 f"for problem {self.problem_id!r}."

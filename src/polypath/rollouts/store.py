@@ -58,6 +58,7 @@ class RolloutStore:
         self._on_corrupt = on_corrupt
         self._lock = lock
         self._written: set[Key] | None = None
+        self._next_number: int | None = None
 
     @classmethod
     def open(cls, path: str | Path, *, on_corrupt: OnCorrupt = "error") -> Self:
@@ -156,9 +157,11 @@ class RolloutStore:
     def keys(self) -> set[Key]:
         """Return ``(problem_id, sample_id)`` of every row, reading only these two columns."""
         found: set[Key] = set()
+        names: dict[str, str] = {}
         for batch in self.iter_batches(columns=("problem_id", "sample_id")):
-            ids, samples = (column.to_pylist() for column in batch.columns)
-            found.update(zip(ids, samples, strict=True))
+            # One string object per problem, not one per row: a third of the memory.
+            ids = (names.setdefault(name, name) for name in batch.column(0).to_pylist())
+            found.update(zip(ids, batch.column(1).to_pylist(), strict=True))
         return found
 
     def iter_batches(
@@ -200,9 +203,12 @@ class RolloutStore:
         return sorted(self.path.glob(_SHARD_GLOB))
 
     def _next_shard(self) -> Path:
-        shards = self._shards()
-        number = int(shards[-1].stem.removeprefix("shard-")) + 1 if shards else 0
-        return self.path / f"shard-{number:08d}.parquet"
+        if self._next_number is None:  # listing the folder for each shard would be quadratic
+            shards = self._shards()
+            self._next_number = int(shards[-1].stem.removeprefix("shard-")) + 1 if shards else 0
+        else:
+            self._next_number += 1
+        return self.path / f"shard-{self._next_number:08d}.parquet"
 
 
 def _read_shard(shard: Path, names: list[str], batch_size: int) -> Iterator[pa.RecordBatch]:

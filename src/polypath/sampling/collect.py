@@ -1,17 +1,35 @@
 """Sample what a store does not hold yet, judge it, and store it."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence, Set
+from functools import partial
+from typing import Any, Protocol
 
 from rich.console import Console
 
 from polypath.rollouts import Rollout, RolloutStore, encode_prompt
+from polypath.sampling.completion import Completion
 from polypath.sampling.progress import ProgressReport
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 from polypath.verify.base import Verdict
 
 Verify = Callable[[str, str], Verdict]
+
+
+class Draw(Protocol):
+    """A backend bound to its model: ``sampling.transformers.sample`` or ``sampling.openai.sample``."""
+
+    def __call__(
+        self,
+        problems: Sequence[Problem],
+        *,
+        num_samples: int,
+        settings: SamplingSettings,
+        first_sample_id: int = 0,
+        done: Set[tuple[str, int]] = frozenset(),
+    ) -> Iterator[list[Completion]]:
+        """Yield the samples that are not ``done``, batch by batch."""
+        ...
 
 
 def collect(
@@ -49,6 +67,32 @@ def collect(
     """
     from polypath.sampling.transformers import sample
 
+    return collect_from(
+        partial(sample, model, tokenizer),
+        store,
+        problems,
+        num_samples=num_samples,
+        settings=settings,
+        verify=verify,
+        first_sample_id=first_sample_id,
+        label=label,
+        console=console,
+    )
+
+
+def collect_from(
+    draw: Draw,
+    store: RolloutStore,
+    problems: Sequence[Problem],
+    *,
+    num_samples: int,
+    settings: SamplingSettings,
+    verify: Verify,
+    first_sample_id: int = 0,
+    label: str = "sampling",
+    console: Console | None = None,
+) -> int:
+    """Do what ``collect`` does, with any backend."""
     wanted = {
         (problem.problem_id, first_sample_id + n)
         for problem in problems
@@ -57,9 +101,7 @@ def collect(
     done = store.keys() & wanted
     if len(done) == len(wanted):
         return 0
-    batches = sample(
-        model,
-        tokenizer,
+    batches = draw(
         problems,
         num_samples=num_samples,
         settings=settings,
@@ -77,7 +119,7 @@ def collect(
     return len(wanted) - len(done)
 
 
-def _rollout(completion: Any, verdict: Verdict) -> Rollout:
+def _rollout(completion: Completion, verdict: Verdict) -> Rollout:
     return Rollout(
         problem_id=completion.problem.problem_id,
         sample_id=completion.sample_id,
@@ -88,7 +130,7 @@ def _rollout(completion: Any, verdict: Verdict) -> Rollout:
         reward=verdict.reward,
         correct=verdict.correct,
         answer=verdict.answer,
-        n_tokens=len(completion.token_ids),
+        n_tokens=completion.n_tokens,
         finish_reason=completion.finish_reason,
-        token_ids=completion.token_ids,
+        token_ids=completion.token_ids or None,
     )

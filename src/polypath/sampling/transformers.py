@@ -2,36 +2,19 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessorList
 
 from polypath.errors import ConfigError
+from polypath.sampling.completion import Completion
 from polypath.sampling.draw import StreamSampler
 from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Completion:
-    """One generated completion.
-
-    Attributes:
-        problem: what was asked.
-        sample_id: which sample of the problem.
-        text: decoded, special tokens left out.
-        token_ids: as generated, with the end-of-sequence token if there was one.
-        finish_reason: ``"stop"`` after an end-of-sequence token, otherwise ``"length"``.
-    """
-
-    problem: Problem
-    sample_id: int
-    text: str
-    token_ids: tuple[int, ...]
-    finish_reason: str
+__all__ = ["Completion", "end_token_ids", "pad_token_id", "sample"]
 
 
 def sample(

@@ -1,0 +1,213 @@
+"""JSON over HTTP with patience: retries with growing, jittered waits, as long as asked to wait.
+
+Only the standard library: threads wait for slow answers just as well as an event loop does, and a
+client library would be one more dependency of everyone who samples from a local model.
+"""
+
+import email.utils
+import http.client
+import json
+import os
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from polypath.errors import ConfigError, PolypathError
+
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_SHOWN = 300  # characters of a server's message
+
+
+class ServerError(PolypathError, ConnectionError):
+    """A server refused a request, or could not be reached after all retries.
+
+    Attributes:
+        status: the HTTP status of its last answer, ``None`` where there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Stopped(Exception):
+    """The client was closed while a request waited."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Following a redirect would send the API key to whatever host it names."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+class JsonClient:
+    """Post JSON to one server from any number of threads.
+
+    Args:
+        base_url: with the API's prefix, as in ``http://localhost:8000/v1``.
+        api_key_env: environment variable that holds the API key; no key is sent if it is unset.
+            The key is kept in this object alone, and cut out of every message.
+        retries: further attempts after a failed one.
+        timeout: seconds a server may be silent.
+        first_wait: seconds before the first retry; each further wait is twice as long, and each is
+            cut to a random half to whole of itself, so that many clients do not come back at once.
+        longest_wait: limit of such a wait. A server's ``Retry-After`` counts if it is longer; beyond
+            ten times this limit the request is given up.
+        say: told once when a request is tried again.
+
+    Raises:
+        ConfigError: the address is not one, or holds a password, which would end up in messages.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key_env: str = "OPENAI_API_KEY",
+        retries: int = 6,
+        timeout: float = 600.0,
+        first_wait: float = 1.0,
+        longest_wait: float = 60.0,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        address = _parse(base_url)
+        self.base_url = base_url.rstrip("/")
+        self._retries, self._timeout = retries, timeout
+        self._first_wait, self._longest_wait = first_wait, longest_wait
+        self._say, self._said = say, False
+        self._key_name = api_key_env
+        self._key = os.environ.get(api_key_env, "").strip()
+        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        if address in _LOCAL:
+            handlers.append(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(*handlers)
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._not_before = 0.0  # when the server said to come back; for all threads
+
+    def close(self) -> None:
+        """Wake every waiting request, which then raises ``Stopped``."""
+        self._stop.set()
+
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send ``body`` and return the JSON object of the answer.
+
+        Raises:
+            ServerError: refused, or failed in every attempt.
+            Stopped: ``close`` was called meanwhile.
+        """
+        data = json.dumps(body).encode()
+        for attempt in range(self._retries + 1):
+            self._wait_until(self._not_before)
+            status, asked_wait = None, 0.0
+            try:
+                return self._once(path, data)
+            except urllib.error.HTTPError as error:
+                status, reason = error.code, self._reason(error)
+                asked_wait = _retry_after(error.headers.get("Retry-After"))
+                if status not in RETRIED:
+                    self._refuse(path, status, reason)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                reason = self._hide(str(getattr(error, "reason", error)) or type(error).__name__)
+            if attempt == self._retries or asked_wait > 10 * self._longest_wait:
+                break
+            if self._say is not None and not self._said:
+                self._said = True
+                self._say(f"{self.base_url} does not serve ({reason}); trying again ...")
+            self._back_off(attempt, asked_wait)
+        raise ServerError(
+            f"{self.base_url}/{path} failed {attempt + 1} times, last with "
+            f"{'no answer' if status is None else f'status {status}'}: {reason}.",
+            status,
+        ) from None
+
+    def _once(self, path: str, data: bytes) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json", "User-Agent": "polypath"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        request = urllib.request.Request(f"{self.base_url}/{path}", data, headers)
+        with self._opener.open(request, timeout=self._timeout) as answer:
+            content = json.loads(answer.read())
+        if not isinstance(content, dict):
+            raise ValueError(f"the answer is no JSON object but {content!r:.60}")
+        return content
+
+    def _refuse(self, path: str, status: int, reason: str) -> NoReturn:
+        hint = ""
+        if status in (401, 403):
+            held = "is sent" if self._key else "is not set"
+            hint = f" The API key is taken from the environment variable {self._key_name}, which {held}."
+        elif status == 404:
+            hint = (
+                " Check the model's name, and that base_url ends as the server wants (often /v1)."
+            )
+        raise ServerError(
+            f"{self.base_url}/{path} refused with status {status}: {reason}.{hint}", status
+        )
+
+    def _back_off(self, attempt: int, asked_wait: float) -> None:
+        wait = min(self._longest_wait, self._first_wait * 2**attempt)
+        wait *= random.uniform(0.5, 1.0)
+        now = time.monotonic()
+        if asked_wait:
+            with self._lock:
+                self._not_before = max(self._not_before, now + asked_wait)
+        self._wait_until(now + max(wait, asked_wait))
+
+    def _wait_until(self, moment: float) -> None:
+        if self._stop.wait(max(0.0, moment - time.monotonic())):
+            raise Stopped
+
+    def _reason(self, error: urllib.error.HTTPError) -> str:
+        """Return what the server says, on one line."""
+        try:
+            with error:
+                text = error.read(100_000).decode(errors="replace")
+        except (OSError, http.client.HTTPException):
+            text = ""
+        try:
+            told = json.loads(text)
+            inner = told.get("error", told.get("detail", told))
+            text = str(inner.get("message", inner) if isinstance(inner, dict) else inner)
+        except (ValueError, AttributeError):
+            pass
+        return self._hide(" ".join(text.split())[:_SHOWN].rstrip(".") or str(error.reason))
+
+    def _hide(self, text: str) -> str:
+        return text.replace(self._key, "[API key]") if self._key else text
+
+
+def _parse(base_url: str) -> str | None:
+    """Return the host of an address, after checking the address."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"base_url must be like http://localhost:8000/v1, got {parts.scheme}:{parts.path}."
+        )
+    if parts.username or parts.password or parts.query:
+        raise ConfigError(
+            f"base_url {parts.scheme}://{parts.hostname} must not hold a password or a query; "
+            "put the API key into an environment variable."
+        )
+    return parts.hostname
+
+
+def _retry_after(value: str | None) -> float:
+    """Return the seconds a ``Retry-After`` header asks for: a number, or a date."""
+    if not value:
+        return 0.0
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0

@@ -1,0 +1,272 @@
+"""Completions from any server that speaks the OpenAI API: vLLM, SGLang, llama.cpp, a hosted one."""
+
+import queue
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from polypath.errors import ConfigError
+from polypath.sampling.completion import Completion
+from polypath.sampling.http import RETRIED, JsonClient, ServerError, Stopped
+from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.wire import completion, request
+from polypath.tasks.base import Problem
+
+_SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
+# After these no other request will fare better: no access, no model, or not after all retries.
+_HOPELESS = RETRIED | {401, 403, 404, None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Where completions come from, and how hard to try.
+
+    Attributes:
+        base_url: with the API's prefix, as in ``http://localhost:8000/v1``.
+        model: its name on the server.
+        api_key_env: environment variable of the API key; nothing is sent if it is unset.
+        chat: ask plain prompts as one user message. Chat prompts always go to
+            ``chat/completions``, plain ones otherwise to ``completions``, untouched.
+        concurrency: requests under way at once, at least 1.
+        choices_per_request: samples asked for at once (``n``), at least 1.
+        logprobs: ask for the log-probability of every token.
+        retries: further attempts of a request, at least 0.
+        timeout: seconds the server may be silent, above 0.
+        first_wait: seconds before the first retry; doubled for each further one.
+        longest_wait: limit of these waits.
+    """
+
+    base_url: str
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    chat: bool = False
+    concurrency: int = 16
+    choices_per_request: int = 16
+    logprobs: bool = False
+    retries: int = 6
+    timeout: float = 600.0
+    first_wait: float = 1.0
+    longest_wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("concurrency", 1), ("choices_per_request", 1), ("retries", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        for name in ("timeout", "first_wait", "longest_wait"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
+        self.client()  # checks the address
+
+    def client(self, say: Callable[[str], None] | None = None) -> JsonClient:
+        """Return a client of the server; ``say`` is told once when it has to try again."""
+        return JsonClient(
+            self.base_url,
+            api_key_env=self.api_key_env,
+            retries=self.retries,
+            timeout=self.timeout,
+            first_wait=self.first_wait,
+            longest_wait=self.longest_wait,
+            say=say,
+        )
+
+
+def sample(
+    server: ServerSettings,
+    problems: Sequence[Problem],
+    *,
+    num_samples: int,
+    settings: SamplingSettings,
+    first_sample_id: int = 0,
+    done: Set[tuple[str, int]] = frozenset(),
+    say: Callable[[str], None] | None = None,
+) -> Iterator[list[Completion]]:
+    """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
+
+    As ``polypath.sampling.transformers.sample``, but the server draws: every request carries a
+    seed made of the settings' seed, the problem and its first sample number, and whether that makes
+    samples repeatable is up to the server. ``batch_size`` is the number of completions handed over
+    at once. A server that ignores ``n`` is asked again for each missing sample.
+
+    A refused prompt (too long, say) does not stop the others: its problem is named once everything
+    else was handed over.
+
+    Args:
+        server: where, and how hard to try.
+        problems: what to ask.
+        num_samples: samples per problem, at least 1.
+        settings: how to draw.
+        first_sample_id: number of the first sample.
+        done: keys (problem id, sample number) to leave out.
+        say: told, once each, what the server ignores; a warning by default.
+
+    Yields:
+        Completions as they come in, in no particular order.
+
+    Raises:
+        ConfigError: ``num_samples`` is below 1, or a problem id occurs twice.
+        ServerError: the server refused a prompt, or failed in every attempt.
+    """
+    if num_samples < 1:
+        raise ConfigError(f"num_samples must be at least 1, got {num_samples}.")
+    if len({problem.problem_id for problem in problems}) < len(problems):
+        raise ConfigError("Two problems have the same problem_id; every id must be unique.")
+    orders: list[_Order] = []
+    sample_ids = range(first_sample_id, first_sample_id + num_samples)
+    for problem in problems:
+        missing = [n for n in sample_ids if (problem.problem_id, n) not in done]
+        for start in range(0, len(missing), server.choices_per_request):
+            orders.append(_Order(problem, missing[start : start + server.choices_per_request]))
+    yield from _Session(server, settings, say or _warn).run(orders)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=2)
+
+
+@dataclass(slots=True)
+class _Order:
+    """Samples of one problem to be asked for in one request."""
+
+    problem: Problem
+    sample_ids: list[int]
+
+
+@dataclass(slots=True)
+class _Session:
+    """One call of ``sample``: worker threads take orders and deliver completions."""
+
+    server: ServerSettings
+    settings: SamplingSettings
+    say: Callable[[str], None]
+    client: JsonClient = field(init=False)
+    orders: queue.SimpleQueue[_Order | None] = field(default_factory=queue.SimpleQueue)
+    results: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+    said: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    one_by_one: bool = False  # the server was seen to ignore n
+    hopeless: bool = False  # orders not begun yet are not tried
+
+    def run(self, orders: Sequence[_Order]) -> Iterator[list[Completion]]:
+        """Yield completions until all orders are served, then raise what went wrong."""
+        self.client = self.server.client(self.say)
+        workers = min(self.server.concurrency, len(orders))
+        for order in [*orders, *[None] * workers]:
+            self.orders.put(order)
+        for _ in range(workers):
+            # Daemons: an interrupted program must not wait for a server's slow answers.
+            threading.Thread(target=self._work, daemon=True).start()
+        refused: list[tuple[str, ServerError]] = []
+        try:
+            yield from self._deliver(len(orders), refused)
+        finally:
+            self.client.close()
+        if refused:
+            problem_id, error = refused[0]
+            raise ServerError(
+                f"{len(refused)} requests failed, first for problem {problem_id!r}: {error}",
+                error.status,
+            )
+
+    def _deliver(
+        self, num_orders: int, refused: list[tuple[str, ServerError]]
+    ) -> Iterator[list[Completion]]:
+        held: list[Completion] = []
+        since = time.monotonic()
+        while num_orders:
+            try:
+                result = self.results.get(timeout=_SECONDS_BETWEEN_BATCHES if held else None)
+            except queue.Empty:
+                yield held
+                held, since = [], time.monotonic()
+                continue
+            if isinstance(result, BaseException):
+                if held:
+                    yield held
+                raise result
+            if isinstance(result, tuple):
+                refused.append(result)
+            elif isinstance(result, list):
+                held += result
+            else:
+                num_orders -= 1
+            late = time.monotonic() - since > _SECONDS_BETWEEN_BATCHES
+            if held and (len(held) >= self.settings.batch_size or late):
+                yield held
+                held, since = [], time.monotonic()
+        if held:
+            yield held
+
+    def _work(self) -> None:
+        """Serve orders until there are no more; every order ends with ``None`` in the results."""
+        while (order := self.orders.get()) is not None:
+            try:
+                for completions in () if self.hopeless else self._serve(order):
+                    self.results.put(completions)
+            except ServerError as error:
+                self.hopeless |= error.status in _HOPELESS
+                self.results.put((order.problem.problem_id, error))
+            except Stopped:
+                return
+            except BaseException as error:  # a bug: let the caller's thread show it
+                self.results.put(error)
+                return
+            self.results.put(None)
+
+    def _serve(self, order: _Order) -> Iterator[list[Completion]]:
+        """Ask for all samples at once, and for those that did not come one by one."""
+        missing, came = order.sample_ids, 0
+        at_once = len(missing) > 1 and not self.one_by_one
+        if at_once:
+            try:
+                found = self._ask(order.problem, missing)
+                yield found
+                came = len(found)
+            except ServerError as error:
+                if error.status not in (400, 422):
+                    raise
+                # Perhaps n alone is refused: the first sample asked for alone will show.
+        for sample_id in missing[came:]:
+            yield self._ask(order.problem, [sample_id])
+            if at_once:
+                self.one_by_one = True
+                self._say_once(
+                    "n",
+                    f"The server gave {came} choices where n={len(missing)} were asked for; "
+                    "missing samples are asked for one by one.",
+                )
+
+    def _say_once(self, topic: str, text: str) -> None:
+        with self.lock:
+            if topic in self.said:
+                return
+            self.said.add(topic)
+        self.say(text)
+
+    def _ask(self, problem: Problem, sample_ids: list[int]) -> list[Completion]:
+        server = self.server
+        path, body = request(
+            self.settings,
+            problem,
+            sample_ids,
+            model=server.model,
+            chat=server.chat,
+            logprobs=server.logprobs,
+        )
+        answer = self.client.post(path, body)
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or not choices:
+            raise ServerError(f"{self.client.base_url}/{path} answered without choices.")
+        usage = answer.get("usage") or {}
+        told = usage.get("completion_tokens") if len(choices) == 1 else None
+        found = [
+            completion(problem, sample_id, choice, told)
+            for sample_id, choice in zip(sample_ids, choices, strict=False)
+        ]
+        if self.server.logprobs and any(c.logprobs is None for c in found):
+            self._say_once(
+                "logprobs", "The server ignores logprobs: they were asked for, none came."
+            )
+        return found
