@@ -5,7 +5,32 @@ from polypath.metrics.bootstrap import (
     PairedDifference,
     bootstrap_mean,
     bootstrap_ratio,
+    num_informative,
     paired_difference,
+)
+from polypath.metrics.comparisons import (
+    SeedDifference,
+    holm,
+    seed_difference,
+    smallest_detectable,
+)
+from polypath.metrics.correctness import (
+    majority_at_k,
+    mean_at_k,
+    pass_hat_k,
+)
+from polypath.metrics.div_equ import (
+    DivEqu,
+    div_equ,
+)
+from polypath.metrics.equal_k import (
+    equal_k_expectation,
+    expected_distinct,
+    subsets,
+)
+from polypath.metrics.equations import (
+    extract_equations,
+    normalise_equation,
 )
 from polypath.metrics.group import (
     OutcomeShares,
@@ -13,9 +38,38 @@ from polypath.metrics.group import (
     mean_pairwise_similarity,
     outcome_shares,
 )
-from polypath.metrics.keep_explore import KeepExplore, keep_explore
-from polypath.metrics.pass_at_k import pass_at_k, pass_at_k_from_counts
-from polypath.metrics.potential import Potential, potential_at_k, potential_from_counts
+from polypath.metrics.keep_explore import (
+    KeepExplore,
+    keep_explore,
+)
+from polypath.metrics.modes import (
+    ModeChanges,
+    mode_changes,
+    problem_changes,
+)
+from polypath.metrics.ngram_diversity import (
+    distinct_ngrams_per_text,
+    distinct_ngrams_pooled,
+)
+from polypath.metrics.ngrams import (
+    NgramCounts,
+    count_ngrams,
+    ngram_jaccard,
+    words,
+)
+from polypath.metrics.pass_at_k import (
+    pass_at_k,
+    pass_at_k_from_counts,
+)
+from polypath.metrics.potential import (
+    Potential,
+    potential_at_k,
+    potential_from_counts,
+)
+from polypath.metrics.self_bleu import (
+    self_bleu,
+    sentence_bleu_of_each,
+)
 from polypath.metrics.solutions import (
     NO_SAMPLE,
     NO_SOLUTION,
@@ -25,29 +79,63 @@ from polypath.metrics.solutions import (
     duplicate_rate,
     encode_solutions,
 )
+from polypath.metrics.vendi import (
+    mean_pairwise_distance,
+    vendi_score,
+    vendi_score_at_k,
+)
 
 __all__ = [
     "NO_SAMPLE",
     "NO_SOLUTION",
+    "DivEqu",
     "Interval",
     "KeepExplore",
+    "ModeChanges",
+    "NgramCounts",
     "OutcomeShares",
     "PairedDifference",
     "Potential",
+    "SeedDifference",
     "answer_entropy",
     "bootstrap_mean",
     "bootstrap_ratio",
     "count_distinct",
+    "count_ngrams",
+    "distinct_ngrams_per_text",
+    "distinct_ngrams_pooled",
     "distinct_solutions_at_k",
+    "div_equ",
     "duplicate_rate",
     "encode_solutions",
+    "equal_k_expectation",
+    "expected_distinct",
+    "extract_equations",
     "group_statistics",
+    "holm",
     "keep_explore",
+    "majority_at_k",
+    "mean_at_k",
+    "mean_pairwise_distance",
     "mean_pairwise_similarity",
+    "mode_changes",
+    "ngram_jaccard",
+    "normalise_equation",
+    "num_informative",
     "outcome_shares",
     "paired_difference",
     "pass_at_k",
     "pass_at_k_from_counts",
+    "pass_hat_k",
     "potential_at_k",
     "potential_from_counts",
+    "problem_changes",
+    "seed_difference",
+    "self_bleu",
+    "sentence_bleu_of_each",
+    "smallest_detectable",
+    "subsets",
+    "vendi_score",
+    "vendi_score_at_k",
+    "words",
 ]

@@ -1,0 +1,198 @@
+"""Several comparisons at once, several training seeds of a method, and what could have been seen."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr, stdtrit
+
+from polypath.checks import check_shapes
+from polypath.errors import ConfigError, DataError, ShapeError
+from polypath.metrics.pass_at_k import FloatArray
+
+
+def holm(p_values_K: npt.ArrayLike) -> FloatArray:
+    """Correct p-values of K tests so that the chance of any false "different" stays at the level.
+
+    Holm 1979: the smallest p times K, the next times K - 1, and so on, never decreasing and at most
+    1. Needs no independence, which the k's of one pass@k curve do not have.
+
+    Args:
+        p_values_K: one family of tests, such as all k shown; NaN is no test and stays NaN.
+
+    Raises:
+        ShapeError: not 1-D.
+        DataError: a value is outside [0, 1].
+    """
+    p_K = np.asarray(p_values_K, dtype=np.float64)
+    check_shapes(p_values_K=p_K)
+    if ((p_K < 0) | (p_K > 1)).any():
+        raise DataError(f"p-values must lie in [0, 1], got {np.nanmin(p_K)} to {np.nanmax(p_K)}.")
+    corrected_K = np.full(len(p_K), np.nan)
+    order = np.argsort(p_K)[: int((~np.isnan(p_K)).sum())]  # NaN sorts last
+    times = np.arange(len(order), 0, -1)
+    corrected_K[order] = np.minimum(1.0, np.maximum.accumulate(times * p_K[order]))
+    return corrected_K
+
+
+def smallest_detectable(
+    a_N: npt.ArrayLike, b_N: npt.ArrayLike, *, level: float = 0.95, power: float = 0.8
+) -> FloatArray:
+    r"""Smallest true difference that these problems would show, with the given power.
+
+    .. math:: \delta = (t_{1 - \alpha/2} + t_{\mathrm{power}}) \, s_d / \sqrt{n}
+
+    with the standard deviation :math:`s_d` of the paired differences of n problems and t quantiles
+    of n - 1 degrees of freedom. A true difference of this size would be called different from 0 in
+    80 % of such comparisons. So "no difference was found" says nothing about smaller ones.
+
+    Args:
+        a_N: ``(N, ...)``, as for ``paired_difference``; NaN on either side leaves a problem out.
+        b_N: the same problems.
+        level: of the test, in (0, 1).
+        power: chance to find it, in [0.5, 1).
+
+    Returns:
+        >= 0, of the shape of the values without the first axis; NaN for fewer than two problems. 0
+        when all differences are equal: then nothing about other problems can be learned from them.
+
+    Raises:
+        ConfigError: level or power is out of range.
+        ShapeError: the shapes differ.
+    """
+    if not 0 < level < 1 or not 0.5 <= power < 1:
+        raise ConfigError(
+            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
+        )
+    a, b = np.asarray(a_N, dtype=np.float64), np.asarray(b_N, dtype=np.float64)
+    if a.shape != b.shape or a.ndim < 1:
+        raise ShapeError(f"a_N has shape {a.shape}, but b_N has {b.shape}; they must agree.")
+    d = a - b
+    known = ~np.isnan(d)
+    n = known.sum(axis=0)
+    mean = np.where(known, d, 0.0).sum(axis=0) / np.maximum(n, 1)
+    squares = np.where(known, (d - mean) ** 2, 0.0).sum(axis=0)
+    freedom = np.maximum(n - 1, 1)
+    error = np.sqrt(squares / freedom / np.maximum(n, 1))
+    factor = stdtrit(freedom, (1 + level) / 2) + stdtrit(freedom, power)
+    return np.asarray(np.where(n > 1, factor * error, np.nan))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedDifference:
+    """Difference of two methods' means over training seeds and problems, with its interval.
+
+    Attributes:
+        estimate: mean of a minus mean of b.
+        low: lower end of the interval.
+        high: upper end.
+        p_value: two-sided, for "no difference between the methods".
+        degrees_of_freedom: of the t distribution used.
+        seed_share: share of the error variance that comes from the seeds; at 0.5 and above, more
+            seeds help more than more problems.
+        smallest_detectable: true difference found with 80 % power.
+        level: confidence level.
+        num_seeds: rows of a and of b.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    degrees_of_freedom: float
+    seed_share: float
+    smallest_detectable: float
+    level: float
+    num_seeds: tuple[int, int]
+
+
+def seed_difference(
+    a_S_N: npt.ArrayLike, b_S_N: npt.ArrayLike, *, level: float = 0.95, power: float = 0.8
+) -> SeedDifference:
+    r"""Compare two methods by all their training seeds, clusters of values on the same problems.
+
+    The model, for method m, seed s and problem i:
+
+    .. math:: y_{msi} = \mu_m + P_{mi} + S_{ms} + e_{msi}
+
+    with random problems P (paired: the methods share them), random seeds S (each method has its
+    own), and e, whatever a seed does to one problem. The error variance of the difference of means
+    is the sum of three parts, each estimated without bias by analysis of variance:
+
+    * differences of problem means, :math:`s^2_d / N`, which holds P and e;
+    * seed means of each method, :math:`s^2_m / S_m`, which holds S and e;
+    * minus e, which both hold: the residual mean square by :math:`S_m N`.
+
+    The sum is at least the first part. The interval is the estimate ± a t quantile, with Satterthwaite's
+    degrees of freedom. Not a bootstrap: with 2 to 5 seeds resampling seeds cannot reach far enough
+    (docs/statistics.md has both, measured).
+
+    A method of **one** row is taken as fixed, without seeds: right for a base model, which has none.
+    For a trained method of one seed the interval then speaks of that one run only.
+
+    Args:
+        a_S_N: per-problem values of each seed's run, such as pass@k.
+        b_S_N: the other method; its number of seeds may differ. Problems with a NaN in any run
+            are left out.
+        level: confidence level in (0, 1).
+        power: of ``smallest_detectable``, in [0.5, 1).
+
+    Raises:
+        ConfigError: level or power is out of range.
+        ShapeError: not 2-D, or not the same problems.
+        DataError: fewer than two problems have values in all runs.
+    """
+    if not 0 < level < 1 or not 0.5 <= power < 1:
+        raise ConfigError(
+            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
+        )
+    a, b = np.asarray(a_S_N, dtype=np.float64), np.asarray(b_S_N, dtype=np.float64)
+    check_shapes(a_S_N=a)
+    check_shapes(b_S_N=b)
+    if a.shape[1] != b.shape[1] or not len(a) or not len(b):
+        raise ShapeError(f"a_S_N has shape {a.shape} and b_S_N {b.shape}; N must agree, S be > 0.")
+    known_N = ~(np.isnan(a).any(axis=0) | np.isnan(b).any(axis=0))
+    if known_N.sum() < 2:
+        raise DataError("seed_difference needs at least two problems with a value in every run.")
+    a, b = a[:, known_N], b[:, known_N]
+    difference_N = a.mean(axis=0) - b.mean(axis=0)
+    problems = float(difference_N.var(ddof=1) / len(difference_N))
+    parts = [problems, *(part for values in (a, b) for part in _seed_parts(values))]
+    freedoms = [len(difference_N) - 1, *(f for v in (a, b) for f in _seed_freedoms(v))]
+    variance = max(sum(parts), problems)
+    squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    freedom = variance**2 / squares if squares else float(len(difference_N) - 1)
+    estimate, error = float(difference_N.mean()), float(np.sqrt(variance))
+    half = float(stdtrit(freedom, (1 + level) / 2)) * error
+    p_value = 2 * float(stdtr(freedom, -abs(estimate) / error)) if error else float(estimate == 0)
+    return SeedDifference(
+        estimate=estimate,
+        low=estimate - half,
+        high=estimate + half,
+        p_value=p_value,
+        degrees_of_freedom=float(freedom),
+        seed_share=(variance - problems) / variance if variance else 0.0,
+        smallest_detectable=half + float(stdtrit(freedom, power)) * error,
+        level=level,
+        num_seeds=(len(a), len(b)),
+    )
+
+
+def _seed_parts(values_S_N: FloatArray) -> list[float]:
+    """Return what the seeds of one method add to the variance, and what must be taken off again."""
+    seeds, problems = values_S_N.shape
+    if seeds == 1:
+        return []
+    residual_S_N = (
+        values_S_N
+        - values_S_N.mean(axis=0)
+        - values_S_N.mean(axis=1, keepdims=True)
+        + values_S_N.mean()
+    )
+    square = float((residual_S_N**2).sum()) / ((seeds - 1) * (problems - 1))
+    return [float(values_S_N.mean(axis=1).var(ddof=1)) / seeds, -square / (seeds * problems)]
+
+
+def _seed_freedoms(values_S_N: FloatArray) -> list[int]:
+    seeds, problems = values_S_N.shape
+    return [] if seeds == 1 else [seeds - 1, (seeds - 1) * (problems - 1)]

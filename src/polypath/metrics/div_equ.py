@@ -1,0 +1,87 @@
+r"""Div-Equ: the share of a problem's equations that are different.
+
+.. math:: \mathrm{Div\text{-}Equ} = \frac{1}{N} \sum_i \frac{|U_i|}{|A_i|}
+
+over the different equations U and all equations A of the responses to problem i. Wu 2024, "Progress or
+Regress? Self-Improvement Reversal in Post-training", arXiv:2407.05013, as used by "R1-zero-Div",
+arXiv:2505.23433, which gives it times 100.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from polypath.errors import ConfigError
+from polypath.metrics.equal_k import expected_distinct
+from polypath.metrics.pass_at_k import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivEqu:
+    """Div-Equ of a data set, with what each problem adds.
+
+    Attributes:
+        k: responses it is for; None = all responses of each problem.
+        value: mean of ``ratio_N`` over the problems that have one; NaN if none has.
+        ratio_N: per problem, in (0, 1]; NaN without equations or with fewer than k responses. Give
+            it to ``bootstrap_mean``.
+        distinct_N: different equations, expected in k responses.
+        total_N: equations, expected in k responses.
+        without_equations: problems skipped because no response holds an equation.
+        too_few_responses: problems skipped because they have fewer than k responses.
+    """
+
+    k: int | None
+    value: float
+    ratio_N: FloatArray
+    distinct_N: FloatArray
+    total_N: FloatArray
+    without_equations: int
+    too_few_responses: int
+
+
+def div_equ(equations_N_S: Sequence[Sequence[Sequence[str]]], *, k: int | None = None) -> DivEqu:
+    """Compute Div-Equ from the equations of every response.
+
+    The ratio falls as responses are added, so values for different numbers do not compare. With k,
+    it is that of k of the responses: the expected number of different equations in k responses by
+    the expected number of equations, both exact. (A mean of ratios over draws would be slightly
+    different; the two agree at k = all.)
+
+    Args:
+        equations_N_S: per problem and response, ``extract_equations(response)``. For correct
+            responses only, leave the others out.
+        k: responses per problem, >= 1; None takes all there are.
+
+    Returns:
+        In (0, 1], higher = more diverse. A repeat within one response counts like one between two.
+
+    Raises:
+        ConfigError: k is below 1.
+
+    Differs from the papers: they give no rule for what an equation is
+    (``polypath.metrics.equations`` has ours), nor say what is done with problems that have none.
+    """
+    if k is not None and k < 1:
+        raise ConfigError(f"k must be at least 1, got {k}.")
+    size_N = np.array([len(responses) for responses in equations_N_S], dtype=np.int64)
+    distinct_N, total_N = np.full((2, len(size_N)), np.nan)
+    for i, responses in enumerate(equations_N_S):
+        drawn = len(responses) if k is None else k
+        if 1 <= drawn <= len(responses):
+            having = Counter(equation for row in responses for equation in set(row))
+            distinct_N[i] = expected_distinct(list(having.values()), len(responses), drawn)
+            total_N[i] = sum(len(row) for row in responses) * drawn / len(responses)
+    some_N = total_N > 0  # False for NaN
+    ratio_N = np.where(some_N, distinct_N / np.where(some_N, total_N, 1.0), np.nan)
+    return DivEqu(
+        k=k,
+        value=float(ratio_N[some_N].mean()) if some_N.any() else float("nan"),
+        ratio_N=ratio_N,
+        distinct_N=distinct_N,
+        total_N=total_N,
+        without_equations=int((total_N == 0).sum()),
+        too_few_responses=int((size_N < (k or 1)).sum()),
+    )
