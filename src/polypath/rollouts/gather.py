@@ -3,8 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from polypath.rollouts.rows import SampleRow
+
+
+class Sample(NamedTuple):
+    """What is kept of a row: its prompt, which every sample of a problem repeats, is not."""
+
+    sample_id: int | None
+    completion: str
+    correct: bool | None
+    answer: str | None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -13,12 +23,12 @@ class Problem:
 
     prompt: str | None = None
     gold: str | None = None
-    rows: list[SampleRow] = field(default_factory=list)
+    rows: list[Sample] = field(default_factory=list)
     sample_ids: set[int] = field(default_factory=set)
     greedy: bool | None = None
     has_greedy: bool = False
 
-    def ordered(self) -> list[SampleRow]:
+    def ordered(self) -> list[Sample]:
         """Return numbered samples by number, then those without a number as they came."""
         numbered = [row for row in self.rows if row.sample_id is not None]
         rest = [row for row in self.rows if row.sample_id is None]
@@ -48,5 +58,5 @@ def gather(rows: Iterable[SampleRow], left_out: Counter[str]) -> dict[str, Probl
         else:
             if row.sample_id is not None:
                 problem.sample_ids.add(row.sample_id)
-            problem.rows.append(row)
+            problem.rows.append(Sample(row.sample_id, row.completion, row.correct, row.answer))
     return problems

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from polypath.errors import DataError
-from polypath.rollouts.rows import KEYS, RIGHT_FROM, in_lists, parsed
+from polypath.rollouts.rows import DETAILS, KEYS, RIGHT_FROM, in_lists, parsed
 
 
 class Layout(Protocol):
@@ -22,8 +22,13 @@ class Layout(Protocol):
         ...
 
 
-def find_layout(names: Collection[str], path: Path, keys: Mapping[str, str]) -> Layout:
-    """Choose the layout by the keys a file has; ``keys`` renames on top of it."""
+def find_layout(
+    names: Collection[str], path: Path, keys: Mapping[str, str], *, details: bool = False
+) -> Layout:
+    """Choose the layout by the keys a file has; ``keys`` renames on top of it.
+
+    With ``details`` the keys of ``DETAILS`` are read as well, where they are our own.
+    """
     layout: Layout
     if {"doc", "model_response", "metric"} <= set(names):
         layout = LightevalDetails(path)
@@ -34,22 +39,23 @@ def find_layout(names: Collection[str], path: Path, keys: Mapping[str, str]) -> 
     elif {"input", "output", "score"} <= set(names) and "completion" not in names:
         layout = VerlDump(names)
     else:
-        layout = OwnKeys(names)
+        layout = OwnKeys(names, KEYS + DETAILS if details else KEYS)
     return Renamed(layout, keys) if keys else layout
 
 
 class OwnKeys:
     """Our own keys; ``score`` is taken for ``reward`` where there is no ``reward``."""
 
-    def __init__(self, names: Collection[str]) -> None:
-        self.columns = [name for name in KEYS if name in names]
+    def __init__(self, names: Collection[str], ours: Sequence[str]) -> None:
+        self._ours = ours
+        self.columns = [name for name in ours if name in names]
         self._score = "score" in names and "reward" not in names
         if self._score:
             self.columns.append("score")
 
     def adapt(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row under our keys."""
-        row = {name: raw.get(name) for name in KEYS}
+        row = {name: raw.get(name) for name in self._ours}
         if self._score:
             row["reward"] = raw.get("score")
         return row

@@ -21,6 +21,7 @@ KEYS = (
     "status",
     "greedy",
 )
+DETAILS = ("n_tokens", "finish_reason", "token_ids")  # read only to be stored again
 PER_SAMPLE = ("completion", "correct", "reward", "answer", "status")  # lists in a row per problem
 NOT_JUDGED = frozenset({"timeout", "error", "bad_gold"})  # a verifier's statuses without a verdict
 RIGHT_FROM = 0.5  # a reward above this counts as right, as in polypath.verify.base.Verdict
@@ -33,6 +34,11 @@ class Judgement(Protocol):
     @property
     def status(self) -> str:
         """How the verdict came about."""
+        ...
+
+    @property
+    def reward(self) -> float:
+        """In [0, 1]."""
         ...
 
     @property
@@ -51,7 +57,10 @@ Judge = Callable[[str, str], Judgement]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRow:
-    """One sample as read. ``correct`` is ``None`` where it was not judged."""
+    """One sample as read. ``correct`` is ``None`` where it was not judged.
+
+    ``raw`` is the row it came from, under our keys, for those who need more of it.
+    """
 
     problem_id: str
     sample_id: int | None
@@ -61,6 +70,9 @@ class SampleRow:
     correct: bool | None
     answer: str | None
     greedy: bool
+    status: str | None
+    reward: float | None
+    raw: Mapping[str, Any]
 
 
 class _LeftOut(Exception):
@@ -81,7 +93,7 @@ def sample_rows(
 def _unroll(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Turn a row per problem into rows per sample; a row per sample stays as it is."""
     texts = raw.get("completion")
-    if not isinstance(texts, list) or (texts and isinstance(texts[0], Mapping)):
+    if not isinstance(texts, list) or not texts or isinstance(texts[0], Mapping):
         yield raw
         return
     beside = {
@@ -89,7 +101,8 @@ def _unroll(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         for name in PER_SAMPLE
         if isinstance(raw.get(name), list) and len(raw[name]) == len(texts)
     }
-    shared = {name: value for name, value in raw.items() if name not in PER_SAMPLE}
+    own = (*PER_SAMPLE, *DETAILS, "sample_id")
+    shared = {name: value for name, value in raw.items() if name not in own}
     for place in range(len(texts)):
         yield {**shared, **{name: values[place] for name, values in beside.items()}}
 
@@ -98,14 +111,18 @@ def _sample_row(raw: Mapping[str, Any], verify: Judge | None) -> SampleRow:
     completion = plain_text(raw.get("completion"))
     if completion is None:
         raise _LeftOut("no completion")
-    prompt, gold = _prompt(raw.get("prompt")), _name(raw.get("gold"))
+    prompt, gold = _prompt(raw.get("prompt")), _name(raw.get("gold")) or None
     sample_id = _number(raw.get("sample_id"))
+    told: Mapping[str, Any] = raw
     if verify is not None and gold is not None:
         verdict = verify(completion, gold)
-        correct = None if verdict.status in NOT_JUDGED else verdict.correct
-        answer = verdict.answer
-    else:
-        correct, answer = _correct(raw), _name(raw.get("answer"))
+        told = {
+            "status": str(verdict.status),
+            "correct": verdict.correct,
+            "reward": verdict.reward,
+            "answer": verdict.answer,
+        }
+    correct, reward = _correct(told), told.get("reward")
     problem_id = _name(raw.get("problem_id"))
     if problem_id is None:
         if prompt is None:
@@ -118,7 +135,10 @@ def _sample_row(raw: Mapping[str, Any], verify: Judge | None) -> SampleRow:
         prompt=prompt,
         gold=gold,
         correct=correct,
-        answer=answer,
+        answer=_name(told.get("answer")),
+        status=told.get("status") if isinstance(told.get("status"), str) else None,
+        reward=None if reward is None or isinstance(reward, str) else float(reward),
+        raw=raw,
         greedy=raw.get("greedy") is True or sample_id == -1,
     )
 
@@ -169,11 +189,14 @@ def plain_text(value: Any) -> str | None:
 
 
 def _prompt(value: Any) -> str | None:
-    """Return a prompt as text, messages as JSON without the empty fields that columns add."""
+    """Return a prompt as text, messages as JSON without the empty fields that columns add.
+
+    An empty prompt is none: stores hold it where it is unknown.
+    """
     if isinstance(value, list) and value and all(isinstance(m, Mapping) for m in value):
         messages = [{k: v for k, v in m.items() if v is not None} for m in value]
         return whole_characters(json.dumps(messages, ensure_ascii=False, default=str))
-    return _name(value)
+    return _name(value) or None
 
 
 def _name(value: Any) -> str | None:

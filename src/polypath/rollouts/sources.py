@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from polypath.errors import DataError, MissingFileError, unknown_name
 from polypath.rollouts.layouts import Layout, find_layout
 from polypath.rollouts.manifest import KIND
-from polypath.rollouts.rows import KEYS, Judge, SampleRow, sample_rows
+from polypath.rollouts.rows import DETAILS, KEYS, Judge, SampleRow, sample_rows
 from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
 
 SAMPLES_FOLDER = "samples"  # of a run folder: its store
@@ -36,6 +36,7 @@ class Source:
         store: the sample store, if it is one.
         greedy: the store of greedy samples beside it.
         files: otherwise the files.
+        details: whether rows hold what is read only to be stored again, token ids for instance.
         left_out: reason -> rows that could not be used so far.
     """
 
@@ -45,6 +46,7 @@ class Source:
     store: Path | None = None
     greedy: Path | None = None
     files: list[Path] = field(default_factory=list)
+    details: bool = False
     left_out: Counter[str] = field(default_factory=Counter)
     _rows_met: int = 0
     _seen_keys: set[str] = field(default_factory=set)
@@ -94,12 +96,16 @@ class Source:
 
     def _store_rows(self, folder: Path) -> Iterator[Mapping[str, Any]]:
         store = RolloutStore.open(folder, on_corrupt="skip")
-        wanted = [name for name in KEYS if name != "greedy"]
+        known = KEYS + DETAILS if self.details else KEYS
+        wanted = [name for name in known if name != "greedy"]
         for batch in store.iter_batches(wanted):
             self._seen_keys.update(wanted)
             yield from batch.to_pylist()
         if store.skipped:
             self.left_out["unreadable shard"] += len(store.skipped)
+
+    def _layout(self, names: Collection[str], file: Path) -> Layout:
+        return find_layout(names, file, self.keys, details=self.details)
 
     def _jsonl(self, file: Path) -> Iterator[Mapping[str, Any]]:
         layout: Layout | None = None
@@ -116,7 +122,7 @@ class Source:
                     self.left_out["not a JSON object"] += 1
                     continue
                 self._seen_keys.update(raw)
-                layout = layout or find_layout(raw.keys(), file, self.keys)
+                layout = layout or self._layout(raw.keys(), file)
                 yield layout.adapt(raw)
 
     def _parquet(self, file: Path) -> Iterator[Mapping[str, Any]]:
@@ -124,7 +130,7 @@ class Source:
         with pq.ParquetFile(file) as parquet:
             names = parquet.schema_arrow.names
             self._seen_keys.update(names)
-            layout = find_layout(names, file, self.keys)
+            layout = self._layout(names, file)
             columns = [name for name in layout.columns if name in names]
             for group in range(parquet.metadata.num_row_groups):
                 good = 0

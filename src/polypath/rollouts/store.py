@@ -1,7 +1,8 @@
 """The sample store: a folder of Parquet shards that only ever grows, and one manifest.
 
 A shard appears whole or not at all, so a process killed at any moment loses at most the rows of
-the shard it was writing. Rows are never changed.
+the shard it was writing. Rows are never changed, but for their verdicts: ``rescore`` puts new
+shards in the place of all old ones at one moment.
 """
 
 import os
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rollouts.files import atomic_write, remove_leftovers
 from polypath.rollouts.manifest import RolloutManifest
+from polypath.rollouts.replacing import SHARD_GLOB, current_shards, finish_replacing
 from polypath.rollouts.schema import SCHEMA, Rollout, to_table
 
 try:
@@ -27,7 +29,6 @@ Key = tuple[str, int]
 OnCorrupt = Literal["error", "skip"]
 MANIFEST_NAME = "manifest.json"
 _LOCK_NAME = ".lock"
-_SHARD_GLOB = "shard-" + "[0-9]" * 8 + ".parquet"
 
 
 class RolloutStore:
@@ -96,12 +97,13 @@ class RolloutStore:
         lock = _take_lock(folder)
         try:
             remove_leftovers(folder)
+            finish_replacing(folder)
             target = folder / MANIFEST_NAME
             if target.exists():
                 stored = RolloutManifest.read(target)
                 stored.require_same(manifest, folder)
                 manifest = stored
-            elif any(folder.glob(_SHARD_GLOB)):
+            elif any(folder.glob(SHARD_GLOB)):
                 raise DataError(f"{folder} holds shards but no {MANIFEST_NAME}; use a new folder.")
             else:
                 manifest.write(target)
@@ -181,11 +183,11 @@ class RolloutStore:
         unknown = [name for name in names if name not in SCHEMA.names]
         if unknown:
             raise ConfigError(f"Unknown column {unknown[0]!r}. Known: {', '.join(SCHEMA.names)}.")
-        for shard in self._shards():
+        for shard in self.shards():
             try:
                 # Whole batches are decoded before the first is handed out: a shard damaged
                 # half-way would otherwise be half counted.
-                batches = list(_read_shard(shard, names, batch_size))
+                batches = self._decode(shard, names, batch_size)
             except (pa.ArrowException, OSError) as error:
                 if self._on_corrupt == "error":
                     reason = str(error).splitlines()[0][:120]
@@ -197,21 +199,33 @@ class RolloutStore:
                 continue
             yield from batches
 
-    def _shards(self) -> list[Path]:
+    def _decode(self, shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:
+        try:
+            return list(read_shard(shard, names, batch_size))
+        except FileNotFoundError:  # a rescoring moved it to its place meanwhile
+            return list(read_shard(self.path / shard.name, names, batch_size))
+
+    def shards(self) -> list[Path]:
+        """Return the files of all rows, in the order they were written."""
         if not self.path.is_dir():
             raise MissingFileError(f"The sample store {self.path} does not exist any more.")
-        return sorted(self.path.glob(_SHARD_GLOB))
+        return current_shards(self.path)
 
     def _next_shard(self) -> Path:
         if self._next_number is None:  # listing the folder for each shard would be quadratic
-            shards = self._shards()
+            shards = self.shards()
             self._next_number = int(shards[-1].stem.removeprefix("shard-")) + 1 if shards else 0
         else:
             self._next_number += 1
         return self.path / f"shard-{self._next_number:08d}.parquet"
 
 
-def _read_shard(shard: Path, names: list[str], batch_size: int) -> Iterator[pa.RecordBatch]:
+def read_shard(shard: Path, names: list[str], batch_size: int = 4096) -> Iterator[pa.RecordBatch]:
+    """Yield the named columns of a shard.
+
+    Raises:
+        ArrowException: the file is damaged, or lacks a column.
+    """
     with pq.ParquetFile(shard) as file:
         missing = [name for name in names if name not in file.schema_arrow.names]
         if missing:

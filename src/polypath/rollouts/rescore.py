@@ -1,0 +1,105 @@
+"""Judge every stored completion again."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polypath.rollouts.files import atomic_write
+from polypath.rollouts.replacing import begin_replacing, commit_replacing
+from polypath.rollouts.rows import Judge
+from polypath.rollouts.schema import SCHEMA
+from polypath.rollouts.store import RolloutStore, read_shard
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescoreSummary:
+    """What judging again changed.
+
+    Attributes:
+        num_rows: rows judged.
+        now_right: rows that were not right before and are now.
+        now_wrong: rows that were right before and are not any more.
+        new_answers: other rows whose canonical solution changed.
+        statuses: status -> rows that have it now.
+        unreadable_shards: shards left as they were, because they cannot be read.
+    """
+
+    num_rows: int
+    now_right: int
+    now_wrong: int
+    new_answers: int
+    statuses: Mapping[str, int]
+    unreadable_shards: int = 0
+
+
+def rescore(
+    path: str | Path, verify: Judge, *, progress: Callable[[int], None] | None = None
+) -> RescoreSummary:
+    """Judge every completion of a store again, its gold answer being the stored one.
+
+    Until all is judged the old verdicts count; then all new ones do, at one moment, whenever the
+    process is killed. Completions, keys and the order of rows stay as they are.
+
+    Args:
+        path: the store.
+        verify: judges (completion, gold).
+        progress: told the number of rows judged since it was last told.
+
+    Raises:
+        MissingFileError: there is no store.
+        ConfigError: someone is writing to it.
+    """
+    folder = Path(path)
+    manifest = RolloutStore.open(folder).manifest
+    counts: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    with RolloutStore.create_or_open(folder, manifest) as store:
+        target = begin_replacing(folder)
+        for shard in store.shards():
+            try:
+                old = pa.Table.from_batches(list(read_shard(shard, SCHEMA.names)))
+            except (pa.ArrowException, OSError):
+                counts["unreadable"] += 1
+                continue
+            new = _judged(old, verify, counts, statuses)
+            with atomic_write(target / shard.name) as file:
+                pq.write_table(new, file, compression="zstd")
+            if progress is not None:
+                progress(old.num_rows)
+        commit_replacing(folder)
+    return RescoreSummary(
+        num_rows=statuses.total(),
+        now_right=counts["now_right"],
+        now_wrong=counts["now_wrong"],
+        new_answers=counts["new_answers"],
+        statuses=dict(statuses),
+        unreadable_shards=counts["unreadable"],
+    )
+
+
+def _judged(
+    table: pa.Table, verify: Judge, counts: Counter[str], statuses: Counter[str]
+) -> pa.Table:
+    names = ("completion", "gold", "correct", "answer")
+    rows = zip(*(table.column(name).to_pylist() for name in names), strict=True)
+    new: dict[str, list[object]] = {"status": [], "reward": [], "correct": [], "answer": []}
+    for completion, gold, correct, answer in rows:
+        verdict = verify(completion, gold)
+        statuses[str(verdict.status)] += 1
+        if verdict.correct != correct:
+            counts["now_right" if verdict.correct else "now_wrong"] += 1
+        elif verdict.answer != answer:
+            counts["new_answers"] += 1
+        new["status"].append(str(verdict.status))
+        new["reward"].append(verdict.reward)
+        new["correct"].append(verdict.correct)
+        new["answer"].append(verdict.answer)
+    for name, values in new.items():
+        field = SCHEMA.field(name)
+        place = SCHEMA.get_field_index(name)
+        table = table.set_column(place, field, pa.array(values, field.type))
+    return table.cast(SCHEMA)

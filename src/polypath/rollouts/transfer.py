@@ -1,0 +1,198 @@
+"""Sample stores to files and back."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polypath.errors import DataError
+from polypath.rollouts.files import atomic_write
+from polypath.rollouts.manifest import RolloutManifest
+from polypath.rollouts.rows import Judge, SampleRow
+from polypath.rollouts.schema import FINISH_REASONS, SCHEMA, Rollout
+from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, Source, find_source
+from polypath.rollouts.store import RolloutStore
+
+GREEDY_ID = -1  # sample_id of a greedy sample in files; stores keep these apart
+_SHARD_ROWS = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSummary:
+    """What became of the rows of a file.
+
+    Attributes:
+        num_rows: samples now in the store.
+        new_rows: of these, added by this call.
+        num_greedy: greedy samples now in the store beside it.
+        left_out: reason -> rows left out.
+    """
+
+    num_rows: int
+    new_rows: int
+    num_greedy: int
+    left_out: Mapping[str, int]
+
+
+def export_jsonl(run: str | Path, target: str | Path, *, token_ids: bool = True) -> int:
+    """Write every row of a run or a store as a line of JSON, in the order of the store.
+
+    Greedy samples follow with ``sample_id`` -1. The file appears whole or not at all;
+    ``import_run`` makes the same store of it.
+
+    Args:
+        run: run folder or sample store.
+        target: the file.
+        token_ids: whether to write them; most of the file is theirs.
+
+    Returns:
+        The number of lines.
+
+    Raises:
+        MissingFileError: there is nothing at ``run``.
+        DataError: it is no store, or a shard of it cannot be read.
+    """
+    source = find_source(Path(run), {})
+    if source.store is None:
+        raise DataError(f"{run} is no run folder or sample store; only these are exported.")
+    columns = [name for name in SCHEMA.names if token_ids or name != "token_ids"]
+    lines = 0
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        for store, greedy in ((source.store, False), (source.greedy, True)):
+            for batch in () if store is None else RolloutStore.open(store).iter_batches(columns):
+                for row in batch.to_pylist():
+                    if greedy:
+                        row["sample_id"] = GREEDY_ID
+                    file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                    lines += 1
+    return lines
+
+
+def import_run(
+    path: str | Path,
+    out: str | Path,
+    manifest: RolloutManifest,
+    *,
+    keys: Mapping[str, str] | None = None,
+    verify: Judge | None = None,
+    problems: Mapping[str, tuple[str, str]] | None = None,
+) -> ImportSummary:
+    """Make a run folder of a file, judging every completion if ``verify`` is given.
+
+    Killed at any moment, the same call goes on. Rows without ``sample_id`` are numbered by their
+    order in the file.
+
+    Args:
+        path: whatever ``load_samples`` reads.
+        out: the run folder to make or to go on with.
+        manifest: what is known of how the rows were made.
+        keys: as in ``load_samples``.
+        verify: judges (completion, gold).
+        problems: problem_id -> (prompt, gold), for rows that lack them. A row that has no gold
+            answer and no entry here is left out if it has to be judged.
+
+    Raises:
+        ConfigError: the run folder holds samples that were made in another way.
+        DataError: no row can be used.
+    """
+    source = find_source(Path(path), keys or {})
+    source.details = True
+    folder = Path(out)
+    with RolloutStore.create_or_open(folder / SAMPLES_FOLDER, manifest) as store:
+        before = len(store.keys())
+        greedy: list[Rollout] = []
+        held: list[Rollout] = []
+        done = store.keys()
+        for rollout, is_greedy in _rollouts(source, verify, problems or {}):
+            if is_greedy:
+                greedy.append(rollout)
+            elif (rollout.problem_id, rollout.sample_id) not in done:
+                held.append(rollout)
+            if len(held) >= _SHARD_ROWS:
+                store.append(held)
+                held = []
+        store.append(held)
+        num_rows = len(store.keys())
+    if not num_rows:
+        raise DataError(source.nothing_usable())
+    if greedy:
+        with RolloutStore.create_or_open(folder / GREEDY_FOLDER, manifest) as store:
+            done = store.keys()
+            store.append(row for row in greedy if (row.problem_id, row.sample_id) not in done)
+    return ImportSummary(
+        num_rows=num_rows,
+        new_rows=num_rows - before,
+        num_greedy=len(greedy),
+        left_out=dict(source.left_out),
+    )
+
+
+def _rollouts(
+    source: Source, verify: Judge | None, problems: Mapping[str, tuple[str, str]]
+) -> Iterator[tuple[Rollout, bool]]:
+    """Yield rows of the store to be, each with whether it is greedy; no key comes twice."""
+    seen: set[tuple[str, int]] = set()
+    next_id: Counter[str] = Counter()
+    for row in source.rows():
+        prompt, gold = problems.get(row.problem_id, (None, None))
+        gold = row.gold or gold
+        if verify is not None and gold is None:
+            source.left_out["unknown problem_id and no gold"] += 1
+            continue
+        sample_id = GREEDY_ID if row.greedy else row.sample_id
+        if sample_id is None:
+            while (row.problem_id, next_id[row.problem_id]) in seen:
+                next_id[row.problem_id] += 1
+            sample_id = next_id[row.problem_id]
+        if (row.problem_id, sample_id) in seen:
+            source.left_out["duplicate sample"] += 1
+            continue
+        seen.add((row.problem_id, sample_id))
+        yield (
+            Rollout(
+                problem_id=row.problem_id,
+                sample_id=max(sample_id, 0),
+                prompt=row.prompt or prompt or "",
+                completion=row.completion,
+                gold=gold or "",
+                **_verdict(row, gold, verify),
+                **_details(row.raw),
+            ),
+            row.greedy,
+        )
+
+
+def _verdict(row: SampleRow, gold: str | None, verify: Judge | None) -> dict[str, Any]:
+    if verify is not None and gold is not None:
+        verdict = verify(row.completion, gold)
+        return {
+            "status": str(verdict.status),
+            "reward": verdict.reward,
+            "correct": verdict.correct,
+            "answer": verdict.answer,
+        }
+    # "error" is the status of what nobody judged: such a row counts neither as right nor as wrong.
+    return {
+        "status": row.status or ("error" if row.correct is None else "graded"),
+        "reward": float(row.correct or 0) if row.reward is None else row.reward,
+        "correct": row.correct or False,
+        "answer": row.answer,
+    }
+
+
+def _details(raw: Mapping[str, Any]) -> dict[str, Any]:
+    tokens, count, reason = (raw.get(name) for name in ("token_ids", "n_tokens", "finish_reason"))
+    known = isinstance(tokens, list) and all(isinstance(token, int) for token in tokens)
+    if known and isinstance(tokens, list):
+        count = len(tokens)
+    whole = isinstance(count, int | float) and math.isfinite(count) and count >= 0
+    return {
+        "token_ids": tuple(tokens) if known and isinstance(tokens, list) else None,
+        "n_tokens": int(count) if whole and count is not None else None,
+        "finish_reason": reason if reason in FINISH_REASONS else None,
+    }
