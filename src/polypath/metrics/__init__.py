@@ -1,11 +1,12 @@
 """Measures of correctness and diversity on arrays of samples; numpy and scipy only."""
 
 from polypath.metrics.bootstrap import (
+    TRUSTED_FROM,
     Interval,
     PairedDifference,
     bootstrap_mean,
     bootstrap_ratio,
-    num_informative,
+    effective_problems,
     paired_difference,
 )
 from polypath.metrics.comparisons import (
@@ -88,6 +89,7 @@ from polypath.metrics.vendi import (
 __all__ = [
     "NO_SAMPLE",
     "NO_SOLUTION",
+    "TRUSTED_FROM",
     "DivEqu",
     "Interval",
     "KeepExplore",
@@ -107,6 +109,7 @@ __all__ = [
     "distinct_solutions_at_k",
     "div_equ",
     "duplicate_rate",
+    "effective_problems",
     "encode_solutions",
     "equal_k_expectation",
     "expected_distinct",
@@ -121,7 +124,6 @@ __all__ = [
     "mode_changes",
     "ngram_jaccard",
     "normalise_equation",
-    "num_informative",
     "outcome_shares",
     "paired_difference",
     "pass_at_k",

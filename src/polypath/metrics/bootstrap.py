@@ -13,8 +13,7 @@ so p is below 1 - level when the interval leaves out 0, but for ties.
 
 How often these intervals hold the truth, by simulation, is in docs/statistics.md, with the settings in
 which no bootstrap of problems can be trusted: few problems of which nearly all have the same value.
-``num_informative`` counts those that have not. BCa was tried: better for skewed means, worse for
-differences.
+``effective_problems`` says when. BCa was tried: better for skewed means, worse for differences.
 """
 
 import functools
@@ -27,6 +26,8 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.metrics.pass_at_k import FloatArray, IntArray
+
+TRUSTED_FROM = 12.0  # effective problems
 
 _CHUNK = 2_000_000  # numbers of problems drawn at once: 16 MB
 _CACHED = 20_000_000  # draws kept for the next call with the same seed: 20 MB
@@ -173,26 +174,32 @@ def paired_difference(
     )
 
 
-def num_informative(values_N: npt.ArrayLike) -> IntArray:
-    """Count the problems whose value differs from the commonest one.
+def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
+    r"""Count the problems that carry the spread of the values: is the interval to be trusted?
 
-    Resampling learns the spread of the values from these alone. With fewer than about 10, a
-    bootstrap interval is too short whatever the number of problems (docs/statistics.md).
+    .. math:: \Big(\sum_i |x_i|\Big)^2 \Big/ \sum_i x_i^2
+
+    with the distances x from the median: m if m problems are equally far from it and all others at
+    it. Resampling learns the spread from these alone. In simulation, 95 % intervals of values with 12
+    or more (``TRUSTED_FROM``) held the truth in 93 to 97 % of data sets, whatever the number of
+    problems; those with fewer held it less often, down to never (docs/statistics.md).
 
     Args:
-        values_N: ``(N, ...)`` as for ``bootstrap_mean``, or differences; NaN is left out.
+        values_N: ``(N, ...)`` as for ``bootstrap_mean``; for a paired difference a - b, for a ratio
+            numerator - ratio * denominator. NaN is left out.
 
     Returns:
-        The shape of the values without the first axis; 0 where all known values are equal.
+        In [0, N], of the shape of the values without the first axis; 0 where all values are equal.
     """
     values = _array("values_N", values_N)
-    columns_N_K = values.reshape(len(values), -1)
-    counts = [
-        np.unique(column_N[~np.isnan(column_N)], return_counts=True)[1]
-        for column_N in columns_N_K.T
-    ]
-    different = [int(count.sum() - count.max(initial=0)) for count in counts]
-    return np.asarray(different, dtype=np.int64).reshape(values.shape[1:])
+    known = ~np.isnan(values)
+    # Columns without a value get zeros, which have no spread.
+    filled = np.where(known.any(axis=0), values, 0.0)
+    distance = np.where(known, np.abs(values - np.nanmedian(filled, axis=0)), 0.0)
+    squares = (distance**2).sum(axis=0)
+    return np.asarray(
+        np.where(squares > 0, distance.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1.0), 0.0)
+    )
 
 
 def _resample(
