@@ -1,0 +1,358 @@
+"""What the page knows: its charts, its index of problems, and the packed texts of its explorer."""
+
+import base64
+import json
+import math
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from polypath.report.model import Comparison, Curve, Flow, Metric
+
+if TYPE_CHECKING:
+    from polypath.rollouts.samples import Samples
+
+RIGHT, WRONG, UNKNOWN = 1, 0, 2
+STATUS_CODE = {"kept": "k", "lost": "l", "found": "f", "unsolved": "u", "unjudged": "?"}
+CHUNK_CHARS = 400_000  # unpacked in some 5 ms
+INDEX_CHARS = 2_000_000  # of prompts in the index, which every search reads
+MAX_LOG_POINTS = 300
+TRAINING_KEYS = {
+    "diversity/accuracy": "accuracy of training samples",
+    "reward": "reward",
+    "entropy": "entropy (nats per token)",
+    "diversity/distinct_correct": "distinct correct solutions in a group",
+    "diversity/duplicate_rate": "duplicate rate in a group",
+    "probe/pass@k": "pass@k on the probe set",
+    "kl": "KL to the initial model",
+    "completions/mean_length": "mean length (tokens)",
+    "loss": "loss",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much of the texts is kept.
+
+    Attributes:
+        texts: sample texts of one solution of one run; None for all of them.
+        chars: characters of one sample text.
+        solutions: solutions of one run on one problem.
+        prompt_chars: characters of a prompt or gold answer.
+    """
+
+    texts: int | None
+    chars: int
+    solutions: int
+    prompt_chars: int
+
+
+# From all there is to next to nothing; the first that fits is taken.
+LIMITS = tuple(
+    Limits(texts=texts, chars=chars, solutions=solutions, prompt_chars=prompt_chars)
+    for texts, chars, solutions, prompt_chars in (
+        (None, 20_000, 1_000, 20_000),
+        (None, 4_000, 1_000, 8_000),
+        (8, 4_000, 200, 4_000),
+        (4, 4_000, 100, 4_000),
+        (2, 4_000, 50, 4_000),
+        (2, 2_000, 50, 2_000),
+        (1, 2_000, 50, 2_000),
+        (1, 1_500, 40, 2_000),
+        (1, 1_000, 30, 2_000),
+        (1, 700, 20, 1_000),
+        (1, 500, 15, 1_000),
+        (1, 300, 8, 500),
+        (0, 0, 4, 300),
+    )
+)
+PROBED = 64  # problems that tell how large all will be
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """The explorer's texts, packed.
+
+    Attributes:
+        chunks: base64 of deflated JSON, each a list of consecutive problems.
+        firsts: the first problem of each chunk.
+        num_problems: problems whose texts are there; those after them were left out.
+        limits: what was kept of them.
+    """
+
+    chunks: tuple[str, ...]
+    firsts: tuple[int, ...]
+    num_problems: int
+    limits: Limits
+
+
+def chart_data(comparison: Comparison) -> dict[str, Any]:
+    """Return the numbers behind every chart; NaN becomes null."""
+    runs = (comparison.base, *comparison.runs)
+    return {
+        "pass": _points((i, run.pass_curve) for i, run in enumerate(runs)),
+        "difference": _points(
+            (i, flow.difference_curve) for i, flow in enumerate(comparison.flows, 1)
+        ),
+        "distinct": _points(
+            (i, run.distinct_curve) for i, run in enumerate(runs) if run.distinct_curve
+        ),
+        "bars": _bars([run.metrics for run in runs]),
+        "fits": _fits(comparison),
+        "flows": [_flow(i, flow) for i, flow in enumerate(comparison.flows, 1)],
+        "training": _training([run.samples.training_log for run in runs]),
+    }
+
+
+def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
+    """Return the explorer's list of problems, column by column."""
+    runs = [run.samples for run in (comparison.base, *comparison.runs)]
+    base = runs[0]
+    chars = max(80, min(600, INDEX_CHARS // max(base.num_problems, 1)))
+    chunk_of = [-1] * base.num_problems
+    for chunk, first in enumerate(texts.firsts):
+        last = (*texts.firsts, texts.num_problems)[chunk + 1]
+        chunk_of[first:last] = [chunk] * (last - first)
+    solutions = [
+        [_right_answers(run, n) for n in range(base.num_problems)] for run in runs
+    ]  # per run and problem
+    return {
+        "id": [name[:200] for name in base.problem_ids],
+        "prompt": [_first(runs, "prompts", n)[:chars] for n in range(base.num_problems)],
+        "gold": [_first(runs, "golds", n)[:200] for n in range(base.num_problems)],
+        "n": [run.num_judged_N.tolist() for run in runs],
+        "c": [run.num_correct_N.tolist() for run in runs],
+        "chunk": chunk_of,
+        "status": ["".join(STATUS_CODE[s] for s in flow.status_N) for flow in comparison.flows],
+        "modes": [
+            [[len(old - new), len(new - old)] for old, new in zip(solutions[0], other, strict=True)]
+            for other in solutions[1:]
+        ],
+    }
+
+
+def pack_texts(runs: Sequence["Samples"], budget: int) -> Texts:
+    """Pack prompts, solutions and sample texts into at most ``budget`` characters of base64."""
+    num_problems = runs[0].num_problems
+    step = max(1, num_problems // PROBED)
+    for limits in LIMITS:
+        probe = [_packed_detail(runs, n, limits) for n in range(0, num_problems, step)]
+        likely = len(_deflate(",".join(probe))) * num_problems / max(len(probe), 1)
+        if likely > 1.05 * budget and limits is not LIMITS[-1]:
+            continue
+        texts = _pack(runs, limits, budget)
+        if texts.num_problems == num_problems:
+            break
+    return texts
+
+
+def to_json(value: Any) -> str:
+    """Return ASCII JSON that no HTML parser reads as markup, whatever strings it holds."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _points(curves: Iterable[tuple[int, Curve]]) -> list[dict[str, Any]]:
+    return [
+        {"run": run, "x": k, "e": _number(e), "lo": _number(low), "hi": _number(high)}
+        for run, curve in curves
+        for k, e, low, high in zip(curve.ks, curve.estimate, curve.low, curve.high, strict=True)
+        if math.isfinite(e)
+    ]
+
+
+def _bars(metrics: Sequence[Sequence[Metric]]) -> list[dict[str, Any]]:
+    """Return a panel for each measure; of those at several k the largest, the rest are curves."""
+    panels: dict[str, list[tuple[int, Metric]]] = {}
+    for run, own in enumerate(metrics):
+        for metric in own:
+            if metric.group != "correctness":
+                panels.setdefault(_stem(metric), []).append((run, metric))
+    data = []
+    for stem, found in panels.items():
+        largest = max(metric.k for _, metric in found) if stem.startswith("distinct@") else None
+        shown = [(r, m) for r, m in found if largest is None or m.k == largest]
+        rows = [
+            {
+                "run": run,
+                "over": metric.label,
+                "e": _number(metric.estimate),
+                "lo": _number(metric.low),
+                "hi": _number(metric.high),
+            }
+            for run, metric in shown
+        ]
+        title = shown[0][1].label.removesuffix(" (all)").removesuffix(" (correct)")
+        direction = f"higher is {shown[0][1].higher_is}"
+        data.append({"title": title, "direction": direction, "rows": rows})
+    return data
+
+
+def _stem(metric: Metric) -> str:
+    if metric.key.startswith("distinct@"):
+        return "distinct@"
+    return metric.key.removesuffix(" (all)").removesuffix(" (correct)")
+
+
+def _fits(comparison: Comparison) -> list[dict[str, Any]]:
+    data = []
+    for fit in comparison.fits:
+        points = [
+            {"run": run, "x": x, "y": y}
+            for run, (x, y) in enumerate(zip(fit.x, fit.y, strict=True))
+            if math.isfinite(x) and math.isfinite(y)
+        ]
+        ends = sorted({p["x"] for p in points})
+        line = math.isfinite(fit.slope) and len(ends) > 1
+        r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
+        data.append(
+            {
+                "title": fit.label,
+                "y": fit.potential_key,
+                "note": f"{r_squared} over {len(points)} runs; with few runs R² is high by chance",
+                "points": points,
+                "ends": [[x, fit.intercept + fit.slope * x] for x in (ends[0], ends[-1])]
+                if line
+                else [],
+            }
+        )
+    return data
+
+
+def _flow(run: int, flow: Flow) -> dict[str, Any]:
+    keep = ""
+    if math.isfinite(flow.keep.estimate):
+        keep = (
+            f"Keep at k = {flow.k}: {flow.keep.estimate:.3f} "
+            f"[{flow.keep.low:.3f}, {flow.keep.high:.3f}]"
+        )
+        if math.isfinite(flow.keep_by_luck):
+            keep += f"; the base against fresh samples of itself: {flow.keep_by_luck:.3f}"
+        keep += "."
+    problems = {status: int(flow.problems.get(status, 0)) for status in STATUS_CODE}
+    modes = {which: int(flow.modes.get(which, 0)) for which in ("kept", "lost", "found")}
+    return {
+        "run": run,
+        "problems": problems,
+        "modes": modes if any(modes.values()) else None,
+        "keep": keep,
+    }
+
+
+def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:
+    panels = []
+    for key, title in TRAINING_KEYS.items():
+        rows = []
+        for run, log in enumerate(logs):
+            lines = [
+                (float(line.get("step", place)), float(line[key]))
+                for place, line in enumerate(log)
+                if isinstance(line.get(key), int | float)
+            ]
+            lines = lines[:: math.ceil(len(lines) / MAX_LOG_POINTS) or 1]
+            rows += [
+                {"run": run, "x": x, "e": _number(y)}
+                for x, y in lines
+                if math.isfinite(x) and math.isfinite(y)
+            ]
+        if rows:
+            panels.append({"title": title, "rows": rows})
+    return panels
+
+
+def _first(runs: Sequence["Samples"], field: str, n: int) -> str:
+    """Return the first run's text that is there; an empty one where no run has it."""
+    return next((text for run in runs if (text := getattr(run, field)[n]) is not None), "")
+
+
+def _right_answers(run: "Samples", n: int) -> set[str]:
+    pairs = zip(run.answers[n], run.correct[n], strict=True)
+    return {answer for answer, right in pairs if right and answer is not None}
+
+
+def _pack(runs: Sequence["Samples"], limits: Limits, budget: int) -> Texts:
+    """Pack problems in order; stop at the first chunk that doesn't fit."""
+    chunks: list[str] = []
+    firsts: list[int] = []
+    waiting: list[str] = []
+    first, size = 0, 0
+    num_problems = runs[0].num_problems
+    for n in range(num_problems):
+        waiting.append(_packed_detail(runs, n, limits))
+        if n + 1 < num_problems and sum(map(len, waiting)) < CHUNK_CHARS:
+            continue
+        packed = _deflate("[" + ",".join(waiting) + "]")
+        size += len(packed)
+        if size > budget:
+            break
+        chunks.append(packed)
+        firsts.append(first)
+        first, waiting = n + 1, []
+    return Texts(chunks=tuple(chunks), firsts=tuple(firsts), num_problems=first, limits=limits)
+
+
+def _deflate(text: str) -> str:
+    # Level 4 packs texts nearly as small as 6 in a third of the time. -15: raw, for the browser.
+    packer = zlib.compressobj(4, zlib.DEFLATED, -15)
+    return base64.b64encode(packer.compress(text.encode("ascii")) + packer.flush()).decode("ascii")
+
+
+def _packed_detail(runs: Sequence["Samples"], n: int, limits: Limits) -> str:
+    prompt, gold = _first(runs, "prompts", n), _first(runs, "golds", n)
+    keys: dict[str | None, int] = {}  # tells solutions apart, also those whose text is cut
+    detail = {
+        "p": _cut(prompt, limits.prompt_chars) if prompt else None,
+        "g": gold[: limits.prompt_chars] if gold else None,
+        "r": [_run_detail(run, n, limits, keys) for run in runs],
+    }
+    return json.dumps(detail, separators=(",", ":"))
+
+
+def _run_detail(
+    run: "Samples", n: int, limits: Limits, keys: dict[str | None, int]
+) -> dict[str, Any]:
+    """Return one run's solutions of one problem: right ones first, frequent ones first.
+
+    A solution is its text, verdict, number of samples, sample texts and a number of its own; a
+    sample text is its beginning, end, characters missing between them, and how often it came.
+    """
+    found: dict[tuple[str | None, int], Counter[str]] = {}
+    for text, right, answer in zip(run.completions[n], run.correct[n], run.answers[n], strict=True):
+        verdict = UNKNOWN if right is None else RIGHT if right else WRONG
+        found.setdefault((answer, verdict), Counter())[text] += 1
+    ordered = sorted(
+        found.items(),
+        key=lambda item: (item[0][1] != RIGHT, item[0][0] is None, -item[1].total()),
+    )
+    solutions = [
+        [
+            None if answer is None else answer[: limits.prompt_chars],
+            verdict,
+            texts.total(),
+            [
+                [*_cut(text, limits.chars), times]
+                for text, times in list(texts.items())[: limits.texts]
+            ],
+            keys.setdefault(answer, len(keys)),
+        ]
+        for (answer, verdict), texts in ordered[: limits.solutions]
+    ]
+    more = sum(texts.total() for _, texts in ordered[limits.solutions :])
+    return {"s": solutions, "more": more}
+
+
+def _cut(text: str, chars: int) -> tuple[str, str, int]:
+    """Return a text's beginning, end, and the number of characters left out between them.
+
+    The end is kept because the answer is mostly in the last lines.
+    """
+    if len(text) <= chars:
+        return text, "", 0
+    tail = chars // 3
+    return text[: chars - tail], text[len(text) - tail :], len(text) - chars
