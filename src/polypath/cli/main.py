@@ -12,9 +12,11 @@ import typer
 from rich.console import Console
 
 import polypath
+from polypath.cli.diversity import compare, diversity
 from polypath.cli.methods import methods
 from polypath.cli.presample import presample
 from polypath.cli.quickstart import quickstart
+from polypath.cli.report import report
 from polypath.cli.train import train
 from polypath.errors import PolypathError
 
@@ -28,6 +30,9 @@ app = typer.Typer(
 app.command()(quickstart)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
 app.command()(presample)
+app.command()(diversity)
+app.command()(compare)
+app.command()(report)
 app.command()(methods)
 
 

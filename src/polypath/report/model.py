@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float64]
 
 KEPT, LOST, FOUND, UNSOLVED, UNJUDGED = "kept", "lost", "found", "unsolved", "unjudged"
+BY_LUCK = "lost by luck"
 ROSE, FELL, NOISE = "rose", "fell", "within noise"
 GROUPS = ("correctness", "solutions", "text diversity")
 
@@ -108,6 +109,7 @@ class Difference:
         over: of the metric.
         higher_is: of the metric.
         k: of the metric.
+        family: what several k of one metric are called together, such as ``pass@k``; else empty.
         run: name of the run.
         base: name of the base run.
         run_value: of the problems that both runs have a value for.
@@ -129,6 +131,7 @@ class Difference:
     over: str
     higher_is: str
     k: int = 0
+    family: str = ""
     run: str
     base: str
     run_value: float
@@ -153,7 +156,10 @@ class Flow:
         status_N: of each shared problem, by whether any of its samples is correct: ``kept``,
             ``lost``, ``found``, ``unsolved``, or ``unjudged`` where a run has no verdict.
         problems: status -> number of problems.
-        modes: ``kept``, ``lost`` and ``found`` -> number of distinct correct solutions.
+        modes: ``kept``, ``lost`` and ``found`` -> number of distinct correct solutions, among all
+            samples at hand: the run with more samples seems to find more.
+        expected_modes: the same expected in ``k`` samples of each, with ``lost by luck``: how many
+            the base would lose to fresh samples of itself. Empty without solutions.
         keep: share of problems the base solves with k samples that the run solves, too.
         explore: share of problems the base does not solve with k samples that the run solves.
         keep_by_luck: Keep of the base run against fresh samples of itself; judge ``keep`` by it.
@@ -165,6 +171,7 @@ class Flow:
     status_N: tuple[str, ...]
     problems: Mapping[str, int]
     modes: Mapping[str, int]
+    expected_modes: Mapping[str, float] = field(default_factory=dict)
     keep: Metric
     explore: Metric
     keep_by_luck: float

@@ -1,0 +1,174 @@
+"""What the commands that measure runs share: reading them, settings from options, writing files."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from polypath.errors import ConfigError
+
+if TYPE_CHECKING:
+    from polypath.report.analysis import AnalysisSettings
+    from polypath.rollouts.samples import Samples
+
+WIDE = 160  # columns where no terminal says how many there are: a file, a pipe
+STDOUT = Path("-")
+
+KOption = Annotated[
+    str | None,
+    typer.Option("--k", help="Comma-separated k's of pass@k, such as 1,4,16."),
+]
+LevelOption = Annotated[float, typer.Option(help="Confidence level of intervals and tests.")]
+SeedOption = Annotated[int, typer.Option(help="Of the resampling and of drawn texts.")]
+TextSamplesOption = Annotated[
+    int | None,
+    typer.Option(help="Texts drawn per problem; 16, or the fewest of a problem, by default."),
+]
+CorrectSamplesOption = Annotated[
+    int | None, typer.Option(help="The same for measures of correct samples only; 4 by default.")
+]
+KeyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        help="What a file calls something, as OURS=THEIRS: completion=response. Repeatable.",
+    ),
+]
+TaskOption = Annotated[
+    str | None, typer.Option(help="Judge every completion again with this task's verifier.")
+]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write everything there as JSON; - prints it.")
+]
+CsvOption = Annotated[
+    Path | None, typer.Option("--csv", help="Write the numbers there as CSV; - prints it.")
+]
+FigureOption = Annotated[
+    Path | None, typer.Option(help="Draw the curves there: .png, .pdf or .svg.")
+]
+
+
+def console_beside(*outputs: Path | None) -> Console:
+    """Return where tables go: stderr when a file was asked for on stdout."""
+    stream: IO[str] = sys.stderr if STDOUT in outputs else sys.stdout
+    measured = stream.isatty() or "COLUMNS" in os.environ
+    return Console(file=stream, width=None if measured else WIDE, highlight=False)
+
+
+def settings_from(
+    k: str | None,
+    level: float,
+    seed: int,
+    text_samples: int | None,
+    correct_samples: int | None,
+) -> "AnalysisSettings":
+    """Build the settings of an analysis from options.
+
+    Raises:
+        ConfigError: --k is no list of whole numbers, or a value is out of range.
+    """
+    from polypath.report.analysis import AnalysisSettings
+
+    try:
+        ks = None if k is None else tuple(int(part) for part in k.split(",") if part.strip())
+    except ValueError:
+        raise ConfigError(f"--k takes whole numbers separated by commas, got {k!r}.") from None
+    return AnalysisSettings(
+        ks=ks,
+        level=level,
+        seed=seed,
+        text_samples=text_samples,
+        correct_samples=correct_samples,
+    )
+
+
+def read_runs(
+    arguments: Sequence[str], keys: Sequence[str] | None, task: str | None
+) -> "list[tuple[Samples, ...]]":
+    """Read the runs named on the command line, each as its seeds.
+
+    An argument is a file or folder, NAME=PATH, or NAME=PATH,PATH,... for several seeds of one
+    method.
+
+    Raises:
+        PolypathError: a run cannot be read, or an option cannot be understood.
+    """
+    from polypath.rollouts.samples import load_samples
+
+    mapping = _mapping(keys or ())
+    verify = None
+    if task is not None:
+        from polypath.tasks import get_task
+
+        verify = get_task(task).verify
+    runs = []
+    for argument in arguments:
+        name, paths = _parse(argument)
+        seeds = []
+        for path in paths:
+            with _waiting(f"Reading {path}"):
+                seeds.append(load_samples(path, name=name, keys=mapping, verify=verify))
+        runs.append((paths[0], tuple(seeds)))
+    return _with_names_apart(runs)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, its folder too; ``-`` is stdout.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    if path == STDOUT:
+        sys.stdout.write(text)
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise ConfigError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def _waiting(what: str) -> AbstractContextManager[object]:
+    return Console(stderr=True).status(what)
+
+
+def _parse(argument: str) -> tuple[str | None, list[Path]]:
+    name, equals, rest = argument.partition("=")
+    if not equals or Path(argument).exists():
+        return None, [Path(argument)]
+    if not name or not rest.strip(","):
+        raise ConfigError(f"A run is PATH, NAME=PATH or NAME=PATH,PATH, got {argument!r}.")
+    if Path(rest).exists():
+        return name, [Path(rest)]
+    return name, [Path(part) for part in rest.split(",") if part]
+
+
+def _mapping(keys: Sequence[str]) -> dict[str, str]:
+    mapping = {}
+    for key in keys:
+        ours, equals, theirs = key.partition("=")
+        if not (ours and equals and theirs):
+            raise ConfigError(f"--key takes OURS=THEIRS, such as completion=response, got {key!r}.")
+        mapping[ours] = theirs
+    return mapping
+
+
+def _with_names_apart(
+    runs: "Sequence[tuple[Path, tuple[Samples, ...]]]",
+) -> "list[tuple[Samples, ...]]":
+    """Put the folder before the names of runs that would be called the same."""
+    times = Counter(seeds[0].name for _, seeds in runs)
+    result = []
+    for path, seeds in runs:
+        if times[seeds[0].name] > 1 and path.resolve().parent.name:
+            name = f"{path.resolve().parent.name}/{seeds[0].name}"
+            seeds = tuple(replace(seed, name=name) for seed in seeds)
+        result.append(seeds)
+    return result

@@ -1,0 +1,263 @@
+"""From values per problem to numbers with intervals, and to paired differences."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from polypath.metrics import (
+    Interval,
+    PairedDifference,
+    bootstrap_ratio,
+    effective_problems,
+    holm,
+    paired_difference,
+    seed_difference,
+    smallest_detectable,
+)
+from polypath.metrics.bootstrap import TRUSTED_FROM
+from polypath.report.model import FELL, NOISE, ROSE, Curve, Difference, Metric
+from polypath.report.values import AnalysisSettings, BoolArray, FloatArray, Values
+
+NO_VALUE = "no problem has a value"
+TOO_ALIKE = "interval likely too short: few problems, or nearly all with the same value"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """M measures of a run; arrays are ``(N, M)`` for one seed, ``bottom`` 1 below a mean."""
+
+    values: tuple[Values, ...]
+    top_S_N_M: FloatArray
+    bottom_S_N_M: FloatArray
+
+
+def stack(seeds: Sequence[Sequence[Values]], num_problems: int) -> Stack:
+    """Put the values of all measures and seeds into one array; every seed has the same measures."""
+
+    def columns(parts: Sequence[FloatArray]) -> FloatArray:
+        return np.stack(parts, axis=1) if parts else np.empty((num_problems, 0))
+
+    return Stack(
+        values=tuple(seeds[0]),
+        top_S_N_M=np.stack([columns([v.top_N for v in seed]) for seed in seeds]),
+        bottom_S_N_M=np.stack([columns([_bottom(v) for v in seed]) for seed in seeds]),
+    )
+
+
+def _bottom(value: Values) -> FloatArray:
+    return np.ones_like(value.top_N) if value.bottom_N is None else value.bottom_N
+
+
+def intervals(
+    top_S_N_M: FloatArray, bottom_S_N_M: FloatArray | None, settings: AnalysisSettings
+) -> Interval:
+    """Return M ratios of sums, or means without ``bottom_S_N_M``, with their intervals.
+
+    Of one seed by bootstrap over problems. Of several the mean over seeds, on the problems that
+    all have a value for, with the interval of ``seed_difference`` to nothing.
+    """
+    bottom_S_N_M = np.ones_like(top_S_N_M) if bottom_S_N_M is None else bottom_S_N_M
+    if len(top_S_N_M) == 1:
+        return bootstrap_ratio(
+            top_S_N_M[0],
+            bottom_S_N_M[0],
+            level=settings.level,
+            num_resamples=settings.num_resamples,
+            seed=settings.seed,
+        )
+    values = _contributions(top_S_N_M, bottom_S_N_M, _known(top_S_N_M, bottom_S_N_M))
+    return _by_seeds(values, np.zeros_like(values[:1]), settings)
+
+
+def _by_seeds(
+    run_S_N_M: FloatArray, base_S_N_M: FloatArray, settings: AnalysisSettings
+) -> PairedDifference:
+    """Return the differences of M measures where one side has several seeds."""
+    num_measures = run_S_N_M.shape[-1]
+    parts = np.full((4, num_measures), np.nan)
+    known_N_M = _known(run_S_N_M, base_S_N_M)
+    for m in range(num_measures):
+        if known_N_M[:, m].sum() >= 2:
+            found = seed_difference(run_S_N_M[..., m], base_S_N_M[..., m], level=settings.level)
+            parts[:, m] = found.estimate, found.low, found.high, found.p_value
+    estimate, low, high, p_value = parts
+    return PairedDifference(
+        estimate=estimate,
+        low=low,
+        high=high,
+        num_problems=known_N_M.sum(axis=0),
+        level=settings.level,
+        p_value=p_value,
+    )
+
+
+def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
+    """Return the measures with their intervals."""
+    if not measures.values:
+        return ()
+    top_S_N_M, bottom_S_N_M = measures.top_S_N_M, measures.bottom_S_N_M
+    found = intervals(top_S_N_M, bottom_S_N_M, settings)
+    values = _contributions(top_S_N_M, bottom_S_N_M, _known(top_S_N_M, bottom_S_N_M))
+    alike_M = _too_alike(values)
+    return tuple(
+        Metric(
+            key=value.key,
+            label=value.label,
+            group=value.group,
+            over=value.over,
+            higher_is=value.higher_is,
+            k=value.k,
+            estimate=float(found.estimate[m]),
+            low=float(found.low[m]),
+            high=float(found.high[m]),
+            num_problems=int(found.num_problems[m]),
+            note=_note([value.note], float(found.estimate[m]), bool(alike_M[m])),
+        )
+        for m, value in enumerate(measures.values)
+    )
+
+
+def curve(ks: Sequence[int], found: Interval) -> Curve:
+    """Return a column per k as a curve, without the k that no problem has a value for."""
+    known = np.flatnonzero(np.isfinite(found.estimate)).tolist()
+    return Curve(
+        ks=tuple(ks[i] for i in known),
+        estimate=found.estimate[known],
+        low=found.low[known],
+        high=found.high[known],
+    )
+
+
+def contributions(base: Stack, run: Stack) -> tuple[FloatArray, FloatArray]:
+    r"""Return per problem what it contributes to each measure of both runs, ``(S, N, M)``.
+
+    Of a mean that is the value itself. A ratio of sums r is linearised at its estimate,
+    :math:`r + (t_i - r b_i) / \bar b`, whose mean over problems is r; the spread of these values is
+    that of the ratio up to terms that vanish with the number of problems. Problems without a value
+    in either run are NaN in both, so both sides rest on the same problems.
+    """
+    known_N_M = _known(base.top_S_N_M, base.bottom_S_N_M, run.top_S_N_M, run.bottom_S_N_M)
+    return (
+        _contributions(base.top_S_N_M, base.bottom_S_N_M, known_N_M),
+        _contributions(run.top_S_N_M, run.bottom_S_N_M, known_N_M),
+    )
+
+
+def _known(*arrays_S_N_M: FloatArray) -> BoolArray:
+    """Say for which problems and measures every seed has a value in all of the arrays."""
+    return np.asarray(~np.isnan(np.concatenate(arrays_S_N_M)).any(axis=0), dtype=np.bool_)
+
+
+def _contributions(
+    top_S_N_M: FloatArray, bottom_S_N_M: FloatArray, known_N_M: BoolArray
+) -> FloatArray:
+    top = np.where(known_N_M, top_S_N_M, 0.0)
+    bottom = np.where(known_N_M, bottom_S_N_M, 0.0)
+    total_S_1_M = bottom.sum(axis=1, keepdims=True)
+    total_S_1_M = np.where(total_S_1_M != 0, total_S_1_M, np.nan)
+    ratio_S_1_M = top.sum(axis=1, keepdims=True) / total_S_1_M
+    linear = ratio_S_1_M + (top - ratio_S_1_M * bottom) * known_N_M.sum(axis=0) / total_S_1_M
+    # Of a mean the same number comes out; taking it as it is keeps it free of rounding.
+    is_mean_M = (bottom_S_N_M == 1).all(axis=(0, 1))
+    result: FloatArray = np.where(known_N_M, np.where(is_mean_M, top_S_N_M, linear), np.nan)
+    return result
+
+
+def paired(
+    run_S_N_M: FloatArray, base_S_N_M: FloatArray, settings: AnalysisSettings
+) -> PairedDifference:
+    """Return the mean of run minus base over problems, paired; seeds are clusters of values."""
+    if len(run_S_N_M) > 1 or len(base_S_N_M) > 1:
+        return _by_seeds(run_S_N_M, base_S_N_M, settings)
+    return paired_difference(
+        run_S_N_M[0],
+        base_S_N_M[0],
+        level=settings.level,
+        num_resamples=settings.num_resamples,
+        seed=settings.seed,
+    )
+
+
+def differences(
+    base: Stack, run: Stack, settings: AnalysisSettings, base_name: str, run_name: str
+) -> tuple[Difference, ...]:
+    """Return the paired difference of every measure, p-values corrected within each family."""
+    base_S_N_M, run_S_N_M = contributions(base, run)
+    found = paired(run_S_N_M, base_S_N_M, settings)
+    holm_M = _holm_by_family(run.values, found.p_value)
+    detectable_M = _detectable(run_S_N_M, base_S_N_M, settings)
+    alike_M = _too_alike(run_S_N_M.mean(axis=0, keepdims=True) - base_S_N_M.mean(axis=0))
+    return tuple(
+        Difference(
+            key=value.key,
+            label=value.label,
+            group=value.group,
+            over=value.over,
+            higher_is=value.higher_is,
+            k=value.k,
+            family=value.family,
+            run=run_name,
+            base=base_name,
+            run_value=_mean(run_S_N_M[..., m]),
+            base_value=_mean(base_S_N_M[..., m]),
+            estimate=float(found.estimate[m]),
+            low=float(found.low[m]),
+            high=float(found.high[m]),
+            p_value=float(found.p_value[m]),
+            p_holm=float(holm_M[m]),
+            smallest_detectable=float(detectable_M[m]),
+            verdict=_verdict(float(found.estimate[m]), float(holm_M[m]), settings.level),
+            num_problems=int(found.num_problems[m]),
+            note=_note(
+                [base.values[m].note, value.note], float(found.estimate[m]), bool(alike_M[m])
+            ),
+        )
+        for m, value in enumerate(run.values)
+    )
+
+
+def _mean(value_S_N: FloatArray) -> float:
+    known = value_S_N[~np.isnan(value_S_N)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _verdict(estimate: float, p_holm: float, level: float) -> str:
+    if not p_holm < 1 - level:
+        return NOISE
+    return ROSE if estimate > 0 else FELL
+
+
+def _too_alike(values_S_N_M: FloatArray) -> BoolArray:
+    """Say of which measures resampling the problems cannot know the spread."""
+    return np.asarray(effective_problems(values_S_N_M.mean(axis=0)) < TRUSTED_FROM, dtype=np.bool_)
+
+
+def _note(notes: Sequence[str], estimate: float, too_alike: bool) -> str:
+    told = list(dict.fromkeys(note for note in notes if note))
+    if not math.isfinite(estimate):
+        return "; ".join(told) or NO_VALUE
+    return "; ".join([*told, *([TOO_ALIKE] if too_alike else [])])
+
+
+def _holm_by_family(values: Sequence[Values], p_M: FloatArray) -> FloatArray:
+    """Correct what is tested at several k; a measure on its own keeps its p-value."""
+    families = np.array([value.family or value.key for value in values])
+    result_M = p_M.copy()
+    for family in np.unique(families):
+        result_M[families == family] = holm(p_M[families == family])
+    return result_M
+
+
+def _detectable(
+    run_S_N_M: FloatArray, base_S_N_M: FloatArray, settings: AnalysisSettings
+) -> FloatArray:
+    if len(run_S_N_M) == len(base_S_N_M) == 1:
+        return smallest_detectable(run_S_N_M[0], base_S_N_M[0], level=settings.level)
+    result_M = np.full(run_S_N_M.shape[-1], np.nan)
+    known_N_M = _known(run_S_N_M, base_S_N_M)
+    for m in np.flatnonzero(known_N_M.sum(axis=0) >= 2):
+        found = seed_difference(run_S_N_M[..., m], base_S_N_M[..., m], level=settings.level)
+        result_M[m] = found.smallest_detectable
+    return result_M
