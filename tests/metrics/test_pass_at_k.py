@@ -1,4 +1,4 @@
-"""pass@k against brute force over all draws, and the product formula."""
+"""pass@k against brute force over all draws, and the product formula of openai/human-eval."""
 
 from itertools import combinations
 from math import comb

@@ -19,16 +19,16 @@ import re
 from collections.abc import Iterator
 
 _ALIGNED = r"(?:equation|align|aligned|alignat|gather|gathered|multline|eqnarray|flalign|split)\*?"
+_NOTE = re.compile(r"<<([^<>\n]*+)>>")
 # Possessive quantifiers, and no content runs past the next opening: an unclosed span costs no more.
 _SPAN = re.compile(
     rf"""
-      <<(?P<note>[^<>\n]*+)>>
-    | (?<!\\)\\\[(?P<display>(?:[^\\]|\\[^\[\]])*+)\\\]
+      (?<!\\)\\\[(?P<display>(?:[^\\]|\\[^\[\]])*+)\\\]
     | (?<!\\)\\\((?P<inline>(?:[^\\]|\\[^()])*+)\\\)
     | \\begin\{{{_ALIGNED}\}}(?P<body>(?:[^\\]|\\(?!(?:begin|end)\{{{_ALIGNED}\}}))*+)
       \\end\{{{_ALIGNED}\}}
     | (?<!\\)\$\$(?P<dollars>(?:[^$\\]|\\.)*+)\$\$
-    | (?<!\\)\$(?P<dollar>(?:[^$\\\n]|\\.|\n(?!\n))++)\$(?!\d)
+    | (?<!\\)\$(?P<dollar>(?:[^$\\\n\x00]|\\.|\n(?!\n))++)\$(?!\d)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -73,15 +73,14 @@ def extract_equations(text: str) -> list[str]:
     >>> extract_equations(r"So $x = 2\cdot 3$, and then 6 + 1 = 7. She pays $5 + $2 = $7.")
     ['x=2*3', '6+1=7', '5+2=7']
     """
-    rows: list[str] = []
+    rows = _NOTE.findall(text)
+    # The mark keeps "48/2 = <<48/2=24>>24" from being found again as plain text.
+    text = _NOTE.sub("\x00", text)
 
     def take(match: re.Match[str]) -> str:
-        kind, content = match.lastgroup or "", match[match.lastgroup or 0]
-        if kind == "dollar" and content[0].isspace() != content[-1].isspace():
+        content = match[match.lastgroup or 0]
+        if match.lastgroup == "dollar" and content[0].isspace() != content[-1].isspace():
             return match.group()
-        if kind == "note":
-            rows.append(content)
-            return "\x00"  # "48/2 = <<48/2=24>>24" must not be found again as plain text
         rows.extend(_rows(content))
         return "\n"
 

@@ -1,0 +1,103 @@
+"""Mean, majority and all of k: by hand, and against every draw of k."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polypath.errors import ConfigError, DataError
+from polypath.metrics import (
+    NO_SAMPLE,
+    NO_SOLUTION,
+    majority_at_k,
+    mean_at_k,
+    pass_at_k_from_counts,
+    pass_hat_k,
+)
+
+
+def test_mean_is_the_share_where_there_are_k_samples():
+    np.testing.assert_allclose(
+        mean_at_k([4, 2, 0], [1, 2, 0], [1, 3]), [[0.25, 0.25], [1, np.nan], [np.nan, np.nan]]
+    )
+
+
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(1, 8))
+def test_all_of_k_is_the_share_of_all_draws(n, c, k):
+    c = min(c, n)
+    samples = [True] * c + [False] * (n - c)
+    draws = [all(chosen) for chosen in itertools.combinations(samples, k)]
+    got = pass_hat_k([n], [c], [k])[0, 0]
+    assert got == pytest.approx(np.mean(draws) if draws else np.nan, nan_ok=True)
+
+
+def test_all_of_k_is_never_above_one_of_k_and_exact_for_large_counts():
+    n, c = np.full(257, 256), np.arange(257)
+    ks = [1, 2, 64, 256]
+    every, some = pass_hat_k(n, c, ks), pass_at_k_from_counts(n, c, ks)
+    assert (every <= some).all()
+    np.testing.assert_allclose(every[:, 0], c / 256)
+    np.testing.assert_allclose(every[-1], 1)
+    assert every[255, 3] == 0
+
+
+def majority_by_draws(ids, correct, k) -> float:
+    """Mean over all draws of k, ties shared evenly, answers judged both ways by their share."""
+    share = {a: correct[ids == a].mean() for a in set(ids.tolist()) if a >= 0}
+    wins = []
+    for chosen in itertools.combinations(range(len(ids)), k):
+        votes = Counter(ids[list(chosen)].tolist())
+        votes.pop(NO_SOLUTION, None)
+        most = max(votes.values(), default=0)
+        tied = [answer for answer, times in votes.items() if times == most]
+        wins.append(np.mean([share[answer] for answer in tied]) if tied else 0.0)
+    return float(np.mean(wins))
+
+
+@given(st.integers(0, 10_000))
+def test_majority_is_the_mean_over_all_draws(seed):
+    rng = np.random.default_rng(seed)
+    n = rng.integers(1, 9)
+    ids, correct = rng.integers(-1, 4, size=n), rng.random(n) < 0.4
+    ks = range(1, n + 1)
+    got = majority_at_k([ids], [correct], list(ks))[0]
+    np.testing.assert_allclose(got, [majority_by_draws(ids, correct, k) for k in ks], atol=1e-12)
+
+
+def test_majority_by_hand():
+    """Answers a a b: of one, 2/3; of two, aa wins and two ties; of three, a wins."""
+    got = majority_at_k([[0, 0, 1]], [[True, True, False]], [1, 2, 3])
+    np.testing.assert_allclose(got, [[2 / 3, 1 / 3 + 2 / 3 / 2, 1]])
+
+
+def test_samples_without_an_answer_do_not_vote_but_are_drawn():
+    ids = [[NO_SOLUTION, NO_SOLUTION, 0]]
+    np.testing.assert_allclose(majority_at_k(ids, [[0, 0, 1]], [1, 2, 3]), [[1 / 3, 2 / 3, 1]])
+
+
+def test_majority_ragged_and_empty():
+    ids = [[0, NO_SAMPLE, NO_SAMPLE], [NO_SAMPLE] * 3]
+    got = majority_at_k(ids, [[1, 0, 0], [0, 0, 0]], [1, 2])
+    np.testing.assert_allclose(got, [[1, np.nan], [np.nan, np.nan]])
+
+
+def test_majority_amplifies_a_lead_and_stays_a_chance_for_many_samples():
+    rng = np.random.default_rng(0)
+    ids = rng.choice(30, size=(3, 256), p=[0.3] + [0.7 / 29] * 29)
+    got = majority_at_k(ids, ids == 0, [1, 16, 256])
+    assert (np.diff(got, axis=1) > 0).all()
+    assert (got <= 1).all()
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ConfigError, match="k must be"):
+        mean_at_k([3], [1], [0])
+    with pytest.raises(DataError, match="c must not exceed n"):
+        pass_hat_k([3], [4], [1])
+    with pytest.raises(DataError, match="has 1001 samples, more than 1000"):
+        majority_at_k([[0] * 1001], [[True] * 1001], [1])
+    with pytest.raises(DataError, match="do not exist"):
+        majority_at_k([[NO_SAMPLE]], [[True]], [1])
