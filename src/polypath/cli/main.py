@@ -17,6 +17,8 @@ from polypath.cli.methods import methods
 from polypath.cli.presample import presample
 from polypath.cli.quickstart import quickstart
 from polypath.cli.report import report
+from polypath.cli.sample import evaluate, sample
+from polypath.cli.score import export, score
 from polypath.cli.train import train
 from polypath.errors import PolypathError
 
@@ -29,6 +31,10 @@ app = typer.Typer(
 )
 app.command()(quickstart)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
+app.command()(sample)
+app.command()(score)
+app.command("eval")(evaluate)
+app.command()(export)
 app.command()(presample)
 app.command()(diversity)
 app.command()(compare)

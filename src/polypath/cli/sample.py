@@ -1,0 +1,144 @@
+"""``polypath sample`` and ``polypath eval``: samples of a model, judged, and measured."""
+
+import functools
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from polypath.cli.runs import write_text
+
+if TYPE_CHECKING:
+    from polypath.sampling.run import SampleSummary
+
+ModelOption = Annotated[
+    str, typer.Option(help="A folder, a hub name, or the model's name on the server.")
+]
+OutOption = Annotated[Path, typer.Option(help="Run folder; run again to resume.")]
+TaskOption = Annotated[str, typer.Option(help="Task that asks and judges.")]
+SplitOption = Annotated[str, typer.Option(help="Split of the task.")]
+NumOption = Annotated[int, typer.Option("--n", help="Samples per problem.")]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(help="OpenAI-compatible server to sample from: http://localhost:8000/v1."),
+]
+TemperatureOption = Annotated[float, typer.Option(help="Of the sampling.")]
+TopPOption = Annotated[float, typer.Option(help="Nucleus mass kept; 1 keeps all.")]
+TopKOption = Annotated[int | None, typer.Option(help="Tokens kept; all by default.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Ask the first so many only.")]
+GreedyOption = Annotated[
+    bool, typer.Option("--greedy", help="Also draw one greedy sample per problem, kept apart.")
+]
+MaxNewTokensOption = Annotated[
+    int | None, typer.Option(help="Limit of a completion; the task's by default.")
+]
+BatchSizeOption = Annotated[int, typer.Option(help="Completions sampled, and stored, together.")]
+SampleSeedOption = Annotated[int, typer.Option("--seed", help="Of the sampling.")]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bf16-mixed or bfloat16.")]
+ChatOption = Annotated[
+    bool, typer.Option("--chat", help="Server: send plain prompts as one user message.")
+]
+ConcurrencyOption = Annotated[int, typer.Option(help="Server: requests under way at once.")]
+ApiKeyEnvOption = Annotated[
+    str, typer.Option(help="Server: environment variable that holds the API key.")
+]
+TimeoutOption = Annotated[float, typer.Option(help="Server: seconds it may be silent.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the summary there as JSON.")]
+
+
+def sample(
+    model: ModelOption,
+    out: OutOption,
+    task: TaskOption = "countdown",
+    split: SplitOption = "test",
+    n: NumOption = 16,
+    base_url: BaseUrlOption = None,
+    temperature: TemperatureOption = 1.0,
+    top_p: TopPOption = 1.0,
+    top_k: TopKOption = None,
+    limit: LimitOption = None,
+    greedy: GreedyOption = False,
+    max_new_tokens: MaxNewTokensOption = None,
+    batch_size: BatchSizeOption = 64,
+    seed: SampleSeedOption = 0,
+    device: DeviceOption = None,
+    precision: PrecisionOption = "auto",
+    chat: ChatOption = False,
+    concurrency: ConcurrencyOption = 16,
+    api_key_env: ApiKeyEnvOption = "OPENAI_API_KEY",
+    timeout: TimeoutOption = 600.0,
+    json_file: JsonOption = None,
+) -> None:
+    """Sample a model on a task and judge every sample.
+
+    Killed at any moment, the same command goes on and ends with the same rows; with a larger --n or
+    --limit it adds to them.
+    """
+    from polypath.sampling.openai import ServerSettings
+    from polypath.sampling.run import sample_run
+    from polypath.sampling.settings import SamplingSettings
+    from polypath.tasks import get_task
+
+    console = Console(highlight=False)
+    judge = get_task(task)
+    where: str | ServerSettings = model
+    if base_url is not None:
+        where = ServerSettings(
+            base_url=base_url,
+            model=model,
+            api_key_env=api_key_env,
+            chat=chat,
+            concurrency=concurrency,
+            timeout=timeout,
+        )
+    settings = SamplingSettings(
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        max_new_tokens=max_new_tokens or judge.max_completion_length,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    summary = sample_run(
+        where,
+        judge,
+        out=out,
+        split=split,
+        num_samples=n,
+        settings=settings,
+        limit=limit,
+        greedy=greedy,
+        device=device,
+        precision=precision,
+        console=console,
+    )
+    _print_summary(console, summary, json_file)
+
+
+@functools.wraps(sample, assigned=("__annotations__",))  # the same options
+def evaluate(**options: Any) -> None:
+    """Sample a model on a task, judge every sample, and print every metric with its interval.
+
+    As polypath sample and then polypath diversity on the run folder, which has more options of how
+    to measure.
+    """
+    from polypath.cli.diversity import diversity
+
+    sample(**{**options, "json_file": None})
+    diversity([str(options["out"])], json_file=options["json_file"])
+
+
+def _print_summary(console: Console, summary: "SampleSummary", json_file: Path | None) -> None:
+    total = summary.num_problems * summary.num_samples
+    console.print(
+        f"{summary.folder}: {summary.num_problems} problems x {summary.num_samples} samples = "
+        f"{total}; {summary.new_samples} new in {summary.seconds:.1f} s",
+        markup=False,
+        soft_wrap=True,
+    )
+    if json_file is not None:
+        write_text(json_file, json.dumps(asdict(summary), indent=2) + "\n")

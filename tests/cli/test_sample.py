@@ -1,0 +1,196 @@
+"""``polypath sample``, ``score``, ``eval`` and ``export`` as a user calls them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polypath.cli.main import run
+from polypath.rollouts import RolloutStore, load_samples
+from polypath.tasks import get_task
+from polypath.tasks.countdown_base import base_model_dir
+from tests.sampling.server import Behaviour, serving
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def words() -> list[str]:
+    return ["sample", "--model", str(base_model_dir()), "--task", "countdown", "--split", "test"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "base"
+    options = ["--n", "8", "--limit", "12", "--batch-size", "2", "--greedy", "--out", str(out)]
+    assert run([*words, *options]) == 0
+    return out
+
+
+def rows_of(out: Path, name: str = "samples") -> dict[tuple[str, int], dict[str, Any]]:
+    store = RolloutStore.open(out / name)
+    rows = [r for batch in store.iter_batches() for r in batch.to_pylist()]
+    found = {(r["problem_id"], r["sample_id"]): r for r in rows}
+    assert len(found) == len(rows), "a row came twice"
+    return found
+
+
+def test_sampling_makes_a_run_that_says_what_made_it(finished: Path) -> None:
+    asked = [p.problem_id for p in get_task("countdown").problems("test", 12)]
+    assert set(rows_of(finished)) == {(p, n) for p in asked for n in range(8)}
+    assert set(rows_of(finished, "greedy")) == {(p, 0) for p in asked}
+    made = json.loads((finished / "samples" / "manifest.json").read_text())
+    assert (made["task"], made["split"], made["temperature"]) == ("countdown", "test", 1.0)
+    found = load_samples(finished)
+    assert found.num_correct_N.sum() > 0
+    assert found.greedy_correct is not None
+
+
+def test_ten_kills_change_nothing(finished: Path, words: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    options = ["--n", "8", "--limit", "12", "--batch-size", "2", "--greedy", "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.cli.sample_kills", str(out), "10", *words, *options],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    shards = [int(line) for line in done.stdout.splitlines()[:10]]
+    assert shards == sorted(shards)
+    assert len(set(shards)) >= 5, f"kills at different stages, got {shards}"
+    for name in ("samples", "greedy"):
+        assert rows_of(out, name) == rows_of(finished, name)
+
+
+def test_another_setting_in_the_same_folder_is_one_line(
+    finished: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "--out", str(finished), "--temperature", "0.7"]) == 2
+    shown = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "was made with temperature=1.0, but this run has temperature=0.7" in shown
+
+
+def test_score_corrects_wrong_verdicts(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["export", str(finished), "--out", str(tmp_path / "x.jsonl")]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    assert len(rows) == 12 * 9
+    right = sum(r["correct"] for r in rows if r["sample_id"] >= 0)
+    for r in rows:
+        r["correct"], r["reward"], r["answer"] = not r["correct"], 1 - r["reward"], "?"
+    (tmp_path / "wrong.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    from polypath.rollouts import RolloutManifest
+    from polypath.rollouts.transfer import import_run
+
+    made = RolloutManifest(model="m", task="countdown")
+    import_run(tmp_path / "wrong.jsonl", tmp_path / "wrong", made)
+    assert load_samples(tmp_path / "wrong").num_correct_N.sum() == 96 - right
+    capsys.readouterr()
+    report = tmp_path / "new" / "s.json"
+    assert run(["score", str(tmp_path / "wrong"), "--json", str(report)]) == 0
+    told = json.loads(report.read_text())["samples"]
+    assert (told["num_rows"], told["now_right"], told["now_wrong"]) == (96, right, 96 - right)
+    assert load_samples(tmp_path / "wrong").correct == load_samples(finished).correct
+    assert load_samples(tmp_path / "wrong").answers == load_samples(finished).answers
+    assert "Judged again by countdown" in capsys.readouterr().out
+
+
+def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = get_task("countdown").problems("test", 1)[0]
+    rows = [
+        json.dumps({"id": problem.problem_id, "response": "1 + 1"}),
+        json.dumps({"id": "unheard-of", "response": "1 + 1"}),
+        '{"id": "cut',
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(rows))
+    words = ["score", str(tmp_path / "x.jsonl"), "--task", "countdown", "--split", "test"]
+    keys = ["--key", "problem_id=id", "--key", "completion=response"]
+    assert run([*words, *keys, "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert "1 samples judged, 1 new" in shown
+    assert "Left out: 1 unknown problem_id and no gold, 1 not JSON" in shown
+    assert load_samples(tmp_path / "run").correct == ((False,),)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["score", "{run}", "--out", "x"], "is a sample store, which is judged in place"),
+        (["score", "{run}", "--task", "countdwn"], "Did you mean 'countdown'"),
+        (["score", "{file}"], "--task is needed as well"),
+        (["score", "{file}", "--task", "countdown"], "--out is needed as well"),
+        (["score", "{file}", "--task", "countdown", "--out", "x", "--key", "a"], "OURS=THEIRS"),
+        (["score", "nowhere"], "nowhere does not exist"),
+        (["export", "{file}", "--out", "x"], "is no run folder or sample store"),
+        (["sample", "--model", "/no/model", "--out", "x"], "/no/model cannot be loaded"),
+        (["sample", "--model", "m", "--out", "x", "--n", "0"], "must be at least 1, got 0"),
+        (["sample", "--model", "m", "--out", "x", "--split", "tset"], "Did you mean 'test'"),
+        (["sample", "--model", "m", "--out", "x", "--base-url", "h:1"], "base_url must be like"),
+    ],
+)
+def test_mistakes_are_one_line(
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    text: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.jsonl").write_text('{"problem_id": "a", "completion": "x"}')
+    names = {"run": str(finished), "file": "f.jsonl"}
+    assert run([option.format(**names) for option in options]) == 2
+    shown = capsys.readouterr().err.strip().splitlines()
+    assert len(shown) == 1
+    assert text in shown[0]
+
+
+def test_a_server_is_sampled_by_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-secret")
+    behaviour = Behaviour(most_choices=1)
+    with serving(behaviour) as url:
+        words = ["sample", "--model", "m", "--base-url", url, "--n", "2", "--limit", "3", "--chat"]
+        out = ["--out", str(tmp_path / "r"), "--api-key-env", "MY_KEY"]
+        assert run([*words, *out]) == 0
+    assert "The server gave 1 choices where n=2" in capsys.readouterr().out
+    assert len(rows_of(tmp_path / "r")) == 6
+    assert behaviour.headers[0]["Authorization"] == "Bearer sk-secret"
+    assert set(behaviour.paths) == {"/v1/chat/completions"}
+
+
+def test_eval_prints_the_metrics(
+    finished: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "m.json"
+    options = ["--n", "8", "--limit", "12", "--batch-size", "2", "--greedy"]
+    out = ["--out", str(finished), "--json", str(report)]
+    assert run(["eval", *words[1:], *options, *out]) == 0
+    shown = capsys.readouterr().out
+    assert "0 new in" in shown
+    assert "pass@8" in shown
+    assert "greedy pass@1" in shown
+    keys = {m["key"] for m in json.loads(report.read_text())["runs"][0]["metrics"]}
+    assert {"pass@1", "pass@8"} <= keys
+
+
+def test_score_and_export_do_not_import_torch(finished: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom polypath.cli.main import run\n"
+        "assert run(['score', sys.argv[1]]) == 0\n"
+        "assert run(['export', sys.argv[1], '--out', sys.argv[2]]) == 0\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    words = [sys.executable, "-c", code, str(finished), str(tmp_path / "x.jsonl")]
+    assert subprocess.run(words, check=False, stdout=subprocess.DEVNULL).returncode == 0
