@@ -15,6 +15,7 @@ from polypath.errors import ConfigError, DataError, MissingFileError, PolypathEr
 from polypath.recipes.callbacks import COMPLETE, LogFile, MarkComplete
 from polypath.recipes.config import Recipe
 from polypath.recipes.sources import load_datasets, load_rewards
+from polypath.tasks.countdown_base import shipped_model
 
 RUN_FILE = "run.json"  # what the run was asked to do
 LOG_FILE = "log.jsonl"  # one line a logging step
@@ -125,10 +126,7 @@ def resolve_model(name: str | None) -> str:
     """
     if not name:
         raise ConfigError("model_name_or_path is missing: which model should be trained?")
-    if name == "countdown-base":
-        from polypath.tasks.countdown_base import base_model_dir
-
-        return str(base_model_dir())
+    name = shipped_model(name)
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").is_file():

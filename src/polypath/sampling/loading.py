@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from polypath.errors import ConfigError, MissingFileError
+from polypath.tasks.countdown_base import shipped_model
 
 # precision -> (data type of the weights, data type of autocast)
 PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
@@ -51,17 +52,18 @@ def load_model(name: str | Path, *, dtype: torch.dtype, device: torch.device) ->
     """Load a causal language model in eval mode, and its tokenizer with a padding token.
 
     Args:
-        name: a folder, or a name on the Hugging Face hub.
+        name: a folder, a name on the Hugging Face hub, or ``countdown-base``.
         dtype: of the weights.
         device: where they go.
 
     Raises:
         MissingFileError: neither a folder nor the hub (or its cache) has it.
     """
+    folder = shipped_model(str(name))
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(name), dtype=dtype)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(
-            str(name), padding_side="left", truncation_side="left"
+            folder, padding_side="left", truncation_side="left"
         )
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -62,6 +62,11 @@ class _Part:
     precedence: int = _ATOM
 
 
+def shipped_model(name: str) -> str:
+    """Return the folder of a model that ships with polypath, or the name itself."""
+    return str(base_model_dir()) if name == "countdown-base" else name
+
+
 def base_model_dir() -> Path:
     """Return the folder of the shipped base model; transformers' Auto classes load it offline."""
     return Path(__file__).parent.parent / "assets" / "countdown_base"
