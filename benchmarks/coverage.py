@@ -10,6 +10,7 @@ true value or does not. Prints the tables of docs/statistics.md.
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,7 @@ def cell(a: float, b: float, problems: int, samples: int, sets: int) -> dict[str
         mean = bootstrap_mean(base, num_resamples=RESAMPLES, seed=batch)
         change = paired_difference(after, base, num_resamples=RESAMPLES, seed=batch)
         null = paired_difference(again, base, num_resamples=RESAMPLES, seed=batch)
-        parts = {
+        parts: dict[str, npt.NDArray[Any]] = {
             "mean": (mean.low <= truth[:, 0] + 1e-9) & (mean.high >= truth[:, 0] - 1e-9),
             "difference": (change.low <= truth[:, 1]) & (change.high >= truth[:, 1]),
             "false alarms": null.p_value < 0.05,

@@ -18,7 +18,6 @@ from polypath.metrics import (
 )
 from tests.metrics.texts import SOLUTIONS, random_group, real_solutions
 
-
 # The package looks for a name that SciPy has moved.
 pytestmark = pytest.mark.filterwarnings("ignore:Please import `csr_matrix`")
 

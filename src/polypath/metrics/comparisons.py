@@ -124,8 +124,8 @@ def seed_difference(
     * minus e, which both hold: the residual mean square by :math:`S_m N`.
 
     The sum is at least the first part. The interval is the estimate ± a t quantile, with Satterthwaite's
-    degrees of freedom. Where seeds do not differ at all it is longer than needed. Not a bootstrap: with 2 to 5 seeds resampling seeds cannot reach far enough
-    (docs/statistics.md has both, measured).
+    degrees of freedom. Where seeds do not differ at all it is longer than needed. Not a bootstrap: with
+    2 to 5 seeds, resampling seeds does not reach far enough (docs/statistics.md has both, measured).
 
     A method of **one** row is taken as fixed, without seeds: right for a base model, which has none.
     For a trained method of one seed the interval then speaks of that one run only.

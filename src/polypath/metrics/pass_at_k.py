@@ -76,13 +76,15 @@ def pass_at_k_from_counts(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[i
     wrong_N_1 = n_N_1 - c_N_1
     # log C(n-c, k) - log C(n, k), grouped so that c = 0 cancels to exactly 0; factorials would
     # overflow from n = 171 on. The maximum only feeds entries that are replaced below.
+    log_factorial = gammaln(np.arange(n.max(initial=0) + 1) + 1.0)
     log_all_wrong_N_K = (
-        gammaln(wrong_N_1 + 1.0) - gammaln(np.maximum(wrong_N_1 - k_1_K, 0) + 1.0)
-    ) - (gammaln(n_N_1 + 1.0) - gammaln(np.maximum(n_N_1 - k_1_K, 0) + 1.0))
-    estimate_N_K = np.where(wrong_N_1 < k_1_K, 1.0, -np.expm1(log_all_wrong_N_K))
-    estimate_N_K = np.where(k_1_K == 1, c_N_1 / np.maximum(n_N_1, 1), estimate_N_K)
-    result: FloatArray = np.where(n_N_1 < k_1_K, np.nan, np.clip(estimate_N_K, 0.0, 1.0))
-    return result
+        log_factorial[wrong_N_1] - log_factorial[np.maximum(wrong_N_1 - k_1_K, 0)]
+    ) - (log_factorial[n_N_1] - log_factorial[np.maximum(n_N_1 - k_1_K, 0)])
+    estimate_N_K: FloatArray = -np.expm1(np.minimum(log_all_wrong_N_K, 0.0))
+    estimate_N_K[wrong_N_1 < k_1_K] = 1.0
+    estimate_N_K[:, k_1_K[0] == 1] = c_N_1 / np.maximum(n_N_1, 1)
+    estimate_N_K[n_N_1 < k_1_K] = np.nan
+    return estimate_N_K
 
 
 def as_counts(n_N: npt.ArrayLike, c_N: npt.ArrayLike) -> tuple[IntArray, IntArray]:
