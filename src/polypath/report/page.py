@@ -10,7 +10,8 @@ from typing import Any
 
 from polypath.errors import ConfigError
 from polypath.report.model import Comparison
-from polypath.report.page_data import Texts, chart_data, index_data, pack_texts, to_json
+from polypath.report.page_charts import chart_data
+from polypath.report.page_data import Texts, index_data, pack_texts, to_json
 from polypath.report.page_words import facts, mark, notes, summary, tables, texts_note
 
 TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB

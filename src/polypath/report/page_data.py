@@ -1,15 +1,14 @@
-"""What the page knows: its charts, its index of problems, and the packed texts of its explorer."""
+"""What the page's explorer knows: its index of problems, and their packed texts."""
 
 import base64
 import json
-import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from polypath.report.model import Comparison, Curve, Flow, Metric
+from polypath.report.model import Comparison
 
 if TYPE_CHECKING:
     from polypath.rollouts.samples import Samples
@@ -18,18 +17,6 @@ RIGHT, WRONG, UNKNOWN = 1, 0, 2
 STATUS_CODE = {"kept": "k", "lost": "l", "found": "f", "unsolved": "u", "unjudged": "?"}
 CHUNK_CHARS = 400_000  # unpacked in some 5 ms
 INDEX_CHARS = 2_000_000  # of prompts in the index, which every search reads
-MAX_LOG_POINTS = 300
-TRAINING_KEYS = {
-    "diversity/accuracy": "accuracy of training samples",
-    "reward": "reward",
-    "entropy": "entropy (nats per token)",
-    "diversity/distinct_correct": "distinct correct solutions in a group",
-    "diversity/duplicate_rate": "duplicate rate in a group",
-    "probe/pass@k": "pass@k on the probe set",
-    "kl": "KL to the initial model",
-    "completions/mean_length": "mean length (tokens)",
-    "loss": "loss",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,24 +75,6 @@ class Texts:
     limits: Limits
 
 
-def chart_data(comparison: Comparison) -> dict[str, Any]:
-    """Return the numbers behind every chart; NaN becomes null."""
-    runs = (comparison.base, *comparison.runs)
-    return {
-        "pass": _points((i, run.pass_curve) for i, run in enumerate(runs)),
-        "difference": _points(
-            (i, flow.difference_curve) for i, flow in enumerate(comparison.flows, 1)
-        ),
-        "distinct": _points(
-            (i, run.distinct_curve) for i, run in enumerate(runs) if run.distinct_curve
-        ),
-        "bars": _bars([run.metrics for run in runs]),
-        "fits": _fits(comparison),
-        "flows": [_flow(i, flow) for i, flow in enumerate(comparison.flows, 1)],
-        "training": _training([run.samples.training_log for run in runs]),
-    }
-
-
 def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
     """Return the explorer's list of problems, column by column."""
     runs = [run.samples for run in (comparison.base, *comparison.runs)]
@@ -152,118 +121,6 @@ def to_json(value: Any) -> str:
     """Return ASCII JSON that no HTML parser reads as markup, whatever strings it holds."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _number(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _points(curves: Iterable[tuple[int, Curve]]) -> list[dict[str, Any]]:
-    return [
-        {"run": run, "x": k, "e": _number(e), "lo": _number(low), "hi": _number(high)}
-        for run, curve in curves
-        for k, e, low, high in zip(curve.ks, curve.estimate, curve.low, curve.high, strict=True)
-        if math.isfinite(e)
-    ]
-
-
-def _bars(metrics: Sequence[Sequence[Metric]]) -> list[dict[str, Any]]:
-    """Return a panel for each measure; of those at several k the largest, the rest are curves."""
-    panels: dict[str, list[tuple[int, Metric]]] = {}
-    for run, own in enumerate(metrics):
-        for metric in own:
-            if metric.group != "correctness":
-                panels.setdefault(_stem(metric), []).append((run, metric))
-    data = []
-    for stem, found in panels.items():
-        largest = max(metric.k for _, metric in found) if stem.startswith("distinct@") else None
-        shown = [(r, m) for r, m in found if largest is None or m.k == largest]
-        rows = [
-            {
-                "run": run,
-                "over": metric.label,
-                "e": _number(metric.estimate),
-                "lo": _number(metric.low),
-                "hi": _number(metric.high),
-            }
-            for run, metric in shown
-        ]
-        title = shown[0][1].label.removesuffix(" (all)").removesuffix(" (correct)")
-        direction = f"higher is {shown[0][1].higher_is}"
-        data.append({"title": title, "direction": direction, "rows": rows})
-    return data
-
-
-def _stem(metric: Metric) -> str:
-    if metric.key.startswith("distinct@"):
-        return "distinct@"
-    return metric.key.removesuffix(" (all)").removesuffix(" (correct)")
-
-
-def _fits(comparison: Comparison) -> list[dict[str, Any]]:
-    data = []
-    for fit in comparison.fits:
-        points = [
-            {"run": run, "x": x, "y": y}
-            for run, (x, y) in enumerate(zip(fit.x, fit.y, strict=True))
-            if math.isfinite(x) and math.isfinite(y)
-        ]
-        ends = sorted({p["x"] for p in points})
-        line = math.isfinite(fit.slope) and len(ends) > 1
-        r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
-        data.append(
-            {
-                "title": fit.label,
-                "y": fit.potential_key,
-                "note": f"{r_squared} over {len(points)} runs; with few runs R² is high by chance",
-                "points": points,
-                "ends": [[x, fit.intercept + fit.slope * x] for x in (ends[0], ends[-1])]
-                if line
-                else [],
-            }
-        )
-    return data
-
-
-def _flow(run: int, flow: Flow) -> dict[str, Any]:
-    keep = ""
-    if math.isfinite(flow.keep.estimate):
-        keep = (
-            f"Keep at k = {flow.k}: {flow.keep.estimate:.3f} "
-            f"[{flow.keep.low:.3f}, {flow.keep.high:.3f}]"
-        )
-        if math.isfinite(flow.keep_by_luck):
-            keep += f"; the base against fresh samples of itself: {flow.keep_by_luck:.3f}"
-        keep += "."
-    problems = {status: int(flow.problems.get(status, 0)) for status in STATUS_CODE}
-    modes = {which: int(flow.modes.get(which, 0)) for which in ("kept", "lost", "found")}
-    return {
-        "run": run,
-        "problems": problems,
-        "modes": modes if any(modes.values()) else None,
-        "keep": keep,
-    }
-
-
-def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:
-    panels = []
-    for key, title in TRAINING_KEYS.items():
-        rows = []
-        for run, log in enumerate(logs):
-            lines = [
-                (float(line.get("step", place)), float(line[key]))
-                for place, line in enumerate(log)
-                if isinstance(line.get(key), int | float)
-            ]
-            lines = lines[:: math.ceil(len(lines) / MAX_LOG_POINTS) or 1]
-            rows += [
-                {"run": run, "x": x, "e": _number(y)}
-                for x, y in lines
-                if math.isfinite(x) and math.isfinite(y)
-            ]
-        if rows:
-            panels.append({"title": title, "rows": rows})
-    return panels
 
 
 def _first(runs: Sequence["Samples"], field: str, n: int) -> str:

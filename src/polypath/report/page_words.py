@@ -19,13 +19,14 @@ from polypath.report.model import (
     RunAnalysis,
 )
 from polypath.report.page_data import Texts
-from polypath.report.words import join
+from polypath.report.words import FAMILIES, join
 
 # The same signs as in assets/page/text.js: unseen, reordering, or not to be written in UTF-8.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 _ARROWS = {ROSE: "▲", FELL: "▼", NOISE: "≈"}
+PASS_AT_K = "pass@k"  # family of its differences
 _OPPOSITE = {"more diverse": "less diverse", "less diverse": "more diverse"}
 _GROUPS = {
     "correctness": "Correctness",
@@ -123,6 +124,7 @@ def texts_note(comparison: Comparison, texts: Texts) -> str:
             f"at {limits.chars:,} characters, and up to {limits.solutions} solutions of each run for "
             "a problem. Numbers and shares rest on all samples."
         )
+    note += " Lost and found are told by these samples alone: rare solutions come and go by luck."
     missing = comparison.num_shared_problems - texts.num_problems
     if missing > 0:
         note += f" The solutions and texts of the last {missing:,} problems are left out."
@@ -132,15 +134,16 @@ def texts_note(comparison: Comparison, texts: Texts) -> str:
 def _card(comparison: Comparison, run: RunAnalysis, flow: Flow) -> str:
     base = mark(comparison.base.name, 60)
     differences = [d for d in comparison.differences_of(run.name) if math.isfinite(d.estimate)]
+    pass_at_k = [d for d in differences if d.family == PASS_AT_K]
     said = (
-        _correctness([d for d in differences if d.key.startswith("pass@")]),
+        _over_k(PASS_AT_K, pass_at_k),
         _diversity([d for d in differences if d.group != "correctness"]),
         _problems(flow, base),
-        _detectable([d for d in differences if d.key.startswith("pass@")]),
+        _detectable(pass_at_k),
     )
     rows = []
     for verdict, title in ((ROSE, "Rose"), (FELL, "Fell"), (NOISE, "Within noise")):
-        chips = [_chip(d) for d in differences if d.verdict == verdict]
+        chips = _chips([d for d in differences if d.verdict == verdict])
         if chips:
             rows.append(f"<dt>{_ARROWS[verdict]} {title}</dt><dd>{''.join(chips)}</dd>")
     return (
@@ -151,23 +154,30 @@ def _card(comparison: Comparison, run: RunAnalysis, flow: Flow) -> str:
     )
 
 
-def _correctness(curve: Sequence[Difference]) -> str:
+def _over_k(name: str, differences: Sequence[Difference]) -> str:
+    """Say at which k one measure rose, fell, or stayed."""
     parts = []
     for verdict in (ROSE, FELL, NOISE):
-        ks = [str(d.k) for d in curve if d.verdict == verdict]
+        ks = [str(d.k) for d in differences if d.verdict == verdict]
         if ks:
             told = f"is {verdict}" if verdict == NOISE else f"<strong>{verdict}</strong>"
-            parts.append(f"pass@k {told} at k = {join(ks)}")
-    return "; ".join(parts) + "." if parts else ""
+            parts.append(f"{told} at k = {join(ks)}")
+    return f"{html.escape(FAMILIES.get(name, name))} {'; '.join(parts)}." if parts else ""
 
 
 def _diversity(differences: Sequence[Difference]) -> str:
-    if not differences:
-        return ""
-    told = [_meaning(d) for d in differences]
-    counts = [f"{told.count(word)} {word}" for word in (*_OPPOSITE, NOISE) if word in told]
-    plural = "s" if len(told) != 1 else ""
-    return f"Of {len(told)} measure{plural} of diversity: {join(counts)}."
+    """Tell measures at several k by k, and count the others by what they say."""
+    families: dict[str, list[Difference]] = {}
+    for d in differences:
+        families.setdefault(d.family, []).append(d)
+    told = [_meaning(d) for d in families.pop("", [])]
+    sentences = [_over_k(name, members) for name, members in families.items()]
+    if told:
+        counts = [f"{told.count(word)} {word}" for word in (*_OPPOSITE, NOISE) if word in told]
+        kind = "other measure" if sentences else "measure"
+        plural = "s" if len(told) != 1 else ""
+        sentences.append(f"Of {len(told)} {kind}{plural} of diversity: {join(counts)}.")
+    return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
 
 
 def _problems(flow: Flow, base: str) -> str:
@@ -199,37 +209,51 @@ def _meaning(d: Difference) -> str:
     return d.higher_is if d.verdict == ROSE else _OPPOSITE[d.higher_is]
 
 
-def _chip(d: Difference) -> str:
-    meaning = _meaning(d)
-    meaning = f", {meaning}" if meaning in _OPPOSITE else ""
-    return (
-        f'<span class="chip">{mark(d.label)} {_signed(d.estimate)} '
-        f"<small>[{_signed(d.low)}, {_signed(d.high)}]{meaning}</small></span>"
-    )
+def _chips(differences: Sequence[Difference]) -> list[str]:
+    """Return a chip for each measure; one at several k shows its largest difference."""
+    members: dict[str, list[Difference]] = {}
+    for d in differences:
+        members.setdefault(d.family or d.key, []).append(d)
+    chips = []
+    for own in members.values():
+        d = max(own, key=lambda one: abs(one.estimate))
+        label = mark(d.label)
+        if len(own) > 1:
+            ks = join([str(one.k) for one in own])
+            label = f"{html.escape(FAMILIES.get(d.family, d.family))} at k = {ks}, most at {d.k}:"
+        meaning = _meaning(d)
+        told = f", {meaning}" if meaning in _OPPOSITE else ""
+        chips.append(
+            f'<span class="chip">{label} {_signed(d.estimate)} '
+            f"<small>[{_signed(d.low)}, {_signed(d.high)}]{told}</small></span>"
+        )
+    return chips
 
 
 def _metrics(runs: Sequence[RunAnalysis]) -> str:
     head = "".join(f"<th>{mark(run.name, 40)}</th>" for run in runs)
-    rows = [f"<tr><th>measure</th>{head}<th>higher is</th></tr>"]
+    rows = [f"<tr><th>measure</th>{head}<th>higher is</th><th>note</th></tr>"]
     keys = {metric.key: metric for run in runs for metric in run.metrics}
     group = ""
     for key, first in keys.items():
         if first.group != group:
             group = first.group
             title = html.escape(_GROUPS.get(group, group))
-            rows.append(f'<tr><th colspan="{len(runs) + 2}">{title}</th></tr>')
+            rows.append(f'<tr><th colspan="{len(runs) + 3}">{title}</th></tr>')
         cells = []
         for run in runs:
             metric = run.metric(key)
             if metric is None or not math.isfinite(metric.estimate):
-                why = mark(metric.note, 300) if metric and metric.note else "not measured"
-                cells.append(f'<td class="words"><small>{why}</small></td>')
+                cells.append("<td><small>not measured</small></td>")
             else:
                 cells.append(
                     f"<td>{metric.estimate:.3f} <small>[{metric.low:.3f}, {metric.high:.3f}]</small></td>"
                 )
+        known = [run.metric(key) for run in runs]
+        said = dict.fromkeys(metric.note for metric in known if metric and metric.note)
         rows.append(
-            f"<tr><td>{mark(first.label)}</td>{''.join(cells)}<td>{html.escape(first.higher_is)}</td></tr>"
+            f"<tr><td>{mark(first.label)}</td>{''.join(cells)}<td>{html.escape(first.higher_is)}</td>"
+            f'<td class="words"><small>{mark("; ".join(said))}</small></td></tr>'
         )
     return "".join(rows)
 
@@ -245,13 +269,14 @@ def _differences(differences: Sequence[Difference]) -> str:
         "detectable",
         "problems",
         "",
+        "note",
     )
     rows = ["<tr>" + "".join(f"<th>{name}</th>" for name in columns) + "</tr>"]
     for d in differences:
         if not math.isfinite(d.estimate):
             why = mark(d.note, 300) if d.note else "not measured"
             rows.append(
-                f'<tr><td>{mark(d.label)}</td><td class="words" colspan="8"><small>{why}</small></td></tr>'
+                f'<tr><td>{mark(d.label)}</td><td class="words" colspan="9"><small>{why}</small></td></tr>'
             )
             continue
         cells = (

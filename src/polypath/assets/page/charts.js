@@ -161,7 +161,7 @@ function flow({ run, problems, modes, keep }, choose) {
     return button;
   });
   figure.append(el("div", { class: "flow-numbers" }, ...buttons), el("p", { class: "hint" }, keep),
-    el("p", { class: "hint" }, modes ? `Distinct correct solutions: ${number(modes.kept)} kept, ${number(modes.lost)} lost, ${number(modes.found)} found.` : ""));
+    el("p", { class: "hint" }, modes));
   return figure;
 }
 
@@ -173,7 +173,10 @@ function drawAll(choose) {
   lines(place("difference"), difference, { x: "k (samples per problem)", y: "difference of pass@k", say: signed, zero: true });
   lines(place("distinct"), distinct, { x: "k (samples per problem)", y: "distinct correct solutions" });
   place("bars").append(...panels.map(bars));
-  if (fits.length) place("fits").append(el("h3", {}, "Diversity against Potential@k"), el("div", { class: "charts" }, ...fits.map(fit)));
+  if (fits.length) {
+    const figures = el("div", { class: "charts" }, ...fits.map(fit));
+    place("fits").append(el("details", {}, el("summary", {}, `Diversity against Potential@k, a point for each run (${fits.length} figures)`), figures));
+  }
   place("flows").append(...flows.map((one) => flow(one, choose)));
   if (training.length) {
     legend(document.querySelector('[data-legend="training"]'), [...new Set(training.flatMap((t) => t.rows.map((row) => row.run)))]);

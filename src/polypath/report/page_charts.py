@@ -1,0 +1,174 @@
+"""The numbers behind the page's charts."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from polypath.report.model import Comparison, Curve, Flow, Metric
+
+STATUSES = ("kept", "lost", "found", "unsolved", "unjudged")
+MAX_LOG_POINTS = 300
+TRAINING_KEYS = {
+    "diversity/accuracy": "accuracy of training samples",
+    "reward": "reward",
+    "entropy": "entropy (nats per token)",
+    "diversity/distinct_correct": "distinct correct solutions in a group",
+    "diversity/duplicate_rate": "duplicate rate in a group",
+    "probe/pass@k": "pass@k on the probe set",
+    "kl": "KL to the initial model",
+    "completions/mean_length": "mean length (tokens)",
+    "loss": "loss",
+}
+
+
+def chart_data(comparison: Comparison) -> dict[str, Any]:
+    """Return the numbers behind every chart; NaN becomes null."""
+    runs = (comparison.base, *comparison.runs)
+    return {
+        "pass": _points((i, run.pass_curve) for i, run in enumerate(runs)),
+        "difference": _points(
+            (i, flow.difference_curve) for i, flow in enumerate(comparison.flows, 1)
+        ),
+        "distinct": _points(
+            (i, run.distinct_curve) for i, run in enumerate(runs) if run.distinct_curve
+        ),
+        "bars": _bars([run.metrics for run in runs]),
+        "fits": _fits(comparison),
+        "flows": [_flow(i, flow) for i, flow in enumerate(comparison.flows, 1)],
+        "training": _training([run.samples.training_log for run in runs]),
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _points(curves: Iterable[tuple[int, Curve]]) -> list[dict[str, Any]]:
+    return [
+        {"run": run, "x": k, "e": _number(e), "lo": _number(low), "hi": _number(high)}
+        for run, curve in curves
+        for k, e, low, high in zip(curve.ks, curve.estimate, curve.low, curve.high, strict=True)
+        if math.isfinite(e)
+    ]
+
+
+def _bars(metrics: Sequence[Sequence[Metric]]) -> list[dict[str, Any]]:
+    """Return a panel for each measure that a run has; of those at several k only the largest."""
+    panels: dict[str, list[tuple[int, Metric]]] = {}
+    for run, own in enumerate(metrics):
+        for metric in own:
+            if metric.group != "correctness" and metric.k == _largest_k(metric, own):
+                panels.setdefault(_stem(metric), []).append((run, metric))
+    data = []
+    for found in panels.values():
+        if not any(math.isfinite(metric.estimate) for _, metric in found):
+            continue  # the table says why
+        first = found[0][1]
+        rows = [
+            {
+                "run": run,
+                "over": f"{m.over} samples" + (f", {m.k} of a problem" if m.k else ""),
+                "e": _number(m.estimate),
+                "lo": _number(m.low),
+                "hi": _number(m.high),
+            }
+            for run, m in found
+        ]
+        data.append(
+            {"title": first.label, "direction": f"higher is {first.higher_is}", "rows": rows}
+        )
+    return data
+
+
+def _stem(metric: Metric) -> str:
+    """Return what a measure has in common at all k, and over all and over correct samples."""
+    at_k = re.fullmatch(r"(.+@)\d+", metric.key)
+    return at_k[1] if at_k else metric.key.removesuffix(" (all)").removesuffix(" (correct)")
+
+
+def _largest_k(metric: Metric, others: Sequence[Metric]) -> int:
+    if not re.fullmatch(r".+@\d+", metric.key):
+        return metric.k
+    return max(other.k for other in others if _stem(other) == _stem(metric))
+
+
+def _fits(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the figures of diversity against Potential@k; of a measure at several k the largest."""
+    base = comparison.base
+    data = []
+    for fit in comparison.fits:
+        metric, potential = base.metric(fit.key), base.metric(fit.potential_key)
+        if metric and metric.k != _largest_k(metric, base.metrics):
+            continue
+        points = [
+            {"run": run, "x": x, "y": y}
+            for run, (x, y) in enumerate(zip(fit.x, fit.y, strict=True))
+            if math.isfinite(x) and math.isfinite(y)
+        ]
+        ends = sorted({p["x"] for p in points})
+        line = math.isfinite(fit.slope) and len(ends) > 1
+        r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
+        data.append(
+            {
+                "title": fit.label,
+                "y": potential.label if potential else fit.potential_key,
+                "note": f"{r_squared} over {len(points)} runs; with few runs R² is high by chance",
+                "points": points,
+                "ends": [[x, fit.intercept + fit.slope * x] for x in (ends[0], ends[-1])]
+                if line
+                else [],
+            }
+        )
+    return data
+
+
+def _flow(run: int, flow: Flow) -> dict[str, Any]:
+    keep = ""
+    if math.isfinite(flow.keep.estimate):
+        keep = (
+            f"Keep at k = {flow.k}: {flow.keep.estimate:.3f} "
+            f"[{flow.keep.low:.3f}, {flow.keep.high:.3f}]"
+        )
+        if math.isfinite(flow.keep_by_luck):
+            keep += f"; the base against fresh samples of itself: {flow.keep_by_luck:.3f}"
+        keep += "."
+    problems = {status: int(flow.problems.get(status, 0)) for status in STATUSES}
+    return {"run": run, "problems": problems, "keep": keep, "modes": _modes(flow)}
+
+
+def _modes(flow: Flow) -> str:
+    """Say what became of solutions: where known in equal samples of each run, with luck's part."""
+    expected = flow.expected_modes
+    if expected:
+        kept, lost, found = (f"{expected[name]:,.0f}" for name in ("kept", "lost", "found"))
+        luck = f" ({expected['lost by luck']:,.0f} would be by luck alone)"
+        return (
+            f"Distinct correct solutions in {flow.k} samples of each: {kept} kept, {lost} lost"
+            f"{luck if 'lost by luck' in expected else ''}, {found} found."
+        )
+    if any(flow.modes.values()):
+        kept, lost, found = (f"{flow.modes.get(name, 0):,}" for name in ("kept", "lost", "found"))
+        return f"Distinct correct solutions: {kept} kept, {lost} lost, {found} found."
+    return ""
+
+
+def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:
+    panels = []
+    for key, title in TRAINING_KEYS.items():
+        rows = []
+        for run, log in enumerate(logs):
+            lines = [
+                (float(line.get("step", place)), float(line[key]))
+                for place, line in enumerate(log)
+                if isinstance(line.get(key), int | float)
+            ]
+            lines = lines[:: math.ceil(len(lines) / MAX_LOG_POINTS) or 1]
+            rows += [
+                {"run": run, "x": x, "e": _number(y)}
+                for x, y in lines
+                if math.isfinite(x) and math.isfinite(y)
+            ]
+        if rows:
+            panels.append({"title": title, "rows": rows})
+    return panels
