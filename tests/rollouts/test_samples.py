@@ -261,6 +261,21 @@ def test_a_damaged_row_group_costs_its_own_rows(tmp_path: Path) -> None:
     assert found.problem_ids == tuple(str(n) for n in [*range(10), *range(20, 30)])
 
 
+def test_rows_before_the_damage_of_a_row_group_are_kept_and_not_counted(tmp_path: Path) -> None:
+    rows = [{"problem_id": str(n), "completion": f"text {n} " * 20} for n in range(4000)]
+    path = tmp_path / "r.parquet"
+    small_pages = {"use_dictionary": False, "data_page_size": 2000, "write_batch_size": 10}
+    pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd", **small_pages)
+    column = pq.ParquetFile(path).metadata.row_group(0).column(1)
+    end = column.data_page_offset + column.total_compressed_size
+    content = bytearray(path.read_bytes())
+    content[end - 300 : end - 100] = b"\0" * 200
+    path.write_bytes(content)
+    found = load_samples(path)
+    assert found.num_problems >= 2000
+    assert found.num_problems + found.left_out["unreadable row group"] == 4000
+
+
 def test_a_folder_of_parquet_is_one_run_and_a_truncated_file_is_left_out(tmp_path: Path) -> None:
     for n, good in enumerate(GOOD):
         pq.write_table(pa.Table.from_pylist([good]), tmp_path / f"part-{n}.parquet")

@@ -117,7 +117,7 @@ class TrlCompletions:
 class VerlDump:
     """A JSONL file of verl's ``trainer.validation_data_dir`` (or ``rollout_data_dir``).
 
-    Keys are input, output, score, step, since 0.5 also gts, and whatever the reward function
+    Keys are input, output, score, step, in newer versions gts, and whatever the reward function
     returned, of which ``acc`` says what is right and ``pred`` is the answer. There is no problem
     id: the input stands for it.
     """
@@ -142,7 +142,7 @@ class VerlDump:
 
 
 class LightevalDetails:
-    """``details_TASK_TIME.parquet`` of lighteval since 0.11: doc, model_response, metric.
+    """``details_TASK_TIME.parquet`` of today's lighteval: doc, model_response, metric.
 
     A metric is one number per problem. With one prediction it says whether this is right; with
     several nobody knows which of them were, so they are not judged.
@@ -171,7 +171,7 @@ class LightevalDetails:
 
 
 class OldLightevalDetails:
-    """The same file up to lighteval 0.10: full_prompt, predictions, gold, metrics, and others."""
+    """The same file of older lighteval: full_prompt, predictions, gold, metrics, and others."""
 
     columns: Sequence[str] = ("full_prompt", "predictions", "gold", "metrics")
 

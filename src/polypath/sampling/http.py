@@ -159,7 +159,7 @@ class JsonClient:
         if asked_wait:
             with self._lock:
                 self._not_before = max(self._not_before, now + asked_wait)
-        self._wait_until(now + max(wait, asked_wait))
+        self._wait_until(now + wait)
 
     def _wait_until(self, moment: float) -> None:
         if self._stop.wait(max(0.0, moment - time.monotonic())):
