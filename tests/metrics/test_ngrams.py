@@ -52,6 +52,13 @@ def test_another_tokenizer_can_be_given():
         count_ngrams(["a"], max_n=0)
 
 
+def test_jaccard_of_more_ngrams_than_are_held_at_once(monkeypatch):
+    counts = count_ngrams([" ".join(row) for row in random_group(3)])
+    whole = ngram_jaccard(counts)
+    monkeypatch.setattr("polypath.metrics.ngrams._GRAMS_AT_ONCE", 5)
+    np.testing.assert_array_equal(ngram_jaccard(counts), whole)
+
+
 @given(st.integers(0, 10_000))
 def test_jaccard_is_that_of_sets(seed):
     rows = random_group(seed)

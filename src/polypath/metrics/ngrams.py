@@ -12,6 +12,7 @@ from polypath.metrics.pass_at_k import BoolArray, FloatArray, IntArray
 
 Tokenize = Callable[[str], Sequence[str]]
 
+_GRAMS_AT_ONCE = 8192
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -159,9 +160,13 @@ def ngram_jaccard(counts: NgramCounts) -> FloatArray:
         n-grams, also for two empty texts, and 0 = none in common.
     """
     size = counts.num_texts
-    has_G_S = np.zeros((int(counts.gram_M.max(initial=-1)) + 1, size), dtype=np.float32)
-    has_G_S[counts.gram_M, counts.text_M] = 1.0
-    shared_S_S = (has_G_S.T @ has_G_S).astype(np.float64)  # whole numbers, exact below 2^24
+    shared_S_S = np.zeros((size, size))
+    # Some n-grams at a time: a text of megabytes has millions.
+    for first in range(0, int(counts.gram_M.max(initial=-1)) + 1, _GRAMS_AT_ONCE):
+        start, stop = np.searchsorted(counts.gram_M, [first, first + _GRAMS_AT_ONCE])
+        has_G_S = np.zeros((_GRAMS_AT_ONCE, size), dtype=np.float32)
+        has_G_S[counts.gram_M[start:stop] - first, counts.text_M[start:stop]] = 1.0
+        shared_S_S += has_G_S.T @ has_G_S  # whole numbers, exact below 2^24
     own_S = np.diagonal(shared_S_S)
     union_S_S = own_S[:, None] + own_S[None, :] - shared_S_S
     result: FloatArray = np.where(union_S_S > 0, shared_S_S / np.maximum(union_S_S, 1), 1.0)
