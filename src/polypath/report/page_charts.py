@@ -15,7 +15,6 @@ TRAINING_KEYS = {
     "entropy": "entropy (nats per token)",
     "diversity/distinct_correct": "distinct correct solutions in a group",
     "diversity/duplicate_rate": "duplicate rate in a group",
-    "probe/pass@k": "pass@k on the probe set",
     "kl": "KL to the initial model",
     "completions/mean_length": "mean length (tokens)",
     "loss": "loss",
@@ -155,7 +154,13 @@ def _modes(flow: Flow) -> str:
 
 def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:
     panels = []
-    for key, title in TRAINING_KEYS.items():
+    logged = {key for log in logs for line in log for key in line}
+    probes = {
+        key: f"{key.removeprefix('probe/')} on the probe set"
+        for key in sorted(logged)
+        if key.startswith("probe/pass@")
+    }
+    for key, title in {**TRAINING_KEYS, **probes}.items():
         rows = []
         for run, log in enumerate(logs):
             lines = [
