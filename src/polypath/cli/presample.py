@@ -11,7 +11,9 @@ from rich.table import Table
 
 
 def presample(
-    model: Annotated[str, typer.Option(help="Initial policy: a folder, a hub name, or countdown-base.")],
+    model: Annotated[
+        str, typer.Option(help="Initial policy: a folder, a hub name, or countdown-base.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the rehearsal set; run again to resume.")],
     task: Annotated[str, typer.Option(help="Task that asks and judges.")] = "countdown",
     split: Annotated[str, typer.Option(help="Split of the task; best the one trained on.")] = (
