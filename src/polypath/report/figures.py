@@ -1,5 +1,6 @@
 """Figures of analyses and comparisons, drawn with matplotlib into PNG, PDF or SVG."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from polypath.report.quickstart import COLOURS, MARKERS, STYLES
 
 FORMATS = (".png", ".pdf", ".svg")
 PANEL = (4.6, 3.9)  # inches
+TITLE_WIDTH = 44  # characters that fit over a panel
 
 
 def check_figure(path: Path) -> None:
@@ -112,7 +114,8 @@ def _draw_fit(axis: Any, fit: Fit) -> None:
         axis.plot(ends, fit.intercept + fit.slope * ends, "--", color="#555555", lw=1)
         title += f": R² = {fit.r_squared:.2f}, {len(fit.x)} runs"
     axis.margins(0.18)
-    axis.set(title=title, xlabel=fit.label, ylabel=fit.potential_key)
+    axis.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=10)
+    axis.set(xlabel=fit.label, ylabel=fit.potential_key.replace("potential", "Potential"))
 
 
 def _have_distinct(runs: Sequence[RunAnalysis]) -> bool:
