@@ -122,31 +122,23 @@ def test_keys_of_other_tools_are_mapped(tmp_path: Path, capsys: Capture):
 
 
 def test_task_judges_samples_that_have_no_verdict(tmp_path: Path, capsys: Capture):
-    gold = json.dumps({"numbers": [2, 3, 4], "target": 14})
-    texts = ["<answer>2 + 3 * 4</answer>", "<answer>4 * 3 + 2</answer>", "<answer>2 + 3</answer>"]
+    texts = ["8*6*(3-2)", "6*8*(3-2)", "8+6", "no idea"]  # the first two are one solution
     path = write(
         tmp_path / "bare.jsonl",
-        [{"problem_id": "a", "completion": text, "gold": gold} for text in texts],
+        [{"problem_id": "a", "completion": text, "gold": "48 from 2 3 6 8"} for text in texts],
     )
-    assert run(["diversity", path, "--csv", "-"]) == 0
-    table = {row["key"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
-    assert table["pass@1"]["estimate"] == ""
-    assert "no sample has a verdict" in table["pass@1"]["note"]
-
-    from polypath.tasks import get_task
-
-    task = get_task("countdown")
-    problem = task.problems("test", limit=1)[0]
-    path = write(
-        tmp_path / "asked.jsonl",
-        [
-            {"problem_id": "a", "completion": text, "gold": problem.gold}
-            for text in ("no idea", "1 + 1", "")
-        ],
-    )
-    assert run(["diversity", path, "--task", "countdown", "--csv", "-"]) == 0
-    table = {row["key"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
-    assert float(table["pass@1"]["estimate"]) == 0
+    tables = []
+    for task in ([], ["--task", "countdown"]):
+        assert run(["diversity", path, *task, "--csv", "-"]) == 0
+        tables.append(
+            {row["key"]: row for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
+        )
+    bare, judged = tables
+    assert bare["pass@1"]["estimate"] == ""
+    assert "no sample has a verdict" in bare["pass@1"]["note"]
+    assert float(bare["self_bleu_diversity (all)"]["estimate"]) > 0
+    assert float(judged["pass@1"]["estimate"]) == 0.5
+    assert float(judged["distinct@4"]["estimate"]) == 1
 
 
 def test_compare_prints_differences_words_and_what_was_kept(
@@ -279,6 +271,7 @@ def truncated_parquet(path: Path) -> str:
         (["{base}", "--task", "countdwn"], ["countdwn", "countdown"]),
         (["{base}", "--figure", "x.gif"], [".png", "x.gif"]),
         (["{base}", "--json", "{base}/x.json"], ["Cannot write"]),
+        (["{base}", "--figure", "{base}/x.png"], ["Cannot write"]),
         (["=x"], ["NAME=PATH"]),
         (["{base}", "--text-samples", "1"], ["text_samples", "2"]),
     ],

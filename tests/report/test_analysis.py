@@ -12,6 +12,8 @@ from polypath.metrics import (
     bootstrap_ratio,
     paired_difference,
     pass_at_k_from_counts,
+    seed_difference,
+    smallest_detectable,
 )
 from polypath.report.analysis import (
     GROUPS,
@@ -185,6 +187,44 @@ def test_seeds_of_one_method_average():
     assert run.samples.correct[0] == (True, True, False, True)
 
 
+def test_seeds_that_differ_widen_the_interval():
+    seeds = [drawn(rates(40, shift), seed=i) for i, shift in enumerate([-0.3, 0.0, 0.3])]
+    pooled = value(analyse(seeds, settings=FAST), "pass@1")
+    widths = [
+        m.high - m.low for m in (value(analyse(seed, settings=FAST), "pass@1") for seed in seeds)
+    ]
+    assert pooled.high - pooled.low > max(widths)
+    base = drawn(rates(40), name="base", seed=9)
+    (found, *_) = compare(base, [seeds], settings=FAST).differences
+    shares_S_N = [[np.mean(row) for row in seed.correct] for seed in seeds]
+    expected = seed_difference(shares_S_N, [[np.mean(row) for row in base.correct]])
+    assert (found.estimate, found.low, found.high, found.p_value, found.smallest_detectable) == (
+        pytest.approx(
+            (
+                expected.estimate,
+                expected.low,
+                expected.high,
+                expected.p_value,
+                expected.smallest_detectable,
+            )
+        )
+    )
+
+
+def test_smallest_detectable_is_that_of_the_paired_differences():
+    base, run = (drawn(rates(30), name=name, seed=i) for i, name in enumerate(["base", "new"]))
+    (found, *_) = compare(base, [run], settings=FAST).differences
+    a, b = ([np.mean(row) for row in samples.correct] for samples in (run, base))
+    assert found.smallest_detectable == pytest.approx(float(smallest_detectable(a, b)))
+
+
+def test_interval_of_nearly_equal_problems_carries_a_warning():
+    alike = {f"q{n}": [1, 1] for n in range(39)} | {"odd": [0, 0]}
+    assert "likely too short" in value(analyse(run_of(alike), settings=FAST), "pass@1").note
+    varied = analyse(drawn(rates(60)), settings=FAST)
+    assert value(varied, "pass@1").note == ""
+
+
 def test_differences_are_paired_by_problem_whatever_the_order():
     base = run_of({"a": [1, 0], "b": [0, 0], "c": [1, 1], "d": [0, 1]}, name="base")
     run = run_of({"d": [1, 1], "c": [1, 1], "b": [0, 1], "a": [0, 0]}, name="new")
@@ -281,6 +321,20 @@ def test_problems_are_kept_lost_found_and_unsolved():
     (flow,) = compare(base, [run], settings=FAST).flows
     assert flow.status_N == ("kept", "lost", "found", "unsolved", "unjudged")
     assert flow.problems == {"kept": 1, "lost": 1, "found": 1, "unsolved": 1, "unjudged": 1}
+
+
+def test_solutions_kept_lost_and_found_by_hand():
+    base = run_of({"a": [1, 1], "b": [0, 0]}, name="base", answers={"a": "xy", "b": "pq"})
+    run = run_of({"a": [1, 1], "b": [1, 0]}, name="new", answers={"a": "xz", "b": "pq"})
+    (flow,) = compare(base, [run], settings=FAST).flows
+    assert flow.modes == {"kept": 1, "lost": 1, "found": 2}
+    # One sample of each: of a's four pairs of draws one has x in both; b's p is drawn half the time.
+    assert flow.k == 1
+    assert flow.expected_modes["kept"] == pytest.approx(1 / 4)
+    assert flow.expected_modes["lost"] == pytest.approx(3 / 4)
+    assert flow.expected_modes["found"] == pytest.approx(3 / 4 + 1 / 2)
+    # The base's two samples differ, so another draw of it never repeats the first.
+    assert flow.expected_modes["lost by luck"] == pytest.approx(1)
 
 
 def test_keep_and_explore_at_1_by_hand():

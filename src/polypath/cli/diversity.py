@@ -19,7 +19,9 @@ from polypath.cli.runs import (
     console_beside,
     read_runs,
     settings_from,
+    waiting,
     write_text,
+    writing,
 )
 
 RUN_HELP = (
@@ -63,7 +65,8 @@ def diversity(
     if csv_file is not None:
         write_text(csv_file, tables.metrics_csv(analyses))
     if figure is not None:
-        figures.draw_runs(analyses, figure)
+        with writing(figure):
+            figures.draw_runs(analyses, figure)
         console.print(f"Drawn: {figure}", markup=False)
 
 
@@ -94,7 +97,8 @@ def compare(
     settings = settings_from(k, level, seed, text_samples, correct_samples)
     console = console_beside(json_file, csv_file)
     first, *others = read_runs([base, *runs], key, task)
-    comparison = run_comparison(first, others, settings=settings)
+    with waiting("Comparing"):
+        comparison = run_comparison(first, others, settings=settings)
     words = summary(comparison)
     tables.print_reading(console, [comparison.base, *comparison.runs], comparison.notes)
     tables.print_comparison(console, comparison)
@@ -105,5 +109,6 @@ def compare(
     if csv_file is not None:
         write_text(csv_file, tables.differences_csv(comparison))
     if figure is not None:
-        figures.draw_comparison(comparison, figure)
+        with writing(figure):
+            figures.draw_comparison(comparison, figure)
         console.print(f"Drawn: {figure}", markup=False)

@@ -17,6 +17,8 @@ from polypath.cli.runs import (
     console_beside,
     read_runs,
     settings_from,
+    waiting,
+    writing,
 )
 
 
@@ -44,8 +46,10 @@ def report(
     settings = settings_from(k, level, seed, text_samples, correct_samples)
     console = console_beside()
     first, *others = read_runs([base, *runs], key, task)
-    comparison = compare(first, others, settings=settings)
+    with waiting("Comparing"):
+        comparison = compare(first, others, settings=settings)
     tables.print_reading(console, [comparison.base, *comparison.runs], comparison.notes)
     tables.print_words(console, summary(comparison))
-    write_page(comparison, out)
+    with writing(out):
+        write_page(comparison, out)
     console.print(f"Written: {out}", markup=False)

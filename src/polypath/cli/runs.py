@@ -3,8 +3,8 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -113,7 +113,7 @@ def read_runs(
         name, paths = _parse(argument)
         seeds = []
         for path in paths:
-            with _waiting(f"Reading {path}"):
+            with waiting(f"Reading {path}"):
                 seeds.append(load_samples(path, name=name, keys=mapping, verify=verify))
         runs.append((paths[0], tuple(seeds)))
     return _with_names_apart(runs)
@@ -128,14 +128,26 @@ def write_text(path: Path, text: str) -> None:
     if path == STDOUT:
         sys.stdout.write(text)
         return
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell in one line that a file the user named cannot be written.
+
+    Raises:
+        ConfigError: for any OSError inside.
+    """
+    try:
+        yield
     except OSError as error:
-        raise ConfigError(f"Cannot write {path}: {error.strerror}.") from error
+        raise ConfigError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
-def _waiting(what: str) -> AbstractContextManager[object]:
+def waiting(what: str) -> AbstractContextManager[object]:
+    """Show on a terminal's stderr what is being done."""
     return Console(stderr=True).status(what)
 
 

@@ -1,0 +1,59 @@
+"""`polypath report`: a page, the same words in the terminal, and one line for what goes wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from polypath.cli.main import run
+from tests.cli.test_diversity import one_line, rows, write
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[str]:
+    return [
+        write(tmp_path / "base.jsonl", [*rows(), {"problem_id": "q1"}]),
+        write(tmp_path / "new.jsonl", rows(seed=1, shift=0.4)),
+    ]
+
+
+def test_report_writes_the_page_and_prints_the_summary(
+    runs: list[str], tmp_path: Path, capsys: Capture
+):
+    out = tmp_path / "pages" / "report.html"
+    assert run(["report", *runs, "--out", str(out)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "new against base: pass@k" in shown
+    assert "left out 1 row" in shown
+    page = out.read_text(encoding="utf-8")
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "new" in page
+    assert "pass@4" in page
+
+
+def test_options_of_measuring_reach_the_page(runs: list[str], tmp_path: Path, capsys: Capture):
+    out = tmp_path / "report.html"
+    assert run(["report", *runs, "--k", "1,2", "--out", str(out)]) == 0
+    assert "pass@4" not in out.read_text(encoding="utf-8")
+    assert run(["report", runs[0], "--out", str(out)]) == 2
+    assert "RUN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{base}", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["{base}", "{base}"], "Two runs are called"),
+        (["{base}", "{new}", "--out", "{base}/page.html"], "Cannot write"),
+        (["{base}", "{new}", "--k", "9"], "k = 9"),
+    ],
+)
+def test_what_cannot_be_reported_is_one_line(
+    arguments: list[str], words: str, runs: list[str], tmp_path: Path, capsys: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    places = {"base": runs[0], "new": runs[1]}
+    assert run(["report", *(argument.format(**places) for argument in arguments)]) == 2
+    assert words in one_line(capsys)
