@@ -1,6 +1,7 @@
 """Analyses and comparisons: numbers checked by hand on small runs, and by direct computation."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -10,10 +11,16 @@ from polypath.errors import ConfigError, DataError
 from polypath.metrics import (
     bootstrap_mean,
     bootstrap_ratio,
+    count_ngrams,
+    distinct_ngrams_per_text,
+    distinct_ngrams_pooled,
+    ngram_jaccard,
     paired_difference,
     pass_at_k_from_counts,
     seed_difference,
+    self_bleu,
     smallest_detectable,
+    vendi_score,
 )
 from polypath.report.analysis import (
     GROUPS,
@@ -79,6 +86,33 @@ def test_repeats_among_correct_answers_are_those_of_a_draw_of_equal_size():
     assert value(run, "duplicates (correct)").estimate == pytest.approx(by_hand)
 
 
+def test_texts_are_measured_over_all_and_over_the_correct_ones():
+    texts = [
+        "so x = 2 and then 3 + 4 = 7 in all",
+        "so x = 2 and then 3 + 5 = 8 in all",
+        "we add 3 + 4 = 7 to get what is asked",
+        "nothing but words here, and no equation",
+    ]
+    run = analyse(
+        run_of({"a": [1, 0, 1, 1]}, texts={"a": texts}),
+        settings=AnalysisSettings(correct_samples=3, num_resamples=100),
+    )
+    for over, chosen in (("all", texts), ("correct", [texts[0], *texts[2:]])):
+        counts = count_ngrams(chosen)
+        similarity = ngram_jaccard(counts)
+        expected = {
+            "self_bleu_diversity": 1 - self_bleu(counts),
+            "ngrams_pooled": distinct_ngrams_pooled(counts),
+            "ngrams_per_text": distinct_ngrams_per_text(counts),
+            "vendi": float(vendi_score(similarity[None])[0]),
+            "distance": 1 - (similarity.sum() - len(chosen)) / (len(chosen) * (len(chosen) - 1)),
+        }
+        for key, number in expected.items():
+            assert value(run, f"{key} ({over})").estimate == pytest.approx(number), key
+    assert value(run, "div_equ (all)").estimate == pytest.approx(3 / 5)
+    assert value(run, "div_equ (correct)").estimate == pytest.approx(2 / 3)
+
+
 def test_intervals_are_those_of_the_bootstrap_over_problems():
     samples = drawn(rates(30))
     run = analyse(samples, settings=FAST)
@@ -95,6 +129,17 @@ def test_samples_without_a_verdict_are_no_samples_not_wrong_ones():
     assert value(run, "pass@1").estimate == pytest.approx((1 / 2 + 0) / 2)
     assert run.ks == (1, 2)
     assert (run.num_samples, run.num_judged) == (8, 4)
+
+
+def test_unjudged_samples_are_no_draws_for_solutions_and_majorities_either():
+    verdicts = {"a": [1, None, 0], "b": [1, None, 1]}
+    run = analyse(
+        run_of(verdicts, answers={"a": "xyz", "b": "xyx"}),
+        settings=AnalysisSettings(ks=(2,), num_resamples=100),
+    )
+    assert value(run, "distinct@2").estimate == 1  # the two judged samples hold x alone
+    assert value(run, "pass^2").estimate == 0.5
+    assert value(run, "majority@2").estimate == pytest.approx((1 / 2 + 1) / 2)  # a's is a tie
 
 
 def test_problem_without_any_verdict_is_left_out_and_counted():
@@ -281,6 +326,27 @@ def test_interval_of_a_potential_difference_is_that_of_resampled_ratios(three: C
     assert (base.low, base.high) == pytest.approx((float(direct.low), float(direct.high)))
 
 
+def test_difference_curve_is_that_of_the_differences(three: Comparison):
+    for flow in three.flows:
+        found = {d.k: d for d in three.differences_of(flow.run) if d.family == "pass@k"}
+        curve = flow.difference_curve
+        assert curve.ks == (1, 2, 3, 4, 6, 8)
+        for k, *ends in zip(curve.ks, curve.estimate, curve.low, curve.high, strict=True):
+            if k in found:
+                d = found[k]
+                assert ends == pytest.approx([d.estimate, d.low, d.high])
+
+
+def test_small_but_certain_differences_rise():
+    base = run_of({f"q{n}": [1, 0, 0, 0, 0, 0, 0, 0] for n in range(40)}, name="base")
+    run = run_of({f"q{n}": [1, n % 2, 0, 0, 0, 0, 0, 0] for n in range(40)}, name="new")
+    settings = AnalysisSettings(num_resamples=2_000)
+    for a, b, verdict in ((base, run, "rose"), (run, base, "fell")):
+        found = compare(a, [b], settings=settings).differences[0]
+        assert abs(found.estimate) == pytest.approx(1 / 16)
+        assert found.verdict == verdict
+
+
 def test_holm_is_over_the_ks_of_one_measure(three: Comparison):
     of_pass = [d for d in three.differences_of("old") if d.key.startswith("pass@")]
     ordered = sorted(of_pass, key=lambda d: d.p_value)
@@ -338,12 +404,12 @@ def test_solutions_kept_lost_and_found_by_hand():
 
 
 def test_keep_and_explore_at_1_by_hand():
-    base = run_of({"a": [1, 1], "b": [1, 0], "c": [0, 0]}, name="base")
-    run = run_of({"a": [1, 1], "b": [0, 0], "c": [1, 0]}, name="new")
+    base = run_of({"a": [1, 1], "b": [1, 0], "c": [0, 0], "d": [0, 0]}, name="base")
+    run = run_of({"a": [1, 1], "b": [0, 0], "c": [1, 0], "d": [0, 0]}, name="new")
     (flow,) = compare(base, [run], settings=FAST).flows
     assert flow.k == 1
     assert flow.keep.estimate == pytest.approx((1 * 1 + 0.5 * 0) / 1.5)
-    assert flow.explore.estimate == pytest.approx((0.5 * 0 + 1 * 0.5) / 1.5)
+    assert flow.explore.estimate == pytest.approx((0.5 * 0 + 1 * 0.5 + 1 * 0) / 2.5)
     # Two fresh draws both solve: a always, b never (its two samples differ).
     assert flow.keep_by_luck == pytest.approx((1 + 0) / 1.5)
 
@@ -413,6 +479,30 @@ def test_greedy_samples_give_the_papers_potential():
     assert value(run, "greedy").estimate == pytest.approx(1 / 3)
     # Of the two problems greedy fails on, 2 samples solve b.
     assert value(run, "potential@2 (greedy)").estimate == pytest.approx(1 / 2)
+
+
+def test_fits_use_the_papers_potential_where_all_runs_have_greedy_samples():
+    runs = [
+        run_of(
+            {"a": [1, 0, i, 1], "b": [0, 1, 0, 0], "c": [0, 0, i > 1, 0]},
+            name=f"run {i}",
+            greedy={"a": i > 0, "b": False, "c": False},
+        )
+        for i in range(3)
+    ]
+    fits = compare(runs[0], runs[1:], settings=FAST).fits
+    assert {fit.potential_key for fit in fits} == {"potential@2 (greedy)"}
+    without = [replace(run, greedy_correct=None) for run in runs[1:]]
+    fits = compare(runs[0], without, settings=FAST).fits
+    assert {fit.potential_key for fit in fits} == {"potential@2"}
+
+
+def test_seeds_of_which_some_have_greedy_samples_keep_what_all_have():
+    seeds = [run_of({"a": [1, 0]}, greedy={"a": True}), run_of({"a": [1, 1]})]
+    run = analyse(seeds, settings=FAST)
+    assert run.metric("greedy") is None
+    assert value(run, "pass@1").estimate == 0.75
+    assert value(run, "pass@2").estimate == 1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """From values per problem to numbers with intervals, and to paired differences."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,15 +26,26 @@ TOO_ALIKE = "interval likely too short: few problems, or nearly all with the sam
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """M measures of a run; arrays are ``(N, M)`` for one seed, ``bottom`` 1 below a mean."""
+    """M measures of the seeds of a run; ``bottom_S_N_M`` is 1 below a mean."""
 
     values: tuple[Values, ...]
     top_S_N_M: FloatArray
     bottom_S_N_M: FloatArray
 
+    def only(self, keys: Container[str]) -> "Stack":
+        """Keep the measures of these keys."""
+        kept = [m for m, value in enumerate(self.values) if value.key in keys]
+        return Stack(
+            values=tuple(self.values[m] for m in kept),
+            top_S_N_M=self.top_S_N_M[..., kept],
+            bottom_S_N_M=self.bottom_S_N_M[..., kept],
+        )
+
 
 def stack(seeds: Sequence[Sequence[Values]], num_problems: int) -> Stack:
-    """Put the values of all measures and seeds into one array; every seed has the same measures."""
+    """Put the values of the measures that all seeds have into one array."""
+    shared = set.intersection(*({value.key for value in seed} for seed in seeds))
+    seeds = [[value for value in seed if value.key in shared] for seed in seeds]
 
     def columns(parts: Sequence[FloatArray]) -> FloatArray:
         return np.stack(parts, axis=1) if parts else np.empty((num_problems, 0))
@@ -78,8 +89,10 @@ def _by_seeds(
     num_measures = run_S_N_M.shape[-1]
     parts = np.full((4, num_measures), np.nan)
     known_N_M = _known(run_S_N_M, base_S_N_M)
-    for m in range(num_measures):
-        if known_N_M[:, m].sum() >= 2:
+    for m in np.flatnonzero(known_N_M.any(axis=0)):
+        at_N = known_N_M[:, m]
+        parts[0, m] = run_S_N_M[:, at_N, m].mean() - base_S_N_M[:, at_N, m].mean()
+        if at_N.sum() >= 2:
             found = seed_difference(run_S_N_M[..., m], base_S_N_M[..., m], level=settings.level)
             parts[:, m] = found.estimate, found.low, found.high, found.p_value
     estimate, low, high, p_value = parts
@@ -183,7 +196,10 @@ def paired(
 def differences(
     base: Stack, run: Stack, settings: AnalysisSettings, base_name: str, run_name: str
 ) -> tuple[Difference, ...]:
-    """Return the paired difference of every measure, p-values corrected within each family."""
+    """Return the paired difference of every measure both have, p-values corrected within each family."""
+    # Only some runs may have greedy samples, and the measures that take them.
+    base = base.only({value.key for value in run.values})
+    run = run.only({value.key for value in base.values})
     base_S_N_M, run_S_N_M = contributions(base, run)
     found = paired(run_S_N_M, base_S_N_M, settings)
     holm_M = _holm_by_family(run.values, found.p_value)
