@@ -7,7 +7,7 @@ import pytest
 from polypath.errors import ConfigError
 from polypath.report.analysis import analyse, compare
 from polypath.report.figures import check_figure, draw_comparison, draw_runs
-from tests.report.small_runs import drawn
+from tests.report.small_runs import drawn, run_of
 
 RATES = [0.1, 0.3, 0.5, 0.7, 0.9, 0.2, 0.4, 0.6]
 
@@ -43,3 +43,10 @@ def test_a_single_run_is_drawn(tmp_path: Path):
 def test_an_unknown_ending_is_refused_before_anything_is_computed():
     with pytest.raises(ConfigError, match=r"figure\.gif"):
         check_figure(Path("figure.gif"))
+
+
+def test_runs_without_a_verdict_are_drawn_empty(tmp_path: Path):
+    runs = [run_of({"a": [None]}, name=name) for name in ("base", "new")]
+    path = tmp_path / "empty.png"
+    draw_comparison(compare(runs[0], runs[1:]), path)
+    assert path.read_bytes().startswith(b"\x89PNG")

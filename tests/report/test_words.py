@@ -111,5 +111,13 @@ def test_undefined_differences_are_not_told(comparison: Comparison):
     assert "nan" not in text
 
 
+def test_what_could_have_been_shown_is_left_out_where_nothing_can_be_learned(
+    comparison: Comparison,
+):
+    equal = difference("pass@1", "within noise", group="correctness", smallest_detectable=0.0)
+    assert "could have shown" not in told(comparison, equal)
+    assert "could have shown" in told(comparison, replace(equal, smallest_detectable=0.1))
+
+
 def test_join():
     assert [join(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

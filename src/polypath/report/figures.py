@@ -1,6 +1,5 @@
 """Figures of analyses and comparisons, drawn with matplotlib into PNG, PDF or SVG."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from polypath.report.quickstart import COLOURS, MARKERS, STYLES
 
 FORMATS = (".png", ".pdf", ".svg")
 PANEL = (4.6, 3.9)  # inches
-TITLE_WIDTH = 44  # characters that fit over a panel
 
 
 def check_figure(path: Path) -> None:
@@ -98,8 +96,9 @@ def _draw_curve(axis: Any, curve: Curve, name: str, i: int) -> None:
 
 def _k_axis(axis: Any, curves: Sequence[Curve]) -> None:
     largest = max((max(curve.ks, default=1) for curve in curves), default=1)
-    ticks = [2**i for i in range(largest.bit_length())]
+    ticks = sorted({2**i for i in range(largest.bit_length()) if 2**i < 0.8 * largest} | {largest})
     axis.set_xscale("log", base=2)
+    axis.set_xlim(0.9, 1.1 * largest)  # a logarithmic axis without a point would find no limits
     axis.set_xticks(ticks, [str(k) for k in ticks])
     axis.set_xlabel("k (samples per problem)")
 
@@ -108,14 +107,16 @@ def _draw_fit(axis: Any, fit: Fit) -> None:
     for i, (name, x, y) in enumerate(zip(fit.names, fit.x, fit.y, strict=True)):
         axis.plot(x, y, MARKERS[i % 8], color=COLOURS[i % 8], ms=7)
         axis.annotate(_safe(name), (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8)
-    title = fit.label
+    title = f"{len(fit.x)} runs"
     if np.isfinite(fit.r_squared):
         ends = np.array([min(fit.x), max(fit.x)])
         axis.plot(ends, fit.intercept + fit.slope * ends, "--", color="#555555", lw=1)
-        title += f": R² = {fit.r_squared:.2f}, {len(fit.x)} runs"
+        title = f"R² = {fit.r_squared:.2f}, {title}"
     axis.margins(0.18)
-    axis.set_title(textwrap.fill(title, TITLE_WIDTH), fontsize=10)
-    axis.set(xlabel=fit.label, ylabel=fit.potential_key.replace("potential", "Potential"))
+    axis.locator_params(axis="x", nbins=5)
+    axis.set(
+        title=title, xlabel=fit.label, ylabel=fit.potential_key.replace("potential", "Potential")
+    )
 
 
 def _have_distinct(runs: Sequence[RunAnalysis]) -> bool:

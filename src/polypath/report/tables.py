@@ -248,7 +248,7 @@ def _difference_cells(d: Difference) -> list[str | Text]:
         number(d.run_value),
         number(d.estimate, sign=True) + _interval(d.low, d.high, sign=True),
         p,
-        "–" if math.isnan(d.smallest_detectable) else number(d.smallest_detectable),
+        number(d.smallest_detectable) if d.smallest_detectable > 0 else "–",
         f"{d.num_problems:,}",
         Text(d.verdict, style=STYLE_OF_VERDICT[d.verdict]),
     ]

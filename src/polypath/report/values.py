@@ -24,8 +24,10 @@ TEXT_SAMPLES = 16
 CORRECT_SAMPLES = 4
 DRAWS = 16  # random subsets at most, where there is no formula for fewer samples than there are
 
-NO_VERDICT = "no sample has a verdict; give a task to verify with, or a file with correct or reward"
-NO_ANSWER = "no sample has an answer; give a task to verify with, or a file with answer"
+NO_VERDICT = (
+    "no sample has a verdict (give a task to verify with, or a file with correct or reward)"
+)
+NO_ANSWER = "no sample has an answer (give a task to verify with, or a file with answer)"
 
 
 @dataclass(frozen=True, kw_only=True)

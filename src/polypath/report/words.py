@@ -145,7 +145,7 @@ def _flow(flow: Flow) -> str:
 
 def _detectable(differences: Sequence[Difference]) -> str:
     curve = [d for d in differences if d.key.startswith("pass@")]
-    known = [d for d in curve if not math.isnan(d.smallest_detectable)]
+    known = [d for d in curve if d.smallest_detectable > 0]  # 0: all equal, nothing to learn from
     if not known:
         return ""
     ends = [known[0]] if len(known) == 1 else [known[0], known[-1]]
