@@ -34,6 +34,24 @@ def test_rows_of_a_step_do_not_depend_on_what_was_asked_before(
         assert fresh.rows(step) == asked[step]
 
 
+@given(SIZES, st.integers(1, 4), st.integers(1, 4), st.integers(0, 7), SEEDS)
+def test_rows_that_do_not_divide_evenly_are_shared_all_the_same(
+    num_rows: int, micro_steps: int, world: int, more: int, seed: int
+) -> None:
+    schedule = RehearsalSchedule(
+        num_rows=num_rows, rows_per_step=micro_steps * world + more, seed=seed
+    )
+    parts = [
+        schedule.shard(3, micro_step, micro_steps, rank, world)
+        for micro_step in range(micro_steps)
+        for rank in range(world)
+    ]
+    sizes = {len(part) for part in parts}
+    assert min(sizes) >= 1
+    assert max(sizes) - min(sizes) <= 1
+    assert [row for part in parts for row in part] == schedule.rows(3)
+
+
 @given(SIZES, st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), SEEDS, st.integers(0, 10**6))
 def test_micro_steps_and_ranks_share_a_step_s_rows(
     num_rows: int, micro_steps: int, size: int, world: int, seed: int, step: int
@@ -81,10 +99,10 @@ def test_impossible_schedules_are_refused(change: dict[str, int]) -> None:
         RehearsalSchedule(**{"num_rows": 4, "rows_per_step": 2, **change})
 
 
-def test_uneven_parts_and_wrong_places_are_refused() -> None:
+def test_empty_parts_and_wrong_places_are_refused() -> None:
     schedule = RehearsalSchedule(num_rows=9, rows_per_step=6)
-    with pytest.raises(ConfigError, match="use a multiple of 4"):
-        schedule.shard(0, 0, 2, 0, 2)
+    with pytest.raises(ConfigError, match="use at least 8"):
+        schedule.shard(0, 0, 4, 0, 2)
     with pytest.raises(ConfigError, match=r"rank in 0\.\.2, got 0 and 3"):
         schedule.shard(0, 0, 2, 3, 3)
     with pytest.raises(ConfigError, match="got 2 and 0"):

@@ -102,7 +102,7 @@ def read_runs(
     """
     from polypath.rollouts.samples import load_samples
 
-    mapping = _mapping(keys or ())
+    mapping = key_mapping(keys or ())
     verify = None
     if task is not None:
         from polypath.tasks import get_task
@@ -162,7 +162,12 @@ def _parse(argument: str) -> tuple[str | None, list[Path]]:
     return name, [Path(part) for part in rest.split(",") if part]
 
 
-def _mapping(keys: Sequence[str]) -> dict[str, str]:
+def key_mapping(keys: Sequence[str]) -> dict[str, str]:
+    """Read ``--key OURS=THEIRS`` options.
+
+    Raises:
+        ConfigError: one of them is not of that form.
+    """
     mapping = {}
     for key in keys:
         ours, equals, theirs = key.partition("=")

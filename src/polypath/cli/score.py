@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from polypath.cli.runs import write_text
+from polypath.cli.runs import key_mapping, write_text
 from polypath.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _score_file(
         run,
         out,
         RolloutManifest(model=f"imported from {run.name}", task=task, split=split),
-        keys=dict(_pair(key) for key in keys),
+        keys=key_mapping(keys),
         verify=judge.verify,
         problems={p.problem_id: (encode_prompt(p.prompt), p.gold) for p in asked},
     )
@@ -128,13 +128,6 @@ def _score_file(
     if done.left_out:
         _print(console, f"Left out: {_counts(done.left_out)}")
     return asdict(done)
-
-
-def _pair(key: str) -> tuple[str, str]:
-    ours, equals, theirs = key.partition("=")
-    if not (ours and equals and theirs):
-        raise ConfigError(f"--key takes OURS=THEIRS, such as completion=response, got {key!r}.")
-    return ours, theirs
 
 
 def _print(console: Console, text: str) -> None:

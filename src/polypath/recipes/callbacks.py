@@ -1,12 +1,13 @@
 """What a run writes while it trains: its log, and a mark on every checkpoint that is whole."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
 from transformers import TrainerCallback
+
+from polypath.rollouts.files import atomic_write
 
 COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written
 
@@ -46,10 +47,8 @@ class LogFile(TrainerCallback):
         lines = read_log(self._path) if start else []
         kept = [line for line in lines if line["step"] <= start and "train_runtime" not in line]
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self._path)  # a kill here must not take the log along
+        with atomic_write(self._path) as file:  # a kill here must not take the log along
+            file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Append one line."""

@@ -1,6 +1,5 @@
 """Sample a model on a split of a task, judge every sample, and keep the arrays."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polypath.metrics.solutions import encode_solutions
+from polypath.rollouts.files import atomic_write
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks import get_task
 
@@ -34,15 +34,14 @@ class Evaluation:
     def save(self, path: Path) -> None:
         """Write atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez_compressed(
-            temporary,
-            correct_N_S=self.correct_N_S,
-            solutions_N_S=self.solutions_N_S,
-            problem_ids=np.array(self.problem_ids),
-            entropy=np.array(self.entropy),
-        )
-        os.replace(temporary, path)
+        with atomic_write(path) as file:
+            np.savez_compressed(
+                file,
+                correct_N_S=self.correct_N_S,
+                solutions_N_S=self.solutions_N_S,
+                problem_ids=np.array(self.problem_ids),
+                entropy=np.array(self.entropy),
+            )
 
     @classmethod
     def load(cls, path: Path) -> Self:

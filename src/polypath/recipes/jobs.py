@@ -30,6 +30,7 @@ from rich.progress import (
 )
 
 from polypath.errors import PolypathError
+from polypath.rollouts.files import write_json
 
 POLL_SECONDS = 0.5
 
@@ -104,7 +105,7 @@ def run_jobs(
             scheduler = _Scheduler(pool, workers, waiting, log, progress, console)
             for name, taken in scheduler.run():
                 seconds[name] = taken
-                _write_json(timings, seconds)
+                write_json(timings, seconds)
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.kill()
@@ -112,12 +113,6 @@ def run_jobs(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return seconds
-
-
-def _write_json(path: Path, content: dict[str, float]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 class _Scheduler:

@@ -1,7 +1,6 @@
 """Run a recipe: build the data, the rewards and the trainer; train; resume where a run was killed."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from polypath.errors import ConfigError, DataError, MissingFileError, PolypathEr
 from polypath.recipes.callbacks import COMPLETE, LogFile, MarkComplete
 from polypath.recipes.config import Recipe
 from polypath.recipes.sources import load_datasets, load_rewards
+from polypath.rollouts.files import write_json
 from polypath.tasks.countdown_base import shipped_model
 
 RUN_FILE = "run.json"  # what the run was asked to do
@@ -67,14 +67,14 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
     trainer = build_trainer(recipe)
     if main:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / RUN_FILE, _record(recipe))
+        write_json(folder / RUN_FILE, _as_json(_record(recipe)))
     if checkpoint is not None:
         tell(f"Resuming from {checkpoint}.")
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(folder))
     trainer.accelerator.wait_for_everyone()
     if main:
-        _write_json(folder / FINISHED_FILE, {"global_step": trainer.state.global_step})
+        write_json(folder / FINISHED_FILE, {"global_step": trainer.state.global_step})
     if recipe.trainer.push_to_hub:
         trainer.push_to_hub()
     tell(f"Trained {trainer.state.global_step} steps; the model is in {folder}.")
@@ -179,13 +179,19 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
     """
     if not path.is_file():
         return
-    before, now = _read_settings(path), _flat(json.loads(json.dumps(_record(recipe), default=str)))
+    before, now = _read_settings(path), _flat(_as_json(_record(recipe)))
     for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
         if str(before.get(key)) != str(now.get(key)):
             raise ConfigError(
                 f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
                 "Use the same settings to continue it, or another output_dir."
             )
+
+
+def _as_json(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record as reading its file would: what JSON has no word for, as text."""
+    plain: dict[str, Any] = json.loads(json.dumps(record, default=str))
+    return plain
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
@@ -200,12 +206,6 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
     """Return what may not change: the settings, and the number of processes, which share a batch."""
     return {**record["settings"], "number of processes": record.get("processes", 1)}
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _silent(message: str) -> None:

@@ -29,12 +29,12 @@ from polypath.rehearsal.partition import (
     partition,
 )
 from polypath.rehearsal.rescore import score_completions
-from polypath.rehearsal.samples import read_samples, read_tokens, require_same_problems
+from polypath.rehearsal.samples import read_samples, read_tokens
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.rehearsal.summary import PresampleSummary, summarize
 from polypath.rollouts import RolloutManifest, RolloutStore, encode_prompt
 from polypath.rollouts.files import remove_leftovers
-from polypath.sampling.collect import collect
+from polypath.sampling.collect import collect, require_same_problems
 from polypath.sampling.fingerprint import (
     model_fingerprint,
     template_fingerprint,

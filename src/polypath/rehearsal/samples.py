@@ -1,11 +1,8 @@
 """What the rehearsal pipeline reads from its sample store."""
 
-from collections.abc import Sequence
-
-from polypath.errors import ConfigError, DataError
+from polypath.errors import DataError
 from polypath.rehearsal.partition import Sampled
-from polypath.rollouts import RolloutStore, encode_prompt
-from polypath.tasks.base import Problem
+from polypath.rollouts import RolloutStore
 
 
 def read_samples(store: RolloutStore) -> dict[str, list[Sampled]]:
@@ -39,19 +36,3 @@ def read_tokens(
                     )
                 found[key] = row
     return found
-
-
-def require_same_problems(store: RolloutStore, problems: Sequence[Problem]) -> None:
-    """Refuse samples of another problem that went by the same id.
-
-    Raises:
-        ConfigError: a stored prompt or gold answer is not that of the problem now.
-    """
-    asked = {p.problem_id: (encode_prompt(p.prompt), p.gold) for p in problems}
-    for batch in store.iter_batches(("problem_id", "prompt", "gold")):
-        for problem_id, prompt, gold in zip(*(c.to_pylist() for c in batch.columns), strict=True):
-            if asked.get(problem_id, (prompt, gold)) != (prompt, gold):
-                raise ConfigError(
-                    f"Problem {problem_id!r} has another prompt or gold answer in {store.path} "
-                    "than now. Use another folder for other problems."
-                )

@@ -55,7 +55,8 @@ class RehearsalSchedule:
     ) -> list[int]:
         """Return the part of a step's rows that one process uses in one micro-step.
 
-        Over all micro-steps and ranks the parts are of one size and join to ``rows(step)``.
+        Over all micro-steps and ranks the parts join to ``rows(step)``, and their sizes differ by at most
+        one: the last step of an epoch may have fewer micro-steps than the rows were made for.
 
         Args:
             step: the optimiser step, from 0.
@@ -65,7 +66,7 @@ class RehearsalSchedule:
             world: number of processes.
 
         Raises:
-            ConfigError: a number is out of range, or the rows do not divide evenly.
+            ConfigError: a number is out of range, or there are fewer rows than parts.
         """
         parts = micro_steps * world
         if not (0 <= micro_step < micro_steps and 0 <= rank < world):
@@ -73,14 +74,14 @@ class RehearsalSchedule:
                 f"micro_step must be in 0..{micro_steps - 1} and rank in 0..{world - 1}, "
                 f"got {micro_step} and {rank}."
             )
-        if self.rows_per_step % parts:
+        if self.rows_per_step < parts:
             raise ConfigError(
-                f"rows_per_step={self.rows_per_step} does not divide evenly over {micro_steps} "
-                f"micro-step(s) x {world} process(es); use a multiple of {parts}."
+                f"rows_per_step={self.rows_per_step} leaves nothing to some of {micro_steps} "
+                f"micro-step(s) x {world} process(es); use at least {parts}."
             )
-        size = self.rows_per_step // parts
-        first = (micro_step * world + rank) * size
-        return self.rows(step)[first : first + size]
+        rows, part = self.rows(step), micro_step * world + rank
+        first, last = (n * len(rows) // parts for n in (part, part + 1))
+        return rows[first:last]
 
 
 @lru_cache(maxsize=8)

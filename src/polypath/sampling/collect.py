@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
+from polypath.errors import ConfigError
 from polypath.rollouts import Rollout, RolloutStore, encode_prompt
 from polypath.sampling.completion import Completion
 from polypath.sampling.progress import ProgressReport
@@ -134,3 +135,19 @@ def _rollout(completion: Completion, verdict: Verdict) -> Rollout:
         finish_reason=completion.finish_reason,
         token_ids=completion.token_ids or None,
     )
+
+
+def require_same_problems(store: RolloutStore, problems: Sequence[Problem]) -> None:
+    """Refuse samples of another problem that went by the same id.
+
+    Raises:
+        ConfigError: a stored prompt or gold answer is not that of the problem now.
+    """
+    asked = {p.problem_id: (encode_prompt(p.prompt), p.gold) for p in problems}
+    for batch in store.iter_batches(("problem_id", "prompt", "gold")):
+        for problem_id, prompt, gold in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+            if asked.get(problem_id, (prompt, gold)) != (prompt, gold):
+                raise ConfigError(
+                    f"Problem {problem_id!r} has another prompt or gold answer in {store.path} "
+                    "than now. Use another folder for other problems."
+                )

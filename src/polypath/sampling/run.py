@@ -6,7 +6,7 @@ greedy sample per problem: a store holds samples of one setting only.
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +14,13 @@ from pathlib import Path
 from rich.console import Console
 
 from polypath.errors import ConfigError
-from polypath.rollouts import RolloutManifest, RolloutStore, encode_prompt
+from polypath.rollouts import RolloutManifest, RolloutStore
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER
-from polypath.sampling.collect import Draw, collect_from
+from polypath.sampling.collect import Draw, collect_from, require_same_problems
 from polypath.sampling.http import ServerError
 from polypath.sampling.openai import ServerSettings
 from polypath.sampling.settings import SamplingSettings
-from polypath.tasks.base import Problem, Task
+from polypath.tasks.base import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def sample_run(
                 split=split,
             )
             with RolloutStore.create_or_open(Path(out) / name, manifest) as store:
-                _require_same_problems(store, problems)
+                require_same_problems(store, problems)
                 try:
                     new += collect_from(
                         draw,
@@ -178,15 +178,3 @@ def _printer(console: Console | None) -> "partial[None] | None":
     if console is None:
         return None
     return partial(console.print, markup=False, highlight=False, soft_wrap=True)
-
-
-def _require_same_problems(store: RolloutStore, problems: Sequence[Problem]) -> None:
-    """Refuse samples of another problem that went by the same id."""
-    asked = {p.problem_id: (encode_prompt(p.prompt), p.gold) for p in problems}
-    for batch in store.iter_batches(("problem_id", "prompt", "gold")):
-        for problem_id, prompt, gold in zip(*(c.to_pylist() for c in batch.columns), strict=True):
-            if asked.get(problem_id, (prompt, gold)) != (prompt, gold):
-                raise ConfigError(
-                    f"Problem {problem_id!r} has another prompt or gold answer in {store.path} "
-                    "than now. Use another folder for other problems."
-                )

@@ -18,6 +18,8 @@ from polypath.metrics.bootstrap import paired_difference
 from polypath.metrics.group import group_statistics
 from polypath.metrics.pass_at_k import pass_at_k
 from polypath.metrics.solutions import encode_solutions
+from polypath.rehearsal.padding import pad_left, pad_right
+from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import Completion, pad_token_id, sample
 from polypath.tasks.base import Problem, Task
@@ -237,16 +239,8 @@ def _pad(
     completions: list[Completion], tokenizer: Any, pad: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return ids and mask of left-padded prompts with right-padded completions, and their mask."""
-    from polypath.sampling.prompts import tokenize_prompts
-
     prompts = tokenize_prompts(tokenizer, [c.problem.prompt for c in completions])
-    left = max(len(prompt) for prompt in prompts)
-    right = max(len(c.token_ids) for c in completions)
-    ids, mask, completion_mask = [], [], []
-    for prompt, completion in zip(prompts, completions, strict=True):
-        tokens = list(completion.token_ids)
-        before, after = left - len(prompt), right - len(tokens)
-        ids.append([pad] * before + prompt + tokens + [pad] * after)
-        completion_mask.append([1] * len(tokens) + [0] * after)
-        mask.append([0] * before + [1] * len(prompt) + completion_mask[-1])
-    return torch.tensor(ids), torch.tensor(mask), torch.tensor(completion_mask)
+    prompt_ids, prompt_mask = pad_left(prompts, pad)
+    completion_ids, completion_mask = pad_right([c.token_ids for c in completions], pad)
+    ids = torch.cat([prompt_ids, completion_ids], dim=1)
+    return ids, torch.cat([prompt_mask, completion_mask], dim=1), completion_mask

@@ -68,11 +68,7 @@ class Rehearsal:
         self._micro_step = self._micro_step + 1 if step == self._step else 0
         self._step = step
         step_rows = self._schedule.rows(step)
-        # The last step of an epoch may have fewer micro-steps, over which the rows need not divide
-        # evenly; no piece is empty, because there is a row for every micro-step of a full step.
-        piece, pieces = self._micro_step % micro_steps * world + rank, micro_steps * world
-        first, last = (n * len(step_rows) // pieces for n in (piece, piece + 1))
-        rows = step_rows[first:last]
+        rows = self._schedule.shard(step, self._micro_step % micro_steps, micro_steps, rank, world)
         tensors = self.stored.batch(rows, self.pad_token_id)
         lengths = self.stored.completion_lengths
         return RehearsalBatch(
@@ -87,11 +83,7 @@ class Rehearsal:
     def loss(self, logp_B_T: Tensor, batch: RehearsalBatch) -> Tensor:
         """Return this micro-step's part of the divergence's mean over the step's tokens."""
         log_ratio_B_T = logp_B_T - batch.ref_logp_B_T
-        # Padding first: whatever stands there must not reach an exponential.
-        log_ratio_B_T = torch.where(
-            batch.completion_mask.bool(), log_ratio_B_T, log_ratio_B_T.new_zeros(())
-        )
-        values_B_T = divergence(self.config.divergence_config, log_ratio_B_T)
+        values_B_T = divergence(self.config.divergence_config, log_ratio_B_T, batch.completion_mask)
         return token_sum(values_B_T, batch.completion_mask, tokens=float(batch.step_tokens))
 
     def statistics(self, logp_B_T: Tensor, batch: RehearsalBatch) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
 """The quickstart's jobs, as they run in a worker process."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from polypath.rollouts.files import write_json
 
 TASK = "countdown"
 # The trial's finding: at 6 of 8 too few Countdown problems count as mastered by a base this weak.
@@ -62,9 +63,7 @@ def cool_base(*, temperatures: Sequence[float], seed: int, out: str) -> None:
     best = max(accuracy, key=lambda key: accuracy[key])
     path = Path(out)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"best": float(best), "pass@1 on dev": accuracy}, indent=2))
-    os.replace(temporary, path)
+    write_json(path, {"best": float(best), "pass@1 on dev": accuracy})
 
 
 def evaluate_splits(
