@@ -102,6 +102,25 @@ def test_max_tokens_cuts_the_text(minilm):
     assert minilm.matrix(minilm.features(texts), 2)[0, 0, 1] < 0.9
 
 
+def test_bfloat16_changes_cosines_by_less_than_a_hundredth(minilm):
+    config = SimilarityConfig(
+        embedding_model=minilm.model_name, embedding_device="cpu", embedding_dtype="bfloat16"
+    )
+    half = get_similarity("embedding", config)
+    texts = rows(*PARAPHRASES, UNRELATED)
+    features = half.features(texts)
+    assert features.dtype == torch.float32
+    s_G_G = half.matrix(features, 3)
+    assert not torch.equal(s_G_G, minilm.matrix(minilm.features(texts), 3))
+    assert_close(s_G_G, minilm.matrix(minilm.features(texts), 3), rtol=0, atol=0.01)
+
+
+def test_an_unknown_dtype_is_named(minilm):
+    config = SimilarityConfig(embedding_model=minilm.model_name, embedding_dtype="bf16")
+    with pytest.raises(ConfigError, match=r"Unknown embedding_dtype 'bf16'.*Known: auto"):
+        get_similarity("embedding", config)
+
+
 def test_a_model_that_cannot_be_loaded_is_a_one_line_error(tmp_path):
     pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
     config = SimilarityConfig(embedding_model=str(tmp_path / "nowhere"))

@@ -176,7 +176,3 @@ MEASURES: dict[str, Callable[[Prepared], Iterator[Values]]] = {
     "solutions": solutions,
     "text diversity": text_diversity,
 }
-
-
-def _blank(value_N: FloatArray, note: str) -> FloatArray:
-    return np.full_like(value_N, np.nan) if note else value_N

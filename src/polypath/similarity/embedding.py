@@ -5,9 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from polypath.errors import ConfigError, MissingExtraError
+from polypath.errors import ConfigError, MissingExtraError, unknown_name
 from polypath.similarity.base import Completions, as_tensor
 from polypath.similarity.cosine import cosine_matrix, unit_rows
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class EmbeddingSimilarity:
@@ -28,6 +30,9 @@ class EmbeddingSimilarity:
         max_tokens: longer texts are cut to this many tokens of the embedding model; None keeps the
             model's own limit, which is often short (256 for all-MiniLM-L6-v2).
         device: such as "cpu" or "cuda:1"; None uses the current GPU if there is one.
+        dtype: what the model computes in: "float32", "bfloat16" or "float16"; "auto" is bfloat16 on
+            a GPU and float32 elsewhere. bfloat16 moves cosines of MiniLM by up to 0.003 and halves
+            its time, on CPUs that compute in it too; on others it is many times slower.
         trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
@@ -42,8 +47,11 @@ class EmbeddingSimilarity:
         batch_size: int = 32,
         max_tokens: int | None = None,
         device: str | None = None,
+        dtype: str = "auto",
         trust_remote_code: bool = False,
     ) -> None:
+        if dtype not in DTYPES:
+            raise unknown_name("embedding_dtype", dtype, DTYPES)
         if batch_size < 1 or (max_tokens is not None and max_tokens < 1):
             raise ConfigError(
                 "embedding similarity: batch_size and max_tokens must be at least 1, "
@@ -52,6 +60,7 @@ class EmbeddingSimilarity:
         self.model_name = model
         self.batch_size = batch_size
         self._model = _load(model, device, trust_remote_code)
+        self._model.to(_torch_dtype(dtype, self._model.device))
         if max_tokens is not None:
             self._model.max_seq_length = max_tokens
 
@@ -74,6 +83,13 @@ class EmbeddingSimilarity:
     def matrix(self, features: Tensor | list[Any], group_size: int) -> Tensor:
         """Return ``similarity_P_G_G`` on the features' device. See ``Similarity.matrix``."""
         return cosine_matrix(as_tensor(features), group_size)
+
+
+def _torch_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    found: torch.dtype = getattr(torch, dtype)
+    return found
 
 
 def _load(model: str, device: str | None, trust_remote_code: bool) -> Any:

@@ -25,6 +25,8 @@ class SimilarityConfig:
         embedding_max_tokens: ``embedding``: texts are cut to this many tokens; None keeps the
             model's own limit (256 for the default model).
         embedding_device: ``embedding``: such as "cpu"; None uses the current GPU if there is one.
+        embedding_dtype: ``embedding``: "float32", "bfloat16", "float16", or "auto": bfloat16 on a
+            GPU, float32 elsewhere.
         embedding_trust_remote_code: ``embedding``: allow a model that ships code to run it.
 
     Raises:
@@ -37,6 +39,7 @@ class SimilarityConfig:
     embedding_batch_size: int = 32
     embedding_max_tokens: int | None = None
     embedding_device: str | None = None
+    embedding_dtype: str = "auto"
     embedding_trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -53,6 +56,7 @@ def _embedding(config: SimilarityConfig) -> Similarity:
         batch_size=config.embedding_batch_size,
         max_tokens=config.embedding_max_tokens,
         device=config.embedding_device,
+        dtype=config.embedding_dtype,
         trust_remote_code=config.embedding_trust_remote_code,
     )
 

@@ -88,6 +88,12 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
         default=None,
         metadata={"help": "Cut texts to this many tokens; default: the model's limit."},
     )
+    embedding_dtype: str = field(
+        default="auto",
+        metadata={
+            "help": "float32, bfloat16, float16, or auto: bfloat16 on a GPU, float32 elsewhere."
+        },
+    )
     # --- positive entropy ------------------------------------------------------------------------
     positive_entropy_coef: float = field(
         default=0.0,

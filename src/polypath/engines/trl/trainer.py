@@ -91,6 +91,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                     embedding_batch_size=config.embedding_batch_size,
                     embedding_max_tokens=config.embedding_max_tokens,
                     embedding_device=str(self.accelerator.device),
+                    embedding_dtype=config.embedding_dtype,
                     embedding_trust_remote_code=bool(config.trust_remote_code),
                 ),
             ),
