@@ -1,0 +1,94 @@
+"""What all benchmarks share: taking turns, spreads, bars, and the form of a results file.
+
+A results file is ``{"benchmark", "environment", "settings", "rows", "bars"}``. A bar is
+``{"name", "at", "limit", "value", "kept"}``: the value was to be at most, or at least, the limit.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Spread = list[float]  # lower quartile, median, upper quartile
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser with what every script takes; its help is the script's docstring."""
+    made = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--out", type=Path, metavar="FILE", help="write the results there, as JSON")
+    return made
+
+
+def in_turns(
+    calls: Sequence[Callable[[], Any]],
+    repeats: int,
+    clock: Callable[[], float] = time.process_time,
+) -> list[list[float]]:
+    """Return the times of each call, taken round after round in rotating order.
+
+    So a busy moment of the machine hits all of them, and a ratio within a round is fair.
+    """
+    times: list[list[float]] = [[] for _ in calls]
+    for turn in range(repeats):
+        for place in range(len(calls)):
+            which = (turn + place) % len(calls)
+            start = clock()
+            calls[which]()
+            times[which].append(clock() - start)
+    return times
+
+
+def spread(values: Any) -> Spread:
+    """Return quartiles: lower, median, upper."""
+    found: Spread = np.percentile(np.asarray(values, dtype=float), (25, 50, 75)).tolist()
+    return found
+
+
+def ratio(times: Sequence[float], reference: Sequence[float]) -> Spread:
+    """Return quartiles of the ratios round by round."""
+    return spread(np.asarray(times) / np.asarray(reference))
+
+
+def at_most(name: str, value: float, limit: float) -> dict[str, Any]:
+    return {
+        "name": name, "at": "most", "limit": limit, "value": value, "kept": bool(value <= limit)
+    }  # fmt: skip
+
+
+def at_least(name: str, value: float, limit: float) -> dict[str, Any]:
+    return {
+        "name": name, "at": "least", "limit": limit, "value": value, "kept": bool(value >= limit)
+    }  # fmt: skip
+
+
+def finish(
+    out: Path | None,
+    *,
+    benchmark: str,
+    environment: dict[str, Any],
+    settings: dict[str, Any],
+    rows: list[dict[str, Any]],
+    bars: list[dict[str, Any]],
+) -> None:
+    """Print rows and bars, and write the results file if one is wanted."""
+    for row in rows:
+        print(json.dumps(row))
+    for bar in bars:
+        word = "kept" if bar["kept"] else "MISSED"
+        print(f"{bar['name']}: {bar['value']:.4g}, at {bar['at']} {bar['limit']:.4g}: {word}")
+    if out:
+        result = {
+            "benchmark": benchmark,
+            "environment": environment,
+            "settings": settings,
+            "rows": rows,
+            "bars": bars,
+        }
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
