@@ -1,4 +1,4 @@
-"""What ``benchmarks/training.py`` trains: a small random model, a task, and a trainer per method."""
+"""What the training benchmarks train: a small random model, a task, and a trainer per method."""
 
 import os
 import zlib
@@ -20,8 +20,6 @@ from polypath.rehearsal.settings import PresampleSettings
 from polypath.tasks.base import EvaluationDefaults, Problem
 from polypath.verify.base import Status, Verdict
 
-GROUP = 8
-NUMBERS = 1000
 PROBLEMS = 64
 STOCK = "stock"
 DRA, ENTROPY, REHEARSAL = {"dra": True}, {"positive_entropy_coef": 0.01}, {"rehearsal_coef": 0.05}
@@ -78,14 +76,39 @@ def coin(completions: Sequence[str], **_: Any) -> list[float]:
     return [Sums(0.5).verify(text, "").reward for text in completions]
 
 
-def save_model(folder: Path, width: int) -> int:
-    """Save a random Llama that knows numbers; return its size in bytes. Width 192: 2 M parameters."""
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """The size of a step. ``width`` is the model's: 192 has 2 million parameters, 768 has 29."""
+
+    completions: int = 64
+    length: int = 32
+    group: int = 8
+    vocabulary: int = 1007
+    width: int = 192
+
+    def model(self, folder: Path) -> Path:
+        return folder / f"model-{self.vocabulary}-{self.width}"
+
+    def rehearsal_set(self, folder: Path) -> Path:
+        return folder / f"set-{self.vocabulary}-{self.width}-{self.length}"
+
+
+def prepare(setting: Setting, folder: Path) -> int:
+    """Save the model and the rehearsal set of a setting; return the parameters of the model."""
+    parameters = save_model(setting, setting.model(folder))
+    if not setting.rehearsal_set(folder).exists():
+        save_rehearsal(setting.model(folder), setting.rehearsal_set(folder), setting.length)
+    return parameters
+
+
+def save_model(setting: Setting, folder: Path) -> int:
+    """Save a random Llama that knows numbers; return its parameters."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    words = ["<pad>", "<bos>", "<eos>", "<unk>", "solve", "+", "=", *map(str, range(NUMBERS))]
-    vocabulary = {word: i for i, word in enumerate(words)}
-    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    words = ["<pad>", "<bos>", "<eos>", "<unk>", "solve", "+", "="]
+    words += map(str, range(setting.vocabulary - len(words)))
+    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -99,12 +122,12 @@ def save_model(folder: Path, width: int) -> int:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=width,
-        intermediate_size=8 * width // 3,
+        hidden_size=setting.width,
+        intermediate_size=8 * setting.width // 3,
         num_hidden_layers=4,
-        num_attention_heads=width // 32,
-        num_key_value_heads=width // 32,
-        max_position_embeddings=128,
+        num_attention_heads=setting.width // 32,
+        num_key_value_heads=setting.width // 32,
+        max_position_embeddings=512,
         tie_word_embeddings=True,
         pad_token_id=0,
         bos_token_id=1,
@@ -112,7 +135,7 @@ def save_model(folder: Path, width: int) -> int:
     )
     model = LlamaForCausalLM(config)
     model.save_pretrained(folder)
-    return sum(p.numel() * p.element_size() for p in model.parameters())
+    return sum(p.numel() for p in model.parameters())
 
 
 def save_rehearsal(model: Path, folder: Path, length: int) -> None:
@@ -138,20 +161,24 @@ def embedding_model() -> str | None:
 # --- trainers ----------------------------------------------------------------------------------
 
 
-def make(arm: str, folder: Path, shape: tuple[int, int], steps: int) -> Any:
-    completions, length = shape
+def make(arm: str, folder: Path, setting: Setting, steps: int) -> Any:
+    """Return the trainer of an arm, about to do so many steps."""
     options = dict(ARMS[arm])
     stock = options.pop("stock", False)
     if "rehearsal_coef" in options:
-        options.update(rehearsal_set=str(folder / f"set{length}"), rehearsal_explore_only=False)
+        options.update(
+            rehearsal_set=str(setting.rehearsal_set(folder)), rehearsal_explore_only=False
+        )
     if options.get("similarity") == "embedding":
         options["embedding_model"] = embedding_model()
     config = (GRPOConfig if stock else DiversityGRPOConfig)(
         output_dir=str(folder / "run"),
-        per_device_train_batch_size=completions,
-        num_generations=GROUP,
-        max_completion_length=length,
-        generation_kwargs={"min_new_tokens": length},  # as many tokens in every step of every arm
+        per_device_train_batch_size=setting.completions,
+        num_generations=setting.group,
+        max_completion_length=setting.length,
+        generation_kwargs={
+            "min_new_tokens": setting.length
+        },  # as many tokens in every step of every arm
         max_steps=steps,
         learning_rate=1e-6,
         logging_steps=1,
@@ -164,7 +191,7 @@ def make(arm: str, folder: Path, shape: tuple[int, int], steps: int) -> Any:
         **options,
     )
     trainer = (GRPOTrainer if stock else DiversityGRPOTrainer)(
-        model=str(folder / "model"),
+        model=str(setting.model(folder)),
         reward_funcs=coin,
         args=config,
         train_dataset=Dataset.from_list(
