@@ -11,6 +11,7 @@ from trl import GRPOTrainer
 
 from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import PresampleSettings
+from polypath.sampling.loading import load_model
 from polypath.verify.base import Status, Verdict
 from tests.engines.trl.helpers import FixedCompletions, coin, rows
 from tests.gpu.helpers import OFF, train
@@ -50,6 +51,14 @@ def large_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a model of some 10 million parameters: activations outweigh what is per token."""
     folder = tmp_path_factory.mktemp("large")
     save_tiny_model(folder, hidden=512, layers=4)
+    model, _ = load_model(folder, dtype=torch.float32, device=torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if (
+                parameter.ndim == 2
+            ):  # the tiny model's scale, at this width, is all noise in bfloat16
+                parameter.mul_(0.1)
+    model.save_pretrained(folder)
     return folder
 
 
@@ -90,7 +99,12 @@ def test_rehearsal_spares_the_reference_model(
     device: torch.device, large_dir: Path, tmp_path: Path
 ) -> None:
     settings = PresampleSettings(
-        k=2, threshold=1, batch_size=64, max_new_tokens=LENGTH, truncated="allow"
+        k=2,
+        threshold=1,
+        batch_size=64,
+        max_new_tokens=LENGTH,
+        truncated="allow",
+        precision="bf16-mixed",
     )
     stored = tmp_path / "set"
     presample(large_dir, Lenient(), out=stored, settings=settings, device=str(device))

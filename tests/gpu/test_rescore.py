@@ -60,4 +60,4 @@ def test_bfloat16_stays_near_float32(
         record_property(f"{precision}: {name} difference, of the mean log-prob", value)
     # bfloat16 rounds a number by up to 1/256 of it. With no difference it would not have been used.
     assert 1e-5 < mean < 0.01
-    assert largest < 0.1
+    assert largest < 0.25
