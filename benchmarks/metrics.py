@@ -1,29 +1,25 @@
 """Speed of the metrics on one core, against the packages people use.
 
-Ratios are of times taken in one run on one core; absolute times depend on the machine. Prints a table
-and writes the same with machine, versions and commit as JSON.
+Ratios are of process times taken in turns on one core. A package that is not installed is left out.
 
-    python benchmarks/metrics.py --out metrics.json
+    python benchmarks/metrics.py --out benchmarks/results/metrics.json
+    python benchmarks/metrics.py --problems 20 --repeats 1 --words 60   # a try
 """
 
-import argparse
-import importlib.metadata
-import json
 import os
-import platform
 import resource
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from machine import environment, version
+from measuring import at_least, at_most, finish, in_turns, parser, ratio, spread
 
 import polypath.metrics as pm
 
-PROBLEMS, SAMPLES, WORDS = 1319, 16, 150
+SAMPLES, WORDS = 16, 150
 KS = (1, 2, 4, 8, 16)
 CORRECT_K = 4
 
@@ -33,14 +29,29 @@ def one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def best_of(repeats: int, call: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the shortest of some times in seconds: the least disturbed one."""
-    times, result = [], None
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = call()
-        times.append(time.perf_counter() - start)
-    return min(times), result
+def against(
+    what: str,
+    ours: Callable[[], Any],
+    others: dict[str, tuple[Callable[[], Any], float | None]],
+    repeats: int,
+) -> list[dict[str, Any]]:
+    """Time a metric beside other ways to the same values; with each way, how many times faster."""
+    there = {name: other for name, other in others.items() if " " in name or version(name)}
+    value = ours()
+    values = {name: call() for name, (call, _) in there.items()}  # and warm
+    own, *theirs = in_turns([ours, *(call for call, _ in there.values())], repeats)
+    return [
+        {
+            "what": what,
+            "seconds": spread(own),
+            "against": name,
+            "their_seconds": spread(times),
+            "times_faster": ratio(times, own),
+            "at_least": there[name][1],
+            "largest_difference": float(np.abs(np.asarray(value) - values[name]).max()),
+        }
+        for name, times in zip(there, theirs, strict=True)
+    ]
 
 
 def group_of_texts(rng: np.random.Generator, texts: int, words: int) -> list[str]:
@@ -58,33 +69,19 @@ def group_of_texts(rng: np.random.Generator, texts: int, words: int) -> list[str
     return rows
 
 
-def self_bleu_times() -> list[dict[str, Any]]:
-    texts = group_of_texts(np.random.default_rng(0), 16, 600)
+def self_bleu_times(words: int, repeats: int) -> list[dict[str, Any]]:
+    texts = group_of_texts(np.random.default_rng(0), 16, words)
     rows = [text.split() for text in texts]
-    ours, value = best_of(
-        20, lambda: pm.self_bleu(pm.count_ngrams(texts, max_n=4, tokenize=str.split))
+    return against(
+        f"Self-BLEU, 16 texts of {words} words",
+        lambda: pm.self_bleu(pm.count_ngrams(texts, max_n=4, tokenize=str.split)),
+        {
+            "nltk": (lambda: nltk_self_bleu(rows), 10),
+            "sacrebleu": (lambda: sacrebleu_self_bleu(texts), None),
+            "fast-bleu": (lambda: fast_self_bleu(rows), 1),
+        },
+        repeats,
     )
-    found = []
-    others = {"nltk": (3, nltk_self_bleu, 10), "fast-bleu": (5, fast_self_bleu, 1)}
-    for name, (repeats, measure, wanted) in others.items():
-        try:
-            importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            print(f"{name} is not installed: not compared")
-            continue
-        theirs, their_value = best_of(repeats, lambda measure=measure: measure(rows))
-        found.append(
-            {
-                "what": "Self-BLEU, 16 texts of 600 words",
-                "seconds": ours,
-                "against": name,
-                "their_seconds": theirs,
-                "ratio": theirs / ours,
-                "wanted": wanted,
-                "largest_difference": abs(value - their_value),
-            }
-        )
-    return found
 
 
 def nltk_self_bleu(rows: Sequence[Sequence[str]]) -> float:
@@ -104,7 +101,40 @@ def fast_self_bleu(rows: Sequence[Sequence[str]]) -> float:
     return float(np.mean(SelfBLEU(rows, {4: (0.25,) * 4}).get_score()[4]))
 
 
-def pass_at_k_times() -> list[dict[str, Any]]:
+def sacrebleu_self_bleu(texts: Sequence[str]) -> float:
+    import logging
+
+    from sacrebleu.metrics import BLEU
+
+    logging.getLogger("sacrebleu").setLevel(logging.ERROR)
+    bleu = BLEU(tokenize="none", smooth_method="floor", smooth_value=0.1, effective_order=False)
+    scores = [
+        bleu.sentence_score(texts[i], [*texts[:i], *texts[i + 1 :]]).score
+        for i in range(len(texts))
+    ]
+    return float(np.mean(scores)) / 100
+
+
+def vendi_times(problems: int, repeats: int) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(problems, 64, 32)) + 1
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    kernels = vectors @ vectors.transpose(0, 2, 1)
+
+    def loop() -> npt.NDArray[np.float64]:
+        from vendi_score import vendi
+
+        return np.array([vendi.score_K(kernel) for kernel in kernels])
+
+    return against(
+        f"Vendi score, {problems} kernels of 64 x 64",
+        lambda: pm.vendi_score(kernels),
+        {"vendi-score": (loop, None)},
+        repeats,
+    )
+
+
+def pass_at_k_times(repeats: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     n = np.full(2818, 256)
     c = rng.binomial(256, rng.beta(0.3, 0.6, size=2818))
@@ -120,19 +150,12 @@ def pass_at_k_times() -> list[dict[str, Any]]:
 
         return np.array([[one(int(a), int(b), k) for k in ks] for a, b in zip(n, c, strict=True)])
 
-    ours, value = best_of(20, lambda: pm.pass_at_k_from_counts(n, c, ks))
-    theirs, their_value = best_of(3, loop)
-    return [
-        {
-            "what": "pass@k, 2,818 problems x 256 samples x 9 k",
-            "seconds": ours,
-            "against": "a loop over human-eval's product",
-            "their_seconds": theirs,
-            "ratio": theirs / ours,
-            "wanted": 100,
-            "largest_difference": float(np.abs(value - their_value).max()),
-        }
-    ]
+    return against(
+        "pass@k, 2,818 problems x 256 samples x 9 k",
+        lambda: pm.pass_at_k_from_counts(n, c, ks),
+        {"a loop over human-eval's product": (loop, 100)},
+        repeats,
+    )
 
 
 def all_metrics(texts: list[list[str]], correct: Any, answers: list[list[str | None]]) -> int:
@@ -202,72 +225,57 @@ def text_metrics(texts: list[list[str]], correct: Any) -> npt.NDArray[np.float64
     return np.column_stack([over_all, over_correct, np.array(rows)])
 
 
-def all_metrics_time() -> dict[str, Any]:
+def all_metrics_time(problems: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    texts = [group_of_texts(rng, SAMPLES, WORDS) for _ in range(PROBLEMS)]
-    rate = rng.beta(0.6, 0.6, size=(PROBLEMS, 1))
-    correct = rng.random((PROBLEMS, SAMPLES)) < rate
+    texts = [group_of_texts(rng, SAMPLES, WORDS) for _ in range(problems)]
+    rate = rng.beta(0.6, 0.6, size=(problems, 1))
+    correct = rng.random((problems, SAMPLES)) < rate
     answers: list[list[str | None]] = [
         [f"right{rng.integers(3)}" if ok else f"wrong{rng.integers(8)}" for ok in row]
         for row in correct
     ]
-    seconds, intervals = best_of(1, lambda: all_metrics(texts, correct, answers))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    start = time.process_time()
+    intervals = all_metrics(texts, correct, answers)
     return {
-        "what": f"all metrics, {PROBLEMS:,} problems x {SAMPLES} texts of {WORDS} words",
-        "seconds": seconds,
+        "what": f"all metrics, {problems:,} problems x {SAMPLES} texts of {WORDS} words",
+        "seconds": [time.process_time() - start],
         "intervals": intervals,
-        "peak_bytes": peak,
-        "wanted": "30 s, 1 GB",
-    }
-
-
-def environment() -> dict[str, Any]:
-    versions: dict[str, str | None] = {}
-    for name in ("numpy", "scipy", "nltk", "fast-bleu"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), cpu)
-    return {
-        "cpu": cpu,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": versions,
-        "commit": commit,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="write the results there, as JSON")
-    out = parser.parse_args().out
+    made = parser(__doc__)
+    made.add_argument("--problems", type=int, default=1319, help="of the run of all metrics")
+    made.add_argument("--words", type=int, default=600, help="of a text for Self-BLEU")
+    made.add_argument("--repeats", type=int, default=7)
+    options = made.parse_args()
+    machine = environment("numpy", "scipy", "nltk", "sacrebleu", "fast-bleu", "vendi-score")
     one_core()
-    everything = all_metrics_time()  # first: its peak memory is that of the process
-    compared = self_bleu_times() + pass_at_k_times()
-
-    print("| what | ms | against | their ms | times faster | wanted | largest difference |")
-    print("|---" * 7 + "|")
-    for row in compared:
-        print(
-            f"| {row['what']} | {1000 * row['seconds']:.2f} | {row['against']} "
-            f"| {1000 * row['their_seconds']:.1f} | {row['ratio']:.0f} | {row['wanted']} "
-            f"| {row['largest_difference']:.0e} |"
+    everything = all_metrics_time(options.problems)  # first: its peak is that of the process
+    compared = self_bleu_times(options.words, options.repeats)
+    compared += vendi_times(256, options.repeats) + pass_at_k_times(options.repeats)
+    bars = [
+        at_least(
+            f"{row['what']}: times faster than {row['against']}",
+            row["times_faster"][1],
+            row["at_least"],
         )
-    print(
-        f"\n{everything['what']}: {everything['seconds']:.1f} s with {everything['intervals']} "
-        f"intervals, {everything['peak_bytes'] / 1e9:.2f} GB at most (wanted: {everything['wanted']})"
+        for row in compared
+        if row["at_least"] is not None
+    ]
+    bars += [
+        at_most(f"{everything['what']}: seconds", everything["seconds"][0], 30),
+        at_most(f"{everything['what']}: GB", everything["peak_bytes"] / 1e9, 1),
+    ]
+    finish(
+        options.out,
+        benchmark="metrics",
+        environment=machine,
+        settings={"problems": options.problems, "repeats": options.repeats},
+        rows=[*compared, everything],
+        bars=bars,
     )
-    if out:
-        result = {**environment(), "compared": compared, "all_metrics": everything}
-        out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
