@@ -1,49 +1,32 @@
-"""Speed of the verifiers, in a pool of workers and called directly.
+"""Speed of the math verifier, in a pool of workers and called directly: the reference.
 
-Ratios are of times taken in turns in one run; absolute times depend on the machine and its load.
-Prints a table and, if asked, writes the same with machine, versions and commit as JSON.
+Wall time, since a pool works in other processes, taken in turns; ratios are round by round.
 
-    python benchmarks/verify.py --json verify.json
+    python benchmarks/verify.py --out benchmarks/results/verify.json
     python benchmarks/verify.py --data DIR     # DIR/math/*.jsonl instead of generated answers
 """
 
-import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import random
-import statistics
-import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from machine import environment
+from measuring import at_least, at_most, finish, in_turns, parser, ratio, spread
+
 from polypath.verify.pool import WorkerPool
 
-REPEATS = 5
-ANSWERS = 1_000
+ENOUGH = 300  # answers a second, with two workers
+COST = 0.2  # most that a pool of one may add to direct calls
 MATH = "polypath.verify.math:math_judge"
 PROSE = "Let us think step by step. " * 20
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def in_turns(*calls: Callable[[], Any]) -> list[list[float]]:
-    """Times of each call, taken round after round so that a busy moment hits all of them."""
-    rounds = [[seconds(call) for call in calls] for _ in range(REPEATS)]
-    return [list(times) for times in zip(*rounds, strict=True)]
-
-
-def generated_math(rng: random.Random) -> list[tuple[str, str]]:
+def generated_math(rng: random.Random, answers: int) -> list[tuple[str, str]]:
     """Golds in the proportions of MATH: most are numbers, some fractions, roots and formulas."""
     rows = []
-    for _ in range(ANSWERS):
+    for _ in range(answers):
         a, b, c = (rng.randint(2, 99) for _ in range(3))
         golds = [str(a)] * 6 + [rf"\frac{{{a}}}{{{b}}}"] * 2
         golds += [rf"{a}\sqrt{{{b}}}", rf"({a},{b})", rf"{a}x^2+{b}x+{c}", rf"{a}\pi"]
@@ -53,23 +36,27 @@ def generated_math(rng: random.Random) -> list[tuple[str, str]]:
     return rows
 
 
-def real_math(folder: Path, rng: random.Random) -> list[tuple[str, str]]:
+def real_math(folder: Path, rng: random.Random, answers: int) -> list[tuple[str, str]]:
     """Reference solutions of MATH-500, half of them against another row's gold."""
     with (folder / "math" / "math500.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     pairs = []
-    for _ in range(ANSWERS):
+    for _ in range(answers):
         row = rng.choice(rows)
         other = row if rng.random() < 0.5 else rng.choice(rows)
         pairs.append((row["solution"], other["answer"]))
     return pairs
 
 
-def math_times(folder: Path | None) -> list[dict[str, Any]]:
+def math_rows(options: Any) -> list[dict[str, Any]]:
     from polypath.verify.math import math_judge
 
     rng = random.Random(0)
-    pairs = real_math(folder, rng) if folder else generated_math(rng)
+    pairs = (
+        real_math(options.data, rng, options.answers)
+        if options.data
+        else generated_math(rng, options.answers)
+    )
     completions, golds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     judge = math_judge()
     with WorkerPool(MATH, workers=1) as one, WorkerPool(MATH, workers=2) as two:
@@ -78,76 +65,68 @@ def math_times(folder: Path | None) -> list[dict[str, Any]]:
             warm.verify(completions, golds)
         for completion, gold in pairs:
             judge(completion, gold)
-        direct, pooled, double = in_turns(
-            lambda: [judge(completion, gold) for completion, gold in pairs],
-            lambda: one.verify(completions, golds),
-            lambda: two.verify(completions, golds),
+        times = in_turns(
+            [
+                lambda: [judge(completion, gold) for completion, gold in pairs],
+                lambda: one.verify(completions, golds),
+                lambda: two.verify(completions, golds),
+            ],
+            options.repeats,
+            time.perf_counter,
         )
-        right = sum(verdict.correct for verdict in two.verify(completions, golds)) / ANSWERS
-    what = "math, " + ("MATH-500 solutions" if folder else "generated answers")
-    print(f"{what}: {right:.0%} right")
-    cost = statistics.median(pool / alone for pool, alone in zip(pooled, direct, strict=True)) - 1
+        right = sum(verdict.correct for verdict in two.verify(completions, golds))
+    what = "MATH-500 solutions" if options.data else "generated answers"
+    return table(f"math, {what}", times, right, options.answers)
+
+
+def table(
+    what: str, times: list[list[float]], right: int, answers: int, **more: list[float | None]
+) -> list[dict[str, Any]]:
+    """Return a row for direct calls, a pool of one and a pool of two, in this order."""
+    ways = ("called directly", "pool of 1", "pool of 2")
     return [
-        result(f"{what}, called directly", direct, None, None),
-        result(f"{what}, pool of 1", pooled, cost, "cost <= 20 %"),
-        result(f"{what}, pool of 2", double, None, ">= 300/s"),
+        {
+            "what": what,
+            "way": way,
+            "answers": answers,
+            "right": right / answers,
+            "seconds": spread(taken),
+            "per_second": answers / spread(taken)[1],
+            "ratio_to_direct": ratio(taken, times[0]),
+            **{name: values[place] for name, values in more.items()},
+        }
+        for place, (way, taken) in enumerate(zip(ways, times, strict=True))
     ]
 
 
-def result(what: str, times: list[float], cost: float | None, wanted: str | None) -> dict[str, Any]:
-    return {
-        "what": what,
-        "answers": ANSWERS,
-        "seconds": times,
-        "per_second": ANSWERS / statistics.median(times),
-        "cost_over_direct": cost,
-        "wanted": wanted,
-    }
+def bars(rows: list[dict[str, Any]], enough: float) -> list[dict[str, Any]]:
+    _, one, two = rows
+    return [
+        at_most(f"{one['what']}: pool of 1, times direct", one["ratio_to_direct"][1], 1 + COST),
+        at_least(f"{two['what']}: pool of 2, a second", two["per_second"], enough),
+    ]
 
 
-def environment() -> dict[str, Any]:
-    versions: dict[str, str | None] = {}
-    for name in ("math-verify", "latex2sympy2-extended", "sympy", "sqlglot"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    cpu = platform.processor()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":")[1].strip() for line in lines if "model name" in line), cpu)
-    return {
-        "cpu": cpu,
-        "cpus": os.cpu_count(),
-        "load": os.getloadavg(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": versions,
-        "commit": commit,
-    }
+def arguments(doc: str | None) -> Any:
+    made = parser(doc)
+    made.add_argument("--data", type=Path, help="folder with the published test sets")
+    made.add_argument("--answers", type=int, default=1000)
+    made.add_argument("--repeats", type=int, default=5)
+    return made.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with the published test sets")
-    parser.add_argument("--json", type=Path, help="write the results there, as JSON")
-    options = parser.parse_args()
-    machine = environment()  # first: the load before this run
-    rows = math_times(options.data)
-
-    print("\n| what | answers | median s | answers/s | cost over direct | wanted |")
-    print("|---" * 6 + "|")
-    for row in rows:
-        cost = "" if row["cost_over_direct"] is None else f"{row['cost_over_direct']:+.0%}"
-        print(
-            f"| {row['what']} | {row['answers']:,} | {statistics.median(row['seconds']):.2f} "
-            f"| {row['per_second']:,.0f} | {cost} | {row['wanted'] or ''} |"
-        )
-    if options.json:
-        options.json.write_text(json.dumps({**machine, "rows": rows}, indent=2) + "\n")
+    options = arguments(__doc__)
+    machine = environment("math-verify", "latex2sympy2-extended", "sympy")
+    rows = math_rows(options)
+    finish(
+        options.out,
+        benchmark="verify",
+        environment=machine,
+        settings={"data": "published" if options.data else "generated"},
+        rows=rows,
+        bars=bars(rows, ENOUGH),
+    )
 
 
 if __name__ == "__main__":
