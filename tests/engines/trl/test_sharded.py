@@ -1,49 +1,64 @@
-"""With parameters split over processes, gradients and samples are those of one process."""
+"""With parameters split by accelerate's FSDP2, the methods train what one process trains.
 
-import json
-import os
-import subprocess
-import sys
+On CPUs over gloo; accelerate's own code, but for one function (layouts.fsdp_on_cpu).
+"""
+
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 
-from tests.engines.trl.helpers import largest_difference
-from tests.engines.trl.sharded import loss, sample_unevenly
+from tests.engines.trl.comparisons import (
+    check_forwards,
+    check_log,
+    check_parameters,
+    check_probes,
+    check_resumed,
+    found,
+)
+from tests.engines.trl.layouts import cases_of, launch
 
-ROOT = Path(__file__).parents[3]
+CASES = cases_of("fsdp2")
 
 
 @pytest.fixture(scope="module")
-def by_two(adder_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of what two processes computed."""
+def by_two(adder_dir: Path, rehearsal_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of what two processes trained."""
     out = tmp_path_factory.mktemp("sharded")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += ["-m", "tests.engines.trl.sharded", str(adder_dir), str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200, check=False
-    )
-    assert done.returncode == 0, done.stderr[-5000:]
+    process = launch("fsdp2", 2, adder_dir, rehearsal_dir, out)
+    try:
+        output, _ = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output[-5000:]
     return out
 
 
-def test_two_forwards_and_one_backward_through_fsdp2_give_the_gradients_of_one_process(
-    adder_dir: Path, by_two: Path
+@pytest.mark.parametrize("case", CASES)
+def test_split_parameters_train_to_those_of_one_process(
+    case: str, by_two: Path, alone: Path
 ) -> None:
-    model = AutoModelForCausalLM.from_pretrained(adder_dir)
-    loss(model, 0, 1).backward()
-    expected = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-    assert max(float(gradient.abs().max()) for gradient in expected.values()) > 1e-3
-    assert largest_difference(load_file(by_two / "gradients.safetensors"), expected) < 1e-6
+    assert found(by_two, case)["layout"] == {
+        "kind": "FSDP",
+        "processes": 2,
+        "stage": 0,
+        "split": True,
+    }
+    check_parameters(alone, by_two, case)
 
 
-def test_a_process_whose_completions_end_early_stays_until_the_others_are_done(
-    adder_dir: Path, by_two: Path
-) -> None:
-    """transformers' ``generate`` sees to it, knowing the model by a mark of ``fully_shard``."""
-    model = AutoModelForCausalLM.from_pretrained(adder_dir)
-    alone = [sample_unevenly(model, str(adder_dir), rank) for rank in range(2)]
-    assert json.loads((by_two / "drawn.json").read_text()) == alone
+@pytest.mark.parametrize("case", CASES)
+def test_no_process_waits_in_a_forward_that_another_does_not_do(case: str, by_two: Path) -> None:
+    check_forwards(by_two, case, 2)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "accumulated" not in case])
+def test_split_parameters_log_the_same(case: str, by_two: Path, alone: Path) -> None:
+    check_log(alone, by_two, case)
+
+
+def test_split_parameters_probe_the_same(by_two: Path, alone: Path) -> None:
+    check_probes(alone, by_two)
+
+
+def test_a_resumed_run_ends_bit_for_bit_as_one_that_was_not_stopped(by_two: Path) -> None:
+    check_resumed(by_two)

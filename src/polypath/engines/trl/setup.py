@@ -1,8 +1,11 @@
-"""Checks made once, when the trainer is built."""
+"""What is done once, when the trainer is built: checks, mostly."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from transformers.integrations import deepspeed as zero
 
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.errors import unknown_name
@@ -43,6 +46,25 @@ def check_rehearsal_set(stored: RehearsalSet, trainer: "DiversityGRPOTrainer") -
         template_fingerprint=template_fingerprint(trainer._tokenizer),
         temperature=trainer.args.temperature,
     )
+
+
+@contextmanager
+def whole_models() -> Iterator[None]:
+    """Load models whole inside, which the trainer will not wrap.
+
+    While DeepSpeed's ZeRO-3 is on, transformers splits every model it loads over the processes, and
+    only those that DeepSpeed wraps are ever gathered for a forward.
+    """
+    reference = zero._hf_deepspeed_config_weak_ref
+    config = None if reference is None else reference()
+    if config is None:
+        yield
+        return
+    zero.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        zero.set_hf_deepspeed_config(config)
 
 
 def warn_inexact_resume(config: DiversityGRPOConfig) -> None:

@@ -29,6 +29,7 @@ from polypath.engines.trl.setup import (
     check_rehearsal_set,
     correctness_column,
     warn_inexact_resume,
+    whole_models,
 )
 from polypath.engines.trl.telemetry import Telemetry
 from polypath.errors import ConfigError
@@ -80,9 +81,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 named.get("train_dataset"), stored.excluded_prompts
             )
         super().__init__(**named)
-        self._groups = Groups(
-            self,
-            similarity=get_similarity(
+        with whole_models():
+            compared = get_similarity(
                 similarity or config.similarity,
                 SimilarityConfig(
                     ngram_max=config.similarity_ngram_max,
@@ -94,7 +94,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                     embedding_dtype=config.embedding_dtype,
                     embedding_trust_remote_code=bool(config.trust_remote_code),
                 ),
-            ),
+            )
+        self._groups = Groups(
+            self,
+            similarity=compared,
             solution_fn=solution_fn or find_solution_function(self.reward_funcs),
             correctness=correctness_column(config, self.reward_func_names),
         )

@@ -1,0 +1,59 @@
+"""What must be equal between a run by one process and a run by several."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.engines.trl.helpers import largest_difference
+
+# Sums over parts are rounded otherwise than a sum over the whole.
+TOLERANCE = 1e-6
+LOGGED = ("diversity/", "positive_entropy/", "rehearsal/", "gradient_share/", "eval_diversity/")
+
+
+def found(folder: Path, case: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / f"{case}.json").read_text())
+    return read
+
+
+def check_parameters(one: Path, several: Path, case: str, tolerance: float = TOLERANCE) -> None:
+    here, there = (load_file(folder / f"{case}.safetensors") for folder in (one, several))
+    assert largest_difference(here, there) < tolerance
+
+
+def check_forwards(several: Path, case: str, processes: int) -> None:
+    """With parameters split over processes a forward waits for all: one more would wait forever."""
+    forwards = found(several, case)["forwards"]
+    assert len(forwards) == processes
+    assert len(set(forwards)) == 1
+
+
+def check_log(one: Path, several: Path, case: str) -> None:
+    """Not for accumulation: TRL logs means of micro-batches' means, and these hold other rows then."""
+    logs = [found(folder, case)["log"] for folder in (one, several)]
+    assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
+    compared = 0
+    for here, there in zip(*logs, strict=True):
+        assert here.keys() == there.keys()
+        for name in here:
+            if name.startswith(LOGGED):
+                assert there[name] == pytest.approx(here[name], abs=1e-5), name
+                compared += 1
+    assert compared > 20
+
+
+def check_probes(one: Path, several: Path) -> None:
+    probes = [found(folder, "all")["probe"] for folder in (one, several)]
+    assert [line["step"] for line in probes[0]] == [0, 1, 2]
+    for here, there in zip(*probes, strict=True):
+        assert there == pytest.approx(here, abs=1e-5, nan_ok=True)
+
+
+def check_resumed(several: Path, case: str = "all") -> None:
+    straight, resumed = (
+        load_file(several / f"{case}, {way}.safetensors") for way in ("straight", "resumed")
+    )
+    assert largest_difference(straight, resumed) == 0
