@@ -10,10 +10,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,dev]'
 	touch $(STAMP)
 
-.PHONY: help setup quickstart test lint check format base bench
+.PHONY: help setup quickstart test lint check format base bench bench-gpu
 
 help:  ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
 
 setup: $(STAMP)  ## make .venv with everything in it (about 2 minutes)
 
@@ -45,3 +45,6 @@ bench: $(STAMP)  ## measure speed and memory against what people use (long: use 
 	$(BIN)/python benchmarks/reward_adjustment.py --out runs/bench/reward_adjustment.json --figure runs/bench/reward_adjustment.png
 	$(BIN)/python benchmarks/store.py --out runs/bench/store.json
 	$(BIN)/python benchmarks/training.py --out runs/bench/training.json
+
+bench-gpu: $(STAMP)  ## measure step, memory and parts on one GPU (about 9 minutes; docs/gpu.md)
+	$(BIN)/python benchmarks/gpu.py --out benchmarks/results/gpu.json
