@@ -6,12 +6,15 @@ A results file is ``{"benchmark", "environment", "settings", "rows", "bars"}``. 
 
 import argparse
 import json
+import resource
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tables
 
 Spread = list[float]  # lower quartile, median, upper quartile
 
@@ -55,6 +58,20 @@ def ratio(times: Sequence[float], reference: Sequence[float]) -> Spread:
     return spread(np.asarray(times) / np.asarray(reference))
 
 
+def peak() -> int:
+    """Return the most bytes of memory this process held so far.
+
+    Linux's ru_maxrss is inherited from the process that started this one; VmHWM is its own.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def at_most(name: str, value: float, limit: float) -> dict[str, Any]:
     return {
         "name": name, "at": "most", "limit": limit, "value": value, "kept": bool(value <= limit)
@@ -76,19 +93,15 @@ def finish(
     rows: list[dict[str, Any]],
     bars: list[dict[str, Any]],
 ) -> None:
-    """Print rows and bars, and write the results file if one is wanted."""
-    for row in rows:
-        print(json.dumps(row))
-    for bar in bars:
-        word = "kept" if bar["kept"] else "MISSED"
-        print(f"{bar['name']}: {bar['value']:.4g}, at {bar['at']} {bar['limit']:.4g}: {word}")
+    """Print the result as tables, and write the results file if one is wanted."""
+    result = {
+        "benchmark": benchmark,
+        "environment": environment,
+        "settings": settings,
+        "rows": rows,
+        "bars": bars,
+    }
+    print(tables.everything(result))
     if out:
-        result = {
-            "benchmark": benchmark,
-            "environment": environment,
-            "settings": settings,
-            "rows": rows,
-            "bars": bars,
-        }
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

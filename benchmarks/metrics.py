@@ -7,7 +7,6 @@ Ratios are of process times taken in turns on one core. A package that is not in
 """
 
 import os
-import resource
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from machine import environment, version
-from measuring import at_least, at_most, finish, in_turns, parser, ratio, spread
+from measuring import at_least, at_most, finish, in_turns, parser, peak, ratio, spread
 
 import polypath.metrics as pm
 
@@ -240,7 +239,7 @@ def all_metrics_time(problems: int) -> dict[str, Any]:
         "what": f"all metrics, {problems:,} problems x {SAMPLES} texts of {WORDS} words",
         "seconds": [time.process_time() - start],
         "intervals": intervals,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": peak(),
     }
 
 

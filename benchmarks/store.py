@@ -1,27 +1,29 @@
-"""Ten million samples: written, read back and measured as streams.
+"""Ten million samples: written, read back and measured as streams, beside plain pyarrow.
 
-Each stage runs in a process of its own, so that its peak memory is its own. Prints a table and writes
-the same with machine, versions and commit as JSON.
+Each stage runs in a process of its own, so that its peak memory is its own. The reference of a stage is
+what pyarrow takes by itself for the same bytes, in turns with it: ``write_table`` of the same table, or
+reading the same columns of the same files. Seconds are wall time, ratios are of process time.
 
-    python benchmarks/store.py --rows 10000000 --out store.json
+    python benchmarks/store.py --out benchmarks/results/store.json    # 10,000,000 rows, 1 GB of disk
+    python benchmarks/store.py --rows 20000   # a try
 """
 
 import argparse
-import importlib.metadata
 import json
-import os
-import platform
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import environment
+from measuring import finish, parser, peak, ratio, spread
 
 from polypath.metrics.bootstrap import bootstrap_mean
 from polypath.metrics.pass_at_k import pass_at_k_from_counts
@@ -63,129 +65,169 @@ def tables(rows: int) -> Iterator[pa.Table]:
         )
 
 
+class Watch:
+    """Wall and process time of what runs, again and again."""
+
+    def __init__(self) -> None:
+        self.wall: list[float] = []
+        self.process: list[float] = []
+
+    def __call__(self, call: Callable[[], Any]) -> Any:
+        wall, process = time.perf_counter(), time.process_time()
+        result = call()
+        self.wall.append(time.perf_counter() - wall)
+        self.process.append(time.process_time() - process)
+        return result
+
+
+def told(ours: Watch, reference: Watch, *, every: bool) -> dict[str, Any]:
+    """Return the row of a stage; ``every`` part counts (shards), or else they are repetitions."""
+    return {
+        "seconds": [sum(ours.wall)] if every else spread(ours.wall),
+        "reference_seconds": [sum(reference.wall)] if every else spread(reference.wall),
+        "ratio": [sum(ours.process) / sum(reference.process)]
+        if every
+        else ratio(ours.process, reference.process),
+    }
+
+
 def create(path: Path) -> RolloutStore:
     return RolloutStore.create_or_open(path, RolloutManifest(model="benchmark", task="none"))
 
 
-def write(path: Path, rows: int) -> dict[str, float]:
+def plain_write(table: pa.Table, path: Path) -> None:
+    pq.write_table(table, path, compression="zstd")
+
+
+def plain_read(path: Path, columns: Sequence[str] | None = None) -> int:
+    """Read columns of all shards by pyarrow alone."""
+    rows = 0
+    for shard in sorted(path.glob("shard-*")):
+        with pq.ParquetFile(shard) as file:
+            rows += sum(batch.num_rows for batch in file.iter_batches(4096, columns=columns))
+    return rows
+
+
+def write(path: Path, rows: int, repeats: int) -> dict[str, Any]:
     """Write through the columnar way; making up the rows is not counted."""
-    spent = 0.0
+    del repeats
+    ours, reference, beside = Watch(), Watch(), path.with_name("plain.parquet")
     with create(path) as store:
         for table in tables(rows):
-            start = time.perf_counter()
-            store.append_table(table)
-            spent += time.perf_counter() - start
+            in_order = table.select(SCHEMA.names).cast(SCHEMA)
+            ours(lambda table=table: store.append_table(table))
+            reference(lambda table=in_order: plain_write(table, beside))
+            beside.unlink()
     size = sum(file.stat().st_size for file in path.glob("shard-*"))
-    return {"rows": rows, "seconds": spent, "megabytes on disk": size / 1e6}
+    return {"rows": rows, "bytes_on_disk": size, **told(ours, reference, every=True)}
 
 
-def write_rows(path: Path, rows: int) -> dict[str, float]:
-    """Write Python rows, as a sampler does, in shards of 4096."""
+def write_rows(path: Path, rows: int, repeats: int) -> dict[str, Any]:
+    """Write Python rows, as a sampler does, in shards of 4096; the reference has columns."""
+    del repeats
     rows = min(rows, PYTHON_ROWS)
-    spent = 0.0
+    ours, reference, beside = Watch(), Watch(), path.with_name("plain.parquet")
     with create(path.with_name("rows")) as store:
         for table in tables(rows):
             for first in range(0, table.num_rows, 4096):
-                held = [Rollout(**row) for row in table.slice(first, 4096).to_pylist()]
-                start = time.perf_counter()
-                store.append(held)
-                spent += time.perf_counter() - start
-    return {"rows": rows, "seconds": spent}
+                part = table.slice(first, 4096)
+                held = [Rollout(**row) for row in part.to_pylist()]
+                ours(lambda held=held: store.append(held))
+                reference(lambda part=part: plain_write(part, beside))
+                beside.unlink()
+    return {"rows": rows, **told(ours, reference, every=True)}
 
 
-def read(path: Path, rows: int) -> dict[str, float]:
+def read(path: Path, rows: int, repeats: int) -> dict[str, Any]:
     """Read every column of every row."""
-    start = time.perf_counter()
-    found = sum(batch.num_rows for batch in RolloutStore.open(path).iter_batches())
-    assert found == rows
-    return {"rows": found, "seconds": time.perf_counter() - start}
+    ours, reference = Watch(), Watch()
+    for _ in range(repeats):
+        batches = RolloutStore.open(path).iter_batches()
+        found = ours(lambda batches=batches: sum(batch.num_rows for batch in batches))
+        assert found == rows == reference(lambda: plain_read(path))
+    return {"rows": rows, **told(ours, reference, every=False)}
 
 
-def resume(path: Path, rows: int) -> dict[str, float]:
+def resume(path: Path, rows: int, repeats: int) -> dict[str, Any]:
     """Open for writing and learn which samples are there, as a resumed run does."""
-    start = time.perf_counter()
-    with create(path) as store:
-        index = store.index()
-    assert len(index) == rows
-    assert ("problem-0", SAMPLES - 1) in index
-    assert ("problem-0", SAMPLES) not in index
-    return {"rows": len(index), "seconds": time.perf_counter() - start}
+    ours, reference = Watch(), Watch()
+
+    def index() -> None:
+        with create(path) as store:
+            found = store.index()
+        assert len(found) == rows
+        assert ("problem-0", 0) in found
+        assert ("problem-0", SAMPLES) not in found
+
+    for _ in range(repeats):
+        ours(index)
+        reference(lambda: plain_read(path, ("problem_id", "sample_id")))
+    return {"rows": rows, **told(ours, reference, every=False)}
 
 
-def measure(path: Path, rows: int) -> dict[str, float]:
+def measure(path: Path, rows: int, repeats: int) -> dict[str, Any]:
     """pass@k with intervals: count, estimate per problem, bootstrap over problems."""
-    start = time.perf_counter()
-    counts = load_counts(path)
-    counted = time.perf_counter() - start
-    full = counts.num_samples_N == SAMPLES
+    ours, reference = Watch(), Watch()
     ks = tuple(2**n for n in range(9))
-    per_problem_N_K = pass_at_k_from_counts(
-        counts.num_judged_N[full], counts.num_correct_N[full], ks
-    )
-    intervals = bootstrap_mean(per_problem_N_K)
-    assert counts.num_samples_N.sum() == rows
-    del intervals
-    return {
-        "rows": rows,
-        "problems": len(counts.problem_ids),
-        "seconds": time.perf_counter() - start,
-        "seconds of counting": counted,
-    }
+
+    def pass_at_k() -> None:
+        counts = load_counts(path)
+        assert counts.num_samples_N.sum() == rows
+        full = counts.num_samples_N == SAMPLES
+        bootstrap_mean(
+            pass_at_k_from_counts(counts.num_judged_N[full], counts.num_correct_N[full], ks)
+        )
+
+    for _ in range(repeats):
+        ours(pass_at_k)
+        reference(lambda: plain_read(path, ("problem_id", "correct", "status")))
+    return {"rows": rows, **told(ours, reference, every=False)}
 
 
-STAGES: dict[str, Callable[[Path, int], dict[str, float]]] = {
+STAGES: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
     "write columns": write,
     "write rows": write_rows,
     "read all": read,
-    "resume": resume,
+    "learn what is there": resume,
     "pass@k": measure,
 }
 
 
-def run_stage(stage: str, path: Path, rows: int) -> None:
-    resting = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    told = STAGES[stage](path, rows)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({**told, "peak MiB": peak, "MiB of the interpreter": resting}))
+def run_stage(stage: str, path: Path, rows: int, repeats: int) -> None:
+    resting = peak()
+    row = STAGES[stage](path, rows, repeats)
+    print(json.dumps({"stage": stage, **row, "peak_bytes": peak(), "resting_bytes": resting}))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument(
-        "--folder", type=Path, help="Where to write; a temporary folder by default."
-    )
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.stage:
-        run_stage(args.stage, args.folder, args.rows)
+    made = parser(__doc__)
+    made.add_argument("--rows", type=int, default=10_000_000)
+    made.add_argument("--repeats", type=int, default=3, help="of the stages that read")
+    made.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
+    made.add_argument("--stage", choices=STAGES, help=argparse.SUPPRESS)
+    options = made.parse_args()
+    if options.stage:
+        run_stage(options.stage, options.folder, options.rows, options.repeats)
         return
-    base = Path(tempfile.mkdtemp(dir=args.folder))
+    machine = environment("numpy", "pyarrow")
+    base = Path(tempfile.mkdtemp(dir=options.folder))
+    rows = []
     try:
-        results = {}
         for stage in STAGES:
-            command = [sys.executable, __file__, "--stage", stage, "--rows", str(args.rows)]
-            told = subprocess.run(
-                [*command, "--folder", str(base / "store")], capture_output=True, check=True
-            )
-            results[stage] = json.loads(told.stdout)
-            line = ", ".join(f"{name} {value:,.1f}" for name, value in results[stage].items())
-            print(f"{stage:14} {line}", flush=True)
+            command = [sys.executable, __file__, "--stage", stage, "--rows", str(options.rows)]
+            command += ["--repeats", str(options.repeats), "--folder", str(base / "store")]
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            rows.append(json.loads(done.stdout))
     finally:
         shutil.rmtree(base)
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    record = {
-        "results": results,
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
-        "versions": {name: importlib.metadata.version(name) for name in ("numpy", "pyarrow")},
-        "columns": SCHEMA.names,
-        "commit": commit,
-    }
-    if args.out:
-        args.out.write_text(json.dumps(record, indent=2) + "\n")
+    finish(
+        options.out,
+        benchmark="store",
+        environment=machine,
+        settings={"rows": options.rows, "samples": SAMPLES, "tokens": TOKENS},
+        rows=rows,
+        bars=[],
+    )
 
 
 if __name__ == "__main__":
