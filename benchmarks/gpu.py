@@ -249,7 +249,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     for row in adjustment_part(device, (32, 16, 64) if small else (512, 64, 1024), 10):
         result["rows"].append({"part": "adjustment", **row})
         shape = " x ".join(map(str, row["shape"]))
-        print(f"{row['mutual_information']} of {shape}: {row['seconds'][1] * 1000:.2f} ms")
+        what = f"{row['mutual_information']}, embeddings {row['embeddings']}, {shape}"
+        print(f"{what}: {row['seconds'][1] * 1000:.2f} ms")
     result["settings"]["seconds"] = time.perf_counter() - START
     save(options.out, result)
     return result

@@ -251,24 +251,33 @@ def rescore_part(world: World, repeats: int) -> dict[str, Any]:
     }
 
 
-def adjustment_part(device: torch.device, shape: tuple[int, int, int], repeats: int) -> list[Any]:
-    """Time embeddings to advantages for P prompts, G completions and D dimensions."""
+def adjustment_part(
+    device: torch.device, shape: tuple[int, int, int], repeats: int
+) -> list[dict[str, Any]]:
+    """Time embeddings to advantages for P prompts, G completions and D dimensions.
+
+    The last row is log_det where every completion has three near copies, so that eigenvalues of the
+    shifted kernel must be raised.
+    """
     prompts, group, width = shape
     generator = torch.Generator().manual_seed(0)
-    vectors = (torch.randn(prompts * group, width, generator=generator) + 1).to(device)
+    vectors = torch.randn(prompts, group, width, generator=generator) + 1
+    copies = vectors[:, : group // 4].repeat(1, 4, 1)
+    copies *= torch.rand(prompts, group, 1, generator=generator) + 0.5  # equal but for rounding
     rewards = torch.rand(prompts, group, generator=generator).to(device)
-    empty = [False] * len(vectors)
+    cases = [(kind, vectors, "drawn at random") for kind in MUTUAL_INFORMATION]
+    cases.append(("log_det", copies, "three copies of each"))
+    rows = []
+    for kind, made, what in cases:
+        moved = made.flatten(0, 1).to(device)
+        empty = [False] * len(moved)
 
-    def adjust(kind: Any) -> None:
-        similarity = cosine_matrix(unit_rows(vectors, empty, "benchmark"), group)
-        adjusted = adjust_rewards(DRAConfig(mutual_information=kind), rewards, similarity)
-        group_advantages(AdvantageConfig(), adjusted)
+        def adjust(kind: Any = kind, moved: Any = moved, empty: Any = empty) -> None:
+            similarity = cosine_matrix(unit_rows(moved, empty, "benchmark"), group)
+            adjusted = adjust_rewards(DRAConfig(mutual_information=kind), rewards, similarity)
+            group_advantages(AdvantageConfig(), adjusted)
 
-    return [
-        {
-            "mutual_information": kind,
-            "shape": list(shape),
-            "seconds": spread(timed(device, lambda kind=kind: adjust(kind), repeats, warm=2)),
-        }
-        for kind in MUTUAL_INFORMATION
-    ]
+        seconds = spread(timed(device, adjust, repeats, warm=2))
+        about = {"mutual_information": kind, "embeddings": what, "shape": list(shape)}
+        rows.append({**about, "seconds": seconds})
+    return rows
