@@ -1,12 +1,13 @@
 """What all benchmarks share: taking turns, spreads, bars, and the form of a results file.
 
-A results file is ``{"benchmark", "environment", "settings", "rows", "bars"}``. A bar is
+A results file is ``{"benchmark", "command", "environment", "settings", "rows", "bars"}``. A bar is
 ``{"name", "at", "limit", "value", "kept"}``: the value was to be at most, or at least, the limit.
 """
 
 import argparse
 import json
 import resource
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -84,6 +85,15 @@ def at_least(name: str, value: float, limit: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def command() -> str:
+    """Return what was typed, without where the results go."""
+    words = sys.argv[1:]
+    if "--out" in words:
+        place = words.index("--out")
+        words = words[:place] + words[place + 2 :]
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
+
+
 def finish(
     out: Path | None,
     *,
@@ -96,6 +106,7 @@ def finish(
     """Print the result as tables, and write the results file if one is wanted."""
     result = {
         "benchmark": benchmark,
+        "command": command(),
         "environment": environment,
         "settings": settings,
         "rows": rows,

@@ -233,15 +233,15 @@ def store(result: Result) -> list[Table]:
         [
             row["stage"],
             f"{row['rows']:,}",
-            f"{middle(row['seconds']):.1f}",
-            f"{middle(row['reference_seconds']):.1f}",
+            short(middle(row["seconds"])),
+            short(middle(row["reference_seconds"])),
             between(row["ratio"], 1),
             mib(row["peak_bytes"]),
             mib(row["resting_bytes"]),
         ]
         for row in result["rows"]
     ]
-    heads = ("stage", "rows", "s", "pyarrow alone, s", "ratio (CPU)", "peak, MiB", "at rest, MiB")
+    heads = ("stage", "rows", "time", "pyarrow alone", "ratio (CPU)", "peak, MiB", "at rest, MiB")
     return [(heads, cells)]
 
 

@@ -75,7 +75,7 @@ def number(value: float) -> str:
 
 
 def machine_line(result: Result) -> str:
-    """In one line: the command is told by the page, the rest by the results file."""
+    """Say when, where and with what it was measured."""
     told = result["environment"]
     load = told["load_at_start"]
     versions = ", ".join(f"{name} {what}" for name, what in told["versions"].items() if what)
@@ -107,7 +107,7 @@ def part(name: str, results: dict[str, Result]) -> str:
     if result is None:
         return NOTHING
     tables = [markdown(table) for table in TABLES[result["benchmark"]](result)]
-    return "\n\n".join([machine_line(result), *tables])
+    return "\n\n".join([f"    {result['command']}", machine_line(result), *tables])
 
 
 def read(folder: Path = RESULTS) -> dict[str, Result]:
@@ -138,7 +138,9 @@ def main() -> None:
     page = PAGE.read_text("utf-8")
     new = written(page, read())
     if check and new != page:
-        raise SystemExit("docs/performance.md is not what the results make it; run make tables")
+        raise SystemExit(
+            "docs/performance.md is not what the results make it. Run: python benchmarks/tables.py"
+        )
     PAGE.write_text(new, encoding="utf-8")
 
 
