@@ -11,13 +11,14 @@ import torch
 from polypath.errors import ConfigError, MissingExtraError
 from polypath.rollouts import RolloutManifest, RolloutStore
 from polypath.sampling.backends import engine_settings, open_backend
+from polypath.sampling.engine_environment import own_environment
 from polypath.sampling.openai import ServerSettings
 from polypath.sampling.ranks import Ranks, find_ranks
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.vllm import (
+    EngineError,
     VllmSettings,
-    _own_environment,
     open_engine,
     request_seed,
     sample,
@@ -138,14 +139,13 @@ def test_each_rank_has_its_own_gpus_and_no_launcher() -> None:
     }
     ranks = find_ranks(None, environ)
     for size, devices in ((1, "5"), (2, "6,7"), (4, "4,5,6,7")):
-        settings = VllmSettings(tensor_parallel_size=size)
-        own = _own_environment(settings, ranks, environ)
+        own = own_environment(size, ranks, environ)
         assert own == {"HOME": "/h", "CUDA_VISIBLE_DEVICES": devices}
     with pytest.raises(ConfigError, match="needs GPUs 3 to 5, but 4 are visible"):
-        _own_environment(VllmSettings(tensor_parallel_size=3), ranks, environ)
+        own_environment(3, ranks, environ)
     one_each = {**environ, "CUDA_VISIBLE_DEVICES": "6"}
-    assert _own_environment(VllmSettings(), ranks, one_each)["CUDA_VISIBLE_DEVICES"] == "6"
-    assert _own_environment(VllmSettings(), Ranks(), {"CUDA_VISIBLE_DEVICES": "1,2"}) == {
+    assert own_environment(1, ranks, one_each)["CUDA_VISIBLE_DEVICES"] == "6"
+    assert own_environment(1, Ranks(), {"CUDA_VISIBLE_DEVICES": "1,2"}) == {
         "CUDA_VISIBLE_DEVICES": "1,2"
     }
 
@@ -213,5 +213,28 @@ def test_a_build_for_another_device_is_refused(vllm_stand_in: Any, tiny_model_di
 
 def test_the_build_for_cpu_is_given_no_gpus() -> None:
     environ = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "HOME": "/h"}
-    own = _own_environment(VllmSettings(), find_ranks(None, environ), environ, gpus=False)
+    own = own_environment(1, find_ranks(None, environ), environ, gpus=False)
     assert own == {"HOME": "/h"}
+
+
+def test_an_engine_that_fails_is_one_line_and_what_came_before_is_stored(
+    vllm_stand_in: Any, tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dead(Exception):
+        pass
+
+    generate = vllm_stand_in.LLM.generate
+
+    def fails_second(llm: Any, *args: Any, **options: Any) -> Any:
+        if llm.sizes:
+            raise Dead("EngineCore encountered an issue.\nSee stack trace above.")
+        return generate(llm, *args, **options)
+
+    monkeypatch.setattr(vllm_stand_in.LLM, "generate", fails_second)
+    with pytest.raises(EngineError, match=r"could not go on: EngineCore .* See stack .*--gpu-mem"):
+        run(tiny_model_dir, tmp_path)
+    assert len(rows_of(tmp_path / "samples")) == 8
+    monkeypatch.setattr(vllm_stand_in.LLM, "generate", generate)
+    assert run(tiny_model_dir, tmp_path).new_samples == 4
+    with pytest.raises(EngineError, match="could not start with"):
+        run(tiny_model_dir, tmp_path / "other", engine=VllmSettings(dtype="float9"))

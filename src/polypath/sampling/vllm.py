@@ -8,24 +8,24 @@ import gc
 import hashlib
 import importlib
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polypath.errors import ConfigError, MissingExtraError
+from polypath.errors import ConfigError, MissingExtraError, PolypathError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete
+from polypath.sampling.engine_environment import exact_environment, own_environment
 from polypath.sampling.plan import check_asked, check_room, plan_batches
 from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.ranks import ALONE, Ranks
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 
-# A launcher's variables. torch.distributed, which every engine starts for itself, would take the
-# engines of all ranks for one group and wait for ever.
-_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_LAUNCHER_PREFIXES = ("GROUP_", "ROLE_", "TORCHELASTIC_")
+
+class EngineError(PolypathError, RuntimeError):
+    """vLLM's engine did not start, or stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,10 +146,13 @@ def open_engine(
     Raises:
         MissingExtraError: vLLM is not installed.
         ConfigError: this machine has too few GPUs for its processes.
+        EngineError: the engine did not start.
     """
     vllm = require_vllm()
-    gpus = not _built_for_cpu()
-    with _environment(_own_environment(settings, ranks, os.environ, gpus=gpus)):
+    environment = own_environment(
+        settings.tensor_parallel_size, ranks, os.environ, gpus=not _built_for_cpu()
+    )
+    with exact_environment(environment), _reported(f"start with {model}"):
         llm = vllm.LLM(
             model=str(model),
             tensor_parallel_size=settings.tensor_parallel_size,
@@ -207,6 +210,7 @@ def sample(
 
     Raises:
         ConfigError: as ``sampling.transformers.sample``.
+        EngineError: the engine stopped.
     """
     check_asked(problems, num_samples)
     prompt_ids = tokenize_prompts(tokenizer, [problem.prompt for problem in problems])
@@ -219,11 +223,12 @@ def sample(
         done=done,
         part=part,
     ):
-        outputs = engine.llm.generate(
-            [{"prompt_token_ids": prompt_ids[i]} for i, _ in batch],
-            [_params(engine, settings, problems[i].problem_id, n) for i, n in batch],
-            use_tqdm=False,
-        )
+        with _reported("go on"):
+            outputs = engine.llm.generate(
+                [{"prompt_token_ids": prompt_ids[i]} for i, _ in batch],
+                [_params(engine, settings, problems[i].problem_id, n) for i, n in batch],
+                use_tqdm=False,
+            )
         yield [
             complete(
                 problems[i],
@@ -247,6 +252,19 @@ def request_seed(seed: int, problem_id: str, sample_id: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+@contextlib.contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Make one error of the many kinds in which an engine's troubles arrive."""
+    try:
+        yield
+    except Exception as error:
+        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        raise EngineError(
+            f"vLLM's engine could not {what}: {cause} Its own messages above say more; it must know "
+            "the model's architecture and head size, and find the memory it is to take (--gpu-memory)."
+        ) from error
+
+
 def _params(engine: VllmEngine, settings: SamplingSettings, problem_id: str, sample_id: int) -> Any:
     return require_vllm().SamplingParams(
         n=1,
@@ -268,56 +286,3 @@ def _logprobs(output: Any) -> tuple[float, ...] | None:
         float(of_token[token].logprob)
         for token, of_token in zip(output.token_ids, output.logprobs, strict=True)
     )
-
-
-def _own_environment(
-    settings: VllmSettings, ranks: Ranks, environ: Mapping[str, str], *, gpus: bool = True
-) -> dict[str, str]:
-    """Return the environment in which one engine of several starts: its GPUs, and no launcher."""
-    own = {
-        name: value
-        for name, value in environ.items()
-        if name not in _LAUNCHER and not name.startswith(_LAUNCHER_PREFIXES)
-    }
-    if ranks.local_rank is None or not gpus:
-        return own
-    size = settings.tensor_parallel_size
-    devices = _visible_devices(environ)
-    if len(devices) != size:  # a scheduler may show each process its own GPUs only
-        first = ranks.local_rank * size
-        chosen = devices[first : first + size]
-        if len(chosen) < size:
-            raise ConfigError(
-                f"Process {ranks.local_rank} of this machine, with tensor parallelism over {size}, "
-                f"needs GPUs {first} to {first + size - 1}, but {len(devices)} are visible. Start "
-                "fewer processes, or lower --tensor-parallel."
-            )
-        devices = chosen
-    own["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
-    return own
-
-
-def _visible_devices(environ: Mapping[str, str]) -> list[str]:
-    told = environ.get("CUDA_VISIBLE_DEVICES")
-    if told is not None:
-        return [name.strip() for name in told.split(",") if name.strip()]
-    import torch
-
-    return [str(number) for number in range(torch.cuda.device_count())]
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Have exactly this environment for a while."""
-    before = dict(os.environ)
-    _set_environment(values)
-    try:
-        yield
-    finally:
-        _set_environment(before)
-
-
-def _set_environment(values: Mapping[str, str]) -> None:
-    for name in os.environ.keys() - values.keys():
-        del os.environ[name]
-    os.environ.update(values)
