@@ -9,6 +9,7 @@ from accelerate.utils import DistributedType
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "accelerate"
 KINDS = {
+    "cpu": DistributedType.MULTI_GPU,  # accelerate's word for a process each
     "ddp": DistributedType.MULTI_GPU,
     "fsdp2": DistributedType.FSDP,
     "zero2": DistributedType.DEEPSPEED,
@@ -26,9 +27,9 @@ def test_accelerate_reads_it(name: str) -> None:
     config = load_config_from_file(str(FOLDER / f"{name}.yaml"))
     assert isinstance(config, ClusterConfig)
     assert config.distributed_type == KINDS[name]
-    assert config.num_processes == 8
-    assert config.mixed_precision == "bf16"
-    assert not config.use_cpu
+    assert config.num_processes == (2 if name == "cpu" else 8)
+    assert config.mixed_precision == ("no" if name == "cpu" else "bf16")
+    assert config.use_cpu == (name == "cpu")
 
 
 def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
@@ -55,8 +56,9 @@ def test_the_options_of_fsdp_are_options_of_accelerate() -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_it_says_how_to_launch_it_and_what_was_not_run(name: str) -> None:
+def test_it_says_how_to_launch_it_and_what_was_run(name: str) -> None:
     text = (FOLDER / f"{name}.yaml").read_text()
-    assert f"--config_file recipes/accelerate/{name}.yaml -m polypath train" in text
-    assert "Not run" in text
+    assert f"--config_file recipes/accelerate/{name}.yaml -m polypath train --config" in text
+    assert "# Run: " in text
+    assert ("Not run: " in text) == (name != "cpu")
     assert "LoRA" in text

@@ -63,7 +63,7 @@ def _gathered(parameter: torch.nn.Parameter) -> AbstractContextManager[Any]:
     """Hold a parameter whole that DeepSpeed's ZeRO-3 has split, which marks it with an id."""
     if not hasattr(parameter, "ds_id"):
         return nullcontext()
-    import deepspeed
+    import deepspeed  # type: ignore[import-not-found, unused-ignore]
 
     gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters([parameter])
     return gathered

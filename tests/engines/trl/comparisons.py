@@ -32,7 +32,7 @@ def check_forwards(several: Path, case: str, processes: int) -> None:
 
 
 def check_log(one: Path, several: Path, case: str) -> None:
-    """Not for accumulation: TRL logs means of micro-batches' means, and these hold other rows then."""
+    """Compare what the methods log; not what TRL does, which are means of micro-steps' means."""
     logs = [found(folder, case)["log"] for folder in (one, several)]
     assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
     compared = 0

@@ -73,7 +73,7 @@ def test_zero_does_as_many_forwards_in_every_process(
 
 @needs_deepspeed
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("case", [case for case in EVERY_CASE if "accumulated" not in case])
+@pytest.mark.parametrize("case", EVERY_CASE)
 def test_zero_logs_what_one_process_does(case: str, stage: str, trained: Trained) -> None:
     check_log(trained["one"], trained[stage], case)
 

@@ -58,7 +58,7 @@ def test_every_process_does_as_many_forwards_as_the_others(
 
 
 @pytest.mark.parametrize("processes", SEVERAL)
-@pytest.mark.parametrize("case", [case for case in CASES if "accumulated" not in case])
+@pytest.mark.parametrize("case", CASES)
 def test_several_processes_log_what_one_does(case: str, processes: int, trained: Trained) -> None:
     check_log(trained[1], trained[processes], case)
 

@@ -51,7 +51,7 @@ def test_no_process_waits_in_a_forward_that_another_does_not_do(case: str, by_tw
     check_forwards(by_two, case, 2)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "accumulated" not in case])
+@pytest.mark.parametrize("case", CASES)
 def test_split_parameters_log_the_same(case: str, by_two: Path, alone: Path) -> None:
     check_log(alone, by_two, case)
 

@@ -27,14 +27,27 @@ class Telemetry:
 
     docs/metrics.md explains each name. NaN means that there was nothing to measure (no wrong
     completion in the batch, say); TRL leaves it out of the average.
+
+    Means over tokens are taken over an optimizer step, not over its micro-steps: which rows are in
+    one micro-step depends on the number of processes, which rows are in the step does not.
     """
 
     def __init__(self, trainer: "DiversityGRPOTrainer") -> None:
         self._trainer = trainer
+        self._parts: dict[str, tuple[float, float]] = {}  # of the micro-steps so far
 
     def _append(self, name: str, value: float) -> None:
         mode = "train" if self._trainer.model.training else "eval"
         self._trainer._metrics[mode][name].append(value)
+
+    def _append_mean(self, name: str, total: float, count: float) -> None:
+        """Add to a step's mean, and log it when this is the step's last micro-step."""
+        so_far = self._parts.pop(name, (0.0, 0.0))
+        total, count = so_far[0] + total, so_far[1] + count
+        if self._trainer.model.training and not self._trainer.accelerator.sync_gradients:
+            self._parts[name] = (total, count)
+        else:
+            self._append(name, total / count if count else np.nan)
 
     def _sum(self, values: Sequence[Tensor]) -> list[float]:
         """Sum scalars over all processes, in one collective."""
@@ -115,15 +128,19 @@ class Telemetry:
         total = np.nansum(sums[: len(gradients)])
         if len(gradients) > 1:
             for name, size in zip(gradients, sums, strict=False):
-                self._append(f"gradient_share/{name}", float(size / total) if total > 0 else np.nan)
+                self._append_mean(f"gradient_share/{name}", size, float(total))
         if with_entropy:
             right, num_right, wrong, num_wrong = sums[len(gradients) :]
-            self._append("diversity/entropy_correct", right / num_right if num_right else np.nan)
-            self._append("diversity/entropy_wrong", wrong / num_wrong if num_wrong else np.nan)
+            self._append_mean("diversity/entropy_correct", right, num_right)
+            self._append_mean("diversity/entropy_wrong", wrong, num_wrong)
 
     def mean(self, name: str, values_B_T: Tensor, mask_B_T: Tensor) -> None:
-        """Log the mean over all masked tokens."""
-        total, count = self._sum([(values_B_T * mask_B_T).sum(), mask_B_T.sum()])
+        """Log the mean over all masked tokens: in ``forward``'s collective, where that follows."""
+        parts = (values_B_T * mask_B_T).sum().detach(), mask_B_T.sum()
+        if self._trainer.args.diversity_metrics:
+            self._means[name] = parts
+            return
+        total, count = self._sum(parts)
         self._append(name, total / count if count else np.nan)
 
     def rehearsal(
@@ -142,11 +159,11 @@ class Telemetry:
                 loss.new_ones(()),
             ]
         )
-        log_ratio, log_ratio_abs, over = (value / max(tokens, 1.0) for value in sums)
+        log_ratio, log_ratio_abs, over = sums
         # The loss of a micro-step is its part of the step's mean; rescale it to its own tokens.
-        divergence = part / world * (step_tokens / world) / max(tokens, 1.0)
-        self._append("rehearsal/divergence", divergence)
-        self._append("rehearsal/log_ratio", log_ratio)
-        self._append("rehearsal/log_ratio_abs", log_ratio_abs)
-        self._append("rehearsal/cap_fraction", over)
-        return log_ratio_abs
+        divergence = part / world * (step_tokens / world)
+        self._append_mean("rehearsal/divergence", divergence, tokens)
+        self._append_mean("rehearsal/log_ratio", log_ratio, tokens)
+        self._append_mean("rehearsal/log_ratio_abs", log_ratio_abs, tokens)
+        self._append_mean("rehearsal/cap_fraction", over, tokens)
+        return log_ratio_abs / max(tokens, 1.0)
