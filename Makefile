@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+RESULTS := benchmarks/results
 
 # torch first, by its exact version: an open range pulls several GB of GPU libraries.
 $(STAMP): pyproject.toml constraints.txt
@@ -38,13 +39,18 @@ base: $(STAMP)  ## train the shipped Countdown base again, from scratch
 	$(BIN)/python scripts/train_countdown_base.py
 
 bench: $(STAMP)  ## measure speed and memory against what people use (long: use idle cores)
-	mkdir -p runs/bench
-	$(BIN)/python benchmarks/metrics.py --out runs/bench/metrics.json
-	$(BIN)/python benchmarks/verify.py --json runs/bench/verify.json
-	$(BIN)/python benchmarks/verify_sql.py --json runs/bench/verify_sql.json
-	$(BIN)/python benchmarks/reward_adjustment.py --out runs/bench/reward_adjustment.json --figure runs/bench/reward_adjustment.png
-	$(BIN)/python benchmarks/store.py --out runs/bench/store.json
-	$(BIN)/python benchmarks/training.py --out runs/bench/training.json
+	$(BIN)/python benchmarks/metrics.py --out $(RESULTS)/metrics.json
+	$(BIN)/python benchmarks/verify.py --out $(RESULTS)/verify.json
+	$(BIN)/python benchmarks/verify_sql.py --out $(RESULTS)/verify_sql.json
+	$(BIN)/python benchmarks/reward_adjustment.py --out $(RESULTS)/reward_adjustment.json
+	$(BIN)/python benchmarks/embedding.py --out $(RESULTS)/embedding.json
+	$(BIN)/python benchmarks/store.py --out $(RESULTS)/store.json
+	$(BIN)/python benchmarks/report.py --out $(RESULTS)/report.json
+	$(BIN)/python benchmarks/training.py --out $(RESULTS)/training.json
+	$(BIN)/python benchmarks/training.py --width 768 --shapes 64x32 --steps 4 --arms monitoring "dra, MiniLM" --out $(RESULTS)/training_large.json
+	$(BIN)/python benchmarks/training_growth.py --out $(RESULTS)/training_growth.json
+	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/figures.py
 
 bench-gpu: $(STAMP)  ## measure step, memory and parts on one GPU (about 9 minutes; docs/gpu.md)
 	$(BIN)/python benchmarks/gpu.py --out benchmarks/results/gpu.json

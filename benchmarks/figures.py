@@ -41,14 +41,15 @@ def draw_growth(rows: list[Row], path: Path) -> None:
         for axes, what in zip(line, ("step_ratio", "tensor_ratio"), strict=True):
             draw_panel(axes, of_size, what)
             axes.set_xlabel(SIZES[size])
-    figure.axes[0].set_title("CPU time of a step, times stock TRL (grey: the two stock trainers)")
-    figure.axes[1].set_title("most bytes in tensors, times stock TRL")
+    figure.axes[0].set_title("CPU time of a step\n(grey: between two stock trainers)", fontsize=10)
+    figure.axes[1].set_title("most bytes in tensors at once", fontsize=10)
+    figure.suptitle("Times stock TRL, by what grows")
     figure.savefig(path, dpi=110)
 
 
 def draw_panel(axes: Any, rows: list[Row], what: str) -> None:
     values = list(dict.fromkeys(row["value"] for row in rows))
-    at = {value: row["parameters"] / 1e6 for row in rows for value in [row["value"]]}
+    at = {row["value"]: row["parameters"] / 1e6 for row in rows}
     places = [at[value] if rows[0]["size"] == "width" else value for value in values]
 
     def line(arm: str, which: int | None = None) -> list[float]:
@@ -95,16 +96,22 @@ def label_ends(axes: Any, place: float, ends: dict[str, float]) -> None:
         for i in range(len(heights) - 2, -1, -1):
             heights[i] = min(heights[i], heights[i + 1] - gap)
     for arm, height in zip(order, heights, strict=True):
-        axes.annotate(
-            f"{arm} {ends[arm]:.2f}",
+        axes.annotate(  # a thin line from the end of the arm's line to its label
+            "",
             xy=(place, ends[arm]),
-            xytext=(1.06, height),
+            xytext=(1.07, height),
             textcoords="axes fraction",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": COLORS[arm], "linewidth": 0.5, "shrinkB": 2},
+        )
+        axes.text(
+            1.08,
+            height,
+            f"{arm} {ends[arm]:.2f}",
+            transform=axes.transAxes,
             color=COLORS[arm],
             fontsize=8,
             va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": COLORS[arm], "linewidth": 0.5, "shrinkB": 2},
         )
 
 

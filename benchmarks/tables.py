@@ -30,8 +30,12 @@ from table_rows import (
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
-PART = re.compile(r"<!-- begin (?P<name>[\w ]+) -->\n.*?<!-- end (?P=name) -->", re.DOTALL)
+PART = re.compile(r"<!-- begin (?P<name>\w+) -->\n.*?<!-- end (?P=name) -->", re.DOTALL)
 NOTHING = "Not measured yet."
+FIGURES = {  # drawn by figures.py from the same results
+    "training_growth": "![time and memory as a step grows](training_growth.png)",
+    "reward_adjustment": "![growth with P, G and D](reward_adjustment.png)",
+}
 
 Result = dict[str, Any]
 Table = tuple[Sequence[str], Iterable[Sequence[str]]]  # heads, rows
@@ -102,12 +106,12 @@ def part(name: str, results: dict[str, Result]) -> str:
     if name == "bars":
         have = [result for result in results.values() if result["bars"]]
         return markdown(bars_table(have)) if have else NOTHING
-    file, _, kind = name.partition(" ")  # "training large": another run of the same script
-    result = results.get(f"{file}_{kind}" if kind else file)
+    result = results.get(name)
     if result is None:
         return NOTHING
     tables = [markdown(table) for table in TABLES[result["benchmark"]](result)]
-    return "\n\n".join([f"    {result['command']}", machine_line(result), *tables])
+    figure = [FIGURES[name]] if name in FIGURES else []
+    return "\n\n".join([f"    {result['command']}", machine_line(result), *tables, *figure])
 
 
 def read(folder: Path = RESULTS) -> dict[str, Result]:
