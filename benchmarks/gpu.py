@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from gpu_arms import GROUP, ORDER, SIZES, World
 from gpu_steps import (
     adjustment_part,
     embedding_part,
+    free,
     generation_times,
     peaks,
     rescore_part,
@@ -120,13 +122,16 @@ def memory_bars(world: World, peak: dict[str, int | None]) -> list[dict[str, Any
     return bars
 
 
-def measure(name: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Measure one size: peaks, steps, generation, parts."""
+def measure(
+    name: str, options: argparse.Namespace, folder: Path, deadline: float
+) -> Iterator[dict[str, Any]]:
+    """Measure one size: peaks and steps, generation, parts; yield all there is after each."""
     size = SIZES[name]
     if options.shape:
         completions, length = map(int, options.shape.split("x"))
         size = replace(size, completions=completions, length=length)
     device = torch.device(options.device)
+    free()  # the size before
     world = World(size, device, folder, options.checkpointing)
     say(f"{name}: {world.parameters / 1e6:.0f} M parameters; memory")
     arms = [arm for arm in ORDER if arm in {STOCK, AGAIN, *options.arms}]
@@ -137,30 +142,32 @@ def measure(name: str, options: argparse.Namespace, folder: Path) -> dict[str, A
     share: list[float] = []
     if {STOCK, AGAIN} <= set(fits):
         try:
-            times, share = step_times(world, fits, options.rounds, START + 0.9 * options.budget)
+            times, share = step_times(world, fits, options.rounds, deadline)
         except torch.OutOfMemoryError:
             say(f"{name}: out of memory with all trainers at once; no times. Ask for fewer --arms.")
-    say(f"{name}: generation")
-    generation = [] if options.no_generation else generation_times(world, 2)
-    rows = arm_rows(peak, times, generation)
-    if generation:
-        tokens = size.completions * size.length
-        found = spread(generation)
-        rows.append(
-            {"part": "generation", "seconds": found, "tokens_per_second": tokens / found[1]}
-        )
+    about = {"size": name, "parameters": world.parameters, **asdict(size)}
+    about["rounds"] = len(times.get(STOCK, []))
+    bars = [{**bar, "name": f"{name}: {bar['name']}"} for bar in memory_bars(world, peak)]
+
+    def found(steps: list[dict[str, Any]], *parts: dict[str, Any]) -> dict[str, Any]:
+        return {"rows": [{**about, **row} for row in (*steps, *parts)], "bars": bars}
+
+    steps = arm_rows(peak, times, [])
+    yield found(steps)
     say(f"{name}: embedding and rescoring")
-    embedding = embedding_part(world, 10)
+    embedding = {"part": "embedding", **embedding_part(world, 10)}
     if share:
         embedding["share_of_step"] = spread(share)
-    rows += [{"part": "embedding", **embedding}, {"part": "rescore", **rescore_part(world, 3)}]
-    about = {"size": name, "parameters": world.parameters, **asdict(size)}
-    bars = [{**bar, "name": f"{name}: {bar['name']}"} for bar in memory_bars(world, peak)]
-    return {
-        "model_bytes": world.model_bytes,
-        "rows": [{**about, "rounds": len(times.get(STOCK, [])), **row} for row in rows],
-        "bars": bars,
-    }
+    parts = [embedding, {"part": "rescore", **rescore_part(world, 3)}]
+    yield found(steps, *parts)
+    if options.no_generation:
+        return
+    say(f"{name}: generation")
+    generation = generation_times(world, 2)
+    seconds = spread(generation)
+    made = size.completions * size.length / seconds[1]
+    parts.append({"part": "generation", "seconds": seconds, "tokens_per_second": made})
+    yield found(arm_rows(peak, times, generation), *parts)
 
 
 # --- all sizes ---------------------------------------------------------------------------------
@@ -233,17 +240,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     sizes = sorted(options.sizes, key=weight)
     for place, name in enumerate(sizes):
         began = time.perf_counter()
-        if began - START + would_take(name, last) > options.budget:
+        # With fewer rounds a size takes little more than half of that.
+        if began - START + 0.6 * would_take(name, last) > options.budget:
             result["settings"]["dropped"] = sizes[place:]
             print(f"\nLeft out, the budget of {options.budget:.0f} s being short: {sizes[place:]}")
             break
+        share = weight(name) ** 0.5 / sum(weight(other) ** 0.5 for other in sizes[place:])
+        deadline = began + share * (START + 0.95 * options.budget - began)
+        before = {part: list(result[part]) for part in ("rows", "bars")}
         with tempfile.TemporaryDirectory() as folder:
-            found = measure(name, options, Path(folder))
-        result["rows"] += found["rows"]
-        result["bars"] += found["bars"]
-        print_table(found["rows"])
+            for found in measure(name, options, Path(folder), deadline):
+                result.update({part: before[part] + found[part] for part in before})
+                save(options.out, result)
+        print_table(result["rows"][len(before["rows"]) :])
         last = (name, time.perf_counter() - began)
-        save(options.out, result)
     say("reward adjustment")
     small = device.type == "cpu"
     for row in adjustment_part(device, (32, 16, 64) if small else (512, 64, 1024), 10):
