@@ -135,13 +135,9 @@ class Telemetry:
             self._append_mean("diversity/entropy_wrong", wrong, num_wrong)
 
     def mean(self, name: str, values_B_T: Tensor, mask_B_T: Tensor) -> None:
-        """Log the mean over all masked tokens: in ``forward``'s collective, where that follows."""
-        parts = (values_B_T * mask_B_T).sum().detach(), mask_B_T.sum()
-        if self._trainer.args.diversity_metrics:
-            self._means[name] = parts
-            return
-        total, count = self._sum(parts)
-        self._append(name, total / count if count else np.nan)
+        """Log the mean over all masked tokens."""
+        total, count = self._sum([(values_B_T * mask_B_T).sum(), mask_B_T.sum()])
+        self._append_mean(name, total, count)
 
     def rehearsal(
         self, rehearsal: Rehearsal, logp_B_T: Tensor, batch: RehearsalBatch, loss: Tensor
