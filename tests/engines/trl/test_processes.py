@@ -1,6 +1,7 @@
 """Two processes, and four, that share every group train the parameters of one, and log the same."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -11,6 +12,7 @@ from tests.engines.trl.comparisons import (
     check_log,
     check_parameters,
     check_probes,
+    found,
 )
 from tests.engines.trl.helpers import largest_difference
 from tests.engines.trl.layouts import CASES, launch
@@ -66,6 +68,51 @@ def test_several_processes_log_what_one_does(case: str, processes: int, trained:
 @pytest.mark.parametrize("processes", SEVERAL)
 def test_several_processes_probe_what_one_does(processes: int, trained: Trained) -> None:
     check_probes(trained[1], trained[processes])
+
+
+def steps_of(told: dict[str, Any], way: str) -> list[list[list[int]]]:
+    """Return, by optimizer step, the parts of all processes and both micro-steps."""
+    by_process = told[way]
+    assert len({len(parts) for parts in by_process}) == 1
+    return [
+        [parts[2 * step + micro] for micro in range(2) for parts in by_process]
+        for step in range(len(by_process[0]) // 2)
+    ]
+
+
+@pytest.mark.parametrize("processes", [1, *SEVERAL])
+def test_processes_rehearse_rows_of_their_own_evenly_and_each_once_an_epoch(
+    processes: int, trained: Trained
+) -> None:
+    told = found(trained[processes], "rows")
+    steps = steps_of(told, "straight")
+    assert len(steps) == 6
+    for parts in steps:
+        assert [len(part) for part in parts] == [8 // len(parts)] * len(parts)
+        assert len(parts) == 2 * processes
+    stream = [row for parts in steps for part in parts for row in part]
+    size = told["set"]
+    assert 8 < size < len(stream)
+    assert sorted(stream[:size]) == list(range(size))
+    assert len(set(stream[size:])) == len(stream[size : 2 * size])
+
+
+@pytest.mark.parametrize("processes", [1, *SEVERAL])
+def test_rows_of_a_step_are_those_of_one_process_also_after_resuming(
+    processes: int, trained: Trained
+) -> None:
+    told = found(trained[processes], "rows")
+    alone = [[row for part in parts for row in part] for parts in steps_of_alone(trained)]
+    straight, resumed = (
+        [[row for part in parts for row in part] for parts in steps_of(told, way)]
+        for way in ("straight", "resumed")
+    )
+    assert straight == alone
+    assert resumed == alone[4:]
+
+
+def steps_of_alone(trained: Trained) -> list[list[list[int]]]:
+    return steps_of(found(trained[1], "rows"), "straight")
 
 
 def test_the_cases_differ_from_each_other(trained: Trained) -> None:
