@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from polypath.cli.main import run
 from polypath.rehearsal.dataset import RehearsalSet
 from polypath.rehearsal.rescore import score_completions
 from polypath.rollouts import RolloutStore
+from polypath.rollouts.schema import SCHEMA
 from polypath.sampling.loading import load_model
 from polypath.tasks.countdown_base import base_model_dir
 
@@ -96,6 +99,56 @@ def test_score_in_parts_counts_when_all_are_done(
     assert run(["score", str(out)]) == 0
     assert "Judged again by countdown" in capsys.readouterr().out
     assert rows_of(out) == rows_of(alone)
+
+
+def rank_of_two(rank: int, out: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "polypath", "score", str(out)],
+        cwd=ROOT,
+        env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_a_killed_rank_of_score_is_restarted_alone(alone: Path, tmp_path: Path) -> None:
+    out, shards = tmp_path / "run", 100
+    (row, *_) = rows_of(alone)
+    with RolloutStore.create_or_open(
+        out / "samples", RolloutStore.open(alone / "samples").manifest
+    ) as store:
+        for number in range(shards):
+            spoilt_row = {**row, "sample_id": number, "correct": not row["correct"]}
+            store.append_table(pa.Table.from_pylist([spoilt_row], schema=SCHEMA))
+    spoilt = rows_of(out)
+    folder = out / "samples" / "judging"
+
+    def judged(rank: int) -> int:
+        return sum(int(file.stem[6:]) % 2 == rank for file in folder.glob("shard-*.parquet"))
+
+    def until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    ranks = [rank_of_two(rank, out) for rank in range(2)]
+    try:
+        until(lambda: judged(1) >= 2)
+        ranks[1].kill()
+        ranks[1].wait()
+        left = judged(1)
+        assert 2 <= left < shards // 2
+        until(lambda: judged(0) == shards // 2)
+        assert ranks[0].poll() is None  # waits for the other
+        assert rows_of(out) == spoilt  # old verdicts count until all new ones are there
+        ranks[1] = rank_of_two(1, out)
+        assert [process.wait(timeout=60) for process in ranks] == [0, 0]
+    finally:
+        for process in ranks:
+            process.kill()
+    assert all(r["correct"] == row["correct"] for r in rows_of(out))
+    assert len(rows_of(out)) == shards
 
 
 def test_what_cannot_be_shared_is_one_line(
