@@ -21,11 +21,14 @@ from training_arms import ARMS, Setting
 BASE = Setting(completions=16, length=32, group=8, vocabulary=1007, width=192)
 GROWN = {  # the field of Setting that grows, its values, and measured steps at each
     "group": {4: 8, 8: 8, 16: 8, 32: 8},
-    "length": {32: 8, 64: 8, 128: 6, 256: 4},
-    "vocabulary": {1007: 8, 4000: 8, 16000: 6, 32000: 6},
-    "width": {192: 8, 384: 6, 768: 4, 1088: 3},
+    "length": {32: 8, 64: 6, 128: 4, 256: 3},
+    "vocabulary": {1007: 8, 4000: 6, 16000: 4, 32000: 4},
+    "width": {192: 8, 384: 5, 768: 4, 1088: 3},
 }
-GROUP_COMPLETIONS = 32  # of the sweep over group sizes, so that the largest group fits
+COMPLETIONS = {  # where not those of BASE
+    "group": 32,  # the largest group fits
+    "width": 8,  # the largest model takes seconds
+}
 GROWN_ARMS = (
     "positive entropy, paper",
     "positive entropy, exact",
@@ -40,10 +43,8 @@ GROWN_ARMS = (
 
 
 def setting_of(size: str, value: int) -> Setting:
-    changed = {size: value}
-    if size == "group":
-        changed["completions"] = GROUP_COMPLETIONS
-    return dataclasses.replace(BASE, **changed)
+    completions = COMPLETIONS.get(size, BASE.completions)
+    return dataclasses.replace(BASE, **{"completions": completions, size: value})
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
     machine = environment(*PACKAGES)
     quiet()
     arms = installed(options.arms)
-    done: dict[Setting, list[dict[str, Any]]] = {}  # three sweeps share their smallest size
+    done: dict[Setting, list[dict[str, Any]]] = {}  # two sweeps share their smallest size
     rows = []
     for size in options.sizes:
         for value in options.values or GROWN[size]:
@@ -71,7 +72,7 @@ def main() -> None:
         options.out,
         benchmark="training_growth",
         environment=machine,
-        settings={"base": dataclasses.asdict(BASE), "group completions": GROUP_COMPLETIONS},
+        settings={"base": dataclasses.asdict(BASE), "completions": COMPLETIONS},
         rows=rows,
         bars=[],
     )
