@@ -68,7 +68,7 @@ def test_the_real_engine_tells_the_models_logprobs_before_temperature(
         expected = logp.gather(1, torch.tensor(found.token_ids)[:, None])[:, 0]
         assert found.logprobs is not None
         largest = max(largest, float((expected - torch.tensor(found.logprobs)).abs().max()))
-    assert largest < 1e-4
+    assert largest < 1e-5
     assert largest > 0, "the engine's kernels are its own: what was compared?"
 
 

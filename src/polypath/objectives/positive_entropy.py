@@ -73,6 +73,9 @@ def positive_entropy(
     For ``exact`` it is :math:`-1(r_i = 1)\, H(\pi_\theta(\cdot | s_{i,t}))`: the entropy at visited
     states, as the paper's eq. 7 has it.
 
+    A mean over completions of the behaviour policy. Where another policy drew them (a serving engine, by
+    kernels of its own), multiply by behaviour / sampler probability, as the policy loss is.
+
     Args:
         config: settings.
         logp_B_T: log-probabilities of the sampled tokens under the policy, from logits divided by

@@ -3,6 +3,7 @@
 The corrections by importance sampling are compared with a gradient computed by hand.
 """
 
+import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from datasets import Dataset
 
+from polypath.errors import MissingExtraError
 from tests.engines.trl.helpers import (
     SGD,
     addition_rows,
@@ -178,3 +180,12 @@ def test_weights_are_sent_before_every_generation(adder_dir: Path, tmp_path: Pat
     assert trainer.vllm_generation.synced == 3
     assert len(trainer.vllm_generation.drawn) == 24
     assert len(logged(trainer, "sampling/importance_sampling_ratio/mean")) == 3
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vllm is installed")
+def test_without_vllm_the_error_is_one_line(
+    adder_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    with pytest.raises(MissingExtraError, match="vLLM is not available and `use_vllm` is set"):
+        trained(adder_dir, tmp_path)

@@ -32,7 +32,7 @@ from polypath.engines.trl.setup import (
     whole_models,
 )
 from polypath.engines.trl.telemetry import Telemetry
-from polypath.errors import ConfigError
+from polypath.errors import ConfigError, MissingExtraError
 from polypath.objectives import ON_POLICY_KL, POLICY_TERMS
 from polypath.objectives.positive_entropy import capped_tokens
 from polypath.rehearsal import RehearsalSet
@@ -54,6 +54,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     Raises:
         ConfigError: the settings, the reward functions and the rehearsal set do not fit together.
         MissingFileError: the rehearsal set does not exist.
+        MissingExtraError: a setting needs a package that is not installed (``use_vllm``: vLLM).
     """
 
     args: DiversityGRPOConfig
@@ -80,7 +81,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             named["train_dataset"] = exploration_rows(
                 named.get("train_dataset"), stored.excluded_prompts
             )
-        super().__init__(**named)
+        try:
+            super().__init__(**named)
+        except ImportError as error:  # vLLM, peft, liger: TRL says what to install
+            raise MissingExtraError(" ".join(str(error).split())) from error
         with whole_models():
             compared = get_similarity(
                 similarity or config.similarity,
@@ -222,7 +226,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         term_B_T = POLICY_TERMS["positive_entropy"](
             settings, logp_B_T, behaviour_B_T, mask_B_T, inputs["correct"], entropy_B_T
         )
-        if "importance_sampling_ratio" in inputs:  # the sampler was not the training forward
+        if "importance_sampling_ratio" in inputs:
+            # vLLM drew the completions. The term is a mean over them as TRL's loss is, so it takes the same
+            # weight, (B, T) or (B, 1), 0 where masked. Behaviour stays the trainer's own log-probs: the
+            # sampler's are in this ratio alone.
             term_B_T = term_B_T * inputs["importance_sampling_ratio"]
         if self.args.diversity_metrics and self.model.training:
             over_B_T = capped_tokens(settings, logp_B_T, behaviour_B_T, mask_B_T, inputs["correct"])
