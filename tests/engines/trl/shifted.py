@@ -4,16 +4,20 @@
 for, log-probabilities padded, ratios formed, rows shuffled and split.
 """
 
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+import trl.trainer.grpo_trainer
 from torch import Tensor
 
 from polypath import DiversityGRPOTrainer
 from polypath.objectives.divergences import divergence
-from tests.engines.trl.helpers import coin, noise
+from tests.engines.trl.helpers import SGD, all_terms, coin, noise, parameters, train
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]  # prompt and completion
 
@@ -163,3 +167,33 @@ def double(folder: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+
+
+def main(model: Path, rehearsal: Path, out: Path) -> None:
+    """Train with everything on in this process's layout; the main process saves the parameters."""
+    from safetensors.torch import save_file
+
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    trl.trainer.grpo_trainer.VLLMGeneration = ShiftedSampler
+    for mode in ("token_truncate", "sequence_mask"):
+        options = all_terms(rehearsal, rehearsal_share=1.0, max_completion_length=6)
+        options.update(
+            **SGD,
+            rewards=coin,
+            use_vllm=True,
+            vllm_mode="colocate",
+            vllm_importance_sampling_mode=mode,
+            vllm_importance_sampling_clip_max=1.3,
+            vllm_importance_sampling_clip_min=0.8,
+            loss_type="grpo",
+            per_device_train_batch_size=4 // processes,
+            gradient_accumulation_steps=2,
+            max_steps=2,
+        )
+        trainer = train(double(model), out / "run", **options)
+        if trainer.accelerator.is_main_process:
+            save_file(parameters(trainer), out / f"{mode}.safetensors")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

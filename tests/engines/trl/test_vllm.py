@@ -5,14 +5,19 @@ The corrections by importance sampling are compared with a gradient computed by 
 
 import importlib.util
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 
 from polypath.errors import MissingExtraError
+from tests.engines.trl import shifted
 from tests.engines.trl.helpers import (
     SGD,
     addition_rows,
@@ -126,8 +131,8 @@ def test_a_sampler_without_a_shift_changes_nothing(
     off = trained(adder_dir, tmp_path, vllm_importance_sampling_correction=False, **options)
     assert largest_difference(parameters(on), parameters(off)) < 1e-7
     sampler.size = 0.5
-    shifted = trained(adder_dir, tmp_path, **options)
-    assert largest_difference(parameters(on), parameters(shifted)) > 1e-3
+    off_by_some = trained(adder_dir, tmp_path, **options)
+    assert largest_difference(parameters(on), parameters(off_by_some)) > 1e-3
 
 
 def test_what_is_logged_of_the_policy_is_the_trainers_own(
@@ -189,3 +194,31 @@ def test_without_vllm_the_error_is_one_line(
     monkeypatch.undo()
     with pytest.raises(MissingExtraError, match="vLLM is not available and `use_vllm` is set"):
         trained(adder_dir, tmp_path)
+
+
+def test_two_processes_that_share_every_group_descend_the_gradient_of_one(
+    adder_dir: Path, rehearsal_dir: Path, tmp_path: Path
+) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "tests.engines.trl.shifted"]
+    process = subprocess.Popen(
+        [*command, str(adder_dir), str(rehearsal_dir), str(tmp_path / "2")],
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        shifted.main(adder_dir, rehearsal_dir, tmp_path / "1")
+        output, _ = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output[-4000:]
+    for mode in ("token_truncate", "sequence_mask"):
+        one, two = (load_file(tmp_path / n / f"{mode}.safetensors") for n in ("1", "2"))
+        moved = largest_difference(one, dict(double(adder_dir).named_parameters()))
+        assert moved > 1e-3
+        assert largest_difference(one, two) < 1e-6 * moved
