@@ -28,6 +28,19 @@ class MarkComplete(TrainerCallback):
             (folder / COMPLETE).touch()
 
 
+class Loaded(Exception):
+    """The checkpoint is loaded and nothing is left to train: no error, but the way out of ``train``."""
+
+
+class StopWhenLoaded(TrainerCallback):
+    """Leave ``train`` once the model is wrapped and its checkpoint loaded, before any step."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Raise ``Loaded``."""
+        del args, state, control, kwargs
+        raise Loaded
+
+
 class LogFile(TrainerCallback):
     """Write every logged line to a JSONL file, on the main process.
 

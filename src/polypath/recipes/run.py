@@ -1,5 +1,6 @@
 """Run a recipe: build the data, the rewards and the trainer; train; resume where a run was killed."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from trl import get_peft_config, get_quantization_config
 import polypath
 from polypath.engines.trl import DiversityGRPOTrainer
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
-from polypath.recipes.callbacks import COMPLETE, LogFile, MarkComplete
+from polypath.recipes.callbacks import COMPLETE, Loaded, LogFile, MarkComplete, StopWhenLoaded
 from polypath.recipes.config import Recipe
 from polypath.recipes.sources import load_datasets, load_rewards
 from polypath.rollouts.files import write_json
@@ -170,13 +171,19 @@ def _last_checkpoint(recipe: Recipe, folder: Path) -> Path | None:
 def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
     """Load the checkpoint of a run's last step; False, and nothing loaded, if there are more steps.
 
-    ``train`` would take one step too many: it looks for the end after a step only.
+    ``train`` would take one step too many: it looks for the end after a step only. But it alone wraps
+    a model in DeepSpeed or FSDP and loads their checkpoints, so there it is left once it has.
     """
     state = transformers.TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-    if state.global_step < state.max_steps or trainer.is_deepspeed_enabled:
-        return False  # DeepSpeed's shards are loaded by ``train`` alone
-    trainer._load_from_checkpoint(str(checkpoint))
-    trainer.state = state
+    if state.global_step < state.max_steps:
+        return False
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        trainer.callback_handler.callbacks.insert(0, StopWhenLoaded())  # before those that log
+        with contextlib.suppress(Loaded):
+            trainer.train(resume_from_checkpoint=str(checkpoint))
+    else:
+        trainer._load_from_checkpoint(str(checkpoint))
+        trainer.state = state
     return True
 
 

@@ -53,7 +53,8 @@ def check_probes(one: Path, several: Path) -> None:
 
 
 def check_resumed(several: Path, case: str = "all") -> None:
-    straight, resumed = (
-        load_file(several / f"{case}, {way}.safetensors") for way in ("straight", "resumed")
+    straight, *others = (
+        load_file(several / f"{case}, {way}.safetensors")
+        for way in ("straight", "resumed", "loaded")
     )
-    assert largest_difference(straight, resumed) == 0
+    assert [largest_difference(straight, other) for other in others] == [0, 0]

@@ -124,20 +124,27 @@ def train_cases(model: Path, rehearsal: Path, out: Path, cases: Iterable[str] = 
 
 
 def resume_case(model: Path, rehearsal: Path, out: Path, name: str = "all") -> None:
-    """Train a case in one go, and once more from its second checkpoint; write both.
+    """Train a case in one go, from its second checkpoint, and not at all from its last; write all.
 
     TRL samples the completions, from random states that the checkpoint must hold.
     """
     from safetensors.torch import save_file
 
     from polypath import DiversityGRPOTrainer
+    from polypath.recipes.run import _take_last_step
 
-    for way in ("straight", "resumed"):
+    for way in ("straight", "resumed", "loaded"):
         options = {"save_strategy": "steps", "save_steps": 1, "optim": "adamw_torch"}
         options.update(learning_rate=1e-2, max_steps=3, trainer_class=DiversityGRPOTrainer)
         trainer = build(name, model, rehearsal, out / name, **options)
-        start = out / name / "run" / "checkpoint-2" if way == "resumed" else None
-        trainer.train(resume_from_checkpoint=None if start is None else str(start))
+        saved = out / name / "run"
+        if way == "loaded":
+            assert not _take_last_step(trainer, saved / "checkpoint-2")
+            assert _take_last_step(trainer, saved / "checkpoint-3")
+        else:
+            start = str(saved / "checkpoint-2") if way == "resumed" else None
+            trainer.train(resume_from_checkpoint=start)
+        assert trainer.state.global_step == 3
         trained = whole_parameters(trainer)
         if trainer.accelerator.is_main_process:
             save_file(trained, out / f"{name}, {way}.safetensors")
