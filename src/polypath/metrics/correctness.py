@@ -4,6 +4,7 @@ pass@k, at least one of k, is in ``polypath.metrics.pass_at_k``.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -158,15 +159,30 @@ def _ways_to_win(count: int, others: list[int], n: int, top: int) -> FloatArray:
         free = n - count - sum(rivals)  # fewer than x votes each, or none: always beaten
         # Gauss-Legendre is exact for the degree in u, which is the number of rivals that may tie.
         ties = min(len(rivals), (top - x) // x)
-        nodes_U, weights_U = np.polynomial.legendre.leggauss(ties // 2 + 1)
-        beaten_T = comb(free, np.arange(top - x + 1))
+        beaten_T = _choices(free, top + 1)[: top - x + 1]
         rest_T = np.zeros(top - x + 1)
-        for u, weight in zip((nodes_U + 1) / 2, weights_U / 2, strict=True):
+        for u, weight in _quadrature(ties // 2 + 1):
             draws_T = beaten_T
             for m in rivals:
-                factor = comb(m, np.arange(x + 1))
+                factor = _choices(m, top + 1)[: x + 1].copy()
                 factor[x] *= u
                 draws_T = np.convolve(draws_T, factor)[: top - x + 1]
             rest_T += weight * draws_T
-        ways_T[x:] += comb(count, x) * rest_T
+        ways_T[x:] += _choices(count, top + 1)[x] * rest_T
     return ways_T
+
+
+@lru_cache(maxsize=1 << 12)
+def _choices(n: int, length: int) -> FloatArray:
+    """Return n over 0, 1, ..., length - 1; read only, as it is kept."""
+    found: FloatArray = comb(n, np.arange(length))
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=1 << 10)
+def _quadrature(points: int) -> tuple[tuple[float, float], ...]:
+    """Return places in 0..1 and weights of Gauss-Legendre quadrature."""
+    nodes_U, weights_U = np.polynomial.legendre.leggauss(points)
+    places_U = (nodes_U + 1) / 2
+    return tuple(zip(places_U.tolist(), (weights_U / 2).tolist(), strict=True))

@@ -63,7 +63,7 @@ class NgramCounts:
         position_S = np.full(self.num_texts, -1)
         position_S[chosen] = np.arange(len(chosen))
         text_M = position_S[self.text_M]
-        kept_M = text_M >= 0
+        kept_M = np.flatnonzero(text_M >= 0)
         return NgramCounts(
             max_n=self.max_n,
             lengths_S=self.lengths_S[chosen],
