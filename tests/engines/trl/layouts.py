@@ -22,22 +22,6 @@ CASES: dict[str, dict[str, Any]] = {
     "embedding": {**STRIP, "dra": True, "similarity": "embedding"},
     "policy": {**STRIP, "dra": True, "similarity": "policy"},
     "positive entropy": {**STRIP, "positive_entropy_coef": 0.1},
-    "positive entropy by token": {
-        **STRIP,
-        "positive_entropy_coef": 0.1,
-        "positive_entropy_normalization": "token_mean",
-        "loss_type": "dapo",
-    },
-    "rehearsal": {**STRIP, "rehearsal_coef": 0.5},
-    "penalty": {**STRIP, "beta": 0.3, "kl_gradient": "reverse", "loss_type": "dapo"},
-    "all": {"beta": 0.1, "kl_gradient": "reverse"},
-    # A group of 8 over all processes and two micro-steps, one generation for both.
-    "all, accumulated": {"gradient_accumulation_steps": 2, "num_generations": 8},
-    "all, checkpointed": {"gradient_checkpointing": True},
-    "all, adapters": {"lora": True, "similarity": "policy"},
-}
-# What only the layouts that split parameters are asked for as well.
-MORE: dict[str, dict[str, Any]] = {
     "positive entropy, detached": {
         **STRIP,
         "positive_entropy_coef": 0.1,
@@ -48,14 +32,25 @@ MORE: dict[str, dict[str, Any]] = {
         "positive_entropy_coef": 0.1,
         "positive_entropy_form": "exact",
     },
+    "positive entropy by token": {
+        **STRIP,
+        "positive_entropy_coef": 0.1,
+        "positive_entropy_normalization": "token_mean",
+        "loss_type": "dapo",
+    },
+    "rehearsal": {**STRIP, "rehearsal_coef": 0.5},
     "rehearsal, jensen_shannon": {
         **STRIP,
         "rehearsal_coef": 0.5,
         "rehearsal_divergence": "jensen_shannon",
     },
+    "penalty": {**STRIP, "beta": 0.3, "kl_gradient": "reverse", "loss_type": "dapo"},
+    "all": {"beta": 0.1, "kl_gradient": "reverse"},
+    # A group of 8 over all processes and two micro-steps, one generation for both.
+    "all, accumulated": {"gradient_accumulation_steps": 2, "num_generations": 8},
+    "all, checkpointed": {"gradient_checkpointing": True},
+    "all, adapters": {"lora": True, "similarity": "policy"},
 }
-EVERY_CASE = {**CASES, **MORE}
-LAYOUTS = ("ddp", "fsdp2", "zero2", "zero3")
 
 
 def monitored(trainer: Any) -> Any:
@@ -76,7 +71,7 @@ def build(name: str, model: Path, rehearsal: Path, out: Path, **more: Any) -> An
     from tests.engines.trl import helpers
 
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    options = {**helpers.SGD, **EVERY_CASE[name]}
+    options = {**helpers.SGD, **CASES[name]}
     data = helpers.Dataset.from_list(helpers.addition_rows()[:4])
     extra: dict[str, Any] = {"eval_dataset": data}
     if options.pop("lora", False):
@@ -258,7 +253,7 @@ def cases_of(layout: str) -> list[str]:
     """Return the names of the cases that a layout trains."""
     if layout == "fsdp2":  # the rest tests nothing that depends on who holds the parameters
         return ["policy", "rehearsal", "all", "all, accumulated", "all, adapters"]
-    return list(CASES if layout == "ddp" else EVERY_CASE)
+    return list(CASES)
 
 
 def main(layout: str, *folders: str) -> None:
