@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import environment
-from measuring import finish, parser, peak, ratio, spread
+from measuring import at_most, finish, parser, peak, ratio, spread
 
 from polypath.metrics.bootstrap import bootstrap_mean
 from polypath.metrics.pass_at_k import pass_at_k_from_counts
@@ -193,6 +193,18 @@ STAGES: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
 }
 
 
+def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ten million rows are to be written and read in 1 GB, and pass@k to take a minute."""
+    by_stage = {row["stage"]: row for row in rows}
+    return [
+        *(
+            at_most(f"store, {name}: GB of memory", by_stage[name]["peak_bytes"] / 1e9, 1.0)
+            for name in ("write columns", "read all")
+        ),
+        at_most("store, pass@k with intervals: seconds", by_stage["pass@k"]["seconds"][-1], 60.0),
+    ]
+
+
 def run_stage(stage: str, path: Path, rows: int, repeats: int) -> None:
     resting = peak()
     row = STAGES[stage](path, rows, repeats)
@@ -226,7 +238,7 @@ def main() -> None:
         environment=machine,
         settings={"rows": options.rows, "samples": SAMPLES, "tokens": TOKENS},
         rows=rows,
-        bars=[],
+        bars=bars(rows),
     )
 
 
