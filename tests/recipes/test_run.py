@@ -47,6 +47,24 @@ def test_a_task_recipe_trains_and_leaves_a_model_that_loads(
     assert "rewards/countdown_reward/mean" in log[0]
 
 
+def test_new_adapters_come_from_the_seed_of_the_recipe(write_recipe: WriteRecipe) -> None:
+    pytest.importorskip("peft", reason="needs peft")
+
+    def drawn(seed: int) -> torch.Tensor:
+        torch.rand(3)  # what was drawn before must not matter
+        recipe = load_recipe(
+            write_recipe(
+                use_peft=True, lora_r=4, lora_target_modules=["q_proj", "v_proj"], seed=seed
+            )
+        )
+        named = build_trainer(recipe).model.named_parameters()
+        return next(tensor.detach() for name, tensor in named if "lora_A" in name)
+
+    first = drawn(1)
+    assert torch.equal(first, drawn(1))
+    assert not torch.equal(first, drawn(2))
+
+
 def test_a_recipe_of_trl_runs_unchanged(
     tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

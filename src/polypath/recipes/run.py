@@ -103,6 +103,8 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
         config.save_total_limit = 2
     train, evaluation = load_datasets(recipe)
     rewards = load_rewards(recipe.task, recipe.trainer.max_completion_length)
+    # TRL draws the adapters of LoRA before it sets the seed.
+    transformers.set_seed(config.seed)
     try:
         return DiversityGRPOTrainer(
             model=path,

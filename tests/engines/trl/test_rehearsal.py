@@ -47,7 +47,7 @@ class Losses(FixedCompletions):
         part: torch.Tensor = super()._rehearsal_loss(*args)
         step = self.state.global_step
         self.parts = getattr(self, "parts", {})
-        self.parts.setdefault(step, []).append(float(part))
+        self.parts.setdefault(step, []).append(float(part.detach()))
         return part
 
 

@@ -91,12 +91,14 @@ class Rehearsal:
     def statistics(self, logp_B_T: Tensor, batch: RehearsalBatch) -> dict[str, Tensor]:
         """Return sums over this micro-step's tokens: log-ratio, its size, capped tokens, tokens."""
         mask_B_T = batch.completion_mask.bool()
-        log_ratio = (logp_B_T.detach() - batch.ref_logp_B_T)[mask_B_T].double()
+        # Not by index, which would make a GPU wait.
+        log_ratio = torch.where(mask_B_T, logp_B_T.detach() - batch.ref_logp_B_T, 0.0)
+        over_B_T = capped(self.config.divergence_config, log_ratio) & mask_B_T
         return {
             "log_ratio": log_ratio.sum(),
             "log_ratio_abs": log_ratio.abs().sum(),
-            "capped": capped(self.config.divergence_config, log_ratio).double().sum(),
-            "tokens": mask_B_T.double().sum(),
+            "capped": over_B_T.sum(),
+            "tokens": mask_B_T.sum(),
         }
 
     def check_start(self, mean_abs_log_ratio: float) -> None:

@@ -34,19 +34,30 @@ class Telemetry:
 
     def __init__(self, trainer: "DiversityGRPOTrainer") -> None:
         self._trainer = trainer
-        self._parts: dict[str, tuple[float, float]] = {}  # of the micro-steps so far
+        self._pending: dict[str, tuple[Tensor, Tensor]] = {}
 
     def _append(self, name: str, value: float) -> None:
         mode = "train" if self._trainer.model.training else "eval"
         self._trainer._metrics[mode][name].append(value)
 
-    def _append_mean(self, name: str, total: float, count: float) -> None:
-        """Add to a step's mean, and log it when this is the step's last micro-step."""
-        so_far = self._parts.pop(name, (0.0, 0.0))
-        total, count = so_far[0] + total, so_far[1] + count
-        if self._trainer.model.training and not self._trainer.accelerator.sync_gradients:
-            self._parts[name] = (total, count)
-        else:
+    def _add(self, name: str, total: Tensor, count: Tensor) -> None:
+        """Add this process's part of a mean; it stays on the device until ``flush``."""
+        so_far = self._pending.get(name)
+        if so_far is not None:
+            total, count = so_far[0] + total, so_far[1] + count
+        self._pending[name] = (total.detach(), count.detach())
+
+    def flush(self) -> None:
+        """Log the means that are complete: after a step's last micro-step, or an evaluation batch.
+
+        One collective and one wait for the device in a step, whatever is on.
+        """
+        training = self._trainer.model.training
+        if not self._pending or (training and not self._trainer.accelerator.sync_gradients):
+            return
+        pending, self._pending = self._pending, {}
+        sums = self._sum([value for pair in pending.values() for value in pair])
+        for name, total, count in zip(pending, sums[::2], sums[1::2], strict=True):
             self._append(name, total / count if count else np.nan)
 
     def _sum(self, values: Sequence[Tensor]) -> list[float]:
@@ -114,52 +125,37 @@ class Telemetry:
         gradients: dict[str, Tensor],
     ) -> None:
         """Log entropy on correct and on wrong completions, and each term's share of the gradient."""
-        values: list[Tensor] = list(gradients.values())
-        with_entropy = entropy_B_T is not None and correct_B is not None
-        if entropy_B_T is not None and correct_B is not None:
-            right_B_T = mask_B_T.bool() & correct_B.bool().unsqueeze(1)
-            wrong_B_T = mask_B_T.bool() & ~correct_B.bool().unsqueeze(1)
-            entropy = entropy_B_T.detach()
-            for chosen_B_T in (right_B_T, wrong_B_T):
-                values += [entropy[chosen_B_T].sum(), chosen_B_T.sum()]
-        if not values:
-            return
-        sums = self._sum(values)
-        total = np.nansum(sums[: len(gradients)])
         if len(gradients) > 1:
-            for name, size in zip(gradients, sums, strict=False):
-                self._append_mean(f"gradient_share/{name}", size, float(total))
-        if with_entropy:
-            right, num_right, wrong, num_wrong = sums[len(gradients) :]
-            self._append_mean("diversity/entropy_correct", right, num_right)
-            self._append_mean("diversity/entropy_wrong", wrong, num_wrong)
+            total = torch.stack(list(gradients.values())).nansum()
+            for name, size in gradients.items():
+                self._add(f"gradient_share/{name}", size, total)
+        if entropy_B_T is not None and correct_B is not None:
+            # A product with the mask would keep a NaN of a masked token; indexing waits for the device.
+            entropy = torch.where(mask_B_T.bool(), entropy_B_T.detach(), 0.0)
+            right_B_1 = correct_B.bool().unsqueeze(1)
+            for name, chosen_B_1 in (("correct", right_B_1), ("wrong", ~right_B_1)):
+                self._add(
+                    f"diversity/entropy_{name}",
+                    (entropy * chosen_B_1).sum(),
+                    (mask_B_T * chosen_B_1).sum(),
+                )
 
     def mean(self, name: str, values_B_T: Tensor, mask_B_T: Tensor) -> None:
         """Log the mean over all masked tokens."""
-        total, count = self._sum([(values_B_T * mask_B_T).sum(), mask_B_T.sum()])
-        self._append_mean(name, total, count)
+        self._add(name, (values_B_T * mask_B_T).sum(), mask_B_T.sum())
 
     def rehearsal(
         self, rehearsal: Rehearsal, logp_B_T: Tensor, batch: RehearsalBatch, loss: Tensor
-    ) -> float:
-        """Log the rehearsal term and return the mean size of the log-ratio over all processes."""
+    ) -> None:
+        """Log the rehearsal term. ``loss`` is this process's part of a mean over processes."""
         parts = rehearsal.statistics(logp_B_T, batch)
-        *sums, tokens, part, step_tokens, world = self._sum(
-            [
-                parts["log_ratio"],
-                parts["log_ratio_abs"],
-                parts["capped"],
-                parts["tokens"],
-                loss,
-                loss.new_tensor(float(batch.step_tokens)),
-                loss.new_ones(()),
-            ]
-        )
-        log_ratio, log_ratio_abs, over = sums
-        # The loss of a micro-step is its part of the step's mean; rescale it to its own tokens.
-        divergence = part / world * (step_tokens / world)
-        self._append_mean("rehearsal/divergence", divergence, tokens)
-        self._append_mean("rehearsal/log_ratio", log_ratio, tokens)
-        self._append_mean("rehearsal/log_ratio_abs", log_ratio_abs, tokens)
-        self._append_mean("rehearsal/cap_fraction", over, tokens)
-        return log_ratio_abs / max(tokens, 1.0)
+        tokens = parts["tokens"]
+        # The loss of a micro-step is its part of the step's mean over tokens; here its sum over tokens.
+        world = self._trainer.accelerator.num_processes
+        self._add("rehearsal/divergence", loss.detach() / world * batch.step_tokens, tokens)
+        self._add("rehearsal/log_ratio", parts["log_ratio"], tokens)
+        self._add("rehearsal/log_ratio_abs", parts["log_ratio_abs"], tokens)
+        self._add("rehearsal/cap_fraction", parts["capped"], tokens)
+        if self._trainer.state.global_step == 0:
+            size, count = self._sum([parts["log_ratio_abs"], tokens])
+            rehearsal.check_start(size / max(count, 1.0))

@@ -203,6 +203,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             )
         if config.diversity_metrics:
             self._telemetry.forward(entropy_B_T, mask_B_T, inputs.get("correct"), gradients)
+        self._telemetry.flush()
         return loss
 
     def _kl_penalty(self, logp_B_T: Tensor, mask_B_T: Tensor, inputs: dict[str, Any]) -> Tensor:
@@ -251,9 +252,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         )
         logp_B_T = self._rehearsal_forward(model, batch)
         loss: Tensor = rehearsal.loss(logp_B_T, batch) * world  # averaged over processes
-        statistics = self._telemetry.rehearsal(rehearsal, logp_B_T, batch, loss)
-        if self.state.global_step == 0:
-            rehearsal.check_start(statistics)
+        self._telemetry.rehearsal(rehearsal, logp_B_T, batch, loss)
         if self.args.diversity_metrics:
             gradients.update(
                 self._telemetry.gradient_sizes(
