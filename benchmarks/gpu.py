@@ -45,13 +45,13 @@ from gpu_steps import (
     step_times,
 )
 from machine import environment
-from measuring import at_least, at_most, parser, ratio, spread
+from measuring import at_least, at_most, command, parser, ratio, spread
+from tables import everything
 from training_arms import STOCK
 from transformers.utils.logging import disable_progress_bar
 
 AGAIN = "stock again"
 PACKAGES = ("torch", "trl", "transformers", "accelerate", "sentence-transformers", "numpy")
-MEGABYTE = 1e6
 
 
 def say(text: str) -> None:
@@ -173,37 +173,6 @@ def measure(
 # --- all sizes ---------------------------------------------------------------------------------
 
 
-def print_table(rows: list[dict[str, Any]]) -> None:
-    first = rows[0]
-    print(
-        f"\n{first['size']}: {first['parameters'] / 1e6:.0f} M parameters, {first['completions']} "
-        f"completions x {first['length']} tokens, {first['rounds']} rounds\n"
-    )
-    print("| arm | s a step | ratio | quartiles | with generation | peak MB | ratio |")
-    print("|---" * 7 + "|")
-    for row in rows:
-        if row["part"] != "step":
-            continue
-        seconds, (low, middle, high) = (
-            row.get("seconds", [0, np.nan]),
-            row.get("ratio", [np.nan] * 3),
-        )
-        whole = row.get("ratio_with_generation", [np.nan] * 3)[1]
-        held = row.get("peak_bytes", np.nan)
-        megabytes = "out of memory" if held is None else f"{held / MEGABYTE:.1f}"
-        print(
-            f"| {row['arm']} | {seconds[1]:.4f} | {middle:.3f} | {low:.3f}-{high:.3f} | {whole:.4f} "
-            f"| {megabytes} | {row.get('peak_ratio', np.nan):.4f} |"
-        )
-    for row in rows:
-        if row["part"] != "step":
-            share = f", {row['share_of_step'][1]:.1%} of its step" if "share_of_step" in row else ""
-            print(
-                f"{row['part']}: {row['seconds'][1]:.4f} s, "
-                f"{row['tokens_per_second']:.0f} tokens/s{share}"
-            )
-
-
 def would_take(name: str, last: tuple[str, float] | None) -> float:
     """Guess the seconds of a size from those of the one before; building does not grow with it."""
     if last is None:
@@ -223,6 +192,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(options.device)
     result: dict[str, Any] = {
         "benchmark": "gpu",
+        "command": command(),
         "environment": {**environment(*PACKAGES), **gpu(device)},
         "settings": {
             "device": device.type,
@@ -252,15 +222,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             for found in measure(name, options, Path(folder), deadline):
                 result.update({part: before[part] + found[part] for part in before})
                 save(options.out, result)
-        print_table(result["rows"][len(before["rows"]) :])
         last = (name, time.perf_counter() - began)
     say("reward adjustment")
     small = device.type == "cpu"
     for row in adjustment_part(device, (32, 16, 64) if small else (512, 64, 1024), 10):
         result["rows"].append({"part": "adjustment", **row})
-        shape = " x ".join(map(str, row["shape"]))
-        what = f"{row['mutual_information']}, embeddings {row['embeddings']}, {shape}"
-        print(f"{what}: {row['seconds'][1] * 1000:.2f} ms")
     result["settings"]["seconds"] = time.perf_counter() - START
     save(options.out, result)
     return result
@@ -290,9 +256,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     disable_progress_bar()
     say("start")
-    for bar in run(options)["bars"]:
-        word = "kept" if bar["kept"] else "MISSED"
-        print(f"{bar['name']}: {bar['value']:.4g}, at {bar['at']} {bar['limit']:.4g}: {word}")
+    print(f"\n{everything(run(options))}")
 
 
 if __name__ == "__main__":

@@ -259,3 +259,53 @@ def report(result: Result) -> list[Table]:
     ]
     heads = ("runs x problems x samples", "phase", "CPU s", "times reading", "peak, MiB")
     return [((*heads, "page, MB"), cells)]
+
+
+def gpu(result: Result) -> list[Table]:
+    """For each size a table of steps and one of the other parts; then reward adjustment."""
+    sizes = list(dict.fromkeys(row["size"] for row in result["rows"] if "size" in row))
+    tables: list[Table] = []
+    for size in sizes:
+        rows = [row for row in result["rows"] if row.get("size") == size]
+        first = rows[0]
+        title = (
+            f"{size}: {first['parameters'] / 1e6:.0f} M, {first['completions']} x "
+            f"{first['length']}, {first['rounds']} steps"
+        )
+        heads = (title, "s a step", "ratio", "ratio with generation", "peak, MB", "peak, ratio")
+        tables.append((heads, [gpu_step(row) for row in rows if row["part"] == "step"]))
+        others = [row for row in rows if row["part"] != "step"]
+        tables.append((("part", "time", "tokens a second", "share of its step"), [
+            [
+                row["part"],
+                short(middle(row["seconds"])),
+                whole(row["tokens_per_second"]),
+                between(row["share_of_step"]) if "share_of_step" in row else "",
+            ]
+            for row in others
+        ]))  # fmt: skip
+    adjusted = [row for row in result["rows"] if row["part"] == "adjustment"]
+    if adjusted:
+        heads = ("adjustment", "P x G x D", "embeddings", "time")
+        tables.append((heads, [
+            [
+                row["mutual_information"].replace("_", " "),
+                " x ".join(map(str, row["shape"])),
+                row["embeddings"],
+                short(middle(row["seconds"])),
+            ]
+            for row in adjusted
+        ]))  # fmt: skip
+    return tables
+
+
+def gpu_step(row: dict[str, Any]) -> list[str]:
+    held = row.get("peak_bytes", 0)
+    return [
+        row["arm"],
+        f"{middle(row['seconds']):.4f}" if "seconds" in row else "",
+        between(row["ratio"]) if "ratio" in row else "",
+        between(row["ratio_with_generation"]) if "ratio_with_generation" in row else "",
+        "out of memory" if held is None else f"{held / 1e6:.1f}" if held else "",
+        f"{row['peak_ratio']:.4f}" if "peak_ratio" in row else "",
+    ]

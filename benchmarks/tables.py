@@ -17,6 +17,7 @@ from typing import Any
 
 from table_rows import (
     embedding,
+    gpu,
     metrics,
     report,
     reward_adjustment,
@@ -50,6 +51,7 @@ TABLES: dict[str, Callable[[Result], list[Table]]] = {
     "verify_sql": verify_sql,
     "store": store,
     "report": report,
+    "gpu": gpu,
 }
 
 
@@ -84,7 +86,9 @@ def machine_line(result: Result) -> str:
     load = told["load_at_start"]
     versions = ", ".join(f"{name} {what}" for name, what in told["versions"].items() if what)
     parts = [
-        f"Measured {told['date']} on {told['cores']} cores of {told['cpu']}"
+        f"Measured {told['date']} on "
+        + (f"one {told['gpu']} (CUDA {told['cuda']}) and " if told.get("gpu") else "")
+        + f"{told['cores']} cores of {told['cpu']}"
         + (f", load {load[0]:.1f} at the start" if load else ""),
         f"Python {told['python']}",
         versions,
