@@ -34,6 +34,11 @@ ARMS: dict[str, dict[str, Any]] = {
     "dra, answer": {**DRA, "similarity": "answer"},
     "dra, policy": {**DRA, "similarity": "policy"},
     "dra, MiniLM": {**DRA, "similarity": "embedding"},
+    "dra, MiniLM in bfloat16": {
+        **DRA,
+        "similarity": "embedding",
+        "embedding_dtype": "bfloat16",
+    },
     "rehearsal": REHEARSAL,
     "rehearsal, all tokens": {**REHEARSAL, "rehearsal_share": 1.0},
     "all three": {**DRA, **ENTROPY, **REHEARSAL},
