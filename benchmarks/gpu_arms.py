@@ -15,8 +15,8 @@ from unittest import mock
 
 import torch
 from datasets import Dataset
-from training_arms import ARMS, STOCK, Sums, coin, embedding_model
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, PrinterCallback
+from training_arms import ARMS, SPECIAL, STOCK, Sums, coin, embedding_model, word_level
+from transformers import LlamaConfig, LlamaForCausalLM, PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import grpo_trainer
 
@@ -32,7 +32,6 @@ from polypath.sampling.fingerprint import (
 )
 
 GROUP = 8
-SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "solve", "+", "="]
 MINILM = {"hidden": 384, "layers": 6, "heads": 12, "inner": 1536, "words": 30522, "tokens": 256}
 # The only arm that holds a second model comes last, so that no other is timed beside it.
 # On a GPU embeddings are in bfloat16 anyway.
@@ -62,22 +61,6 @@ SIZES = {
     "0.35b-128k": Size(hidden=1024, layers=24, inner=2816, vocabulary=128_000),
     "1b": Size(hidden=2048, layers=18, inner=5504, vocabulary=32_000),
 }
-
-
-def word_level(words: list[str]) -> PreTrainedTokenizerFast:
-    """Return a tokenizer of whole words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
-    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        pad_token="<pad>",
-        bos_token="<bos>",
-        eos_token="<eos>",
-        unk_token="<unk>",
-        padding_side="left",
-    )
 
 
 def minilm(folder: Path) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """What ``benchmarks/gpu.py`` measures of one size: peaks, steps in turns, and the parts of a step."""
 
 import gc
-import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from gpu_arms import MINILM, World
 from measuring import spread
 from training_arms import STOCK
 from transformers import TrainerCallback
+from turns import Turns, rotate, watch
 
 from polypath.objectives import AdvantageConfig, DRAConfig, adjust_rewards, group_advantages
 from polypath.objectives.dra import MUTUAL_INFORMATION
@@ -99,63 +100,6 @@ def peaks(world: World, arms: Sequence[str]) -> dict[str, int | None]:
 # --- time --------------------------------------------------------------------------------------
 
 
-class _Enough(BaseException):
-    """Ends a trainer between two steps."""
-
-
-class Turns(TrainerCallback):
-    """Let one trainer do one step at a time, and take its time."""
-
-    def __init__(self, trainer: Any, device: torch.device) -> None:
-        self.times: list[float] = []
-        self._device = device
-        self._enough = False
-        self._may_start, self._waits = threading.Semaphore(0), threading.Semaphore(0)
-        self._failed: BaseException | None = None
-        trainer.add_callback(self)
-        self._thread = threading.Thread(target=self._train, args=(trainer,), daemon=True)
-        self._thread.start()
-        self._wait()
-
-    def _train(self, trainer: Any) -> None:
-        try:
-            trainer.train()
-        except _Enough:
-            pass
-        except BaseException as error:  # handed to the thread that waits
-            self._failed = error
-        self._waits.release()
-
-    def _wait(self) -> None:
-        self._waits.acquire()
-        if self._failed is not None:
-            raise self._failed
-
-    def step(self) -> None:
-        """Do one step, up to where the next one would start."""
-        self._may_start.release()
-        self._wait()
-
-    def finish(self) -> None:
-        """End the trainer, and let go of it."""
-        self._enough = True
-        self._may_start.release()
-        self._thread.join()
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        del args, control
-        self._waits.release()
-        self._may_start.acquire()
-        if self._enough:
-            raise _Enough
-        torch.manual_seed(state.global_step)
-        self._start = clock(self._device)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        del args, state, control
-        self.times.append(clock(self._device) - self._start)
-
-
 def step_times(
     world: World, arms: Sequence[str], rounds: int, deadline: float
 ) -> tuple[Times, list[float]]:
@@ -164,20 +108,18 @@ def step_times(
     Two steps before the measured ones are left out.
     Trainers take turns in rotating order. At least three rounds; fewer than asked past the deadline.
     """
-    warm = 2
+    warm, tick = 2, partial(clock, world.device)
     turns, embedding = {}, []
     for arm in arms:
         trainer = world.trainer(arm, rounds + warm + 1)
         if "MiniLM" in arm:
-            watch(trainer._groups._similarity, "features", embedding, world.device)
-        turns[arm] = Turns(trainer, world.device)
+            watch(trainer._groups._similarity, "features", embedding, tick)
+        turns[arm] = Turns(trainer, tick)
         del trainer
     for done in range(rounds + warm):
         if done >= warm + 3 and time.perf_counter() > deadline:
             break
-        first = done % len(arms)
-        for arm in [*arms[first:], *arms[:first]]:
-            turns[arm].step()
+        rotate(turns, done)
     for turn in turns.values():
         turn.finish()
     times = {arm: turn.times[warm:] for arm, turn in turns.items()}
@@ -185,24 +127,11 @@ def step_times(
     return times, [part / step for part, step in zip(embedding[warm:], steps, strict=True)]
 
 
-def watch(owner: Any, name: str, times: list[float], device: torch.device) -> None:
-    """Let a method of an object note how long each call takes."""
-    method: Callable[..., Any] = getattr(owner, name)
-
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        start = clock(device)
-        result = method(*args, **kwargs)
-        times.append(clock(device) - start)
-        return result
-
-    setattr(owner, name, watched)
-
-
 def generation_times(world: World, repeats: int) -> list[float]:
     """Return the seconds of ``generate`` in stock steps, each of which makes all its tokens."""
     trainer = world.trainer(STOCK, repeats + 1, generating=True)
     times: list[float] = []
-    watch(trainer, "_generate_single_turn", times, world.device)
+    watch(trainer, "_generate_single_turn", times, partial(clock, world.device))
     trainer.train()
     return times[1:]
 

@@ -22,6 +22,7 @@ from polypath.verify.base import Status, Verdict
 
 PROBLEMS = 64
 STOCK = "stock"
+SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "solve", "+", "="]
 DRA, ENTROPY, REHEARSAL = {"dra": True}, {"positive_entropy_coef": 0.01}, {"rehearsal_coef": 0.05}
 ARMS: dict[str, dict[str, Any]] = {
     STOCK: {"stock": True},
@@ -106,16 +107,14 @@ def prepare(setting: Setting, folder: Path) -> int:
     return parameters
 
 
-def save_model(setting: Setting, folder: Path) -> int:
-    """Save a random Llama that knows numbers; return its parameters."""
+def word_level(words: list[str]) -> Any:
+    """Return a tokenizer of whole words."""
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
-    words = ["<pad>", "<bos>", "<eos>", "<unk>", "solve", "+", "="]
-    words += map(str, range(setting.vocabulary - len(words)))
     core = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token="<pad>",
         bos_token="<bos>",
@@ -123,7 +122,14 @@ def save_model(setting: Setting, folder: Path) -> int:
         unk_token="<unk>",
         padding_side="left",
     )
-    tokenizer.save_pretrained(folder)
+
+
+def save_model(setting: Setting, folder: Path) -> int:
+    """Save a random Llama that knows numbers; return its parameters."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    words = [*SPECIAL, *map(str, range(setting.vocabulary - len(SPECIAL)))]
+    word_level(words).save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(words),

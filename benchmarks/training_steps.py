@@ -12,9 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,46 +23,23 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from training_arms import Setting, make
-from transformers import TrainerCallback
+from turns import Turns, rotate, watch
 
 Times = dict[str, npt.NDArray[np.float64]]
 
 
-class Turns(TrainerCallback):
-    """Let one trainer do one step at a time, and take its time."""
+class Watched(Turns):
+    """Turns that also see what generation and the similarity's features take."""
 
     def __init__(self, trainer: Any) -> None:
-        self.total: list[float] = []
         self.generation: list[float] = []
         self.features: list[float] = []
-        self._may_start, self._waits = threading.Semaphore(0), threading.Semaphore(0)
-        self._failed: BaseException | None = None
-        _timed(trainer, "_generate_single_turn", self.generation)
+        self.texts: list[list[str]] = []
+        watch(trainer, "_generate_single_turn", self.generation)
         self.similarity = trainer._groups._similarity if hasattr(trainer, "_groups") else None
         if self.similarity is not None:
-            _timed(self.similarity, "features", self.features, self._keep_texts)
-        self.texts: list[list[str]] = []
-        trainer.add_callback(self)
-        self._thread = threading.Thread(target=self._train, args=(trainer,), daemon=True)
-        self._thread.start()
-        self._wait()
-
-    def _train(self, trainer: Any) -> None:
-        try:
-            trainer.train()
-        except BaseException as error:  # handed to the thread that waits
-            self._failed = error
-        self._waits.release()
-
-    def _wait(self) -> None:
-        self._waits.acquire()
-        if self._failed is not None:
-            raise self._failed
-
-    def step(self) -> None:
-        """Do one step, up to where the next one would start."""
-        self._may_start.release()
-        self._wait()
+            watch(self.similarity, "features", self.features, see=self._keep_texts)
+        super().__init__(trainer)
 
     def _keep_texts(self, rows: Any) -> None:
         self.texts.append(rows.texts)
@@ -78,34 +53,6 @@ class Turns(TrainerCallback):
             for texts in self.texts
         ]
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        del args, control
-        self._waits.release()
-        self._may_start.acquire()
-        torch.manual_seed(state.global_step)
-        self._start = time.process_time()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        del args, state, control
-        self.total.append(time.process_time() - self._start)
-
-
-def _timed(
-    owner: Any, name: str, times: list[float], see: Callable[..., None] | None = None
-) -> None:
-    """Let a method of an object note how long each call takes, and ``see`` the arguments."""
-    method: Callable[..., Any] = getattr(owner, name)
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        start = time.process_time()
-        result = method(*args, **kwargs)
-        times.append(time.process_time() - start)
-        if see is not None:
-            see(*args, **kwargs)
-        return result
-
-    setattr(owner, name, timed)
-
 
 def one_arena() -> None:
     """Let all threads take memory from one place: what one trainer frees, the next one uses."""
@@ -118,16 +65,14 @@ def step_times(arms: Sequence[str], folder: Path, setting: Setting, steps: int) 
 
     One step before the measured ones is left out.
     """
-    turns = {arm: Turns(make(arm, folder, setting, steps + 1)) for arm in arms}
+    turns = {arm: Watched(make(arm, folder, setting, steps + 1)) for arm in arms}
     for step in range(steps + 1):
-        first = step % len(arms)
-        for arm in [*arms[first:], *arms[:first]]:
-            turns[arm].step()
+        rotate(turns, step)
         print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     found = {}
     for arm, turn in turns.items():
-        total, generation = np.array(turn.total[1:]), np.array(turn.generation[1:])
+        total, generation = np.array(turn.times[1:]), np.array(turn.generation[1:])
         found[arm] = {"step": total, "rest": total - generation}
         if turn.features:
             found[arm]["features"] = np.array(turn.features[1:])
