@@ -48,7 +48,6 @@ bench: $(STAMP)  ## measure speed and memory against what people use (long: use 
 	$(BIN)/python benchmarks/report.py --out $(RESULTS)/report.json
 	$(BIN)/python benchmarks/training.py --out $(RESULTS)/training.json
 	$(BIN)/python benchmarks/training.py --width 768 --shapes 64x32 --steps 4 --arms monitoring "dra, MiniLM" "dra, MiniLM in bfloat16" --out $(RESULTS)/training_large.json
-	$(BIN)/python benchmarks/training.py --shapes 64x32 --arms "dra, MiniLM" "dra, MiniLM in bfloat16" --out $(RESULTS)/training_minilm.json
 	$(BIN)/python benchmarks/training_growth.py --out $(RESULTS)/training_growth.json
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/figures.py
