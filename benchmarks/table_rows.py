@@ -69,7 +69,7 @@ def training(result: Result) -> list[Table]:
         tables.append(((title, *heads[1:]), cells))
     embedded = [
         [
-            f"{row['completions']} x {row['length']}, {row['parameters'] / 1e6:.0f} M",
+            f"{row['arm']}, {row['completions']} x {row['length']}, {row['parameters'] / 1e6:.0f} M",
             f"{middle(row['embedding_seconds']):.3f}",
             f"{100 * middle(row['embedding_share']):.0f} %",
             whole(middle(row["embedded_tokens_per_second"])),

@@ -77,7 +77,7 @@ def bars_table(results: Iterable[Result]) -> Table:
 
 
 def number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
 def machine_line(result: Result) -> str:
