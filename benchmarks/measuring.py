@@ -102,8 +102,12 @@ def finish(
     settings: dict[str, Any],
     rows: list[dict[str, Any]],
     bars: list[dict[str, Any]],
+    last: bool = True,
 ) -> None:
-    """Print the result as tables, and write the results file if one is wanted."""
+    """Write the results file if one is wanted and, when this is all, print the result as tables.
+
+    Long benchmarks write after every part: what was measured is not lost with what was not.
+    """
     result = {
         "benchmark": benchmark,
         "command": command(),
@@ -112,7 +116,8 @@ def finish(
         "rows": rows,
         "bars": bars,
     }
-    print(tables.everything(result))
+    if last:
+        print(tables.everything(result))
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

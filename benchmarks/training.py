@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,16 @@ def main() -> None:
     options = made.parse_args()
     machine = environment(*PACKAGES)
     quiet()
-    arms, rows, kept = installed(options.arms), [], []
+    arms = installed(options.arms)
+    rows: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
+    write = partial(
+        finish,
+        options.out,
+        benchmark="training",
+        environment=machine,
+        settings={"shapes": options.shapes, "steps": options.steps, "width": options.width},
+    )
     with tempfile.TemporaryDirectory() as folder:
         for shape in options.shapes:
             completions, length = map(int, shape.split("x"))
@@ -144,14 +154,8 @@ def main() -> None:
             found = [{**row, "steps": steps} for row in measure(arms, Path(folder), setting, steps)]
             rows += found
             kept += bars(found, setting)
-    finish(
-        options.out,
-        benchmark="training",
-        environment=machine,
-        settings={"shapes": options.shapes, "steps": options.steps, "width": options.width},
-        rows=rows,
-        bars=kept,
-    )
+            write(rows=rows, bars=kept, last=False)
+    write(rows=rows, bars=kept)
 
 
 if __name__ == "__main__":
