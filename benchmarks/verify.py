@@ -3,7 +3,7 @@
 Wall time, since a pool works in other processes, taken in turns; ratios are round by round.
 
     python benchmarks/verify.py --out benchmarks/results/verify.json
-    python benchmarks/verify.py --data DIR     # DIR/math/*.jsonl instead of generated answers
+    python benchmarks/verify.py --data DIR     # MATH-500 of DIR/math, too
 """
 
 import json
@@ -48,15 +48,9 @@ def real_math(folder: Path, rng: random.Random, answers: int) -> list[tuple[str,
     return pairs
 
 
-def math_rows(options: Any) -> list[dict[str, Any]]:
+def math_rows(what: str, pairs: list[tuple[str, str]], options: Any) -> list[dict[str, Any]]:
     from polypath.verify.math import math_judge
 
-    rng = random.Random(0)
-    pairs = (
-        real_math(options.data, rng, options.answers)
-        if options.data
-        else generated_math(rng, options.answers)
-    )
     completions, golds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     judge = math_judge()
     with WorkerPool(MATH, workers=1) as one, WorkerPool(MATH, workers=2) as two:
@@ -75,8 +69,7 @@ def math_rows(options: Any) -> list[dict[str, Any]]:
             time.perf_counter,
         )
         right = sum(verdict.correct for verdict in two.verify(completions, golds))
-    what = "MATH-500 solutions" if options.data else "generated answers"
-    return table(f"math, {what}", times, right, options.answers)
+    return table(what, times, right, options.answers)
 
 
 def table(
@@ -109,7 +102,7 @@ def bars(rows: list[dict[str, Any]], enough: float) -> list[dict[str, Any]]:
 
 def arguments(doc: str | None) -> Any:
     made = parser(doc)
-    made.add_argument("--data", type=Path, help="folder with the published test sets")
+    made.add_argument("--data", type=Path, help="folder with published test sets, judged as well")
     made.add_argument("--answers", type=int, default=1000)
     made.add_argument("--repeats", type=int, default=5)
     return made.parse_args()
@@ -118,12 +111,16 @@ def arguments(doc: str | None) -> Any:
 def main() -> None:
     options = arguments(__doc__)
     machine = environment("math-verify", "latex2sympy2-extended", "sympy")
-    rows = math_rows(options)
+    made = generated_math(random.Random(0), options.answers)
+    rows = math_rows("math, generated answers", made, options)
+    if options.data:
+        real = real_math(options.data, random.Random(0), options.answers)
+        rows += math_rows("math, MATH-500 solutions", real, options)
     finish(
         options.out,
         benchmark="verify",
         environment=machine,
-        settings={"data": "published" if options.data else "generated"},
+        settings={"answers": options.answers},
         rows=rows,
         bars=bars(rows, ENOUGH),
     )

@@ -5,7 +5,7 @@ so no verdict and no canonical text comes out of a cache; the results of gold qu
 do in training.
 
     python benchmarks/verify_sql.py --out benchmarks/results/verify_sql.json
-    python benchmarks/verify_sql.py --data DIR     # DIR/spider instead of a database written here
+    python benchmarks/verify_sql.py --data DIR     # and Spider's, of DIR/spider
 """
 
 import itertools
@@ -123,20 +123,19 @@ def sql_rows(
 def main() -> None:
     options = arguments(__doc__)
     machine = environment("sqlglot")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = sql_rows(folder, generated(folder), "SQL, generated queries", options)
     if options.data:
         lines = (options.data / "spider" / "dev.jsonl").read_text(encoding="utf-8").splitlines()
         read = [json.loads(line) for line in lines]
         questions = [(row["db_id"], row["query"]) for row in read]
-        rows = sql_rows(options.data / "spider" / "database", questions, "SQL, Spider", options)
-    else:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            rows = sql_rows(folder, generated(folder), "SQL, generated queries", options)
+        rows += sql_rows(options.data / "spider" / "database", questions, "SQL, Spider", options)
     finish(
         options.out,
         benchmark="verify_sql",
         environment=machine,
-        settings={"data": "published" if options.data else "generated"},
+        settings={"answers": options.answers},
         rows=rows,
         bars=bars(rows, ENOUGH),
     )
