@@ -93,11 +93,12 @@ def table(
 
 
 def bars(rows: list[dict[str, Any]], enough: float) -> list[dict[str, Any]]:
-    _, one, two = rows
-    return [
-        at_most(f"{one['what']}: pool of 1, times direct", one["ratio_to_direct"][1], 1 + COST),
-        at_least(f"{two['what']}: pool of 2, a second", two["per_second"], enough),
-    ]
+    found = []
+    for one, two in zip(rows[1::3], rows[2::3], strict=True):  # after direct calls
+        cost = one["ratio_to_direct"][1]
+        found.append(at_most(f"{one['what']}: pool of 1, times direct", cost, 1 + COST))
+        found.append(at_least(f"{two['what']}: pool of 2, a second", two["per_second"], enough))
+    return found
 
 
 def arguments(doc: str | None) -> Any:
