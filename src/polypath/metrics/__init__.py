@@ -43,6 +43,10 @@ from polypath.metrics.keep_explore import (
     KeepExplore,
     keep_explore,
 )
+from polypath.metrics.matched import (
+    MatchedDifference,
+    matched_difference,
+)
 from polypath.metrics.modes import (
     ModeChanges,
     mode_changes,
@@ -93,6 +97,7 @@ __all__ = [
     "DivEqu",
     "Interval",
     "KeepExplore",
+    "MatchedDifference",
     "ModeChanges",
     "NgramCounts",
     "OutcomeShares",
@@ -118,6 +123,7 @@ __all__ = [
     "holm",
     "keep_explore",
     "majority_at_k",
+    "matched_difference",
     "mean_at_k",
     "mean_pairwise_distance",
     "mean_pairwise_similarity",

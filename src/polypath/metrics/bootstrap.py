@@ -218,16 +218,19 @@ def _resample(
     n = len(numerator)
     top_N_K = np.where(known, numerator, 0.0).reshape(n, -1)
     bottom_N_K = np.where(known, denominator, 0.0).reshape(n, -1)
-    if n * num_resamples <= _CACHED:
-        chunks: Iterable[npt.NDArray[np.uint8]] = _cached_times(n, num_resamples, seed)
-    else:
-        chunks = _times_drawn(n, num_resamples, seed)
     ratios: list[FloatArray] = []
-    for times_R_N in chunks:
+    for times_R_N in resampled_times(n, num_resamples, seed):
         weights_R_N = times_R_N.astype(np.float64)
         # Two matrix products do all statistics at once.
         ratios.append(_divide(weights_R_N @ top_N_K, weights_R_N @ bottom_N_K))
     return _divide(top_N_K.sum(axis=0), bottom_N_K.sum(axis=0)), np.concatenate(ratios)
+
+
+def resampled_times(n: int, num_resamples: int, seed: int) -> Iterable[npt.NDArray[np.uint8]]:
+    """Return, in chunks ``(R, n)``, how often each resample of n problems holds each problem."""
+    if n * num_resamples <= _CACHED:
+        return _cached_times(n, num_resamples, seed)
+    return _times_drawn(n, num_resamples, seed)
 
 
 def _times_drawn(n: int, num_resamples: int, seed: int) -> Iterator[npt.NDArray[np.uint8]]:

@@ -157,7 +157,7 @@ def seed_difference(
     a, b = a[:, known_N], b[:, known_N]
     difference_N = a.mean(axis=0) - b.mean(axis=0)
     problems = float(difference_N.var(ddof=1) / len(difference_N))
-    parts = [problems, *(part for values in (a, b) for part in _seed_parts(values))]
+    parts = [problems, *(part for values in (a, b) for part in seed_parts(values))]
     freedoms = [len(difference_N) - 1, *(f for v in (a, b) for f in _seed_freedoms(v))]
     variance = max(sum(parts), problems)
     squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
@@ -180,7 +180,7 @@ def seed_difference(
     )
 
 
-def _seed_parts(values_S_N: FloatArray) -> list[float]:
+def seed_parts(values_S_N: FloatArray) -> list[float]:
     """Return what the seeds of one method add to the variance, and what must be taken off again."""
     seeds, problems = values_S_N.shape
     if seeds == 1:

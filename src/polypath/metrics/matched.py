@@ -1,0 +1,340 @@
+r"""A method against a reference that is stopped early, where its pass@1 equals the method's.
+
+Training moves pass@1 up and diversity down, so at equal steps a method that learns more slowly looks
+more diverse. The fair question is what the reference had when it was as accurate as the method is now.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from polypath.checks import check_shapes
+from polypath.errors import ConfigError, DataError, ShapeError
+from polypath.metrics.bootstrap import resampled_times
+from polypath.metrics.comparisons import SeedDifference, seed_difference, seed_parts
+from polypath.metrics.pass_at_k import FloatArray
+
+ABOVE, BELOW = "above", "below"
+_SAME = 1e-12  # sums of the same values in another order
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedDifference:
+    """A method minus the reference stopped at the method's pass@1.
+
+    Attributes:
+        estimate: of the outcome.
+        low: lower end of its interval.
+        high: upper end.
+        p_value: two-sided, for "no difference at equal pass@1"; above 2 / (num_resamples + 1).
+        level: confidence level.
+        method_value: the method's outcome.
+        reference_value: the reference's, where it is stopped.
+        step: at which it is stopped, between two checkpoints in proportion to pass@1.
+        step_low: lower end of an interval of the step; the same for all outcomes.
+        step_high: upper end.
+        outside: empty where the reference passes through the method's pass@1. ``above``: no
+            checkpoint reaches it, and the one of the best pass@1 is taken; ``below``: the first
+            checkpoint, the base, is above it already, and is taken. The difference is then not one
+            at equal pass@1.
+        outside_share: share of the resamples that are outside. An interval of which more than a few
+            per cent are does not speak of equal pass@1 alone.
+        pass_gap: pass@1 of the method minus the stopped reference's; 0 unless outside.
+        degrees_of_freedom: of the t distribution whose tails the interval has.
+        smallest_detectable: true difference found with 80 % power, by the linear approximation.
+        num_problems: problems with a value everywhere.
+        num_seeds: of the method and of the reference.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    level: float
+    method_value: float
+    reference_value: float
+    step: float
+    step_low: float
+    step_high: float
+    outside: str
+    outside_share: float
+    pass_gap: float
+    degrees_of_freedom: float
+    smallest_detectable: float
+    num_problems: int
+    num_seeds: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Where R means of the reference are stopped; checkpoint ``left_R`` plus the share ``weight_R``."""
+
+    left_R: npt.NDArray[np.int64]
+    weight_R: FloatArray
+    reference_R: FloatArray
+    reference_pass_R: FloatArray
+    above_R: npt.NDArray[np.bool_]
+    below_R: npt.NDArray[np.bool_]
+
+    @property
+    def place_R(self) -> FloatArray:
+        return np.asarray(self.left_R + self.weight_R)
+
+
+def matched_difference(
+    method_pass_S_N: npt.ArrayLike,
+    method_S_N: npt.ArrayLike,
+    reference_pass_S_C_N: npt.ArrayLike,
+    reference_S_C_N: npt.ArrayLike,
+    *,
+    steps_C: Sequence[float] | None = None,
+    level: float = 0.95,
+    num_resamples: int = 10_000,
+    seed: int = 0,
+) -> MatchedDifference:
+    r"""Compare an outcome at equal pass@1: the reference is stopped where it reaches the method's.
+
+    With the means over seeds and problems, pass@1 :math:`m` and outcome :math:`y` of the method,
+    :math:`p_c` and :math:`q_c` of the reference at checkpoint c, and the first c with
+    :math:`p_c \ge m`:
+
+    .. math::
+        d = y - \big[(1 - w) \, q_{c-1} + w \, q_c\big], \qquad
+        w = \frac{m - p_{c-1}}{p_c - p_{c-1}}
+
+    The first crossing, as one stops at it; where c is the first checkpoint or there is none, see
+    ``MatchedDifference.outside``. Only the order of the checkpoints matters, not their steps.
+
+    One match of the means over seeds, not one per seed: single runs have noisier curves, a noisy curve
+    crosses earlier and reaches higher than its mean does, and some seeds would be outside while others
+    are not. And no seed of one method has a natural partner among those of another.
+
+    The interval takes up the model of ``seed_difference`` (random problems that the methods share, random
+    seeds of each), and makes the match anew in each resample, so its uncertainty is in it. A resample
+    moves all means at once, :math:`\mu^* = \mu + \tau \, (\delta + f \epsilon)`:
+
+    * :math:`\delta`: problems are drawn again, the same ones for all means;
+    * :math:`\epsilon`: seeds, :math:`\sum_s g_s (\mu_s - \mu) / \sqrt{S (S-1)}` with normal :math:`g`, of
+      each method: the same seeds for all its checkpoints, and the variance of a mean of S seeds,
+      of which drawing seeds again has but (S-1)/S. The base has no seeds, and does not move;
+    * :math:`f \le 1` takes off what problems and seeds both hold, as ``seed_difference`` does;
+    * :math:`\tau = \sqrt{\nu / \chi^2_\nu}` gives t tails, with Satterthwaite's degrees of freedom.
+
+    f and :math:`\nu` are those of ``seed_difference`` on the linear approximation, per problem
+    :math:`y - b m` and :math:`(1-w)(q_{c-1} - b p_{c-1}) + w (q_c - b p_c)` with the slope b of the
+    reference's curve. Where the match is far inside a segment, its interval and this one agree.
+
+    A method of **one** row is taken as fixed, without seeds, as in ``seed_difference``. How often the
+    intervals hold the truth is in docs/statistics.md.
+
+    Args:
+        method_pass_S_N: pass@1 of each problem, by seed.
+        method_S_N: the outcome of the same samples, such as pass@64.
+        reference_pass_S_C_N: pass@1 of the reference at its checkpoints in order, the first one the
+            base: the same values for all seeds. Its number of seeds may differ from the method's.
+        reference_S_C_N: its outcome. Problems with a NaN in any array are left out.
+        steps_C: optimizer steps of the checkpoints, rising; 0, 1, 2, ... without. They decide what
+            ``step`` says, and nothing else.
+        level: confidence level in (0, 1).
+        num_resamples: at least 100.
+        seed: of this call's own generator.
+
+    Raises:
+        ConfigError: level or num_resamples is out of range, or the steps do not rise.
+        ShapeError: the arrays do not fit together, or there are fewer than two checkpoints.
+        DataError: fewer than two problems have values everywhere, or a value is infinite.
+    """
+    method_S_2_N, reference_S_C_2_N = _checked(
+        method_pass_S_N, method_S_N, reference_pass_S_C_N, reference_S_C_N
+    )
+    num_checkpoints = reference_S_C_2_N.shape[1]
+    steps = _steps(steps_C, num_checkpoints)
+    if num_resamples < 100:
+        raise ConfigError(f"num_resamples must be at least 100, got {num_resamples}.")
+    found = _match(method_S_2_N.mean((0, 2))[None], reference_S_C_2_N.mean((0, 3))[None])
+    by_outcome, by_pass = _linear(method_S_2_N, reference_S_C_2_N, found)
+    moves = _Moves.draw(method_S_2_N, reference_S_C_2_N, num_resamples, seed)
+    line = seed_difference(*by_outcome, level=level)
+    method_R_2, reference_R_C_2 = moves.means(by_outcome, line)
+    difference_R = method_R_2[:, 1] - _match(method_R_2, reference_R_C_2).reference_R
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(difference_R, tails)
+    # Where it is stopped is a matter of pass@1 alone, and the same for all outcomes.
+    again = _match(*moves.means(by_pass, seed_difference(*by_pass, level=level)))
+    step_R = np.interp(again.place_R, np.arange(num_checkpoints), steps)
+    step_low, step_high = np.quantile(step_R, tails)
+    value = float(method_S_2_N[:, 1].mean())
+    outside = (ABOVE if found.above_R[0] else "") + (BELOW if found.below_R[0] else "")
+    return MatchedDifference(
+        estimate=value - float(found.reference_R[0]),
+        low=float(low),
+        high=float(high),
+        p_value=_p_value(difference_R),
+        level=level,
+        method_value=value,
+        reference_value=float(found.reference_R[0]),
+        step=float(np.interp(found.place_R[0], np.arange(num_checkpoints), steps)),
+        step_low=float(step_low),
+        step_high=float(step_high),
+        outside=outside,
+        outside_share=float((again.above_R | again.below_R).mean()),
+        pass_gap=float(method_S_2_N[:, 0].mean() - found.reference_pass_R[0]) if outside else 0.0,
+        degrees_of_freedom=line.degrees_of_freedom,
+        smallest_detectable=line.smallest_detectable,
+        num_problems=method_S_2_N.shape[2],
+        num_seeds=(len(method_S_2_N), len(reference_S_C_2_N)),
+    )
+
+
+def _checked(
+    method_pass: npt.ArrayLike,
+    method: npt.ArrayLike,
+    reference_pass: npt.ArrayLike,
+    reference: npt.ArrayLike,
+) -> tuple[FloatArray, FloatArray]:
+    """Return pass@1 and outcome of both, on the problems that have all values."""
+    a, a_pass, b, b_pass = (
+        np.asarray(values, dtype=np.float64)
+        for values in (method, method_pass, reference, reference_pass)
+    )
+    check_shapes(method_pass_S_N=a_pass, method_S_N=a)
+    check_shapes(reference_pass_S_C_N=b_pass, reference_S_C_N=b)
+    if a.shape[1] != b.shape[2] or not len(a) or not len(b):
+        raise ShapeError(
+            f"method_S_N has shape {a.shape} and reference_S_C_N {b.shape}; N must agree, S be > 0."
+        )
+    if b.shape[1] < 2:
+        raise ShapeError(
+            f"The reference must have at least two checkpoints, the base and another, got {b.shape[1]}."
+        )
+    method_S_2_N, reference_S_C_2_N = np.stack([a_pass, a], 1), np.stack([b_pass, b], 2)
+    if np.isinf(method_S_2_N).any() or np.isinf(reference_S_C_2_N).any():
+        raise DataError("Values must be finite or NaN, but hold infinity.")
+    known_N = ~(np.isnan(method_S_2_N).any((0, 1)) | np.isnan(reference_S_C_2_N).any((0, 1, 2)))
+    if known_N.sum() < 2:
+        raise DataError(
+            "matched_difference needs at least two problems with a value in every run and at every "
+            f"checkpoint, got {known_N.sum()}."
+        )
+    return method_S_2_N[..., known_N], reference_S_C_2_N[..., known_N]
+
+
+def _steps(steps_C: Sequence[float] | None, number: int) -> FloatArray:
+    steps = np.arange(number) if steps_C is None else np.asarray(steps_C, dtype=np.float64)
+    if steps.shape != (number,) or not (np.diff(steps) > 0).all():
+        raise ConfigError(f"steps_C must be {number} rising steps, got {steps_C}.")
+    return np.asarray(steps, dtype=np.float64)
+
+
+def _match(method_R_2: FloatArray, reference_R_C_2: FloatArray) -> _Match:
+    """Stop the reference at the first crossing, for R sets of means at once."""
+    pass_R, pass_R_C = method_R_2[:, 0], reference_R_C_2[:, :, 0]
+    rows = np.arange(len(pass_R))
+    reached_R_C = pass_R_C >= pass_R[:, None] - _SAME
+    above_R = np.asarray(~reached_R_C.any(axis=1))
+    stop_R = np.where(above_R, pass_R_C.argmax(axis=1), reached_R_C.argmax(axis=1))
+    left_R = np.maximum(stop_R - 1, 0)
+    rise_R = pass_R_C[rows, stop_R] - pass_R_C[rows, left_R]
+    crosses_R = ~above_R & (stop_R > 0)
+    share_R = (pass_R - pass_R_C[rows, left_R]) / np.where(crosses_R, rise_R, 1.0)
+    # A match at a checkpoint itself is the end of the segment before it.
+    weight_R = np.where(crosses_R, np.clip(share_R, 0.0, 1.0), (stop_R > 0).astype(np.float64))
+    left_R_2, right_R_2 = reference_R_C_2[rows, left_R], reference_R_C_2[rows, stop_R]
+    stopped_R_2 = (1 - weight_R[:, None]) * left_R_2 + weight_R[:, None] * right_R_2
+    return _Match(
+        left_R=left_R,
+        weight_R=weight_R,
+        reference_R=stopped_R_2[:, 1],
+        reference_pass_R=stopped_R_2[:, 0],
+        above_R=above_R,
+        below_R=np.asarray(pass_R_C[:, 0] > pass_R + _SAME),
+    )
+
+
+_Pair = tuple[FloatArray, FloatArray]
+
+
+def _linear(
+    method_S_2_N: FloatArray, reference_S_C_2_N: FloatArray, found: _Match
+) -> tuple[_Pair, _Pair]:
+    """Return per seed and problem what the two sides contribute, ``(S, N)`` each.
+
+    First to the matched difference, second to the difference of pass@1 that decides the match.
+    """
+    left, weight = int(found.left_R[0]), float(found.weight_R[0])
+    pair_S_2_2_N = reference_S_C_2_N[:, left : left + 2]
+    mean_2_2 = pair_S_2_2_N.mean(axis=(0, 3))
+    rise = mean_2_2[1] - mean_2_2[0]
+    inside = not (found.above_R[0] or found.below_R[0])
+    # Outside, the reference is held at a checkpoint wherever the method's pass@1 goes.
+    slope = float(rise[1] / rise[0]) if inside and rise[0] else 0.0
+    stopped_S_2_N = (1 - weight) * pair_S_2_2_N[:, 0] + weight * pair_S_2_2_N[:, 1]
+    by_outcome = (
+        method_S_2_N[:, 1] - slope * method_S_2_N[:, 0],
+        stopped_S_2_N[:, 1] - slope * stopped_S_2_N[:, 0],
+    )
+    return by_outcome, (method_S_2_N[:, 0], stopped_S_2_N[:, 0])
+
+
+def _seed_factor(linear: _Pair, line: SeedDifference) -> float:
+    """Return how much of the spread of seed means is left once the residuals are taken off."""
+    spread = sum(float(v.mean(axis=1).var(ddof=1)) / len(v) for v in linear if len(v) > 1)
+    parts = sum(part for values in linear for part in seed_parts(values))
+    return float(np.sqrt(max(0.0, parts) / spread)) if spread and line.seed_share > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """Draws of how far other problems and other seeds would have moved the means, ``(R, K)`` each.
+
+    The K means are pass@1 and outcome of the method, then of each checkpoint of the reference.
+    """
+
+    mean_K: FloatArray
+    by_problems_R_K: FloatArray
+    by_seeds_R_K: FloatArray
+    seed: int
+
+    @classmethod
+    def draw(
+        cls, method_S_2_N: FloatArray, reference_S_C_2_N: FloatArray, num_resamples: int, seed: int
+    ) -> "_Moves":
+        num_problems = method_S_2_N.shape[2]
+        sides = (method_S_2_N, reference_S_C_2_N.reshape(len(reference_S_C_2_N), -1, num_problems))
+        mean_K = np.concatenate([side.mean(axis=(0, 2)) for side in sides])
+        from_mean_N_K = np.concatenate([side.mean(axis=0) for side in sides]).T - mean_K
+        times = resampled_times(num_problems, num_resamples, seed)
+        moved_R_K = np.concatenate([part.astype(np.float64) @ from_mean_N_K for part in times])
+        moved_R_K /= np.sqrt(num_problems * (num_problems - 1))
+        rng = np.random.default_rng([seed, 1])  # not the stream that problems are drawn with
+        by_seeds = [_moved_by_seeds(side, rng, num_resamples) for side in sides]
+        return cls(mean_K, moved_R_K, np.concatenate(by_seeds, axis=1), seed)
+
+    def means(self, linear: _Pair, line: SeedDifference) -> tuple[FloatArray, FloatArray]:
+        """Return R resampled means of pass@1 and outcome: ``(R, 2)`` and ``(R, C, 2)``."""
+        rng = np.random.default_rng([self.seed, 2])
+        freedom = line.degrees_of_freedom
+        tail_R_1 = np.sqrt(freedom / rng.chisquare(freedom, size=(len(self.by_problems_R_K), 1)))
+        moved_R_K = self.by_problems_R_K + _seed_factor(linear, line) * self.by_seeds_R_K
+        again_R_K = self.mean_K + tail_R_1 * moved_R_K
+        return again_R_K[:, :2], again_R_K[:, 2:].reshape(len(again_R_K), -1, 2)
+
+
+def _moved_by_seeds(
+    side_S_K_N: FloatArray, rng: np.random.Generator, num_resamples: int
+) -> FloatArray:
+    """Return R draws of how far other seeds would have moved the means, ``(R, K)``."""
+    seeds, num_means = side_S_K_N.shape[:2]
+    if seeds == 1:
+        return np.zeros((num_resamples, num_means))
+    from_mean_S_K = side_S_K_N.mean(axis=2) - side_S_K_N.mean(axis=(0, 2))
+    normal_R_S = rng.standard_normal((num_resamples, seeds))
+    return np.asarray(normal_R_S @ from_mean_S_K / np.sqrt(seeds * (seeds - 1)))
+
+
+def _p_value(difference_R: FloatArray) -> float:
+    # Differences that are 0 on paper may be off by rounding, and must count on both sides.
+    sides = (difference_R <= _SAME).sum(), (difference_R >= -_SAME).sum()
+    return min(1.0, 2 * (int(min(sides)) + 1) / (len(difference_R) + 1))
