@@ -11,17 +11,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from rich.console import Console
 
 from polypath.errors import ConfigError
+from polypath.metrics import matched_difference, pass_at_k_from_counts
 from polypath.recipes.callbacks import read_log
 from polypath.recipes.study import load_study, run_study
 from polypath.recipes.study.measure import explore_by_luck
 from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.run import _alone, plan_record
 from polypath.recipes.study.sources import row_sources
+from polypath.recipes.study.stopped import match_rows
 from polypath.recipes.study.tables import notes_of
 from polypath.recipes.study.work import training_seconds
 from polypath.report.analysis import AnalysisSettings, compare
@@ -54,7 +57,7 @@ STUDY: dict[str, Any] = {
     "settings": {"beta": 0.0},
     "presample": {"k": 4, "threshold": 1, "limit": 40},
     "methods": {
-        "grpo": {"label": "GRPO", "checkpoints": [2]},
+        "grpo": {"label": "GRPO", "checkpoints": [2], "temperatures": [1.0, 0.5]},
         "kl": {"settings": {"rehearsal_coef": 0.3}, "rehearsal": True},
     },
     "temperatures": [0.5, 1.0],
@@ -138,6 +141,7 @@ def test_a_killed_study_goes_on_and_ends_with_everything(finished):
         assert json.loads((run / "run.json").read_text())["settings"]["rehearsal_coef"] == "0.3"
     assert "Does it run?" in told
     assert "test: differences against GRPO" in told
+    assert "test: at equal pass@1, against GRPO stopped early" in told
 
 
 def test_rows_methods_seeds_and_temperatures_are_all_there(finished):
@@ -197,6 +201,79 @@ def test_numbers_are_those_of_compare(finished):
 def number(value: float | None) -> float:
     """JSON has no NaN."""
     return math.nan if value is None else value
+
+
+def test_methods_are_matched_with_the_reference_stopped_at_their_pass_at_1(finished):
+    path, out, results, _ = finished
+    plan = Plan(load_study(path), out)
+    main = plan.study.main
+    matched = results["splits"]["test"]["matched"]
+    rows = [row["name"] for row in results["splits"]["test"]["rows"]]
+    assert [row["name"] for row in matched] == [n for n in rows if n not in ("base", "grpo")]
+    assert "matched" not in results["splits"]["test_3numbers"]
+
+    def values(folder: Path) -> np.ndarray:
+        samples = load_samples(folder)
+        counts = samples.num_judged_N, samples.num_correct_N
+        return pass_at_k_from_counts(*counts, [1, 4]).T
+
+    def of_runs(name: str, step: int = 0) -> np.ndarray:
+        runs = [plan.run_folder(name, seed) for seed in (0, 1)]
+        return np.stack([values(plan.samples_folder(run, main, step)) for run in runs], axis=1)
+
+    base = np.repeat(values(plan.samples_folder(plan.base_folder(), main))[:, None], 2, axis=1)
+    reference = np.stack([base, of_runs("grpo", 2), of_runs("grpo")], axis=2)
+    expected = matched_difference(*of_runs("kl"), *reference, steps_C=[0, 2, 4])
+    row = matched[-1]
+    found = row["differences"]["pass@4"]
+    for field in ("estimate", "low", "high", "p_value"):
+        assert found[field] == pytest.approx(getattr(expected, field))
+    for field in ("step", "step_low", "step_high", "outside", "outside_share"):
+        assert row[field] == pytest.approx(getattr(expected, field))
+    assert found["p_holm"] >= found["p_value"]
+    assert set(row["differences"]) == {"pass@2", "pass@4", "distinct@2", "distinct@4"}
+
+
+def test_a_study_may_do_without_the_match(tmp_path: Path):
+    plan = plan_of(tmp_path, tmp_path / "out", matched=False)
+    assert match_rows(plan, (), {"grpo": None}, {}, ()) == ()
+
+
+def test_a_method_over_temperatures_has_its_own_row_among_them(finished):
+    _, out, results, _ = finished
+    split = results["splits"]["test"]
+    found = split["method_temperatures"]
+    assert list(found) == ["grpo"]
+    assert [row["temperature"] for row in found["grpo"]] == [0.5, 1.0]
+    own = next(row for row in split["rows"] if row["name"] == "grpo")
+    assert found["grpo"][1]["metrics"] == own["metrics"]
+    cooler, warmer = (row["metrics"]["token_entropy"]["estimate"] for row in found["grpo"])
+    assert cooler < warmer
+    assert not results["splits"]["test_3numbers"]["method_temperatures"]
+    assert "| GRPO at T=0.5 |" in (out / "table.md").read_text()
+
+
+def test_costs_are_told_and_the_command_that_makes_it_again(finished):
+    path, out, results, _ = finished
+    cost = results["cost"]
+    total, grpo = cost["total"], cost["methods"]["grpo"]
+    assert total["jobs"] == total["cpu_known"] == len(Plan(load_study(path), out).jobs())
+    assert total["cpu"] > 1
+    assert grpo["jobs"] == 2 * (1 + 2 + 1 + 1)  # training, splits, a checkpoint, a temperature
+    assert (
+        min(grpo["wall"]["train"], grpo["wall"]["evaluate"], cost["base"]["wall"]["presample"]) > 0
+    )
+    last = (out / "table.md").read_text().splitlines()[-1]
+    assert last.startswith(f"{total['jobs']} jobs")
+    assert last.endswith(f"Made again by: `polypath study {path}`")
+
+
+def test_the_page_has_the_studys_own_tables_and_front(finished):
+    _, out, _, _ = finished
+    page = (out / "report.html").read_text()
+    study = page[page.index('<section id="study"') : page.index('<section id="curves"')]
+    assert "at equal pass@1, against GRPO stopped early" in study
+    assert 'src="data:image/png;base64,' in study
 
 
 def test_the_table_shows_the_results(finished):
@@ -322,8 +399,6 @@ def test_the_base_at_its_own_temperature_is_no_second_row(tmp_path: Path):
 
 
 def test_explore_by_luck_is_what_fresh_samples_find():
-    import numpy as np
-
     rng = np.random.default_rng(0)
     p_N, k = rng.beta(0.3, 2, size=50), 4
     solved_D_2_N = rng.random((20_000, 2, 50)) < 1 - (1 - p_N) ** k

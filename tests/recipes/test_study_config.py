@@ -59,7 +59,37 @@ def test_pre_samplings_have_names_where_there_are_several(tmp_path: Path):
         load_study(write(tmp_path, presample=named))
 
 
+def test_methods_share_checkpoints_and_temperatures_unless_they_have_their_own(tmp_path: Path):
+    methods = changed("methods", "kl", checkpoints=[], temperatures=[])
+    study = load_study(
+        write(tmp_path, methods=methods, checkpoints=[2, 4], method_temperatures=[0.5, 1])
+    )
+    assert study.methods["grpo"].checkpoints == (2, 4)
+    assert study.methods["grpo"].temperatures == (0.5, 1.0)
+    assert study.methods["kl"].checkpoints == study.methods["kl"].temperatures == ()
+    assert study.matched
+
+
+def test_a_study_knows_the_command_that_makes_it_again(tmp_path: Path):
+    path = write(tmp_path)
+    study = load_study(path)
+    assert study.command == f"polypath study {path}"
+    assert study.only(["kl"], None).command == f"polypath study {path} --only kl"
+    assert study.only(None, [3, 4]).command == f"polypath study {path} --seeds 3,4"
+
+
 REFUSED = {
+    "a match without a reference": ({"matched": True, "against": None}, "matched .* got 'none'"),
+    "a match with a reference that has no checkpoints": (
+        {"matched": True},
+        "matched in .* needs 'against' with a method that has 'checkpoints' .* got 'grpo'",
+    ),
+    "a match that is neither wanted nor not": ({"matched": "maybe"}, "matched .* true or false"),
+    "a temperature of 0": ({"method_temperatures": [0]}, "method_temperatures .* above 0"),
+    "a method's temperature twice": (
+        {"methods": changed("methods", "grpo", temperatures=[0.5, 0.5])},
+        "temperatures in methods.grpo must not name a number twice",
+    ),
     "a key that is unknown": ({"sedes": [1]}, "Unknown key .*'sedes'.*'seeds'"),
     "an unknown key of a method": (
         {"methods": changed("methods", "grpo", setings={})},

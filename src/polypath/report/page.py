@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from polypath.errors import ConfigError
 from polypath.report.model import Comparison
 from polypath.report.page_charts import chart_data
 from polypath.report.page_data import Texts, index_data, pack_texts, to_json
+from polypath.report.page_extra import PagePicture, PageTable, link, section
 from polypath.report.page_words import facts, mark, notes, summary, tables, texts_note
 
 TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB
@@ -32,7 +34,13 @@ PLOT_STYLE = """:where(.chart) {
 }"""
 
 
-def write_page(comparison: Comparison, path: str | Path, *, text_budget: int = TEXT_BUDGET) -> Path:
+def write_page(
+    comparison: Comparison,
+    path: str | Path,
+    *,
+    text_budget: int = TEXT_BUDGET,
+    more: Sequence[PageTable | PagePicture] = (),
+) -> Path:
     """Write the page of a comparison.
 
     Everything is inside the file: a summary in words, tables, charts (Observable Plot), and an
@@ -48,6 +56,7 @@ def write_page(comparison: Comparison, path: str | Path, *, text_budget: int = T
         comparison: what to show.
         path: of the HTML file; missing folders are made.
         text_budget: characters of the file that packed texts may take.
+        more: tables and pictures for a section of their own after the summary.
 
     Returns:
         The path.
@@ -59,13 +68,15 @@ def write_page(comparison: Comparison, path: str | Path, *, text_budget: int = T
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; name the HTML file to write, such as report.html.")
     samples = [run.samples for run in (comparison.base, *comparison.runs)]
-    page = _fill(comparison, pack_texts(samples, text_budget))
+    page = _fill(comparison, pack_texts(samples, text_budget), more)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 
-def _fill(comparison: Comparison, texts: Texts) -> str:
+def _fill(
+    comparison: Comparison, texts: Texts, more: Sequence[PageTable | PagePicture] = ()
+) -> str:
     names = [comparison.base.name, *(run.name for run in comparison.runs)]
     others = ", ".join(mark(name, 60) for name in names[1:])
     heading = f"{others} against {mark(names[0], 60)}" if others else mark(names[0], 60)
@@ -86,6 +97,8 @@ def _fill(comparison: Comparison, texts: Texts) -> str:
         level=f"{100 * comparison.level:g}",
         facts=facts(comparison),
         summary=summary(comparison) + notes(comparison),
+        more=section(more),
+        more_link=link(more),
         tables=tables(comparison),
         texts_note=texts_note(comparison, texts),
         css=css,

@@ -61,6 +61,7 @@ class Method:
         settings: recipe keys that differ from the study's.
         rehearsal: name of a pre-sampling; empty for none.
         checkpoints: optimizer steps to evaluate besides the last.
+        temperatures: to sample the trained model at as well, on the main split.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Method:
     settings: Settings
     rehearsal: str = ""
     checkpoints: tuple[int, ...] = ()
+    temperatures: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,8 @@ class Study:
     sampling_seed: int = 0
     batch_size: int = 2048
     page: bool = True
+    matched: bool = True
+    command: str = field(default="polypath study", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
     @property
@@ -122,7 +126,10 @@ class Study:
                 f"and {seeds}."
             )
         against = self.against if self.against in kept else ""
-        return replace(self, methods=kept, seeds=chosen, against=against)
+        command = self.command
+        command += f" --only {','.join(kept)}" if methods is not None else ""
+        command += f" --seeds {','.join(map(str, chosen))}" if seeds is not None else ""
+        return replace(self, methods=kept, seeds=chosen, against=against, command=command)
 
 
 def is_test(split: str) -> bool:

@@ -1,6 +1,5 @@
-"""The figures of a study: pass@k, the front of accuracy and coverage, and curves over training."""
+"""The figures of a study but for the front: pass@k, and curves over training."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polypath.recipes.study.measure import Row, SplitResult
-from polypath.report.model import Metric
+from polypath.recipes.study.measure import SplitResult
 
 BASES = {"base": "#000000", "base, cooled": "#888888"}
 # Okabe & Ito 2008 without black, then Tol's muted scheme: a method keeps its colour and its marker.
@@ -39,10 +37,10 @@ class TrainingCurve:
 def draw_pass_curves(result: SplitResult, path: Path) -> None:
     """Draw pass@k of every row over k, with its interval as a band where there are few rows."""
     names = [row.name for row in result.rows]
-    figure, [axis] = _figure(1, width=6.2)
+    figure, [axis] = new_figure(1, width=6.2)
     for row in result.rows:
-        look, c = _look(row.name, names), row.pass_curve
-        axis.plot(c.ks, c.estimate, ms=4.5, label=_safe(row.label), **look)
+        look, c = look_of(row.name, names), row.pass_curve
+        axis.plot(c.ks, c.estimate, ms=4.5, label=safe(row.label), **look)
         if len(names) <= MOST_BANDS:
             axis.fill_between(c.ks, c.low, c.high, color=look["color"], alpha=0.10, lw=0)
     ks = result.rows[0].pass_curve.ks
@@ -54,54 +52,7 @@ def draw_pass_curves(result: SplitResult, path: Path) -> None:
         xlabel="k (samples per problem)",
         ylabel="share of problems solved",
     )
-    _save(figure, axis, path)
-
-
-def draw_front(result: SplitResult, path: Path) -> None:
-    """Draw pass@1 against pass@K of every row, and the base's curve over temperatures."""
-    k = max(result.evaluation.ks)
-    names = [row.name for row in result.rows]
-    figure, [axis] = _figure(1, width=6.2)
-    curve = [row for row in result.cooled if _point(row, k) is not None]
-    if len(curve) > 1:
-        xs, ys = zip(*((_x(row), _y(row, k)) for row in curve), strict=True)
-        axis.plot(xs, ys, "-", color="#BBBBBB", lw=1.5, zorder=1, label="base over temperatures")
-        marked = {row.temperature for row in result.rows if not row.trained}
-        for row, x, y in zip(curve, xs, ys, strict=True):
-            axis.plot([x], [y], ".", color="#999999", ms=6, zorder=1)
-            if row.temperature not in marked:  # these two have their own marker over the point
-                axis.annotate(
-                    f"{row.temperature:g}",
-                    (x, y),
-                    xytext=(-7, -4),
-                    textcoords="offset points",
-                    fontsize=7,
-                    color="#777777",
-                    ha="right",
-                )
-    for row in result.rows:
-        if _point(row, k) is None:
-            continue
-        first, last = row.metrics["pass@1"], row.metrics[f"pass@{k}"]
-        look = _look(row.name, names) | {"linestyle": "none"}
-        axis.errorbar(
-            [first.estimate],
-            [last.estimate],
-            xerr=_bars(first),
-            yerr=_bars(last),
-            ms=7,
-            elinewidth=0.9,
-            capsize=2,
-            label=_safe(row.label),
-            **look,
-        )
-    axis.set(
-        title=f"accuracy and coverage on {result.evaluation.split}",
-        xlabel="pass@1 (sampled)",
-        ylabel=f"pass@{k}",
-    )
-    axis.margins(0.12)
-    _save(figure, axis, path)
+    save(figure, axis.get_legend_handles_labels()[0], path)
 
 
 def draw_training(
@@ -109,18 +60,18 @@ def draw_training(
 ) -> None:
     """Draw each panel's curves over optimizer steps, with bands from the lowest to the highest seed."""
     panels = list(dict.fromkeys(curve.panel for curve in curves))
-    figure, axes = _figure(len(panels), width=4.4)
+    figure, axes = new_figure(len(panels), width=4.4)
     for axis, panel in zip(axes, panels, strict=True):
         for curve in curves:
             if curve.panel != panel:
                 continue
-            look = _look(curve.name, names)
+            look = look_of(curve.name, names)
             axis.plot(
                 curve.steps,
                 curve.mean,
                 ms=4,
                 markevery=max(1, len(curve.steps) // 8),
-                label=_safe(curve.label),
+                label=safe(curve.label),
                 **look,
             )
             if len(names) <= MOST_BANDS:
@@ -129,7 +80,7 @@ def draw_training(
                 )
         axis.set(title=panel, xlabel="optimizer step")
     figure.suptitle(title)
-    _save(figure, axes[0], path)
+    save(figure, axes[0].get_legend_handles_labels()[0], path)
 
 
 def over_seeds(
@@ -154,7 +105,7 @@ def over_seeds(
     )
 
 
-def _look(name: str, names: Sequence[str]) -> dict[str, Any]:
+def look_of(name: str, names: Sequence[str]) -> dict[str, Any]:
     """Return colour, marker and line of a row: twelve of each, then again with another line."""
     if name in BASES:
         return {"color": BASES[name], "marker": "o", "linestyle": "--" if name == "base" else ":"}
@@ -166,37 +117,15 @@ def _look(name: str, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _point(row: Row, k: int) -> tuple[float, float] | None:
-    found = [row.metrics.get(key) for key in ("pass@1", f"pass@{k}")]
-    values = [m.estimate for m in found if m is not None and math.isfinite(m.estimate)]
-    return (values[0], values[1]) if len(values) == 2 else None
-
-
-def _x(row: Row) -> float:
-    return row.metrics["pass@1"].estimate
-
-
-def _y(row: Row, k: int) -> float:
-    return row.metrics[f"pass@{k}"].estimate
-
-
-def _bars(metric: Metric) -> list[list[float]] | None:
-    if not math.isfinite(metric.low):
-        return None
-    # An expanded percentile interval need not hold the estimate where values are few.
-    below, above = metric.estimate - metric.low, metric.high - metric.estimate
-    return [[max(0.0, below)], [max(0.0, above)]]
-
-
-def _figure(panels: int, *, width: float) -> tuple[Any, list[Any]]:
+def new_figure(panels: int, *, width: float, height: float = 4.6) -> tuple[Any, list[Any]]:
+    """Return a figure of panels beside each other, with room for names at the right."""
     import matplotlib  # slow to import, and most commands draw nothing
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    # Beside the panels there is room for the legend, which has a line for each method.
     figure, axes = pyplot.subplots(
-        1, panels, figsize=(width * panels + 2.2, 4.6), layout="constrained", squeeze=False
+        1, panels, figsize=(width * panels + 2.2, height), layout="constrained", squeeze=False
     )
     for axis in axes[0]:
         axis.grid(alpha=0.25)
@@ -204,16 +133,19 @@ def _figure(panels: int, *, width: float) -> tuple[Any, list[Any]]:
     return figure, list(axes[0])
 
 
-def _save(figure: Any, axis: Any, path: Path) -> None:
+def save(figure: Any, handles: Sequence[Any], path: Path, *, below: bool = False) -> None:
+    """Write the figure with a legend of these handles, below the panels or at their right."""
     from matplotlib import pyplot
 
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=9)
+    where, columns = (
+        ("outside lower center", len(handles)) if below else ("outside right center", 1)
+    )
+    figure.legend(handles=handles, loc=where, ncols=columns, frameon=False, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
 
 
-def _safe(name: str) -> str:
+def safe(name: str) -> str:
     """Keep matplotlib from reading a name as mathematics, or hiding one that starts with "_"."""
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")

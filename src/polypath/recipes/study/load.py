@@ -38,9 +38,9 @@ RESERVED = {
 KEYS = [
     *("name", "question", "base", "task", "task_options", "recipe", "stage", "seeds", "against"),
     *("presample", "methods", "settings", "checkpoints", "temperatures", "evaluation", "tuning"),
-    *("sampling_seed", "batch_size", "page"),
+    *("sampling_seed", "batch_size", "page", "matched", "method_temperatures"),
 ]
-METHOD_KEYS = ("label", "settings", "rehearsal", "checkpoints")
+METHOD_KEYS = ("label", "settings", "rehearsal", "checkpoints", "temperatures")
 EVALUATION_KEYS = [
     *("problems", "samples", "greedy", "ks", "keep_k"),
     *("temperature", "top_p", "max_completion_length"),
@@ -88,6 +88,8 @@ def load_study(path: str | Path) -> Study:
         sampling_seed=section.integer("sampling_seed", 0),
         batch_size=section.integer("batch_size", 2048, least=1),
         page=section.flag("page", True),
+        matched=section.flag("matched", True),
+        command=f"polypath study {path.as_posix()}",
         text=path.read_text(encoding="utf-8"),
     )
     _check(study, section, task)
@@ -105,6 +107,13 @@ def _check(study: Study, section: Section, task: Task) -> None:
         )
     if study.against and study.against not in study.methods:
         raise unknown_name(f"method in against of {where}:", study.against, study.methods)
+    if section.content.get("matched") and not (
+        study.against and study.methods[study.against].checkpoints
+    ):
+        raise ConfigError(
+            f"matched in {where} needs 'against' with a method that has 'checkpoints' to stop at, "
+            f"got {study.against or 'none'!r}."
+        )
     labels = [BASE, COOLED, *(method.label for method in study.methods.values())]
     for label in labels:
         if labels.count(label) > 1:
@@ -188,6 +197,7 @@ def _evaluation(section: Section, split: str, task: Task) -> Evaluation:
 def _methods(section: Section, presamplings: Mapping[str, Presampling]) -> dict[str, Method]:
     methods = {}
     default = section.integers("checkpoints", (), least=1)
+    temperatures = section.numbers("method_temperatures", low=0.0)
     for name, value in section.mapping("methods").items():
         inner = Section(value or {}, f"methods.{name}", METHOD_KEYS)
         methods[name] = Method(
@@ -196,6 +206,7 @@ def _methods(section: Section, presamplings: Mapping[str, Presampling]) -> dict[
             settings=_settings(inner),
             rehearsal=_rehearsal(inner, presamplings),
             checkpoints=inner.integers("checkpoints", default, least=1),
+            temperatures=inner.numbers("temperatures", low=0.0, default=temperatures),
         )
     return methods
 

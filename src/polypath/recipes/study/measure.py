@@ -10,7 +10,13 @@ import numpy as np
 from polypath.metrics import keep_explore
 from polypath.recipes.study.config import BASE, Evaluation
 from polypath.recipes.study.plan import Plan
-from polypath.recipes.study.sources import Source, row_sources, temperature_sources
+from polypath.recipes.study.sources import (
+    Source,
+    load,
+    method_temperature_sources,
+    row_sources,
+    temperature_sources,
+)
 from polypath.recipes.study.work import EVALUATED
 from polypath.report.estimates import Stack, curve, differences, intervals, metrics, stack
 from polypath.report.flows import keep_by_luck
@@ -72,6 +78,8 @@ class SplitResult:
         num_problems: problems that all rows share.
         rows: base first, then the cooled base if there is one, then the methods.
         cooled: the base at every temperature of the study, for the curve; no rows of the table.
+        method_temperatures: of the main split, methods that are sampled at several temperatures,
+            their own included, from the lowest on.
         not_judged: samples of all rows whose check took too long or failed; they count as nothing.
         keep_by_luck: keep share of the base against fresh samples of itself.
         explore_by_luck: explore share of the same.
@@ -84,6 +92,7 @@ class SplitResult:
     not_judged: int
     keep_by_luck: float
     explore_by_luck: float
+    method_temperatures: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
 
 def measure(
@@ -107,11 +116,24 @@ def measure(
     base_N, twice_N = _solved(samples[BASE], shared, sizes, settings)
     rows: list[Row] = []
     stacks: dict[str, Stack] = {}
+
+    def measured(source: Source, seeds: Seeds) -> tuple[Row, Stack]:
+        base_folder = sources[0].folders[0]
+        return _measure(source, seeds, shared, sizes, settings, base_N, base_folder)
+
     for source in (*sources, *curve_sources):
-        row, stacks[source.name] = _measure(
-            source, samples[source.name], shared, sizes, settings, base_N, sources[0].folders[0]
-        )
+        row, stacks[source.name] = measured(source, samples[source.name])
         rows.append(row)
+    over_temperatures: dict[str, tuple[Row, ...]] = {}
+    for row in [row for row in rows if row.trained and evaluation == plan.study.main]:
+        # One by one: together they would be by far the most samples of a study.
+        others = [
+            measured(source, load([source])[source.name])[0]
+            for source in method_temperature_sources(plan, row.name)
+        ]
+        if others:
+            every = sorted([row, *others], key=lambda one: one.temperature)
+            over_temperatures[row.name] = tuple(every)
     reference = plan.study.against
     finished = tuple(
         replace(
@@ -135,6 +157,7 @@ def measure(
         ),
         keep_by_luck=keep_by_luck(base_N, twice_N),
         explore_by_luck=explore_by_luck(base_N, twice_N),
+        method_temperatures=over_temperatures,
     )
 
 

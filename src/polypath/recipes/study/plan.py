@@ -111,18 +111,24 @@ class Plan:
         last = int(self.recipes[name].trainer.max_steps)
         return tuple(sorted(s for s in self.study.methods[name].checkpoints if s != last))
 
+    def temperatures(self, name: str) -> tuple[float, ...]:
+        """Return the temperatures that a method is sampled at, on the main split, besides its own."""
+        own = self.study.main.temperature
+        return tuple(sorted(t for t in self.study.methods[name].temperatures if t != own))
+
     # --- jobs -----------------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
         """Return every job: the base first, then seed after seed, so that all methods get on."""
-        found = [*self._base_jobs()]
+        found = [*self.base_jobs()]
         for seed in self.study.seeds:
             for name in self.study.methods:
-                found += self._run_jobs(name, seed)
+                found += self.run_jobs(name, seed)
         unique = {job.result: job for job in reversed(found)}
         return [job for job in found if unique[job.result] is job]
 
-    def _base_jobs(self) -> Iterator[Job]:
+    def base_jobs(self) -> Iterator[Job]:
+        """Yield the jobs that need no training."""
         study, folder = self.study, self.base_folder()
         for name in dict.fromkeys(m.rehearsal for m in study.methods.values() if m.rehearsal):
             yield self._presample_job(name)
@@ -152,7 +158,8 @@ class Plan:
             kind="presample",
         )
 
-    def _run_jobs(self, name: str, seed: int) -> Iterator[Job]:
+    def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
+        """Yield the jobs of one training run: the training, and all evaluations of it."""
         method, folder = self.study.methods[name], self.run_folder(name, seed)
         train = f"train {method.label}, seed {seed}"
         steps = int(self.recipes[name].trainer.max_steps)
@@ -176,6 +183,10 @@ class Plan:
             model = str(folder / f"checkpoint-{step}")
             label = f"{method.label}, seed {seed}, step {step}"
             yield self._evaluate_job(label, model, folder, self.study.main, after=train, step=step)
+        for temperature in self.temperatures(name):
+            label = f"{method.label}, seed {seed}, T={temperature:g}"
+            cooled = self.cooled(self.study.main, temperature)
+            yield self._evaluate_job(label, str(folder), folder, cooled, after=train)
 
     def _evaluate_job(
         self,

@@ -78,9 +78,9 @@ class Section:
             self.refuse(key, "must not name a number twice", value)
         return tuple(value)
 
-    def numbers(self, key: str, *, low: float) -> tuple[float, ...]:
-        """Return a list of different numbers above ``low``; empty if it is not there."""
-        value = self.content.get(key, [])
+    def numbers(self, key: str, *, low: float, default: Iterable[float] = ()) -> tuple[float, ...]:
+        """Return a list of different numbers above ``low``."""
+        value = self.content.get(key, list(default))
         found = [_as_number(v) for v in value] if isinstance(value, list) else [None]
         if any(v is None or not low < v < math.inf for v in found):
             self.refuse(key, f"must be a list of numbers above {low:g}", value)

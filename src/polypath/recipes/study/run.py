@@ -16,6 +16,8 @@ from polypath.recipes.callbacks import read_log
 from polypath.recipes.jobs import run_jobs
 from polypath.recipes.study import figures
 from polypath.recipes.study.config import BASE, Study
+from polypath.recipes.study.cost import cost_sentence, costs
+from polypath.recipes.study.front import draw_front
 from polypath.recipes.study.measure import Row, SplitResult, measure
 from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.sources import (
@@ -24,11 +26,21 @@ from polypath.recipes.study.sources import (
     row_sources,
     temperature_sources,
 )
-from polypath.recipes.study.tables import Table, markdown, notes_of, print_tables, tables
+from polypath.recipes.study.stopped import match_rows
+from polypath.recipes.study.tables import (
+    Table,
+    extra_tables,
+    markdown,
+    notes_of,
+    print_tables,
+    tables,
+)
+from polypath.recipes.study.trails import Trail, read_trails
 from polypath.recipes.study.training import checkpoint_curves, logged_curves
 from polypath.report.analysis import AnalysisSettings, compare
 from polypath.report.page import write_page
-from polypath.report.runs import Seeds
+from polypath.report.page_extra import PagePicture, PageTable
+from polypath.report.runs import Seeds, shared_problems
 from polypath.report.tables import plain
 from polypath.rollouts.files import atomic_write, write_json
 
@@ -39,6 +51,7 @@ except ImportError:  # Windows: two studies in one folder are not noticed there
 
 RESULTS, TABLE, PAGE = "results.json", "table.md", "report.html"
 TIMINGS, LOG = "seconds.json", "workers.log"
+FRONT = "front"
 
 
 def run_study(
@@ -94,14 +107,21 @@ def _report(
         sources = row_sources(plan, evaluation, best) + temperature_sources(plan, evaluation)
         loaded = load(sources)
         results.insert(0, measure(plan, evaluation, best, samples=loaded))
-    found = tables(study, results)
+    rows = results[0].rows
+    shared = shared_problems([loaded[row.name] for row in rows])
+    trails = read_trails(plan, loaded, shared)
+    matched = match_rows(plan, rows, trails, loaded, shared)
+    found = tables(study, results, matched)
     notes = notes_of(study, best, plan.budgets())
-    checkpoints = checkpoint_curves(plan, loaded)
-    pictures = _draw(plan, results, checkpoints)
+    checkpoints = checkpoint_curves(trails, study.main)
+    pictures = _draw(plan, results, checkpoints, trails)
     if study.page:
-        _write_page(plan, results[0], loaded)
+        _write_page(plan, results[0], loaded, extra_tables(study, results[0], matched))
+    cost = costs(plan, timings)
     record = _record(plan, results, notes, timings)
+    record["splits"][study.main.split]["matched"] = plain([asdict(row) for row in matched])
     record["checkpoints"] = plain([asdict(curve) for curve in checkpoints])
+    record["cost"] = plain(asdict(cost))
     record["temperature"] = {"best": best, "pass@1": accuracy}
     record["seconds"] = {
         "jobs": sum(timings.get(job.name, 0.0) for job in plan.jobs()),
@@ -109,8 +129,9 @@ def _report(
         "of it measuring": time.monotonic() - ran,
     }
     write_json(plan.out / RESULTS, record)
-    _write_text(plan.out / TABLE, markdown(study, found, notes))
-    _tell(console, plan, found, notes, pictures, record["seconds"]["this call"])
+    end = cost_sentence(cost.total, study.command)
+    _write_text(plan.out / TABLE, markdown(study, found, notes, end))
+    _tell(console, plan, found, [*notes, end], pictures, record["seconds"]["this call"])
     return record
 
 
@@ -155,18 +176,19 @@ def _write_settings(plan: Plan) -> None:
 
 
 def _draw(
-    plan: Plan, results: Sequence[SplitResult], checkpoints: Sequence[figures.TrainingCurve]
+    plan: Plan,
+    results: Sequence[SplitResult],
+    checkpoints: Sequence[figures.TrainingCurve],
+    trails: Mapping[str, Trail],
 ) -> list[Path]:
     pictures = []
     for result in results:
-        split = result.evaluation.split
-        for name, draw in (
-            ("pass_at_k", figures.draw_pass_curves),
-            ("front", figures.draw_front),
-        ):
-            path = plan.out / f"{name}-{split}.png"
-            draw(result, path)
-            pictures.append(path)
+        paths = [
+            plan.out / f"{name}-{result.evaluation.split}.png" for name in ("pass_at_k", FRONT)
+        ]
+        figures.draw_pass_curves(result, paths[0])
+        draw_front(result, paths[1], trails=trails if result is results[0] else {})
+        pictures += paths
     names = list(plan.study.methods)
     for name, title, curves in (
         ("training", "samples drawn in training", logged_curves(plan)),
@@ -183,10 +205,17 @@ def _draw(
     return pictures
 
 
-def _write_page(plan: Plan, result: SplitResult, loaded: Mapping[str, Seeds]) -> None:
+def _write_page(
+    plan: Plan, result: SplitResult, loaded: Mapping[str, Seeds], extra: Sequence[Table]
+) -> None:
     runs = [loaded[row.name] for row in result.rows if row.name != BASE]
     settings = AnalysisSettings(ks=result.evaluation.ks)
-    write_page(compare(loaded[BASE], runs, settings=settings), plan.out / PAGE)
+    more: list[PageTable | PagePicture] = [
+        PageTable(title=t.title, columns=t.columns, rows=t.rows, notes=t.notes) for t in extra
+    ]
+    picture = plan.out / f"{FRONT}-{result.evaluation.split}.png"
+    more.append(PagePicture(title="Accuracy and diversity", png=picture.read_bytes()))
+    write_page(compare(loaded[BASE], runs, settings=settings), plan.out / PAGE, more=more)
 
 
 def _record(
@@ -207,6 +236,10 @@ def _record(
                     "explore_by_luck": result.explore_by_luck,
                     "rows": [_row_record(row) for row in result.rows],
                     "temperatures": [_row_record(row) for row in result.cooled],
+                    "method_temperatures": {
+                        name: [_row_record(row) for row in rows]
+                        for name, rows in result.method_temperatures.items()
+                    },
                 }
                 for result in results
             },

@@ -69,6 +69,24 @@ def temperature_sources(plan: Plan, evaluation: Evaluation) -> list[Source]:
     return found
 
 
+def method_temperature_sources(plan: Plan, name: str) -> list[Source]:
+    """Return where a method's samples of the main split at other temperatures lie."""
+    found = []
+    for temperature in plan.temperatures(name):
+        cooled = plan.cooled(plan.study.main, temperature)
+        runs = [plan.run_folder(name, seed) for seed in plan.study.seeds]
+        found.append(
+            Source(
+                name=name,
+                label=f"{plan.study.methods[name].label} at T={temperature:g}",
+                folders=tuple(plan.samples_folder(run, cooled) for run in runs),
+                temperature=temperature,
+                seeds=plan.study.seeds,
+            )
+        )
+    return found
+
+
 def load(sources: Sequence[Source]) -> dict[str, Seeds]:
     """Read the samples of every source, by name."""
     return {

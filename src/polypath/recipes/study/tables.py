@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from polypath.metrics.matched import ABOVE
 from polypath.recipes.study.config import BASE, COOLED, Study
 from polypath.recipes.study.measure import ENTROPY, Row, SplitResult
+from polypath.recipes.study.stopped import MatchedRow
 from polypath.report.model import NOISE, Difference, Metric
 
 Cell = tuple[str, bool]  # text, and whether it is bold
@@ -39,8 +41,13 @@ def columns_of(result: SplitResult) -> dict[str, str]:
     return keys
 
 
-def tables(study: Study, results: Sequence[SplitResult]) -> list[Table]:
-    """Return per split the table of numbers, and those of differences."""
+def tables(
+    study: Study, results: Sequence[SplitResult], matched: Sequence[MatchedRow] = ()
+) -> list[Table]:
+    """Return per split the table of numbers, and those of differences.
+
+    The main split also has those at equal pass@1 (of ``matched``) and over temperatures of methods.
+    """
     found = []
     for result in results:
         found.append(_numbers(result))
@@ -50,7 +57,74 @@ def tables(study: Study, results: Sequence[SplitResult]) -> list[Table]:
             found.append(_differences(result, f"against {label}", rows))
         rows = [(row, row.against_base) for row in result.rows if row.against_base]
         found.append(_differences(result, "against the base", rows))
+        if result is results[0]:
+            found += extra_tables(study, result, matched)
     return found
+
+
+def extra_tables(study: Study, result: SplitResult, matched: Sequence[MatchedRow]) -> list[Table]:
+    """Return the tables at equal pass@1 and over temperatures; empty without either."""
+    found = [_at_equal_pass(study, result, matched)] if matched else []
+    return found + ([_over_temperatures(result)] if result.method_temperatures else [])
+
+
+def _at_equal_pass(study: Study, result: SplitResult, matched: Sequence[MatchedRow]) -> Table:
+    ks = result.evaluation.ks
+    keys = {f"pass@{k}": f"pass@{k}" for k in ks if k > 1}
+    if max(ks) > 1:
+        keys[f"distinct@{max(ks)}"] = f"distinct in {max(ks)}"
+    label = study.methods[study.against].label
+    rows = tuple(
+        (
+            (row.label, False),
+            (f"{row.pass_at_1:.3f}", False),
+            (_stop(row), False),
+            (f"{row.pass_gap:+.3f}" if row.outside else MISSING, False),
+            *(_ends_cell(row.differences.get(key), places=_places(key)) for key in keys),
+        )
+        for row in matched
+    )
+    notes = [
+        f"Each method minus {label} at the step at which its pass@1 first reaches the method's, "
+        "between two checkpoints in proportion to pass@1. In brackets 95 % intervals over "
+        "problems"
+        + (" and training seeds" if len(study.seeds) > 1 else "")
+        + ", with the uncertainty of the match. *: p < 0.05, corrected for the several k."
+    ]
+    if any(row.outside for row in matched):
+        notes.append(
+            f"best: the method's pass@1 is above {label}'s at every checkpoint, so the one of the best "
+            "is taken; base: it is below the base's. Then the differences are not at equal pass@1, "
+            "and 'pass@1 left' is what the method has more."
+        )
+    return Table(
+        title=f"{result.evaluation.split}: at equal pass@1, against {label} stopped early",
+        columns=("method", "pass@1", "stopped at step", "pass@1 left", *keys.values()),
+        rows=rows,
+        notes=tuple(notes),
+    )
+
+
+def _stop(row: MatchedRow) -> str:
+    if row.outside:
+        return f"{'best' if row.outside == ABOVE else 'base'}: {row.step:.0f}"
+    return f"{row.step:.0f} [{row.step_low:.0f}, {row.step_high:.0f}]"
+
+
+def _over_temperatures(result: SplitResult) -> Table:
+    k = max(result.evaluation.ks)
+    keys = dict.fromkeys(["pass@1", f"pass@{k}", *([f"distinct@{k}"] if k > 1 else [])])
+    rows: list[tuple[Cell, ...]] = []
+    for group in (result.cooled, *result.method_temperatures.values()):
+        for row in group:
+            label = row.label if "at T=" in row.label else f"{row.label} at T={row.temperature:g}"
+            cells = [value_text(row.metrics.get(key), places=_places(key)) for key in keys]
+            rows.append(((label, False), *((cell, False) for cell in cells)))
+    return Table(
+        title=f"{result.evaluation.split}: over temperatures",
+        columns=("method", *(key.replace("distinct@", "distinct in ") for key in keys)),
+        rows=tuple(rows),
+    )
 
 
 def _numbers(result: SplitResult) -> Table:
@@ -138,6 +212,15 @@ def difference_cell(d: Difference | None, *, places: int = 3) -> Cell:
     return f"{text} *" if beyond else text, beyond
 
 
+def _ends_cell(d: Difference | None, *, places: int) -> Cell:
+    """Format a difference with both ends, which need not be equally far."""
+    if d is None or not math.isfinite(d.estimate):
+        return MISSING, False
+    beyond = d.verdict != NOISE
+    text = f"{d.estimate:+.{places}f} [{d.low:+.{places}f}, {d.high:+.{places}f}]"
+    return f"{text} *" if beyond else text, beyond
+
+
 def _half(low: float, high: float, places: int) -> str:
     half = (high - low) / 2
     return f" ±{half:.{places}f}".replace("±0.", "±.") if math.isfinite(half) else ""
@@ -164,8 +247,8 @@ def _luck(result: SplitResult, key: str) -> str:
     return f"({value:.3f})" if math.isfinite(value) else MISSING
 
 
-def markdown(study: Study, found: Sequence[Table], notes: Sequence[str]) -> str:
-    """Return the tables as one markdown file."""
+def markdown(study: Study, found: Sequence[Table], notes: Sequence[str], end: str = "") -> str:
+    """Return the tables as one markdown file that closes with ``end``."""
     lines = [f"# {study.name}", ""]
     if study.question:
         lines += [study.question, ""]
@@ -178,6 +261,7 @@ def markdown(study: Study, found: Sequence[Table], notes: Sequence[str]) -> str:
             cells = [f"**{_escaped(text)}**" if bold else _escaped(text) for text, bold in row]
             lines.append("| " + " | ".join(cells) + " |")
         lines += ["", *(f"{note}\n" for note in table.notes)]
+    lines.append(end)
     return "\n".join(lines).rstrip() + "\n"
 
 

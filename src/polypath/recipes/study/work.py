@@ -1,7 +1,8 @@
 """A study's jobs, as they run in a worker process."""
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from polypath.recipes.callbacks import read_log
 from polypath.rollouts.files import write_json
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
+COST = "cost.json"  # of a training or pre-sampling, in its folder
 ENTROPY_SAMPLES = 4  # of each problem, whose tokens are scored
 DEVICE = "cpu"  # as the trainings of run_jobs
 
@@ -18,7 +20,9 @@ def train(*, recipe: str, overrides: Sequence[str]) -> None:
     from polypath.recipes.config import load_recipe
     from polypath.recipes.run import run
 
-    run(load_recipe(recipe, overrides))
+    loaded = load_recipe(recipe, overrides)
+    with _costed(Path(str(loaded.trainer.output_dir))):
+        run(loaded)
 
 
 def presample(
@@ -36,14 +40,26 @@ def presample(
     from polypath.rehearsal.settings import PresampleSettings
     from polypath.tasks import get_task
 
-    make(
-        model,
-        get_task(task, task_options),
-        out=out,
-        split=split,
-        limit=limit,
-        settings=PresampleSettings(**settings),
-        device=DEVICE,
+    with _costed(Path(out)):
+        make(
+            model,
+            get_task(task, task_options),
+            out=out,
+            split=split,
+            limit=limit,
+            settings=PresampleSettings(**settings),
+            device=DEVICE,
+        )
+
+
+@contextlib.contextmanager
+def _costed(folder: Path) -> Iterator[None]:
+    """Write what the rest of the job cost into its folder; of a resumed job, its last part."""
+    started, cpu = time.monotonic(), time.process_time()
+    yield
+    write_json(
+        folder / COST,
+        {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu},
     )
 
 
@@ -68,7 +84,7 @@ def evaluate(
     from polypath.sampling.settings import SamplingSettings
     from polypath.tasks import get_task
 
-    started = time.monotonic()
+    started, cpu = time.monotonic(), time.process_time()
     settings = SamplingSettings(
         temperature=temperature,
         top_p=top_p,
@@ -93,6 +109,7 @@ def evaluate(
         {
             "model": model,
             "seconds": time.monotonic() - started,
+            "cpu_seconds": time.process_time() - cpu,
             "statuses": dict(summary.statuses),
             "surprisal": surprisal,
         },
