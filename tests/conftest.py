@@ -10,7 +10,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("ACCELERATE_USE_CPU", "true")
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,3 +31,22 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny_model")
     save_tiny_model(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def vllm_stand_in() -> Iterator[Any]:
+    """Put the stand-in in the place of ``vllm``, and return it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _vllm_modules():
+            patch.delitem(sys.modules, name)
+        patch.syspath_prepend(Path(__file__).parent / "sampling" / "stand_in")
+        import vllm  # type: ignore[import-not-found, unused-ignore]
+
+        assert "stand_in" in str(vllm.__file__)
+        yield vllm
+        for name in _vllm_modules():
+            del sys.modules[name]
+
+
+def _vllm_modules() -> list[str]:
+    return [name for name in sys.modules if name == "vllm" or name.startswith("vllm.")]

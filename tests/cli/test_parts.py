@@ -182,19 +182,14 @@ def test_vllm_is_asked_for_by_name_and_named_when_it_is_missing(
 
 
 def test_presample_draws_with_vllm_and_scores_with_training_s_forward(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, vllm_stand_in: Any
 ) -> None:
-    monkeypatch.delitem(sys.modules, "vllm", raising=False)
-    monkeypatch.syspath_prepend(ROOT / "tests" / "sampling" / "stand_in")
     out = tmp_path / "set"
     options = ["--model", str(base_model_dir()), "--out", str(out), "--limit", "20", "--k", "2"]
     options += ["--threshold", "1", "--confirm", "0", "--precision", "float32"]
     assert run(["presample", *options, "--backend", "vllm", "--gpu-memory", "0.5"]) == 0
-    import vllm  # type: ignore[import-not-found, unused-ignore]
-
-    assert vllm.STARTED[-1].given["gpu_memory_utilization"] == 0.5
-    assert vllm.STARTED[-1].given["dtype"] == "float32"
-    monkeypatch.delitem(sys.modules, "vllm")
+    assert vllm_stand_in.STARTED[-1].given["gpu_memory_utilization"] == 0.5
+    assert vllm_stand_in.STARTED[-1].given["dtype"] == "float32"
     made = json.loads((out / "samples" / "manifest.json").read_text())
     assert made["backend"] == "vllm"
     stored = RehearsalSet.load(out)

@@ -1,5 +1,4 @@
 import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,25 +16,6 @@ def tiny(tiny_model_dir: Path) -> tuple[Any, Any]:
     from polypath.sampling.loading import load_model
 
     return load_model(tiny_model_dir, dtype=torch.float32, device=torch.device("cpu"))
-
-
-@pytest.fixture(scope="module")
-def vllm_stand_in() -> Iterator[Any]:
-    """Put the stand-in in the place of ``vllm``, and return it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in _vllm_modules():
-            patch.delitem(sys.modules, name)
-        patch.syspath_prepend(Path(__file__).parent / "stand_in")
-        import vllm  # type: ignore[import-not-found, unused-ignore]
-
-        assert "stand_in" in str(vllm.__file__)
-        yield vllm
-        for name in _vllm_modules():
-            del sys.modules[name]
-
-
-def _vllm_modules() -> list[str]:
-    return [name for name in sys.modules if name == "vllm" or name.startswith("vllm.")]
 
 
 @pytest.fixture(scope="session")
