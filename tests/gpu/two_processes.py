@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-import torch
+from polypath.recipes.processes import leave_process_group
 
 
 def train_and_save(model: Path, rehearsal: Path, out: Path) -> None:
@@ -41,5 +41,4 @@ def train_and_save(model: Path, rehearsal: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     train_and_save(*map(Path, sys.argv[1:]))
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    leave_process_group()

@@ -49,9 +49,11 @@ def train(
             raise ConfigError(f"--{name} belongs to --plan. Add --plan, or leave --{name} out.")
     _check_rehearsal_set(config, context.args)
     from polypath.recipes.config import load_recipe
+    from polypath.recipes.processes import leave_process_group
     from polypath.recipes.run import run
 
     run(load_recipe(config, context.args))
+    leave_process_group()
 
 
 def _plan(

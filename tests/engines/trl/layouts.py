@@ -13,6 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from torch.distributed.elastic.multiprocessing.errors import record
+
+from polypath.recipes.processes import leave_process_group
+
 ROOT = Path(__file__).parents[3]
 
 STRIP = {"dra": False, "positive_entropy_coef": 0.0, "rehearsal_coef": 0.0}
@@ -256,6 +260,7 @@ def cases_of(layout: str) -> list[str]:
     return list(CASES)
 
 
+@record  # so that the launcher tells why a process failed
 def main(layout: str, *folders: str) -> None:
     warnings.simplefilter("ignore")
     if layout == "fsdp2":
@@ -270,3 +275,4 @@ def main(layout: str, *folders: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    leave_process_group()

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 import trl.trainer.grpo_trainer
 from torch import Tensor
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from polypath import DiversityGRPOTrainer
 from polypath.objectives.divergences import divergence
+from polypath.recipes.processes import leave_process_group
 from tests.engines.trl.helpers import SGD, all_terms, coin, noise, parameters, train
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]  # prompt and completion
@@ -169,6 +171,7 @@ def double(folder: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
 
 
+@record  # so that the launcher tells why a process failed
 def main(model: Path, rehearsal: Path, out: Path) -> None:
     """Train with everything on in this process's layout; the main process saves the parameters."""
     from safetensors.torch import save_file
@@ -197,3 +200,4 @@ def main(model: Path, rehearsal: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     main(*map(Path, sys.argv[1:]))
+    leave_process_group()
