@@ -61,6 +61,7 @@ def test_the_command_makes_a_set_and_then_says_it_is_there(
         *("--json", str(report)),
         *("--task", "countdown", "--k", "4", "--threshold", "3"),
         *("--hopeless", "list", "--batch-size", "8"),
+        *("--answers-per-problem", "4", "--repeated-answers", "drop"),
     ]
     first = CliRunner().invoke(app, words)
     assert first.exit_code == 0, first.output
@@ -69,7 +70,9 @@ def test_the_command_makes_a_set_and_then_says_it_is_there(
     assert summary["counts"]["hopeless"] == 3
     assert summary["counts"]["near_perfect"] >= 1
     stored = RehearsalSet.load(out)
-    assert len(stored) == summary["num_rows"]
+    assert stored.manifest.settings["repeated_answers"] == "drop"
+    # All that this model can write is one answer, right for some.
+    assert len(stored) == summary["num_rows"] == summary["counts"]["near_perfect"]
     assert "sampling: 24 of 24" in first.output
     assert "stored answers" in first.output
     second = CliRunner().invoke(app, words)
@@ -83,6 +86,8 @@ def test_mistakes_are_errors_of_the_user(app: typer.Typer, tmp_path: Path) -> No
     found = CliRunner().invoke(app, [*base, "--threshold", "9"])
     assert isinstance(found.exception, ConfigError)
     assert "threshold is a count of the k=8 samples" in str(found.exception)
+    found = CliRunner().invoke(app, [*base, "--repeated-answers", "dropp"])
+    assert "Unknown repeated_answers 'dropp'. Did you mean 'drop'?" in str(found.exception)
     found = CliRunner().invoke(app, [*base, "--task", "countdwn"])
     assert "Did you mean 'countdown'" in str(found.exception)
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from polypath.recipes.study.sources import row_sources
 from polypath.recipes.study.stopped import match_rows
 from polypath.recipes.study.tables import notes_of
 from polypath.recipes.study.work import training_seconds
+from polypath.rehearsal.settings import PresampleSettings
 from polypath.report.analysis import AnalysisSettings, compare
 from polypath.rollouts.samples import load_samples
 
@@ -328,6 +330,19 @@ def test_other_settings_go_to_another_folder_and_equal_ones_are_found_again(fini
     fewer = names(evaluation={"test": {"problems": 11, "samples": 4, "ks": [1]}})
     assert fewer
     assert all(name.startswith("evaluate") for name in fewer)
+
+
+def test_dropped_repeats_make_another_set_and_kept_ones_the_set_from_before(tmp_path: Path):
+    def identity(**changes: Any) -> dict[str, Any]:
+        presample = {**STUDY["presample"], **changes}
+        plan = plan_of(tmp_path, tmp_path / "out", presample=presample)
+        return plan.method_identity("kl")["rehearsal"]
+
+    assert identity(repeated_answers="keep") == identity()
+    # As before there was such a setting: all the others, those without a value, too.
+    names = {field.name for field in fields(PresampleSettings)} - {"batch_size", "repeated_answers"}
+    assert names == set(identity()) - {"base", "weights", "task", "options", "split", "limit"}
+    assert identity(repeated_answers="drop") == identity() | {"repeated_answers": "drop"}
 
 
 def other_base(folder: Path) -> Path:

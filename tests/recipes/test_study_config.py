@@ -104,6 +104,10 @@ REFUSED = {
         {"presample": {"k": 4, "threshold": 9}},
         "presample: threshold .* 1..4, got 9",
     ),
+    "an unknown treatment of repeats": (
+        {"presample": {"k": 4, "threshold": 1, "repeated_answers": "dropp"}},
+        "presample: Unknown repeated_answers 'dropp'. Did you mean 'drop'",
+    ),
     "a pre-sampling setting of another type": ({"presample": {"k": "four"}}, "presample"),
     "an unknown task": ({"task": "countdwon"}, "'countdown'"),
     "an unknown split": ({"evaluation": {"tset": {}}}, "'tset'.*'test'"),

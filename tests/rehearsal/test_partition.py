@@ -102,6 +102,39 @@ def test_answers_without_a_canonical_form_count_as_new() -> None:
     assert place("+++++", "a??ab", answers_per_problem=4).chosen == (4, 0, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("count", "chosen"), [(1, (4,)), (2, (4, 0)), (3, (4, 0, 2)), (4, (4, 0, 2)), (16, (4, 0, 2))]
+)
+def test_dropped_repeats_leave_one_sample_of_each_answer(
+    count: int, chosen: tuple[int, ...]
+) -> None:
+    placed = place("+++++", "aacab", answers_per_problem=count, repeated_answers="drop")
+    assert placed.chosen == chosen
+
+
+def test_dropping_repeats_keeps_one_of_the_samples_without_an_answer() -> None:
+    changes = {"answers_per_problem": 9, "repeated_answers": "drop"}
+    assert place("+++++", "a??ab", **changes).chosen == (4, 0, 1)
+    assert place("+++++", "?????", **changes).chosen == (4,)
+
+
+@given(st.text("ab?", min_size=6, max_size=6), st.integers(1, 6))
+def test_drop_is_what_keep_stores_without_its_repeats(answers: str, count: int) -> None:
+    def stored(repeated: str, number: int) -> tuple[int, ...]:
+        changes = {"answers_per_problem": number, "repeated_answers": repeated}
+        return place("++++++", answers, confirm=2, **changes).chosen
+
+    everything = stored("keep", 6)
+    firsts = [i for n, i in enumerate(everything) if answers[i] not in _at(everything[:n], answers)]
+    assert sorted(everything) == [0, 1, 2, 3, 4, 5]
+    assert stored("drop", count) == tuple(firsts[:count])
+    assert len(set(_at(stored("drop", count), answers))) == min(count, len(set(answers)))
+
+
+def _at(places: tuple[int, ...], answers: str) -> list[str]:
+    return [answers[place] for place in places]
+
+
 def test_further_samples_of_a_store_are_ignored() -> None:
     assert place("-+++-++++", answers_per_problem=9).problem_set is ProblemSet.EXPLORATION
 

@@ -167,6 +167,41 @@ def test_a_finished_set_does_not_mind_another_batch_size(adder: Path, finished: 
     assert run(adder, finished[0], batch_size=3).already_complete
 
 
+def test_a_set_made_before_there_were_repeated_answers_is_one_that_keeps_them(
+    adder: Path, finished: Finished, tmp_path: Path
+) -> None:
+    copy = copy_of(finished, tmp_path)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    assert manifest["settings"].pop("repeated_answers") == "keep"
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert run(adder, copy, repeated_answers="keep").already_complete
+    with pytest.raises(ConfigError, match="made with repeated_answers='keep', but this run has"):
+        run(adder, copy, repeated_answers="drop")
+
+
+def test_a_set_without_repeats_has_a_row_for_every_answer(adder: Path, tmp_path: Path) -> None:
+    # Every number is right, so that problems have several right answers.
+    changes = {"answers_per_problem": 16, "threshold": 4, "confirm": 0}
+    settings = replace(SETTINGS, repeated_answers="drop", **changes)
+    summary = presample(adder, AnyNumber(), out=tmp_path, settings=settings)
+    stored = RehearsalSet.load(tmp_path)
+    assert stored.manifest.settings["repeated_answers"] == "drop"
+    rows = rows_of(tmp_path)
+    answers = {
+        p.problem_id: {
+            r["answer"]
+            for r in rows
+            if r["problem_id"] == p.problem_id and r["correct"] and r["finish_reason"] == "stop"
+        }
+        for p in stored.partition
+        if p.problem_set == "near_perfect"
+    }
+    found = {p.problem_id: len(p.rows) for p in stored.partition if p.rows}
+    assert found == {problem_id: len(texts) for problem_id, texts in answers.items()}
+    assert max(found.values()) > 1
+    assert summary.num_rows == sum(found.values()) < 8 * len(found)
+
+
 @pytest.mark.parametrize(("name", "value"), [("temperature", 0.9), ("seed", 5), ("top_p", 0.9)])
 def test_an_unfinished_set_refuses_other_samples(
     adder: Path, finished: Finished, tmp_path: Path, name: str, value: object

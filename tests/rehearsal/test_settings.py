@@ -14,6 +14,7 @@ from polypath.rehearsal import PresampleSettings
         ({"answers_per_problem": 0}, "answers_per_problem must be at least 1, got 0"),
         ({"hopeless": "dropp"}, "Unknown hopeless 'dropp'. Did you mean 'drop'"),
         ({"failed_confirm": "keep"}, "Unknown failed_confirm 'keep'"),
+        ({"repeated_answers": "dropp"}, "Unknown repeated_answers 'dropp'. Did you mean 'drop'"),
         ({"truncated": "yes"}, "Unknown truncated 'yes'"),
         ({"precision": "fp32"}, "Unknown precision 'fp32'"),
         ({"temperature": 0.0}, r"temperature must be above 0, got 0\.0"),

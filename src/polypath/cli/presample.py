@@ -55,6 +55,9 @@ def presample(
     answers_per_problem: Annotated[
         int, typer.Option(help="Stored answers per near-perfect problem; 1 is the paper's.")
     ] = 1,
+    repeated_answers: Annotated[
+        str, typer.Option(help="Stored answers that say the same: keep, or drop all but one.")
+    ] = "keep",
     truncated: Annotated[
         str, typer.Option(help="Correct answers cut off by the limit: exclude or allow.")
     ] = "exclude",
@@ -103,6 +106,7 @@ def presample(
         failed_confirm=failed_confirm,
         hopeless=hopeless,
         answers_per_problem=answers_per_problem,
+        repeated_answers=repeated_answers,
         truncated=truncated,
         temperature=temperature,
         max_new_tokens=max_new_tokens,

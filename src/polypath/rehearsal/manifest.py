@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from polypath.errors import ConfigError, DataError
+from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts import library_versions
 from polypath.rollouts.files import read_json, write_json
 
@@ -73,7 +74,9 @@ class RehearsalManifest:
         Raises:
             ConfigError: naming the first setting that differs, and both values.
         """
-        stored = {name: getattr(self, name) for name in identity} | dict(self.settings)
+        stored = (
+            {name: getattr(self, name) for name in identity} | ADDED_LATER | dict(self.settings)
+        )
         for name, wanted in {**identity, **settings}.items():
             if name not in _NOT_COMPARED and stored.get(name) != wanted:
                 what = "problems (limit)" if name == "problems_key" else name

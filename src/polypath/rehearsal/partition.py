@@ -144,7 +144,7 @@ def _place_candidate(
     # Without confirmation a candidate may still have no usable answer: all were cut off.
     confirmed = bool(extra) if settings.confirm else bool(first)
     if confirmed:
-        chosen = _choose([*extra, *first], settings.answers_per_problem)
+        chosen = _choose([*extra, *first], settings)
         problem_set = ProblemSet.NEAR_PERFECT
     else:
         chosen = ()
@@ -173,14 +173,17 @@ def _usable(sample: Sampled, settings: PresampleSettings) -> bool:
     return sample.correct and (sample.finish_reason == "stop" or settings.truncated == "allow")
 
 
-def _choose(usable: Sequence[Sampled], count: int) -> tuple[int, ...]:
-    """Take the first of each answer, then repeated answers, in the order given."""
+def _choose(usable: Sequence[Sampled], settings: PresampleSettings) -> tuple[int, ...]:
+    """Take the first of each answer, then, unless they are dropped, repeated answers, in the order given."""
+    drop = settings.repeated_answers == "drop"
     seen: set[str | None] = set()
     fresh: list[int] = []
     repeated: list[int] = []
     for sample in usable:
-        # Two samples without a canonical answer cannot be told apart: both count as fresh.
-        known = sample.answer is not None and sample.answer in seen
+        # Two samples without a canonical answer cannot be told apart: as there is no saying that the
+        # second repeats the first, "keep" takes both for fresh; nor that it does not, so "drop" has one.
+        known = sample.answer in seen and (drop or sample.answer is not None)
         (repeated if known else fresh).append(sample.sample_id)
         seen.add(sample.answer)
-    return tuple([*fresh, *repeated][:count])
+    chosen = fresh if drop else [*fresh, *repeated]
+    return tuple(chosen[: settings.answers_per_problem])

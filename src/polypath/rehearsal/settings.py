@@ -8,9 +8,12 @@ from polypath.sampling.settings import SamplingSettings
 _CHOICES = {
     "failed_confirm": ("explore", "drop"),
     "hopeless": ("keep", "drop", "list"),
+    "repeated_answers": ("keep", "drop"),
     "truncated": ("exclude", "allow"),
     "precision": ("auto", "float32", "bf16-mixed", "bfloat16"),
 }
+# Settings that came later -> what a set was made with before there were any.
+ADDED_LATER = {"repeated_answers": "keep"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,11 @@ class PresampleSettings:
             extension for more: usable extra samples come before usable ones of the first ``k``,
             and an answer that was not chosen yet before a repeated one. Such a set favours rare
             solutions, so it is no longer a fair draw from the correct samples.
+        repeated_answers: of the samples with an answer chosen before, ``"keep"`` fills up to
+            ``answers_per_problem`` with them; ``"drop"`` stores none, so that a problem with three
+            different right answers has three rows even if more are allowed. Samples whose verifier
+            names no answer cannot be told apart: ``"drop"`` stores at most one of them, while
+            ``"keep"`` takes each for a new one.
         truncated: ``"exclude"`` never rehearses a completion that hit the length limit, even if
             its verifier found it correct: its end is not the model's own. ``"allow"`` rehearses it
             when correct. The count of correct samples takes both alike, as training's reward does.
@@ -59,6 +67,7 @@ class PresampleSettings:
     failed_confirm: str = "explore"
     hopeless: str = "keep"
     answers_per_problem: int = 1
+    repeated_answers: str = "keep"
     truncated: str = "exclude"
     temperature: float = 1.0
     top_p: float = 1.0

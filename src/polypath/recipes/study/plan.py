@@ -14,6 +14,7 @@ from polypath.recipes.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
 from polypath.recipes.study import work
 from polypath.recipes.study.config import Evaluation, Method, Study, is_test
 from polypath.recipes.study.identity import fingerprint, plain, short_hash
+from polypath.rehearsal.settings import ADDED_LATER
 from polypath.tasks.shipped import shipped_model
 
 # Settings that decide how much a method may learn from; all methods should share them.
@@ -274,6 +275,9 @@ class Plan:
     def _presample_identity(self, name: str) -> dict[str, Any]:
         presampling = self.study.presamplings[name]
         settings = {k: v for k, v in asdict(presampling.settings).items() if k != "batch_size"}
+        for name, value in ADDED_LATER.items():  # folders made before it stay where they are
+            if settings[name] == value:
+                del settings[name]
         where = {"split": presampling.split, "limit": presampling.limit}
         return {**self._base_identity, **where, **settings}
 
