@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         DiversityGRPOConfig,
         DiversityGRPOTrainer,
         TaskReward,
+        WeightAverage,
         task_dataset,
     )
 
@@ -25,6 +26,7 @@ _LAZY = {
     "DiversityGRPOConfig": "polypath.engines.trl",
     "DiversityGRPOTrainer": "polypath.engines.trl",
     "TaskReward": "polypath.engines.trl",
+    "WeightAverage": "polypath.engines.trl",
     "task_dataset": "polypath.engines.trl",
 }
 
@@ -34,6 +36,7 @@ __all__ = [
     "DiversityGRPOTrainer",
     "PolypathError",
     "TaskReward",
+    "WeightAverage",
     "__version__",
     "task_dataset",
 ]

@@ -179,6 +179,10 @@ def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
     state = transformers.TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
     if state.global_step < state.max_steps:
         return False
+    average = trainer.weight_average
+    if average is not None:
+        average.checkpoint = checkpoint
+        average.on_train_begin(trainer.args, state, trainer.control, model=trainer.model)
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
         trainer.callback_handler.callbacks.insert(0, StopWhenLoaded())  # before those that log
         with contextlib.suppress(Loaded):
@@ -186,6 +190,8 @@ def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
     else:
         trainer._load_from_checkpoint(str(checkpoint))
         trainer.state = state
+    if average is not None:
+        average.on_train_end(trainer.args, state, trainer.control, model=trainer.model)
     return True
 
 

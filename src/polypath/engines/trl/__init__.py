@@ -1,5 +1,6 @@
-"""The TRL engine: subclasses of ``trl.GRPOConfig`` and ``trl.GRPOTrainer``, and a callback."""
+"""The TRL engine: subclasses of ``trl.GRPOConfig`` and ``trl.GRPOTrainer``, and two callbacks."""
 
+from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.monitor import CollapseMonitor
 from polypath.engines.trl.rewards import TaskReward, task_dataset
@@ -10,5 +11,6 @@ __all__ = [
     "DiversityGRPOConfig",
     "DiversityGRPOTrainer",
     "TaskReward",
+    "WeightAverage",
     "task_dataset",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from trl import GRPOConfig
 
+from polypath.engines.trl.averaging import is_fraction
 from polypath.errors import ConfigError
 from polypath.objectives import (
     ON_POLICY_KL,
@@ -155,6 +156,14 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
         default=0.02,
         metadata={"help": "Largest mean |log-ratio| at step 0, where it must be 0 up to rounding."},
     )
+    # --- averaging ---------------------------------------------------------------------------------
+    average_weights_from: float | None = field(
+        default=None,
+        metadata={
+            "help": "End with the mean of the weights after every step beyond this fraction of training, "
+            "in [0, 1). Unset: with the last weights."
+        },
+    )
     # --- baselines and measures --------------------------------------------------------------------
     kl_gradient: str | None = field(
         default=None,
@@ -201,6 +210,11 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
         if not (_is_number(self.rehearsal_tolerance) and self.rehearsal_tolerance > 0):
             raise ConfigError(
                 f"rehearsal_tolerance must be above 0, got {self.rehearsal_tolerance!r}. Try 0.02."
+            )
+        if self.average_weights_from is not None and not is_fraction(self.average_weights_from):
+            raise ConfigError(
+                f"average_weights_from must be in [0, 1), or unset to end with the last weights, got "
+                f"{self.average_weights_from!r}. 0.5 averages the second half of training."
             )
         if self.kl_gradient is not None and self.kl_gradient not in ON_POLICY_KL:
             raise ConfigError(

@@ -1,18 +1,20 @@
 """``trl.GRPOTrainer`` with reward adjustment, policy terms and rehearsal. It holds no formula.
 
-Four private methods of TRL are overridden, and the public ``training_step``; none of its code is
-copied. tests/engines/trl pins their signatures and shapes. With every method off the loss tensor that
-TRL returns is passed on untouched.
+Four private methods of TRL are overridden, and the public ``train`` and ``training_step``; none of its
+code is copied. tests/engines/trl pins their signatures and shapes. With every method off the loss
+tensor that TRL returns is passed on untouched.
 """
 
 import inspect
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from trl import GRPOTrainer
 
+from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.groups import Groups
 from polypath.engines.trl.normalize import LOSS_RULES, normalize
@@ -119,7 +121,22 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 pad_token_id=self._tokenizer.pad_token_id,
             )
         self.add_callback(ReplayEpochs())
+        self.weight_average: WeightAverage | None = None
+        if config.average_weights_from is not None:
+            self.weight_average = WeightAverage(config.average_weights_from)
+            # First: what others save, upload or mark as whole is to hold the mean.
+            self.callback_handler.callbacks.insert(0, self.weight_average)
         warn_inexact_resume(config)
+
+    def train(self, resume_from_checkpoint: Any = None, *rest: Any, **named: Any) -> Any:
+        """Train as TRL does; with ``average_weights_from`` the model then has the mean of its weights."""
+        if self.weight_average is not None:
+            known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
+            self.weight_average.checkpoint = resume_from_checkpoint if known else None
+        result = super().train(resume_from_checkpoint, *rest, **named)
+        if self.weight_average is not None and self.use_vllm:
+            self._last_loaded_step = -1  # vLLM may hold the last weights, of the same step
+        return result
 
     # --- generation ----------------------------------------------------------------------------------
 
