@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.recipes.callbacks import COMPLETE, read_log
@@ -25,6 +25,7 @@ METHODS: dict[str, Any] = {
     "task": None,
     "dra": True,
     "positive_entropy_coef": 0.1,
+    "average_weights_from": 0.4,
     "max_steps": 14,  # epochs have 6
     "save_strategy": "steps",
     "save_steps": 2,
@@ -147,10 +148,38 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_ignored(
     assert (folder / "checkpoint-4" / COMPLETE).is_file()
 
 
-def test_killed_between_last_checkpoint_and_end_takes_no_further_step(
-    write_recipe: WriteRecipe, tmp_path: Path
+def test_a_checkpoint_without_the_mean_of_its_weights_is_not_marked_as_whole(
+    write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe, folder = short(write_recipe, tmp_path), tmp_path / "run"
+    run(load_recipe(recipe), progress=say_nothing)
+    expected = load_file(folder / "model.safetensors")
+    shutil.rmtree(folder)
+
+    def fail_at_the_last(tensors: Any, path: str, **options: Any) -> None:
+        if "checkpoint-4" in path:
+            raise OSError("No space left on device")
+        save_file(tensors, path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("polypath.engines.trl.averaging.save_file", fail_at_the_last)
+        with pytest.raises(OSError, match="No space left"):
+            run(load_recipe(recipe), progress=say_nothing)
+    assert (folder / "checkpoint-4" / "model.safetensors").is_file()
+    assert not (folder / "checkpoint-4" / COMPLETE).exists()
+    told: list[str] = []
+    run(load_recipe(recipe), progress=told.append)
+    assert told[0].endswith("checkpoint-2.")
+    got = load_file(folder / "model.safetensors")
+    assert all(torch.equal(got[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("average", [None, 0.4])
+def test_killed_between_last_checkpoint_and_end_takes_no_further_step(
+    average: float | None, write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    recipe = short(write_recipe, tmp_path, average_weights_from=average)
+    folder = tmp_path / "run"
     run(load_recipe(recipe), progress=say_nothing)
     expected = load_file(folder / "model.safetensors")
     finished = (folder / "finished.json").read_text()
@@ -161,6 +190,9 @@ def test_killed_between_last_checkpoint_and_end_takes_no_further_step(
     assert "All steps were done in" in told[0]
     got = load_file(folder / "model.safetensors")
     assert all(torch.equal(got[name], expected[name]) for name in expected)
+    last = load_file(folder / "checkpoint-4" / "model.safetensors")
+    averaged = any(not torch.equal(got[name], last[name]) for name in last)
+    assert averaged == (average is not None)
     assert (folder / "finished.json").read_text() == finished
 
 

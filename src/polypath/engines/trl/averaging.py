@@ -27,16 +27,16 @@ SPLIT = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATR
 
 
 class WeightAverage(TrainerCallback):
-    r"""The uniform mean of the weights over the later part of a run (stochastic weight averaging).
+    """The uniform mean of the weights over the later part of a run (stochastic weight averaging).
 
     With n steps in all and w_s the weights after optimizer step s, training ends with
 
         w = mean of w_s over all s > start * n
 
-    instead of w_n (Izmailov 2018, arXiv:1803.05407, eq. 1, with a mean after every step). Until then
-    nothing changes: sampling, evaluation, logs and the weights of checkpoints are those of a run
-    without it. The mean goes into the model when training ends, before ``save_model`` and the other
-    callbacks' ``on_train_end`` if it was added before them.
+    instead of w_n (Izmailov 2018, arXiv:1803.05407, Alg. 1, with weights taken after every step).
+    Until then nothing changes: sampling, evaluation, logs and the weights of checkpoints are those of a
+    run without it. The mean goes into the model in ``on_train_end``: ``save_model`` and ``evaluate``
+    use it after ``train``, and so do callbacks that come later in the list.
 
     ::
 
@@ -45,13 +45,16 @@ class WeightAverage(TrainerCallback):
         trainer.save_model()
 
     Only parameters that are trained count, tied ones once; with LoRA these are the adapters' matrices
-    (the mean of two factors, which is not the factors of the mean). Buffers stay the last. The mean is
-    kept in float32 (float64 for float64 weights) beside the parameters, on every process: 4 bytes a
+    (a mean of either factor; the product of these is not the mean product). Buffers stay the last. The
+    mean is kept in float32 (float64 for float64 weights) beside the parameters, on every process: 4 bytes a
     trained parameter.
 
     A checkpoint from the averaged part also gets the file ``polypath/weight_average.safetensors``:
-    the mean, and in its metadata ``count``. Its own weights are the ones training goes on from. A
-    resumed run ends bit for bit as one that was not stopped.
+    the mean, and in its metadata ``count``. Its own weights are the ones training goes on from. A run
+    that resumes bit for bit without averaging does so with it.
+
+    With vLLM, a stock trainer whose last step was evaluated during training generates on from the last
+    weights when ``evaluate`` is called again; ``DiversityGRPOTrainer`` sends the mean.
 
     Args:
         start: fraction of training, in [0, 1), after which weights count. 0 counts every step's.
