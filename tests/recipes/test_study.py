@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from rich.console import Console
+from scipy import stats
 
 from polypath.errors import ConfigError
 from polypath.metrics import matched_difference, pass_at_k_from_counts
@@ -29,7 +31,7 @@ from polypath.recipes.study.stopped import match_rows
 from polypath.recipes.study.tables import notes_of
 from polypath.recipes.study.work import training_seconds
 from polypath.rehearsal.settings import PresampleSettings
-from polypath.report.analysis import AnalysisSettings, compare
+from polypath.report.analysis import AnalysisSettings, analyse, compare
 from polypath.rollouts.samples import load_samples
 
 RECIPE = {
@@ -68,6 +70,10 @@ STUDY: dict[str, Any] = {
         "test": {"problems": 12, "samples": 4, "ks": [1, 2, 4]},
         "test_3numbers": {"problems": 5, "samples": 4, "ks": [1, 4], "greedy": False},
     },
+    "relations": [
+        {"x": "distinct@4", "y": "potential@2", "where": {"metric": "pass@1", "above": 0.1}},
+        {"x": "vendi (all)", "y": "potential@4 (greedy)"},
+    ],
 }
 
 
@@ -253,6 +259,69 @@ def test_a_method_over_temperatures_has_its_own_row_among_them(finished):
     assert cooler < warmer
     assert not results["splits"]["test_3numbers"]["method_temperatures"]
     assert "| GRPO at T=0.5 |" in (out / "table.md").read_text()
+
+
+def test_relations_hold_every_model_of_the_main_split_against_each_other(finished):
+    path, out, results, _ = finished
+    plan = Plan(load_study(path), out)
+    first, second = results["splits"]["test"]["relations"]
+    assert "relations" not in results["splits"]["test_3numbers"]
+    runs = {"base": 2, **{f"grpo, seed {s}": 3 for s in (0, 1)}, "kl, seed 0": 1, "kl, seed 1": 1}
+    assert Counter(model["run"] for model in first["models"]) == runs
+    assert (first["all"]["models"], first["all"]["runs"]) == (10, 5)
+    # Greedy samples are drawn at the split's own temperature only.
+    assert set(second["left_out"]) == {
+        "base at T=0.5",
+        "GRPO, seed 0, T=0.5",
+        "GRPO, seed 1, T=0.5",
+    }
+    checkpoint = plan.samples_folder(plan.run_folder("grpo", 1), plan.study.main, 2)
+    told = {
+        metric.key: metric.estimate
+        for metric in analyse(
+            load_samples(checkpoint), settings=AnalysisSettings(ks=(1, 4))
+        ).metrics
+    }
+    [model] = [m for m in second["models"] if (m["run"], m["step"]) == ("grpo, seed 1", 2)]
+    assert model["values"] == pytest.approx(
+        {"vendi (all)": told["vendi (all)"], "potential@4 (greedy)": number_of_4(checkpoint)}
+    )
+    points = [(m["values"]["distinct@4"], m["values"]["potential@2"]) for m in first["models"]]
+    line = stats.linregress(*zip(*points, strict=True))
+    assert first["all"]["slope"] == pytest.approx(line.slope)
+    assert first["all"]["r_squared"] == pytest.approx(line.rvalue**2)
+    chosen = [m["values"]["pass@1"] > 0.1 for m in first["models"]]
+    assert [m["chosen"] for m in first["models"]] == chosen
+    assert first["chosen"]["models"] == sum(chosen)
+
+
+def number_of_4(folder: Path) -> float:
+    """Potential@4 beyond greedy: of the problems that greedy fails, the share solved in all 4 samples."""
+    samples = load_samples(folder)
+    failed = [
+        any(right)
+        for right, greedy in zip(samples.correct, samples.greedy_correct, strict=True)
+        if not greedy
+    ]
+    return sum(failed) / len(failed)
+
+
+def test_relations_are_drawn_and_told(finished):
+    _, out, results, told = finished
+    assert (out / "relation-test.png").stat().st_size > 5_000
+    lines = (out / "table.md").read_text().splitlines()
+    fit = results["splits"]["test"]["relations"][0]["all"]
+    start = "| Potential@2 against distinct correct in 4 | all | 10 | 5 |"
+    [row] = [line for line in lines if line.startswith(start)]
+    assert f"{fit['r_squared']:.2f} [{fit['r_squared_low']:.2f}, " in row
+    assert f"| {fit['slope']:+.3g} |" in row
+    assert any(
+        "left out (base at T=0.5: potential@4 (greedy): no greedy samples)" in s for s in lines
+    )
+    assert "relation-test.png" in told
+    page = (out / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 2
+    assert "relations of metrics over models" in page
 
 
 def test_costs_are_told_and_the_command_that_makes_it_again(finished):

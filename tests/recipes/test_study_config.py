@@ -70,6 +70,26 @@ def test_methods_share_checkpoints_and_temperatures_unless_they_have_their_own(t
     assert study.matched
 
 
+def test_relations_name_two_metrics_and_which_models_count(tmp_path: Path):
+    where = {"metric": "pass@1", "above": 0.4}
+    study = load_study(
+        write(
+            tmp_path,
+            relations=[
+                {"x": "div_equ (all)", "y": "potential@3", "where": where},
+                {"x": "token_entropy", "y": "pass@2"},
+            ],
+        )
+    )
+    first, second = study.relations
+    assert (first.where, first.above, first.metrics) == (
+        "pass@1",
+        0.4,
+        ("div_equ (all)", "potential@3", "pass@1"),
+    )
+    assert (second.where, second.metrics) == ("", ("token_entropy", "pass@2"))
+
+
 def test_a_study_knows_the_command_that_makes_it_again(tmp_path: Path):
     path = write(tmp_path)
     study = load_study(path)
@@ -116,6 +136,32 @@ REFUSED = {
     "a rehearsal that is not there": (
         {"methods": changed("methods", "kl", rehearsal="other")},
         "Unknown pre-sampling .*'other'",
+    ),
+    "relations that are no list": ({"relations": {"x": "pass@1"}}, "relations in .* list of"),
+    "an unknown key of a relation": (
+        {"relations": [{"x": "pass@1", "y": "pass@4", "minimum": 1}]},
+        r"relations \(1.\) of .*'minimum'",
+    ),
+    "a relation without y": ({"relations": [{"x": "pass@1"}]}, "y in relations .* must be a text"),
+    "a relation of a metric with itself": (
+        {"relations": [{"x": "pass@1", "y": "pass@1"}]},
+        "another metric than x, got 'pass@1'",
+    ),
+    "an unknown metric": (
+        {"relations": [{"x": "pass@1", "y": "pass@4"}, {"x": "div_eq (all)", "y": "pass@4"}]},
+        r"'div_eq \(all\)' in relations \(2.\) of .*Nearest: 'div_equ \(all\)'",
+    ),
+    "a metric beyond the samples": (
+        {"relations": [{"x": "vendi (all)", "y": "potential@16"}]},
+        "'potential@16' .* between 1 and 3: test has 4 samples",
+    ),
+    "an unknown metric that chooses": (
+        {"relations": [{"x": "pass@1", "y": "pass@4", "where": {"metric": "pas@1", "above": 0}}]},
+        "Unknown metric 'pas@1'",
+    ),
+    "a choice without a number": (
+        {"relations": [{"x": "pass@1", "y": "pass@4", "where": {"metric": "pass@1"}}]},
+        "where of relations .* 'metric' and 'above'",
     ),
     "no methods": ({"methods": {}}, "methods in .* must not be empty"),
     "no evaluation": ({"evaluation": None}, "evaluation is missing"),

@@ -73,6 +73,28 @@ class Method:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Relation:
+    """Two metrics to hold against each other over all models of the main split.
+
+    Attributes:
+        x: a metric, named as in ``polypath diversity``.
+        y: another.
+        where: a metric that also chooses some of the models; empty for none.
+        above: what it has to be above.
+    """
+
+    x: str
+    y: str
+    where: str = ""
+    above: float = 0.0
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return the names of its metrics, each once."""
+        return tuple(dict.fromkeys(key for key in (self.x, self.y, self.where) if key))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A whole study file; see docs/studies for what each key means."""
 
@@ -91,6 +113,7 @@ class Study:
     temperatures: tuple[float, ...]
     evaluations: tuple[Evaluation, ...]
     tuning: Evaluation | None
+    relations: tuple[Relation, ...] = ()
     sampling_seed: int = 0
     batch_size: int = 2048
     page: bool = True

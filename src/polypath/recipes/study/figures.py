@@ -117,20 +117,32 @@ def look_of(name: str, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def new_figure(panels: int, *, width: float, height: float = 4.6) -> tuple[Any, list[Any]]:
-    """Return a figure of panels beside each other, with room for names at the right."""
+def new_figure(
+    panels: int, *, width: float, height: float = 4.6, columns: int = 0
+) -> tuple[Any, list[Any]]:
+    """Return a figure of panels beside each other, with room for names at the right.
+
+    Args:
+        panels: how many.
+        width: of each, in inches.
+        height: of each.
+        columns: panels of a row at most, the rest goes below; 0 for all in one.
+    """
     import matplotlib  # slow to import, and most commands draw nothing
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(
-        1, panels, figsize=(width * panels + 2.2, height), layout="constrained", squeeze=False
-    )
-    for axis in axes[0]:
+    rows = -(-panels // (columns or panels))
+    columns = -(-panels // rows)  # as even as it goes: four are two by two
+    size = (width * columns + 2.2, height * rows)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for axis in axes.flat[panels:]:
+        axis.set_visible(False)
+    for axis in axes.flat[:panels]:
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes[0])
+    return figure, list(axes.flat[:panels])
 
 
 def save(figure: Any, handles: Sequence[Any], path: Path, *, below: bool = False) -> None:

@@ -1,8 +1,8 @@
 """From a study file to a checked study."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from polypath.recipes.study.config import (
     Evaluation,
     Method,
     Presampling,
+    Relation,
     Settings,
     Study,
     is_test,
     is_train,
 )
 from polypath.recipes.study.reading import Section
+from polypath.recipes.study.relation_metrics import check_metric
 from polypath.recipes.yaml_file import read_yaml
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.tasks import Task, get_task
@@ -39,6 +41,7 @@ KEYS = [
     *("name", "question", "base", "task", "task_options", "recipe", "stage", "seeds", "against"),
     *("presample", "methods", "settings", "checkpoints", "temperatures", "evaluation", "tuning"),
     *("sampling_seed", "batch_size", "page", "matched", "method_temperatures"),
+    "relations",
 ]
 METHOD_KEYS = ("label", "settings", "rehearsal", "checkpoints", "temperatures")
 EVALUATION_KEYS = [
@@ -85,6 +88,7 @@ def load_study(path: str | Path) -> Study:
         temperatures=section.numbers("temperatures", low=0.0),
         evaluations=evaluations,
         tuning=tuning,
+        relations=_relations(section, evaluations),
         sampling_seed=section.integer("sampling_seed", 0),
         batch_size=section.integer("batch_size", 2048, least=1),
         page=section.flag("page", True),
@@ -192,6 +196,29 @@ def _evaluation(section: Section, split: str, task: Task) -> Evaluation:
             "max_completion_length", usual.max_completion_length, least=1
         ),
     )
+
+
+def _relations(section: Section, evaluations: Sequence[Evaluation]) -> tuple[Relation, ...]:
+    """Read the relations; their metrics are those of the main split, which comes first."""
+    content = section.content.get("relations", [])
+    if not isinstance(content, list):
+        section.refuse("relations", "must be a list of {x: METRIC, y: METRIC}", content)
+    found = []
+    for place, value in enumerate(content, 1):
+        inner = Section(value, f"relations ({place}.) of {section.where}", ["x", "y", "where"])
+        relation = Relation(x=inner.text("x"), y=inner.text("y"))
+        if "where" in inner.content:
+            where = Section(inner.content["where"], f"where of {inner.where}", ["metric", "above"])
+            if "above" not in where.content:
+                where.refuse("", "must hold 'metric' and 'above'", where.content)
+            above = where.number("above", 0.0)
+            relation = replace(relation, where=where.text("metric"), above=above)
+        for key in relation.metrics if evaluations else ():
+            check_metric(key, evaluations[0], inner.where)
+        if relation.x == relation.y:
+            inner.refuse("y", "must be another metric than x", relation.y)
+        found.append(relation)
+    return tuple(found)
 
 
 def _methods(section: Section, presamplings: Mapping[str, Presampling]) -> dict[str, Method]:

@@ -192,7 +192,7 @@ def _measure(
     prepared = [Prepared(seed.subset(shared), sizes, settings) for seed in seeds]
     values = []
     for one, folder in zip(prepared, source.folders, strict=True):
-        mine = [*_measures(one), _entropy(folder, shared)]
+        mine = [*_measures(one), entropy_values(folder, shared)]
         if folder != base_folder:  # samples cannot say how often fresh ones are right
             mine += _keep_and_explore(one, base_N, sizes.keep_k)
         values.append(mine)
@@ -259,7 +259,7 @@ def _value(
     )
 
 
-def _entropy(folder: Path, shared: Sequence[str]) -> Values:
+def entropy_values(folder: Path, shared: Sequence[str]) -> Values:
     """Return the entropy per token of the samples of a run folder, from what ``work`` measured."""
     surprisal = read_json(folder / EVALUATED, "what an evaluation wrote").get("surprisal", {})
     pairs = np.array([surprisal.get(p, (math.nan, math.nan)) for p in shared], dtype=np.float64)

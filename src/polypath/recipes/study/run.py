@@ -20,8 +20,11 @@ from polypath.recipes.study.cost import cost_sentence, costs
 from polypath.recipes.study.front import draw_front
 from polypath.recipes.study.measure import Row, SplitResult, measure
 from polypath.recipes.study.plan import Plan
+from polypath.recipes.study.relation_figure import draw_relations
+from polypath.recipes.study.relations import relate, relation_record, relation_tables
 from polypath.recipes.study.sources import (
     best_temperature,
+    by_folder,
     load,
     row_sources,
     temperature_sources,
@@ -51,7 +54,7 @@ except ImportError:  # Windows: two studies in one folder are not noticed there
 
 RESULTS, TABLE, PAGE = "results.json", "table.md", "report.html"
 TIMINGS, LOG = "seconds.json", "workers.log"
-FRONT = "front"
+FRONT, RELATION = "front", "relation"
 
 
 def run_study(
@@ -111,15 +114,21 @@ def _report(
     shared = shared_problems([loaded[row.name] for row in rows])
     trails = read_trails(plan, loaded, shared)
     matched = match_rows(plan, rows, trails, loaded, shared)
-    found = tables(study, results, matched)
+    related = relate(plan, shared, by_folder(sources, loaded))
+    about = relation_tables(study.main.split, related)
     notes = notes_of(study, best, plan.budgets())
     checkpoints = checkpoint_curves(trails, study.main)
     pictures = _draw(plan, results, checkpoints, trails)
+    if related:
+        pictures.append(plan.out / f"{RELATION}-{study.main.split}.png")
+        draw_relations(study, related, pictures[-1])
     if study.page:
-        _write_page(plan, results[0], loaded, extra_tables(study, results[0], matched))
+        _write_page(plan, results[0], loaded, extra_tables(study, results[0], matched) + about)
     cost = costs(plan, timings)
     record = _record(plan, results, notes, timings)
-    record["splits"][study.main.split]["matched"] = plain([asdict(row) for row in matched])
+    main = record["splits"][study.main.split]
+    main["matched"] = plain([asdict(row) for row in matched])
+    main["relations"] = plain([relation_record(result) for result in related])
     record["checkpoints"] = plain([asdict(curve) for curve in checkpoints])
     record["cost"] = plain(asdict(cost))
     record["temperature"] = {"best": best, "pass@1": accuracy}
@@ -130,6 +139,7 @@ def _report(
     }
     write_json(plan.out / RESULTS, record)
     end = cost_sentence(cost.total, study.command)
+    found = tables(study, results, matched) + about
     _write_text(plan.out / TABLE, markdown(study, found, notes, end))
     _tell(console, plan, found, [*notes, end], pictures, record["seconds"]["this call"])
     return record
@@ -213,8 +223,10 @@ def _write_page(
     more: list[PageTable | PagePicture] = [
         PageTable(title=t.title, columns=t.columns, rows=t.rows, notes=t.notes) for t in extra
     ]
-    picture = plan.out / f"{FRONT}-{result.evaluation.split}.png"
-    more.append(PagePicture(title="Accuracy and diversity", png=picture.read_bytes()))
+    titles = {FRONT: "Accuracy and diversity", RELATION: "Relations of metrics"}
+    for name in (FRONT, RELATION) if plan.study.relations else (FRONT,):
+        picture = plan.out / f"{name}-{result.evaluation.split}.png"
+        more.append(PagePicture(title=titles[name], png=picture.read_bytes()))
     write_page(compare(loaded[BASE], runs, settings=settings), plan.out / PAGE, more=more)
 
 

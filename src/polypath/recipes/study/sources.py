@@ -1,7 +1,7 @@
 """Which folders of samples are the rows of a study's tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.work import training_seconds
 from polypath.report.runs import Seeds
 from polypath.report.values import AnalysisSettings, Prepared, choose_sizes
-from polypath.rollouts.samples import load_samples
+from polypath.rollouts.samples import Samples, load_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +92,15 @@ def load(sources: Sequence[Source]) -> dict[str, Seeds]:
     return {
         source.name: tuple(load_samples(folder, name=source.label) for folder in source.folders)
         for source in sources
+    }
+
+
+def by_folder(sources: Sequence[Source], loaded: Mapping[str, Seeds]) -> dict[Path, Samples]:
+    """Return what ``load`` read of these sources, by the folder it lies in."""
+    return {
+        folder: samples
+        for source in sources
+        for folder, samples in zip(source.folders, loaded[source.name], strict=True)
     }
 
 

@@ -1,0 +1,158 @@
+r"""How closely two metrics go together over models, with intervals that know which models are kin.
+
+.. math:: R^2 = \frac{S_{xy}^2}{S_{xx} S_{yy}}
+
+of the least-squares line of y on x (for one x it is the square of Pearson's correlation), and Spearman's
+:math:`\rho`, the same correlation between the ranks, ties given their mean rank.
+
+Checkpoints of one training run are not independent of each other, so the bootstrap draws whole runs. Its
+intervals are expanded percentiles, as in ``metrics.bootstrap``, with runs for problems; that of R² is made
+from the signed correlation's, as resamples of R² never fall below 0 and would shut it out.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
+
+FloatArray = npt.NDArray[np.float64]
+
+FEWEST_MODELS = 3  # through two points a line always fits
+TRUSTED_RUNS = 5  # from which simulated intervals hold the truth often enough; see docs/studies
+RESAMPLES = 10_000
+SAME = 1e-12  # of a spread, as a share of the values' square: rounding, not a difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationFit:
+    """What a line through models says; NaN where it says nothing.
+
+    Attributes:
+        models: number of points.
+        runs: clusters that the points come from.
+        slope: of the least-squares line, units of y per unit of x.
+        intercept: y at x = 0.
+        r_squared: share of the variance of y that the line explains, in [0, 1].
+        r_squared_low: lower end of its interval; NaN with one run.
+        r_squared_high: upper end.
+        rho: Spearman's rank correlation, in [-1, 1].
+        rho_low: lower end of its interval; NaN with one run.
+        rho_high: upper end.
+        note: why there are no numbers; else empty.
+    """
+
+    models: int
+    runs: int
+    slope: float = math.nan
+    intercept: float = math.nan
+    r_squared: float = math.nan
+    r_squared_low: float = math.nan
+    r_squared_high: float = math.nan
+    rho: float = math.nan
+    rho_low: float = math.nan
+    rho_high: float = math.nan
+    note: str = ""
+
+
+def fit_relation(
+    x_M: FloatArray,
+    y_M: FloatArray,
+    runs_M: Sequence[str],
+    *,
+    level: float = 0.95,
+    num_resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> RelationFit:
+    """Fit a line through M models and say how well it fits.
+
+    Args:
+        x_M: a metric of each model, finite.
+        y_M: another.
+        runs_M: name of the run each model comes from; runs are drawn again as a whole.
+        level: of the intervals, in (0, 1).
+        num_resamples: of the bootstrap.
+        seed: of the resampling.
+    """
+    names, run_M = np.unique(np.asarray(runs_M), return_inverse=True)
+    if len(x_M) < FEWEST_MODELS:
+        return _without(len(x_M), len(names), f"fewer than {FEWEST_MODELS} models")
+    if _spread(x_M) == 0 or _spread(y_M) == 0:
+        axis = "x" if _spread(x_M) == 0 else "y"
+        return _without(len(x_M), len(names), f"all models have the same {axis}")
+    from scipy import stats  # slow to import
+
+    line = stats.linregress(x_M, y_M)
+    rs_R, rhos_R = _resampled(x_M, y_M, run_M, num_resamples, seed)
+    square_low, square_high = _square(*_ends(rs_R, level, len(names)))
+    rho_low, rho_high = _ends(rhos_R, level, len(names))
+    return RelationFit(
+        models=len(x_M),
+        runs=len(names),
+        slope=float(line.slope),
+        intercept=float(line.intercept),
+        r_squared=float(line.rvalue) ** 2,
+        r_squared_low=square_low,
+        r_squared_high=square_high,
+        rho=float(stats.spearmanr(x_M, y_M).statistic),
+        rho_low=rho_low,
+        rho_high=rho_high,
+    )
+
+
+def _without(models: int, runs: int, why: str) -> RelationFit:
+    return RelationFit(models=models, runs=runs, note=why)
+
+
+def _spread(value_M: FloatArray) -> float:
+    """Return the variance, 0 where it is rounding."""
+    variance = float(value_M.var())
+    return variance if variance > SAME * float((value_M**2).mean()) else 0.0
+
+
+def _resampled(
+    x_M: FloatArray, y_M: FloatArray, run_M: npt.NDArray[np.int64], num_resamples: int, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return r and rho of resamples of whole runs; NaN where all x or all y of one are equal."""
+    count = int(run_M.max()) + 1
+    if count < 2:
+        return np.empty(0), np.empty(0)
+    rng = np.random.default_rng(seed)
+    times_R_C = rng.multinomial(count, np.full(count, 1 / count), size=num_resamples)
+    times_R_M: FloatArray = times_R_C[:, run_M].astype(np.float64)
+    # A rank in a resample: the points below, half of those at the same value.
+    ranks = [times_R_M @ ((v < v[:, None]) + 0.5 * (v == v[:, None])).T for v in (x_M, y_M)]
+    return (
+        _correlation(x_M[None], y_M[None], times_R_M),
+        _correlation(ranks[0], ranks[1], times_R_M),
+    )
+
+
+def _correlation(x_R_M: FloatArray, y_R_M: FloatArray, times_R_M: FloatArray) -> FloatArray:
+    """Return Pearson's correlation in each resample, each point counted so many times."""
+    total_R_1 = times_R_M.sum(axis=1, keepdims=True)
+    dx, dy = (v - (times_R_M * v).sum(axis=1, keepdims=True) / total_R_1 for v in (x_R_M, y_R_M))
+    xx_R, yy_R, xy_R = ((times_R_M * a * b).sum(axis=1) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+    floor = SAME * (x_R_M**2).mean() * (y_R_M**2).mean() * total_R_1[:, 0] ** 2
+    known_R = xx_R * yy_R > floor
+    return np.where(known_R, xy_R / np.sqrt(np.where(known_R, xx_R * yy_R, 1.0)), np.nan)
+
+
+def _ends(values_R: FloatArray, level: float, runs: int) -> tuple[float, float]:
+    """Return the expanded percentile interval (Hesterberg 2015), for this many independent parts."""
+    known = values_R[~np.isnan(values_R)]
+    if not len(known):
+        return math.nan, math.nan
+    tail = ndtr(math.sqrt(runs / (runs - 1)) * stdtrit(runs - 1, (1 - level) / 2))
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _square(low: float, high: float) -> tuple[float, float]:
+    """Return the interval of the square; 0 is in it where the sign is not known."""
+    if math.isnan(low):
+        return low, high
+    ends = sorted((low**2, high**2))
+    return (0.0 if low <= 0 <= high else ends[0]), ends[1]
