@@ -111,6 +111,20 @@ def test_golden_mean_weights():
     assert_close(got, double([[0.75, 0.75, 1.5]]))
 
 
+def test_golden_weights_among_the_rewarded():
+    """Rewarded: weights (1/2, 1), mean 3/4, so 2/3 and 4/3; the wrong one has 1."""
+    config = replace(PLAIN, weight_norm="rewarded")
+    got = reward_weights(config, double([[1.0, 0, 1]]), TWINS)
+    assert_close(got, double([[2 / 3, 1.0, 4 / 3]]))
+    assert_close(reward_weights(config, torch.zeros(1, 3), TWINS), torch.ones(1, 3).double())
+
+
+def test_golden_strength_is_an_exponent():
+    """Weights (1/2, 1/2, 1) to the power of 2."""
+    got = reward_weights(replace(PLAIN, strength=2.0), torch.ones(1, 3), TWINS)
+    assert_close(got, double([[0.25, 0.25, 1.0]]))
+
+
 def test_golden_shift():
     """Cosines -1 and 0 become 0 and 1/2: redundancies (1/2, 1, 1/2) of the middle one's neighbours."""
     s = double([[[1.0, 0, -1], [0, 1, 0], [-1, 0, 1]]])
@@ -179,7 +193,25 @@ def test_property_permuting_the_group_permutes_the_result(batch, kind, seed):
 
 
 @FAST
-@given(scored_groups(), kinds, st.sampled_from(["none", "mean"]), st.integers(1, 3))
+@given(scored_groups(), kinds, st.sampled_from(["none", "mean", "rewarded"]))
+def test_property_strength_0_leaves_rewards_alone_and_1_is_the_paper(batch, kind, norm):
+    rewards, s = batch
+    config = replace(PLAIN, mutual_information=kind, weight_norm=norm)
+    assert_close(adjust_rewards(replace(config, strength=0.0), rewards, s), rewards.double())
+    one = adjust_rewards(replace(config, strength=1.0), rewards, s)
+    assert_close(one, adjust_rewards(config, rewards, s), rtol=0, atol=0)
+
+
+@FAST
+@given(scored_groups(), kinds, st.floats(0, 2))
+def test_property_a_group_of_right_and_wrong_keeps_its_mean_reward(batch, kind, strength):
+    right = (batch[0] > 0).double()
+    config = replace(PLAIN, mutual_information=kind, weight_norm="rewarded", strength=strength)
+    assert_close(adjust_rewards(config, right, batch[1]).mean(1), right.mean(1))
+
+
+@FAST
+@given(scored_groups(), kinds, st.sampled_from(["none", "mean", "rewarded"]), st.integers(1, 3))
 def test_property_the_result_does_not_depend_on_how_groups_are_split(batch, kind, norm, shards):
     config = DRAConfig(mutual_information=kind, weight_norm=norm)
     rewards, s = batch

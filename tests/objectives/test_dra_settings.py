@@ -232,7 +232,7 @@ CHOICES = {
     "uniform_group": "skip, paper",
     "empty_completion": "unique, paper",
     "among": "all, rewarded",
-    "weight_norm": "none, mean",
+    "weight_norm": "none, mean, rewarded",
 }
 
 
@@ -254,6 +254,19 @@ def test_lambda_out_of_range_is_refused(value):
 def test_jitter_out_of_range_is_refused(value):
     with pytest.raises(ConfigError, match=r"log_det_jitter must be in \(0, 1\].*try 0.05"):
         DRAConfig(log_det_jitter=value)
+
+
+@pytest.mark.parametrize("value", [-0.1, math.inf, math.nan])
+def test_strength_out_of_range_is_refused(value):
+    with pytest.raises(ConfigError, match=f"dra strength must be at least 0, got {value}"):
+        DRAConfig(strength=value)
+
+
+def test_strength_keeps_the_sign_of_a_weight():
+    """With "keep", redundancy -3 gives the weight 1 / -2: its root keeps the sign."""
+    s = double([[[1.0, -1, -2], [-1, 1, 0], [-2, 0, 1]]])
+    got = reward_weights(replace(PAPER, strength=0.5), torch.ones(1, 3), s)
+    assert got[0, 0].item() == pytest.approx(-(0.5**0.5), rel=1e-5)
 
 
 def test_every_combination_of_settings_is_finite_on_a_hard_group():

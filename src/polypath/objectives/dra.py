@@ -20,7 +20,7 @@ NegativeReward = Literal["skip", "paper", "invert"]
 UniformGroup = Literal["skip", "paper"]
 EmptyCompletion = Literal["unique", "paper"]
 Among = Literal["all", "rewarded"]
-WeightNorm = Literal["none", "mean"]
+WeightNorm = Literal["none", "mean", "rewarded"]
 
 
 # Only negative similarities can bring the denominator near 0; this keeps it off exactly 0.
@@ -54,9 +54,14 @@ class DRAConfig:
             ``paper`` keeps whatever the similarity says of empty texts.
         among: whose resemblance counts: ``all`` completions of the group (paper), or only those with
             a reward above zero, so that a right answer is not paid less for resembling wrong ones.
-        weight_norm: ``mean`` rescales the weights of a group to mean 1; the paper uses ``none``.
-            Without division by the standard deviation (Dr. GRPO) ``none`` shrinks advantages by
-            about the group size.
+        weight_norm: ``mean`` rescales the weights of a group to mean 1; ``rewarded`` rescales those of
+            the completions with a reward above zero to mean 1, and gives the others 1: with rewards
+            of 0 and 1 a group then keeps its mean reward, so that rare right answers gain what common
+            right ones lose, and being right is worth as much as before. The paper uses ``none``:
+            without division by the standard deviation (Dr. GRPO) it shrinks advantages by about the
+            group size.
+        strength: exponent of the weights, at least 0: 1 is the paper's, 0 switches the adjustment off,
+            between them the adjustment is milder.
     """
 
     mutual_information: MutualInformation = "graph_cut"
@@ -68,6 +73,7 @@ class DRAConfig:
     empty_completion: EmptyCompletion = "unique"
     among: Among = "all"
     weight_norm: WeightNorm = "none"
+    strength: float = 1.0
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -85,6 +91,10 @@ class DRAConfig:
             raise ConfigError(
                 f"dra log_det_jitter must be in (0, 1], got {self.log_det_jitter}. "
                 "Duplicates make the kernel singular at 0; try 0.05."
+            )
+        if not 0 <= self.strength < float("inf"):
+            raise ConfigError(
+                f"dra strength must be at least 0, got {self.strength}. The paper's is 1."
             )
 
 
@@ -162,11 +172,11 @@ def reward_weights(
     similarity_P_G_G: Tensor,
     empty_P_G: Tensor | None = None,
 ) -> Tensor:
-    """Return ``1 / (1 + redundancy)`` for each completion, ``(P, G)`` in float64.
+    """Return ``1 / (1 + redundancy)`` to the power of ``strength``, rescaled, ``(P, G)`` in float64.
 
-    In [1/G, 1] for ``graph_cut`` with lambda 1/2 and no negative similarities; 1 means that nothing in
-    the group resembles it. ``rewards_P_G`` matters only for ``among="rewarded"``. Arguments and errors
-    as in ``adjust_rewards``.
+    Without rescaling in [1/G, 1] for ``graph_cut`` with lambda 1/2, strength 1 and no negative
+    similarities; 1 means that nothing in the group resembles it. Of ``rewards_P_G`` the sign matters,
+    and only where a setting is ``rewarded``. Arguments and errors as in ``adjust_rewards``.
     """
     check_shapes(rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G)
     if empty_P_G is not None:
@@ -193,8 +203,15 @@ def reward_weights(
         denominator_P_G = denominator_P_G + AUTHORS_GUARD
         denominator_P_G = denominator_P_G.masked_fill(denominator_P_G == 0, AUTHORS_GUARD)
     weights_P_G = 1.0 / denominator_P_G
+    if config.strength != 1.0:  # "keep" can make a weight negative: its sign stays
+        weights_P_G = weights_P_G.sign() * weights_P_G.abs() ** config.strength
     if config.weight_norm == "mean":
         weights_P_G = weights_P_G / weights_P_G.mean(dim=1, keepdim=True)
+    elif config.weight_norm == "rewarded":
+        right_P_G = rewards_P_G > 0
+        count_P_1 = right_P_G.sum(dim=1, keepdim=True).clamp(min=1)
+        mean_P_1 = weights_P_G.masked_fill(~right_P_G, 0.0).sum(dim=1, keepdim=True) / count_P_1
+        weights_P_G = torch.where(right_P_G, weights_P_G / mean_P_1, 1.0)
     return weights_P_G
 
 

@@ -68,7 +68,14 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
     )
     dra_weight_norm: str = field(
         default="none",
-        metadata={"help": "none (paper), or mean: rescale the weights of a group to mean 1."},
+        metadata={
+            "help": "none (paper); mean: rescale the weights of a group to mean 1; rewarded: those of its "
+            "rewarded completions, which leaves a group its mean reward."
+        },
+    )
+    dra_strength: float = field(
+        default=1.0,
+        metadata={"help": "Exponent of the weights: 1 is the paper's, 0 switches them off."},
     )
     # --- similarity -------------------------------------------------------------------------------
     similarity: str = field(
@@ -264,6 +271,7 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
             empty_completion=self.dra_empty_completion,  # type: ignore[arg-type]  # checked inside
             among=self.dra_among,  # type: ignore[arg-type]  # checked inside
             weight_norm=self.dra_weight_norm,  # type: ignore[arg-type]  # checked inside
+            strength=self.dra_strength,
         )
 
     @property
