@@ -18,6 +18,8 @@ from polypath.objectives.dra import (
 from tests.objectives.groups import KINDS, PLAIN, SAFE, TWINS, double, flat, psd
 from tests.strategies import FAST, generator, scored_groups, seeds
 
+WEIGHT_NORMS = ["none", "mean", "rewarded", "protected"]
+
 # --- the set functions, as they are defined ----------------------------------------------------
 
 
@@ -119,6 +121,18 @@ def test_golden_weights_among_the_rewarded():
     assert_close(reward_weights(config, torch.zeros(1, 3), TWINS), torch.ones(1, 3).double())
 
 
+def test_golden_protected_weights():
+    """Of 4 right, 3 copies: weights (1/3, 1/3, 1/3, 1), rescaled (2/3, 2/3, 2/3, 2); mean reward 4/5.
+
+    A copy may lose (1 - 4/5) of its (1 - 2/3): 3/5 of the way from 1, so (4/5, 4/5, 4/5, 8/5).
+    """
+    s = torch.eye(5).double()
+    s[:3, :3] = 1.0
+    config = replace(PLAIN, weight_norm="protected")
+    got = adjust_rewards(config, double([[1.0, 1, 1, 1, 0]]), s[None])
+    assert_close(got, double([[0.8, 0.8, 0.8, 1.6, 0.0]]))
+
+
 def test_golden_strength_is_an_exponent():
     """Weights (1/2, 1/2, 1) to the power of 2."""
     got = reward_weights(replace(PLAIN, strength=2.0), torch.ones(1, 3), TWINS)
@@ -193,7 +207,7 @@ def test_property_permuting_the_group_permutes_the_result(batch, kind, seed):
 
 
 @FAST
-@given(scored_groups(), kinds, st.sampled_from(["none", "mean", "rewarded"]))
+@given(scored_groups(), kinds, st.sampled_from(WEIGHT_NORMS))
 def test_property_strength_0_leaves_rewards_alone_and_1_is_the_paper(batch, kind, norm):
     rewards, s = batch
     config = replace(PLAIN, mutual_information=kind, weight_norm=norm)
@@ -203,15 +217,27 @@ def test_property_strength_0_leaves_rewards_alone_and_1_is_the_paper(batch, kind
 
 
 @FAST
-@given(scored_groups(), kinds, st.floats(0, 2))
-def test_property_a_group_of_right_and_wrong_keeps_its_mean_reward(batch, kind, strength):
-    right = (batch[0] > 0).double()
-    config = replace(PLAIN, mutual_information=kind, weight_norm="rewarded", strength=strength)
-    assert_close(adjust_rewards(config, right, batch[1]).mean(1), right.mean(1))
+@given(scored_groups(), kinds, st.sampled_from(["rewarded", "protected"]), st.floats(0, 2))
+def test_property_a_group_keeps_its_mean_reward(batch, kind, norm, strength):
+    rewards = batch[0].double()
+    config = replace(PLAIN, mutual_information=kind, weight_norm=norm, strength=strength)
+    assert_close(adjust_rewards(config, rewards, batch[1]).nanmean(1), rewards.nanmean(1))
 
 
 @FAST
-@given(scored_groups(), kinds, st.sampled_from(["none", "mean", "rewarded"]), st.integers(1, 3))
+@given(scored_groups(), kinds, st.sampled_from(["skip", "paper"]))
+def test_property_protected_completions_stay_above_the_mean(batch, kind, uniform):
+    rewards = batch[0].double()
+    settings = {"among": "rewarded", "weight_norm": "protected", "uniform_group": uniform}
+    config = replace(PLAIN, mutual_information=kind, **settings)
+    got, mean = adjust_rewards(config, rewards, batch[1]), rewards.nanmean(1, keepdim=True)
+    assert (got >= mean - 1e-9)[rewards > mean].all()
+    everywhere = adjust_rewards(config, torch.ones_like(rewards), batch[1])
+    assert_close(everywhere, torch.ones_like(rewards))
+
+
+@FAST
+@given(scored_groups(), kinds, st.sampled_from(WEIGHT_NORMS), st.integers(1, 3))
 def test_property_the_result_does_not_depend_on_how_groups_are_split(batch, kind, norm, shards):
     config = DRAConfig(mutual_information=kind, weight_norm=norm)
     rewards, s = batch

@@ -232,7 +232,7 @@ CHOICES = {
     "uniform_group": "skip, paper",
     "empty_completion": "unique, paper",
     "among": "all, rewarded",
-    "weight_norm": "none, mean, rewarded",
+    "weight_norm": "none, mean, rewarded, protected",
 }
 
 

@@ -20,7 +20,7 @@ NegativeReward = Literal["skip", "paper", "invert"]
 UniformGroup = Literal["skip", "paper"]
 EmptyCompletion = Literal["unique", "paper"]
 Among = Literal["all", "rewarded"]
-WeightNorm = Literal["none", "mean", "rewarded"]
+WeightNorm = Literal["none", "mean", "rewarded", "protected"]
 
 
 # Only negative similarities can bring the denominator near 0; this keeps it off exactly 0.
@@ -55,11 +55,13 @@ class DRAConfig:
         among: whose resemblance counts: ``all`` completions of the group (paper), or only those with
             a reward above zero, so that a right answer is not paid less for resembling wrong ones.
         weight_norm: ``mean`` rescales the weights of a group to mean 1; ``rewarded`` rescales those of
-            the completions with a reward above zero to mean 1, and gives the others 1: with rewards
-            of 0 and 1 a group then keeps its mean reward, so that rare right answers gain what common
-            right ones lose, and being right is worth as much as before. The paper uses ``none``:
-            without division by the standard deviation (Dr. GRPO) it shrinks advantages by about the
-            group size.
+            the completions with a reward above zero, so that these keep their summed reward, and gives
+            the others 1: rare right answers gain what common right ones lose, and being right is worth
+            as much as before; ``protected`` does so, and then pulls the weights of a group towards 1 as
+            far as needed that no completion above the group's mean reward falls below it, so that no
+            right answer is made less likely, and groups without a wrong one are left alone. The paper
+            uses ``none``: without division by the standard deviation (Dr. GRPO) it shrinks advantages
+            by about the group size.
         strength: exponent of the weights, at least 0: 1 is the paper's, 0 switches the adjustment off,
             between them the adjustment is milder.
     """
@@ -207,12 +209,31 @@ def reward_weights(
         weights_P_G = weights_P_G.sign() * weights_P_G.abs() ** config.strength
     if config.weight_norm == "mean":
         weights_P_G = weights_P_G / weights_P_G.mean(dim=1, keepdim=True)
-    elif config.weight_norm == "rewarded":
-        right_P_G = rewards_P_G > 0
-        count_P_1 = right_P_G.sum(dim=1, keepdim=True).clamp(min=1)
-        mean_P_1 = weights_P_G.masked_fill(~right_P_G, 0.0).sum(dim=1, keepdim=True) / count_P_1
-        weights_P_G = torch.where(right_P_G, weights_P_G / mean_P_1, 1.0)
+    elif config.weight_norm != "none":
+        weights_P_G = _among_rewarded(weights_P_G, rewards_P_G)
+        if config.weight_norm == "protected":
+            weights_P_G = _protect(weights_P_G, rewards_P_G)
     return weights_P_G
+
+
+def _among_rewarded(weights_P_G: Tensor, rewards_P_G: Tensor) -> Tensor:
+    """Rescale the weights of rewarded completions so that they keep their summed reward; others get 1."""
+    rewarded_P_G = rewards_P_G > 0  # never NaN
+    kept_P_G = torch.where(rewarded_P_G, rewards_P_G, 0.0).double()
+    before_P_1, after_P_1 = (x.sum(dim=1, keepdim=True) for x in (kept_P_G, kept_P_G * weights_P_G))
+    return torch.where(rewarded_P_G, weights_P_G * before_P_1 / after_P_1, 1.0)
+
+
+def _protect(weights_P_G: Tensor, rewards_P_G: Tensor) -> Tensor:
+    """Pull weights towards 1 until nothing above its group's mean reward falls below that mean."""
+    scored_P_G = rewards_P_G.double()
+    mean_P_1 = scored_P_G.nanmean(dim=1, keepdim=True)
+    # Completion i stays at the mean or above while c <= (r - mean) / (r (1 - w)), for r > mean and w < 1.
+    room_P_G = (scored_P_G - mean_P_1) / (scored_P_G * (1.0 - weights_P_G))
+    bound_P_G = (scored_P_G > mean_P_1) & (scored_P_G > 0) & (weights_P_G < 1.0)
+    c_P_1 = torch.where(bound_P_G, room_P_G, 1.0).amin(dim=1, keepdim=True).clamp(0.0, 1.0)
+    c_P_1 = c_P_1.masked_fill(constant_groups(rewards_P_G), 0.0)
+    return 1.0 + c_P_1 * (weights_P_G - 1.0)
 
 
 def _isolate(similarity_P_G_G: Tensor, alone_P_G: Tensor) -> Tensor:

@@ -69,8 +69,8 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
     dra_weight_norm: str = field(
         default="none",
         metadata={
-            "help": "none (paper); mean: rescale the weights of a group to mean 1; rewarded: those of its "
-            "rewarded completions, which leaves a group its mean reward."
+            "help": "none (paper); mean: rescale the weights of a group to mean 1; rewarded: so that the "
+            "group keeps its mean reward; protected: and no right answer falls below that mean."
         },
     )
     dra_strength: float = field(
