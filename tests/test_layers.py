@@ -12,7 +12,7 @@ import polypath
 ROOT = Path(polypath.__file__).parent
 FLOORS = [
     {"errors"},
-    {"checks"},
+    {"checks", "presets"},
     {"objectives", "metrics", "verify", "similarity", "rollouts"},
     {"tasks"},
     {"sampling"},

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from polypath.errors import MissingExtraError, PolypathError
+from polypath.presets import preset
 
 if TYPE_CHECKING:
     from polypath.engines.trl import (
@@ -38,6 +39,7 @@ __all__ = [
     "TaskReward",
     "WeightAverage",
     "__version__",
+    "preset",
     "task_dataset",
 ]
 

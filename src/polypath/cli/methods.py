@@ -8,6 +8,7 @@ def methods() -> None:
     """List the methods, divergences and similarities with the settings that switch them on."""
     from polypath.objectives.divergences import DIVERGENCES
     from polypath.objectives.dra import MUTUAL_INFORMATION
+    from polypath.presets import PRESETS
     from polypath.similarity import SIMILARITIES
     from polypath.tasks import TASKS
 
@@ -28,7 +29,16 @@ def methods() -> None:
         "stored samples of mastered problems",
         "DPH-RL, arXiv:2509.07430",
     )
+    table.add_row(
+        "weight averaging",
+        "average_weights_from: 0.5",
+        "the trained weights",
+        "Izmailov et al. 2018",
+    )
     console.print(table)
+    for name, settings in PRESETS.items():
+        lines = ", ".join(f"{key}: {str(value).lower()}" for key, value in settings.items())
+        console.print(f"preset: {name} is {lines}", highlight=False)
     table = Table(title="Rehearsal divergences", title_justify="left")
     for column in ("rehearsal_divergence", "f(u), u = policy / reference", "f''(1)", "lost mode"):
         table.add_column(column)

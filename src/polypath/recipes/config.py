@@ -11,15 +11,17 @@ from trl.scripts.grpo import GRPOScriptArguments
 
 from polypath.engines.trl import DiversityGRPOConfig
 from polypath.errors import ConfigError, unknown_name
+from polypath.presets import preset
 from polypath.recipes.yaml_file import read_yaml
 from polypath.tasks.options import option_texts
 
 
 @dataclass
 class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no types
-    """TRL's script arguments, plus polypath's tasks.
+    """TRL's script arguments, plus polypath's tasks and presets.
 
     Attributes:
+        preset: settings under one name (``polypath.presets``); what is set besides it wins.
         task: a polypath task, which brings prompts, gold answers and the reward; instead of
             ``dataset_name`` and ``reward_funcs`` (further reward functions may be added).
         task_split: which split to train on.
@@ -29,6 +31,10 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
             ``none``, which leaves it out of its group (see ``TaskReward``).
     """
 
+    preset: str | None = field(
+        default=None,
+        metadata={"help": "Settings that work well together: balanced. Keys set besides it win."},
+    )
     task: str | None = field(
         default=None, metadata={"help": "A polypath task: prompts, gold answers and reward in one."}
     )
@@ -86,6 +92,8 @@ def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Rec
         values = {str(key): value for key, value in read_yaml(Path(config), "Recipe").items()}
     if "task_options" in values:
         values["task_options"] = option_texts(values["task_options"])
+    chosen = _override_values(overrides).get("preset") or values.get("preset")
+    values = {**(preset(str(chosen)) if chosen else {}), **values}
     _set_environment(values.pop("env", None) or {}, config)
     parser = _Parser(
         (TaskArguments, DiversityGRPOConfig, ModelConfig, DatasetMixtureConfig),

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from polypath.errors import ConfigError, MissingExtraError, unknown_name
+from polypath.presets import preset
 from polypath.recipes.plan_file import COMMAND_LINE, FlatFile, Setting, read_flat
 
 # Where the keys of a recipe come from, bases first, so that later defaults win.
@@ -119,6 +120,10 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
         if name not in defaults:
             raise unknown_name("option", name, defaults)
         given[name] = Setting(key=name, value=_value(text), source=COMMAND_LINE)
+    if "preset" in given and given["preset"].value:
+        chosen = given["preset"]
+        of_preset = preset(str(chosen.value)).items()
+        given = {k: Setting(key=k, value=v, source=chosen.source) for k, v in of_preset} | given
     return Settings(given=given, defaults=defaults, facts=file.facts)
 
 
