@@ -175,6 +175,10 @@ def test_overrides_win_in_every_spelling(tmp_path: Path) -> None:
             ["rehearsal: 0.1 x alpha (alpha 0.2)", "not explored"],
         ),
         ({"rehearsal_set": "x", "rehearsal_explore_only": False}, ["mastered problems"]),
+        (
+            {"preset": "balanced", "dra_strength": 0.5},
+            ["answer similarity, protected weights to the power 0.5", "from 50% on"],
+        ),
     ],
 )
 def test_methods_are_told_in_words(

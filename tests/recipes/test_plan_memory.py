@@ -56,6 +56,9 @@ def test_memory_without_sharding_is_bytes_a_parameter(tmp_path: Path) -> None:
     )
     assert [half.parts[n] for n in held] == pytest.approx([2 * count, 2 * count, 4 * count, 0])
     assert mixed.parts["weights"] == pytest.approx(6 * count)  # and the copies autocast makes
+    averaged = make_plan(write(tmp_path, dtype="bfloat16", average_weights_from=0.5)).memory
+    assert averaged is not None
+    assert averaged.parts["average"] == pytest.approx(4 * count)  # float32
 
 
 @given(stage=st.integers(0, 3), gpus=st.sampled_from([1, 2, 8]), offload=st.booleans())

@@ -4,6 +4,7 @@
     gradients     parameters x bytes
     optimizer     two moments a parameter; DeepSpeed: 12 bytes (float32 weight and moments)
     reference     the weights again, where beta > 0
+    average       4 bytes a trained parameter, with average_weights_from
     activations   with checkpointing: one hidden state a token and layer, and one layer in full
     generation    keys and values of every sequence under way, or vLLM's share of the GPU
 
@@ -107,13 +108,14 @@ def _held(
         "gradients": count * width / split["gradients"],
         "optimizer": count * states / (gpus if shards.states else 1),
         "reference": weights if settings.number("beta") > 0 else 0.0,
+        "average": count * 4 if settings.get("average_weights_from") is not None else 0.0,
     }
     host = count * width if shards.weights_on_host else 0.0
     if shards.states_on_host:
         host += count * states
         parts["optimizer"] = 0.0
     if settings.flag("use_peft"):  # adapters only; their own size is left out
-        parts |= {"gradients": 0.0, "optimizer": 0.0, "reference": 0.0}
+        parts |= {"gradients": 0.0, "optimizer": 0.0, "reference": 0.0, "average": 0.0}
     return parts, host
 
 

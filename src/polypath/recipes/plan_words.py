@@ -51,6 +51,9 @@ def methods(settings: Settings) -> list[str]:
             f"rehearsal: {settings.number('rehearsal_coef'):g} x {divergence}{alpha} on stored "
             f"answers to mastered problems{apart}"
         )
+    if settings.get("average_weights_from") is not None:
+        start = settings.number("average_weights_from")
+        lines.append(f"final weights: the mean over training from {start:.0%} on")
     return lines
 
 
@@ -84,9 +87,12 @@ def _penalty(settings: Settings) -> str:
 def _dra(settings: Settings) -> str:
     by = settings.text("similarity")
     model = f" by {settings.text('embedding_model')}" if by == "embedding" else ""
+    norm, strength = settings.text("dra_weight_norm"), settings.number("dra_strength")
+    weights = f", {norm} weights" if norm != "none" else ""
+    weights += f" to the power {strength:g}" if strength != 1 else ""
     return (
         f"DRA: rewards divided by redundancy ({settings.text('dra_mutual_information')}, "
-        f"{by} similarity{model})"
+        f"{by} similarity{model}{weights})"
     )
 
 
