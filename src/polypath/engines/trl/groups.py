@@ -9,6 +9,7 @@ import torch
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from polypath.engines.trl.apart import AnswersApart
 from polypath.engines.trl.rewards import SolutionFunction, completion_text
 from polypath.objectives import REWARD_ADJUSTMENTS, group_advantages
 from polypath.similarity import Completions, Similarity
@@ -39,6 +40,7 @@ class Groups:
         self._similarity = similarity
         self._solution_fn = solution_fn
         self._correctness = correctness
+        self._apart = AnswersApart()
         self._special = frozenset(trainer._tokenizer.all_special_ids)
         self._rewards_PG_F: Tensor | None = None
         self._columns: list[dict[str, Any]] = []
@@ -79,6 +81,8 @@ class Groups:
                 config.dra_config, rewards_P_G, similarity_P_G_G, self._empty(group_size)
             )
             self._replace_advantages(batch, adjusted_P_G)
+            if config.similarity == "answer" and trainer.accelerator.is_main_process:
+                self._apart.see(similarity_P_G_G, correct_PG.view(-1, group_size))
         if config.diversity_metrics:
             trainer._telemetry.groups(
                 correct_P_G=correct_PG.view(-1, group_size),
