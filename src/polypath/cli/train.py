@@ -82,11 +82,12 @@ def _check_rehearsal_set(config: Path | None, overrides: Sequence[str]) -> None:
     """
     from polypath.recipes.plan_settings import read_settings
     from polypath.recipes.plan_words import presample_command, rehearses
+    from polypath.rehearsal.settings import AUTO
 
     settings = read_settings(config, overrides)
     if not rehearses(settings):
         return
     name = settings.text("rehearsal_set")
-    if not Path(name).is_dir():
+    if name != AUTO and not Path(name).is_dir():
         command = presample_command(settings, config.parent if config is not None else Path())
         raise MissingFileError(f"rehearsal_set {name} does not exist. Make it first: {command}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from polypath.errors import MissingFileError
 from polypath.recipes.plan_models import deepspeed_path, find_model, hub_folder
 from polypath.recipes.plan_settings import Settings
+from polypath.rehearsal.settings import AUTO
 from polypath.tasks import get_task
 from polypath.tasks.options import key_values, option_texts
 
@@ -46,10 +47,16 @@ def methods(settings: Settings) -> list[str]:
     if rehearses(settings):
         divergence = settings.text("rehearsal_divergence")
         alpha = f" (alpha {settings.number('rehearsal_alpha'):g})" if divergence == "alpha" else ""
+        made = settings.text("rehearsal_set") == AUTO
+        stored = (
+            "solutions of solved problems, sampled first"
+            if made
+            else "answers to mastered problems"
+        )
         apart = "; these are not explored" if settings.flag("rehearsal_explore_only") else ""
         lines.append(
             f"rehearsal: {settings.number('rehearsal_coef'):g} x {divergence}{alpha} on stored "
-            f"answers to mastered problems{apart}"
+            f"{stored}{apart}"
         )
     if settings.get("average_weights_from") is not None:
         start = settings.number("average_weights_from")
@@ -121,7 +128,7 @@ def needs(settings: Settings, folder: Path) -> list[Need]:
         name = settings.text("embedding_model")
         here = Path(name).is_dir() or hub_folder(name) is not None
         found.append(Need(what="embedder", name=name, present=here))
-    if rehearses(settings):
+    if rehearses(settings) and settings.text("rehearsal_set") != AUTO:
         name = settings.text("rehearsal_set")
         present = (Path(name) / "manifest.json").is_file()
         hint = "" if present else presample_command(settings, folder)

@@ -15,6 +15,7 @@ from polypath.engines.trl import DiversityGRPOTrainer
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.recipes.callbacks import COMPLETE, Loaded, LogFile, MarkComplete, StopWhenLoaded
 from polypath.recipes.config import Recipe
+from polypath.recipes.rehearsed import make_rehearsal_set
 from polypath.recipes.sources import load_datasets, load_rewards
 from polypath.rollouts.files import write_json
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
@@ -66,6 +67,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
     checkpoint = _last_checkpoint(recipe, folder)
     if checkpoint is not None or (folder / RUN_FILE).is_file():
         _same_settings(folder / RUN_FILE, recipe)
+    make_rehearsal_set(recipe, resolve_model(recipe.model.model_name_or_path))
     trainer = build_trainer(recipe)
     if main:
         folder.mkdir(parents=True, exist_ok=True)

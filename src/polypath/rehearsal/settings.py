@@ -12,6 +12,7 @@ _CHOICES = {
     "truncated": ("exclude", "allow"),
     "precision": ("auto", "float32", "bf16-mixed", "bfloat16"),
 }
+AUTO = "auto"  # as a rehearsal_set: the run makes the set itself, before it trains
 # Settings that came later -> what a set was made with before there were any.
 ADDED_LATER = {"repeated_answers": "keep"}
 

@@ -124,7 +124,10 @@ class DiversityGRPOConfig(GRPOConfig):  # type: ignore[misc]  # trl ships no typ
     # --- rehearsal -------------------------------------------------------------------------------
     rehearsal_set: str | None = field(
         default=None,
-        metadata={"help": "Folder written by `polypath presample`. Unset: no rehearsal."},
+        metadata={
+            "help": "Folder written by `polypath presample`, or auto: `polypath train` makes one of the "
+            "base's different right solutions. Unset: no rehearsal."
+        },
     )
     rehearsal_coef: float = field(
         default=0.05, metadata={"help": "Eta, the weight of the divergence on the rehearsal set."}
