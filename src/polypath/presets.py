@@ -5,16 +5,20 @@ from typing import Any
 
 from polypath.errors import unknown_name
 
+_REHEARSED = {"rehearsal_set": "auto", "rehearsal_explore_only": False}
+_AVERAGED = {"average_weights_from": 0.5}
+_PROTECTED = {
+    "dra": True,
+    "similarity": "answer",
+    "dra_among": "rewarded",
+    "dra_weight_norm": "protected",
+}
+
 PRESETS: MappingProxyType[str, MappingProxyType[str, Any]] = MappingProxyType(
     {
-        "balanced": MappingProxyType(
-            {
-                "dra": True,
-                "similarity": "answer",
-                "dra_among": "rewarded",
-                "dra_weight_norm": "protected",
-                "average_weights_from": 0.5,
-            }
+        "balanced": MappingProxyType({**_REHEARSED, "rehearsal_coef": 0.02, **_AVERAGED}),
+        "diverse": MappingProxyType(
+            {**_PROTECTED, **_REHEARSED, "rehearsal_coef": 0.03, **_AVERAGED}
         ),
     }
 )
@@ -23,13 +27,15 @@ PRESETS: MappingProxyType[str, MappingProxyType[str, Any]] = MappingProxyType(
 def preset(name: str) -> dict[str, Any]:
     """Return the settings of a preset, as keyword arguments of ``DiversityGRPOConfig``.
 
-    ``balanced`` is reward adjustment by the answers of right completions, which makes no right answer
-    less likely, and the mean of the weights over the second half of training. It needs nothing besides
-    the run itself: no rehearsal set, no second model.
+    - ``balanced`` rehearses the base's different right solutions a little, and ends with the mean of the
+      weights over the second half of training: more ways to be right, at GRPO's pass@1.
+    - ``diverse`` rehearses somewhat more, and adjusts rewards by the answers of right completions so that
+      none is made less likely: as many ways as it can keep. Its answers must tell solutions apart, as
+      expressions and queries do; where all right completions have one answer (a number, in
+      mathematics), set ``similarity`` to ``"ngram"`` or ``"embedding"`` besides.
 
-    Answers must tell solutions apart, as expressions and queries do. Where all right completions have
-    one answer (a number, in mathematics), ``balanced`` with ``similarity="ngram"`` or ``"embedding"``
-    compares their texts instead.
+    ``rehearsal_set`` is ``"auto"``: ``polypath train`` samples the set before it trains. In Python, name
+    the folder of one: ``{**preset("balanced"), "rehearsal_set": FOLDER}``.
 
     >>> preset("balanced")["average_weights_from"]
     0.5

@@ -176,7 +176,7 @@ def test_overrides_win_in_every_spelling(tmp_path: Path) -> None:
         ),
         ({"rehearsal_set": "x", "rehearsal_explore_only": False}, ["mastered problems"]),
         (
-            {"preset": "balanced", "dra_strength": 0.5},
+            {"preset": "diverse", "dra_strength": 0.5},
             ["answer similarity, protected weights to the power 0.5", "from 50% on"],
         ),
     ],

@@ -36,15 +36,15 @@ def test_the_plan_of_a_run_knows_it(name: str, write_recipe: WriteRecipe) -> Non
     settings = read_settings(path)
     for key, value in {**polypath.preset(name), "similarity": "ngram"}.items():
         assert settings.get(key) == value
-    assert read_settings(write_recipe(), ["--preset", name]).get("dra") is True
+    assert read_settings(write_recipe(), ["--preset", name]).get("rehearsal_set") == "auto"
 
 
 def test_a_key_set_besides_it_wins_even_at_its_default(write_recipe: WriteRecipe) -> None:
-    path = write_recipe(preset="balanced", similarity="ngram")
+    path = write_recipe(preset="diverse", similarity="ngram")
     assert load_recipe(path).trainer.similarity == "ngram"
     assert load_recipe(path).trainer.dra
     words = ["--dra", "false", "--similarity", "policy"]
-    changed = load_recipe(write_recipe(preset="balanced"), words)
+    changed = load_recipe(write_recipe(preset="diverse"), words)
     assert (changed.trainer.dra, changed.trainer.similarity) == (False, "policy")
 
 
@@ -53,7 +53,7 @@ def test_the_command_line_chooses_another(
 ) -> None:
     other = {**PRESETS, "other": {"dra_strength": 0.5}}
     monkeypatch.setattr("polypath.presets.PRESETS", other)
-    recipe = load_recipe(write_recipe(preset="balanced"), ["--preset", "other"])
+    recipe = load_recipe(write_recipe(preset="diverse"), ["--preset", "other"])
     assert (recipe.trainer.dra, recipe.trainer.dra_strength) == (False, 0.5)
 
 

@@ -33,7 +33,7 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
 
     preset: str | None = field(
         default=None,
-        metadata={"help": "Settings that work well together: balanced. Keys set besides it win."},
+        metadata={"help": "Settings under one name: balanced, diverse. Keys set besides it win."},
     )
     task: str | None = field(
         default=None, metadata={"help": "A polypath task: prompts, gold answers and reward in one."}
