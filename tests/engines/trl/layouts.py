@@ -260,7 +260,6 @@ def cases_of(layout: str) -> list[str]:
     return list(CASES)
 
 
-@record  # so that the launcher tells why a process failed
 def main(layout: str, *folders: str) -> None:
     warnings.simplefilter("ignore")
     if layout == "fsdp2":
@@ -274,5 +273,5 @@ def main(layout: str, *folders: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    record(main)(*sys.argv[1:])  # the launcher then tells why a process failed
     leave_process_group()

@@ -171,7 +171,6 @@ def double(folder: Any) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
 
 
-@record  # so that the launcher tells why a process failed
 def main(model: Path, rehearsal: Path, out: Path) -> None:
     """Train with everything on in this process's layout; the main process saves the parameters."""
     from safetensors.torch import save_file
@@ -199,5 +198,5 @@ def main(model: Path, rehearsal: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    record(main)(*map(Path, sys.argv[1:]))  # the launcher then tells why a process failed
     leave_process_group()
