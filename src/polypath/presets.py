@@ -1,4 +1,4 @@
-"""Settings that work well together, under one name: ``preset: balanced`` in a recipe."""
+"""Settings under one name: ``preset: balanced`` in a recipe."""
 
 from types import MappingProxyType
 from typing import Any
@@ -28,14 +28,15 @@ def preset(name: str) -> dict[str, Any]:
     """Return the settings of a preset, as keyword arguments of ``DiversityGRPOConfig``.
 
     - ``balanced`` rehearses the base's different right solutions a little, and ends with the mean of the
-      weights over the second half of training: more ways to be right, at GRPO's pass@1.
+      weights over the second half of training. Meant to cost no pass@1.
     - ``diverse`` rehearses somewhat more, and adjusts rewards by the answers of right completions so that
-      none is made less likely: as many ways as it can keep. Its answers must tell solutions apart, as
-      expressions and queries do; where all right completions have one answer (a number, in
-      mathematics), set ``similarity`` to ``"ngram"`` or ``"embedding"`` besides.
+      none is made less likely. Meant to keep more, at some cost where it is hard. Its answers must tell
+      solutions apart, as expressions and queries do; where all right completions have one answer (a
+      number, in mathematics), set ``similarity`` to ``"ngram"`` or ``"embedding"`` besides.
 
     ``rehearsal_set`` is ``"auto"``: ``polypath train`` samples the set before it trains. In Python, name
-    the folder of one: ``{**preset("balanced"), "rehearsal_set": FOLDER}``.
+    the folder of one: ``{**preset("balanced"), "rehearsal_set": FOLDER}``. Both average weights, which
+    takes one process or DDP. Strengths come from single runs on development problems.
 
     >>> preset("balanced")["average_weights_from"]
     0.5

@@ -17,7 +17,6 @@ from polypath.tasks.options import key_values
 
 FOLDER = "rehearsal"  # in the run's output folder
 SAMPLES, SOLUTIONS = 64, 16  # drawn of each problem, and different right ones kept at most
-
 LEAST_BATCH = 64  # completions sampled together: the default of `polypath presample`
 
 

@@ -13,6 +13,7 @@ from polypath.engines.trl.apart import AnswersApart
 from polypath.engines.trl.rewards import SolutionFunction, completion_text
 from polypath.objectives import REWARD_ADJUSTMENTS, group_advantages
 from polypath.similarity import Completions, Similarity
+from polypath.similarity.answer import AnswerSimilarity
 
 if TYPE_CHECKING:
     from polypath.engines.trl.trainer import DiversityGRPOTrainer
@@ -81,7 +82,10 @@ class Groups:
                 config.dra_config, rewards_P_G, similarity_P_G_G, self._empty(group_size)
             )
             self._replace_advantages(batch, adjusted_P_G)
-            if config.similarity == "answer" and trainer.accelerator.is_main_process:
+            if (
+                isinstance(self._similarity, AnswerSimilarity)
+                and trainer.accelerator.is_main_process
+            ):
                 self._apart.see(similarity_P_G_G, correct_PG.view(-1, group_size))
         if config.diversity_metrics:
             trainer._telemetry.groups(
