@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from polypath.errors import ConfigError
-from polypath.recipes.study import relation_metrics
 from polypath.recipes.study.config import Evaluation
 from polypath.recipes.study.relation_metrics import check_metric, known_metrics, measure_model
+from polypath.report import texts
 from polypath.report.analysis import AnalysisSettings, analyse
 from polypath.rollouts.samples import Samples
 
@@ -77,7 +77,7 @@ def test_slow_measures_wait_until_they_are_asked_for(samples: Samples, tmp_path,
         raise AssertionError("computed without being asked for")
 
     for name in ("self_bleu", "vendi_score_at_k", "extract_equations"):
-        monkeypatch.setattr(relation_metrics, name, never)
+        monkeypatch.setattr(texts, name, never)
     asked = ("pass@1", "potential@8", "ngrams_per_text (all)", "distance (correct)")
     assert list(measure_model(samples, asked, EVALUATION, tmp_path)) == list(asked)
     with pytest.raises(AssertionError, match="without being asked"):

@@ -1,6 +1,7 @@
 """Measures of how the texts of a problem differ, over all of them and over the correct ones."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -30,12 +31,16 @@ LABELS = {
 }
 
 
-def text_diversity(run: Prepared) -> Iterator[Values]:
+def text_diversity(run: Prepared, wanted: Collection[str] | None = None) -> Iterator[Values]:
     """Div-Equ, n-gram diversity, 1 - Self-BLEU, Vendi score and mean distance.
 
     Those that depend on the number of texts are taken at ``sizes.text`` texts (``sizes.correct`` for
     correct ones): exactly, or as a mean over draws. Similarity is the Jaccard index of the sets of
     1- to 4-grams.
+
+    Args:
+        run: what to measure.
+        wanted: the names to compute, such as ``"vendi (correct)"``; all if None.
     """
     places_N = {
         "all": [np.arange(size) for size in run.samples.num_samples_N],
@@ -46,44 +51,85 @@ def text_diversity(run: Prepared) -> Iterator[Values]:
         (key, over): np.full(len(run.samples.problem_ids), np.nan)
         for over in places_N
         for key in LABELS
+        if wanted is None or f"{key} ({over})" in wanted
     }
-    # Problem by problem, so that the n-grams of only one are in memory.
-    for n, texts in enumerate(run.samples.completions):
-        counts = count_ngrams(texts)
-        similarity_S_S = ngram_jaccard(counts)
-        for over, places in places_N.items():
-            found = _of_texts(counts, similarity_S_S, places[n], size_of[over], run.settings.seed)
-            for key, value in found.items():
-                values[key, over][n] = value
-    equations_N = [[extract_equations(text) for text in row] for row in run.samples.completions]
-    for over, places in places_N.items():
-        chosen_N = [
-            [row[place] for place in at] for row, at in zip(equations_N, places, strict=True)
-        ]
-        values["div_equ", over] = div_equ(chosen_N, k=size_of[over]).ratio_N
-    for over, size in size_of.items():
-        for key in LABELS:
-            yield _as_values(run, key, over, size, values[key, over])
+    if any(key in _OF_NGRAMS for key, _ in values):
+        # Problem by problem, so that the n-grams of only one are in memory.
+        for n, texts in enumerate(run.samples.completions):
+            whole = _Texts(count_ngrams(texts))
+            for over, places in places_N.items():
+                if not len(places[n]):
+                    continue
+                chosen = whole if over == "all" else whole.take(places[n])
+                for (key, at), value_N in values.items():
+                    if at == over and key in _OF_NGRAMS:
+                        value_N[n] = _OF_NGRAMS[key](chosen, size_of[over], run.settings.seed)
+    for key, over in values:
+        if key == _EQUATIONS:
+            chosen_N = [
+                [extract_equations(texts[place]) for place in at]
+                for texts, at in zip(run.samples.completions, places_N[over], strict=True)
+            ]
+            values[key, over] = div_equ(chosen_N, k=size_of[over]).ratio_N
+    for (key, over), value_N in values.items():
+        yield _as_values(run, key, over, size_of[over], value_N)
 
 
-def _of_texts(
-    counts: NgramCounts, similarity_S_S: FloatArray, places: IntArray, size: int, seed: int
-) -> dict[str, float]:
-    """Measure the texts at these places of one problem."""
-    if not len(places):
-        return {}
-    counts = counts.take(places)
-    similarity = similarity_S_S[np.ix_(places, places)]
-    bleu = equal_k_expectation(
-        lambda chosen: self_bleu(counts.take(chosen)), len(places), size, draws=DRAWS, seed=seed
+class _Texts:
+    """Texts of one problem; how alike they are is computed once, when first asked for."""
+
+    def __init__(self, counts: NgramCounts, part_of: tuple["_Texts", IntArray] | None = None):
+        self.counts = counts
+        self._part_of = part_of
+
+    @functools.cached_property
+    def similarity_S_S(self) -> FloatArray:
+        if self._part_of is None:
+            return ngram_jaccard(self.counts)
+        whole, places = self._part_of
+        return whole.similarity_S_S[np.ix_(places, places)]
+
+    def take(self, places: IntArray) -> "_Texts":
+        return _Texts(self.counts.take(places), (self, places))
+
+
+def _pooled(texts: _Texts, size: int, seed: int) -> float:
+    del seed
+    return distinct_ngrams_pooled(texts.counts, k=size)
+
+
+def _per_text(texts: _Texts, size: int, seed: int) -> float:
+    del size, seed
+    return distinct_ngrams_per_text(texts.counts)
+
+
+def _bleu(texts: _Texts, size: int, seed: int) -> float:
+    return 1 - equal_k_expectation(
+        lambda chosen: self_bleu(texts.counts.take(chosen)),
+        texts.counts.num_texts,
+        size,
+        draws=DRAWS,
+        seed=seed,
     )
-    return {
-        "ngrams_pooled": distinct_ngrams_pooled(counts, k=size),
-        "ngrams_per_text": distinct_ngrams_per_text(counts),
-        "self_bleu_diversity": 1 - bleu,
-        "vendi": vendi_score_at_k(similarity, size, draws=DRAWS, seed=seed),
-        "distance": float(mean_pairwise_distance(similarity[None])[0]),
-    }
+
+
+def _vendi(texts: _Texts, size: int, seed: int) -> float:
+    return vendi_score_at_k(texts.similarity_S_S, size, draws=DRAWS, seed=seed)
+
+
+def _distance(texts: _Texts, size: int, seed: int) -> float:
+    del size, seed
+    return float(mean_pairwise_distance(texts.similarity_S_S[None])[0])
+
+
+_EQUATIONS = "div_equ"
+_OF_NGRAMS: Mapping[str, Callable[[_Texts, int, int], float]] = {
+    "ngrams_pooled": _pooled,
+    "ngrams_per_text": _per_text,
+    "self_bleu_diversity": _bleu,
+    "vendi": _vendi,
+    "distance": _distance,
+}
 
 
 def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArray) -> Values:
@@ -93,7 +139,7 @@ def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArra
     if not sized and over == "correct":
         label += ", correct"
     reason = f"{size if sized else 1 + (key == 'distance')} {texts}"
-    if key == "div_equ":
+    if key == _EQUATIONS:
         reason += ", or without an equation"
     note = unjudged(run) if over == "correct" else ""
     return Values(

@@ -6,40 +6,24 @@ Values and labels are those of ``report.measures``; only what is asked for is co
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from polypath.errors import ConfigError
-from polypath.metrics import (
-    NgramCounts,
-    count_ngrams,
-    distinct_ngrams_per_text,
-    distinct_ngrams_pooled,
-    div_equ,
-    equal_k_expectation,
-    extract_equations,
-    mean_pairwise_distance,
-    ngram_jaccard,
-    self_bleu,
-    vendi_score_at_k,
-)
 from polypath.recipes.study.config import Evaluation
 from polypath.recipes.study.measure import ENTROPY, entropy_values
 from polypath.report.measures import correctness, solutions
-from polypath.report.texts import LABELS
+from polypath.report.texts import LABELS, text_diversity
 from polypath.report.values import (
     CORRECT_SAMPLES,
-    DRAWS,
     TEXT_SAMPLES,
     AnalysisSettings,
-    FloatArray,
     Prepared,
     Sizes,
     Values,
-    few,
 )
 from polypath.rollouts.samples import Samples
 
@@ -49,7 +33,6 @@ _POTENTIAL = "potential@"
 _AT_K = re.compile(r"(pass@|pass\^|majority@|distinct@|potential@)([1-9]\d*)( \(greedy\))?")
 _GREEDY = "greedy"
 _ANSWERS = ("duplicates", "entropy")
-_EQUATIONS = "div_equ"
 _NEAREST = 3
 
 
@@ -133,8 +116,8 @@ def measure_model(
     wanted = list(dict.fromkeys(keys))
     # As `polypath diversity` takes them, for as many samples as were asked of every problem.
     text = max(2, min(TEXT_SAMPLES, evaluation.samples))
-    in_texts = [key for key in wanted if key.rsplit(" ", 1)[0] in LABELS]
-    found = _text_values(Prepared(samples, _sizes(1, text), AnalysisSettings()), in_texts)
+    run = Prepared(samples, _sizes(1, text), AnalysisSettings())
+    found = {values.key: values for values in text_diversity(run, wanted)}
     for key in wanted:
         if key == ENTROPY:
             found[key] = replace(
@@ -186,103 +169,4 @@ def _summed(values: Values) -> Measured:
         value=float(values.top_N[known_N].sum()) / total if total else math.nan,
         num_problems=int(known_N.sum()),
         note=values.note,
-    )
-
-
-# --- texts: ``report.texts`` measures all of them at once, and some are slow ------------------------
-
-
-def _bleu(counts: NgramCounts, size: int, seed: int) -> float:
-    return 1 - equal_k_expectation(
-        lambda chosen: self_bleu(counts.take(chosen)),
-        counts.num_texts,
-        size,
-        draws=DRAWS,
-        seed=seed,
-    )
-
-
-def _vendi(counts: NgramCounts, size: int, seed: int) -> float:
-    return vendi_score_at_k(ngram_jaccard(counts), size, draws=DRAWS, seed=seed)
-
-
-def _pooled(counts: NgramCounts, size: int, seed: int) -> float:
-    del seed
-    return distinct_ngrams_pooled(counts, k=size)
-
-
-def _per_text(counts: NgramCounts, size: int, seed: int) -> float:
-    del size, seed
-    return distinct_ngrams_per_text(counts)
-
-
-def _distance(counts: NgramCounts, size: int, seed: int) -> float:
-    del size, seed
-    return float(mean_pairwise_distance(ngram_jaccard(counts)[None])[0])
-
-
-_OF_TEXTS: Mapping[str, Callable[[NgramCounts, int, int], float]] = {
-    "ngrams_pooled": _pooled,
-    "ngrams_per_text": _per_text,
-    "self_bleu_diversity": _bleu,
-    "vendi": _vendi,
-    "distance": _distance,
-}
-
-
-def _text_values(run: Prepared, keys: Sequence[str]) -> dict[str, Values]:
-    """Return measures of texts: Div-Equ from their equations, the others from their n-grams."""
-    found: dict[str, Values] = {}
-    for over, size in (("all", run.sizes.text), ("correct", run.sizes.correct)):
-        names = [key.rsplit(" ", 1)[0] for key in keys if key.endswith(f"({over})")]
-        if not names:
-            continue
-        texts_N = _texts(run, over)
-        columns = _of_ngrams([n for n in names if n in _OF_TEXTS], texts_N, size, run.settings.seed)
-        if _EQUATIONS in names:
-            equations = [[extract_equations(text) for text in texts] for texts in texts_N]
-            columns[_EQUATIONS] = div_equ(equations, k=size).ratio_N
-        for name, value_N in columns.items():
-            found[f"{name} ({over})"] = _labelled(name, over, size, value_N)
-    return found
-
-
-def _of_ngrams(
-    names: Sequence[str], texts_N: Sequence[Sequence[str]], size: int, seed: int
-) -> dict[str, FloatArray]:
-    columns = {name: np.full(len(texts_N), np.nan) for name in names}
-    for n, texts in enumerate(texts_N if names else ()):
-        if texts:
-            counts = count_ngrams(texts)  # of one problem at a time, as they are large
-            for name, value_N in columns.items():
-                value_N[n] = _OF_TEXTS[name](counts, size, seed)
-    return columns
-
-
-def _texts(run: Prepared, over: str) -> list[list[str]]:
-    if over == "all":
-        return [list(texts) for texts in run.samples.completions]
-    return [
-        [texts[place] for place in np.flatnonzero(right_S)]
-        for texts, right_S in zip(run.samples.completions, run.correct_N_S, strict=True)
-    ]
-
-
-def _labelled(name: str, over: str, size: int, value_N: FloatArray) -> Values:
-    texts = "correct texts" if over == "correct" else "texts"
-    label = LABELS[name].format(f"{size} {texts}")
-    needs = f"{size} {texts}"
-    if label == LABELS[name]:
-        needs = f"{1 + (name == 'distance')} {texts}"
-        label += ", correct" if over == "correct" else ""
-    if name == _EQUATIONS:
-        needs += ", or without an equation"
-    return Values(
-        key=f"{name} ({over})",
-        label=label,
-        group="text diversity",
-        over=over,
-        higher_is="more diverse",
-        top_N=value_N,
-        note=few(value_N, needs),
     )
