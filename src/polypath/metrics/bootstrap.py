@@ -261,12 +261,17 @@ def _ends(values_R_K: FloatArray, n_K: IntArray, level: float) -> tuple[FloatArr
     low_K, high_K = np.full((2, values_R_K.shape[1]), np.nan)
     some_K = ~np.isnan(values_R_K).all(axis=0) & (n_K > 1)
     for n in np.unique(n_K[some_K]):
-        tail = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+        tail = expanded_tail(int(n), level)
         these_K = some_K & (n_K == n)
         chosen = values_R_K[:, these_K]
         quantile = np.nanquantile if np.isnan(chosen).any() else np.quantile
         low_K[these_K], high_K[these_K] = quantile(chosen, [tail, 1 - tail], axis=0)
     return low_K, high_K
+
+
+def expanded_tail(n: int, level: float) -> float:
+    """Return the share of the resamples that lies below the interval, for n >= 2 independent parts."""
+    return float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
 
 
 def _expand_p(p_K: FloatArray, n_K: IntArray) -> FloatArray:

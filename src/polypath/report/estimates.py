@@ -224,7 +224,7 @@ def differences(
             p_value=float(found.p_value[m]),
             p_holm=float(holm_M[m]),
             smallest_detectable=float(detectable_M[m]),
-            verdict=_verdict(float(found.estimate[m]), float(holm_M[m]), settings.level),
+            verdict=verdict(float(found.estimate[m]), float(holm_M[m]), settings.level),
             num_problems=int(found.num_problems[m]),
             note=_note(
                 [base.values[m].note, value.note], float(found.estimate[m]), bool(alike_M[m])
@@ -239,7 +239,8 @@ def _mean(value_S_N: FloatArray) -> float:
     return float(known.mean()) if known.size else math.nan
 
 
-def _verdict(estimate: float, p_holm: float, level: float) -> str:
+def verdict(estimate: float, p_holm: float, level: float) -> str:
+    """Say whether a measure rose, fell, or moved no more than noise does."""
     if not p_holm < 1 - level:
         return NOISE
     return ROSE if estimate > 0 else FELL

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, stdtrit
+
+from polypath.metrics.bootstrap import expanded_tail
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -145,7 +146,7 @@ def _ends(values_R: FloatArray, level: float, runs: int) -> tuple[float, float]:
     known = values_R[~np.isnan(values_R)]
     if not len(known):
         return math.nan, math.nan
-    tail = ndtr(math.sqrt(runs / (runs - 1)) * stdtrit(runs - 1, (1 - level) / 2))
+    tail = expanded_tail(runs, level)
     low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
 

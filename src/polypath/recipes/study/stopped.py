@@ -10,7 +10,8 @@ from polypath.metrics.matched import ABOVE, BELOW
 from polypath.recipes.study.measure import Row
 from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.trails import Trail, values_of
-from polypath.report.model import FELL, NOISE, ROSE, Difference
+from polypath.report.estimates import verdict
+from polypath.report.model import Difference
 from polypath.report.runs import Seeds
 from polypath.report.values import AnalysisSettings, FloatArray
 
@@ -127,7 +128,6 @@ def _differences(
     corrected = holm([d.p_value for d in members.values()])
     found = {}
     for (key, d), p_holm in zip(members.items(), corrected.tolist(), strict=True):
-        verdict = NOISE if p_holm >= 1 - d.level else ROSE if d.estimate > 0 else FELL
         found[key] = Difference(
             key=key,
             label=key,
@@ -146,7 +146,7 @@ def _differences(
             p_value=d.p_value,
             p_holm=p_holm,
             smallest_detectable=d.smallest_detectable,
-            verdict=verdict,
+            verdict=verdict(d.estimate, p_holm, d.level),
             num_problems=d.num_problems,
             note=NOTES[d.outside],
         )
