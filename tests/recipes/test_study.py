@@ -150,6 +150,7 @@ def test_a_killed_study_goes_on_and_ends_with_everything(finished):
     assert "Does it run?" in told
     assert "test: differences against GRPO" in told
     assert "test: at equal pass@1, against GRPO stopped early" in told
+    assert "test: over training" in told
 
 
 def test_rows_methods_seeds_and_temperatures_are_all_there(finished):
@@ -356,6 +357,11 @@ def test_the_table_shows_the_results(finished):
     metric = next(r for r in results["splits"]["test"]["rows"] if r["name"] == "grpo")["metrics"]
     assert cells["pass@4"].strip("*").startswith(f"{metric['pass@4']['estimate']:.3f} ±")
     assert cells["distinct in 4"].strip("*").startswith(f"{metric['distinct@4']['estimate']:.2f}")
+    training = lines[lines.index("## test: over training") :]
+    end = next(line for line in training if line.startswith("| GRPO | 4 |"))
+    assert end.strip("| ").split(" | ")[2:] == [
+        cells[key].strip("*") for key in ("pass@1", "pass@4", "distinct in 4")
+    ]
 
 
 def test_methods_draw_alike_the_base_by_itself_and_entropy_is_that_of_tokens(finished):

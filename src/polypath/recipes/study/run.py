@@ -18,6 +18,7 @@ from polypath.recipes.study import figures
 from polypath.recipes.study.config import BASE, Study
 from polypath.recipes.study.cost import cost_sentence, costs
 from polypath.recipes.study.front import draw_front
+from polypath.recipes.study.main_tables import main_tables
 from polypath.recipes.study.measure import Row, SplitResult, measure
 from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.relation_figure import draw_relations
@@ -32,7 +33,6 @@ from polypath.recipes.study.sources import (
 from polypath.recipes.study.stopped import match_rows
 from polypath.recipes.study.tables import (
     Table,
-    extra_tables,
     markdown,
     notes_of,
     print_tables,
@@ -115,6 +115,7 @@ def _report(
     trails = read_trails(plan, loaded, shared)
     matched = match_rows(plan, rows, trails, loaded, shared)
     related = relate(plan, shared, by_folder(sources, loaded))
+    of_main = main_tables(study, results[0], matched, trails)
     about = relation_tables(study.main.split, related)
     notes = notes_of(study, best, plan.budgets())
     checkpoints = checkpoint_curves(trails, study.main)
@@ -123,7 +124,7 @@ def _report(
         pictures.append(plan.out / f"{RELATION}-{study.main.split}.png")
         draw_relations(study, related, pictures[-1])
     if study.page:
-        _write_page(plan, results[0], loaded, extra_tables(study, results[0], matched) + about)
+        _write_page(plan, results[0], loaded, of_main + about)
     cost = costs(plan, timings)
     record = _record(plan, results, notes, timings)
     main = record["splits"][study.main.split]
@@ -139,7 +140,7 @@ def _report(
     }
     write_json(plan.out / RESULTS, record)
     end = cost_sentence(cost.total, study.command)
-    found = tables(study, results, matched) + about
+    found = tables(study, results, of_main) + about
     _write_text(plan.out / TABLE, markdown(study, found, notes, end))
     _tell(console, plan, found, [*notes, end], pictures, record["seconds"]["this call"])
     return record

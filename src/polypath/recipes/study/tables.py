@@ -9,10 +9,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from polypath.metrics.matched import ABOVE
 from polypath.recipes.study.config import BASE, COOLED, Study
 from polypath.recipes.study.measure import ENTROPY, Row, SplitResult
-from polypath.recipes.study.stopped import MatchedRow
 from polypath.report.model import NOISE, Difference, Metric
 
 Cell = tuple[str, bool]  # text, and whether it is bold
@@ -41,13 +39,8 @@ def columns_of(result: SplitResult) -> dict[str, str]:
     return keys
 
 
-def tables(
-    study: Study, results: Sequence[SplitResult], matched: Sequence[MatchedRow] = ()
-) -> list[Table]:
-    """Return per split the table of numbers, and those of differences.
-
-    The main split also has those at equal pass@1 (of ``matched``) and over temperatures of methods.
-    """
+def tables(study: Study, results: Sequence[SplitResult], of_main: Sequence[Table]) -> list[Table]:
+    """Return per split the table of numbers and those of differences; the main one's others with it."""
     found = []
     for result in results:
         found.append(_numbers(result))
@@ -58,73 +51,8 @@ def tables(
         rows = [(row, row.against_base) for row in result.rows if row.against_base]
         found.append(_differences(result, "against the base", rows))
         if result is results[0]:
-            found += extra_tables(study, result, matched)
+            found += of_main
     return found
-
-
-def extra_tables(study: Study, result: SplitResult, matched: Sequence[MatchedRow]) -> list[Table]:
-    """Return the tables at equal pass@1 and over temperatures; empty without either."""
-    found = [_at_equal_pass(study, result, matched)] if matched else []
-    return found + ([_over_temperatures(result)] if result.method_temperatures else [])
-
-
-def _at_equal_pass(study: Study, result: SplitResult, matched: Sequence[MatchedRow]) -> Table:
-    ks = result.evaluation.ks
-    keys = {f"pass@{k}": f"pass@{k}" for k in ks if k > 1}
-    if max(ks) > 1:
-        keys[f"distinct@{max(ks)}"] = f"distinct in {max(ks)}"
-    label = study.methods[study.against].label
-    rows = tuple(
-        (
-            (row.label, False),
-            (f"{row.pass_at_1:.3f}", False),
-            (_stop(row), False),
-            (f"{row.pass_gap:+.3f}" if row.outside else MISSING, False),
-            *(_ends_cell(row.differences.get(key), places=_places(key)) for key in keys),
-        )
-        for row in matched
-    )
-    notes = [
-        f"Each method minus {label} at the step at which its pass@1 first reaches the method's, "
-        "between two checkpoints in proportion to pass@1. In brackets 95 % intervals over "
-        "problems"
-        + (" and training seeds" if len(study.seeds) > 1 else "")
-        + ", with the uncertainty of the match. *: p < 0.05, corrected for the several k."
-    ]
-    if any(row.outside for row in matched):
-        notes.append(
-            f"best: the method's pass@1 is above {label}'s at every checkpoint, so the one of the best "
-            "is taken; base: it is below the base's. Then the differences are not at equal pass@1, "
-            "and 'pass@1 left' is what the method has more."
-        )
-    return Table(
-        title=f"{result.evaluation.split}: at equal pass@1, against {label} stopped early",
-        columns=("method", "pass@1", "stopped at step", "pass@1 left", *keys.values()),
-        rows=rows,
-        notes=tuple(notes),
-    )
-
-
-def _stop(row: MatchedRow) -> str:
-    if row.outside:
-        return f"{'best' if row.outside == ABOVE else 'base'}: {row.step:.0f}"
-    return f"{row.step:.0f} [{row.step_low:.0f}, {row.step_high:.0f}]"
-
-
-def _over_temperatures(result: SplitResult) -> Table:
-    k = max(result.evaluation.ks)
-    keys = dict.fromkeys(["pass@1", f"pass@{k}", *([f"distinct@{k}"] if k > 1 else [])])
-    rows: list[tuple[Cell, ...]] = []
-    for group in (result.cooled, *result.method_temperatures.values()):
-        for row in group:
-            label = row.label if "at T=" in row.label else f"{row.label} at T={row.temperature:g}"
-            cells = [value_text(row.metrics.get(key), places=_places(key)) for key in keys]
-            rows.append(((label, False), *((cell, False) for cell in cells)))
-    return Table(
-        title=f"{result.evaluation.split}: over temperatures",
-        columns=("method", *(key.replace("distinct@", "distinct in ") for key in keys)),
-        rows=tuple(rows),
-    )
 
 
 def _numbers(result: SplitResult) -> Table:
@@ -138,7 +66,7 @@ def _numbers(result: SplitResult) -> Table:
             if row.name == BASE and metric is None:
                 cells.append((_luck(result, key), False))
             else:
-                text = value_text(metric, places=_places(key))
+                text = value_text(metric, places=places_of(key))
                 bold = metric is not None and _rounded(metric, key) == best.get(key)
                 cells.append((text, bold))
         cells.append((f"{row.seconds:.0f}" if math.isfinite(row.seconds) else MISSING, False))
@@ -184,7 +112,7 @@ def _differences(
         rows=tuple(
             (
                 (row.label, False),
-                *(difference_cell(found.get(key), places=_places(key)) for key in shown),
+                *(difference_cell(found.get(key), places=places_of(key)) for key in shown),
             )
             for row, found in rows
         ),
@@ -200,7 +128,7 @@ def value_text(metric: Metric | None, *, places: int = 3) -> str:
     """Format a number with half of its interval."""
     if metric is None or not math.isfinite(metric.estimate):
         return MISSING
-    return f"{metric.estimate:.{places}f}{_half(metric.low, metric.high, places)}"
+    return f"{metric.estimate:.{places}f}{half_width(metric.low, metric.high, places)}"
 
 
 def difference_cell(d: Difference | None, *, places: int = 3) -> Cell:
@@ -208,25 +136,18 @@ def difference_cell(d: Difference | None, *, places: int = 3) -> Cell:
     if d is None or not math.isfinite(d.estimate):
         return MISSING, False
     beyond = d.verdict != NOISE
-    text = f"{d.estimate:+.{places}f}{_half(d.low, d.high, places)}"
+    text = f"{d.estimate:+.{places}f}{half_width(d.low, d.high, places)}"
     return f"{text} *" if beyond else text, beyond
 
 
-def _ends_cell(d: Difference | None, *, places: int) -> Cell:
-    """Format a difference with both ends, which need not be equally far."""
-    if d is None or not math.isfinite(d.estimate):
-        return MISSING, False
-    beyond = d.verdict != NOISE
-    text = f"{d.estimate:+.{places}f} [{d.low:+.{places}f}, {d.high:+.{places}f}]"
-    return f"{text} *" if beyond else text, beyond
-
-
-def _half(low: float, high: float, places: int) -> str:
+def half_width(low: float, high: float, places: int) -> str:
+    """Format half of an interval; nothing where it is not known."""
     half = (high - low) / 2
     return f" ±{half:.{places}f}".replace("±0.", "±.") if math.isfinite(half) else ""
 
 
-def _places(key: str) -> int:
+def places_of(key: str) -> int:
+    """Return the decimals a metric is shown with."""
     return 2 if key.startswith("distinct") or key == ENTROPY else 3
 
 
@@ -237,7 +158,7 @@ def _best(rows: Sequence[Row], key: str) -> float | None:
 
 
 def _rounded(metric: Metric, key: str) -> float:
-    return round(metric.estimate, _places(key))
+    return round(metric.estimate, places_of(key))
 
 
 def _luck(result: SplitResult, key: str) -> str:
