@@ -23,10 +23,10 @@ from polypath.errors import ConfigError
 from polypath.metrics import matched_difference, pass_at_k_from_counts
 from polypath.recipes.callbacks import read_log
 from polypath.recipes.study import load_study, run_study
-from polypath.recipes.study.measure import explore_by_luck
+from polypath.recipes.study.measure import explore_by_luck, measure
 from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.run import _alone, plan_record
-from polypath.recipes.study.sources import row_sources
+from polypath.recipes.study.sources import load, row_sources, temperature_sources
 from polypath.recipes.study.stopped import match_rows
 from polypath.recipes.study.tables import notes_of
 from polypath.recipes.study.work import training_seconds
@@ -248,6 +248,21 @@ def test_a_study_may_do_without_the_match(tmp_path: Path):
     assert match_rows(plan, (), {"grpo": None}, {}, ()) == ()
 
 
+def test_a_method_may_have_a_reference_of_its_own(finished, tmp_path):
+    _, out, results, _ = finished
+    methods = {**STUDY["methods"], "kl": {**STUDY["methods"]["kl"], "against": "grpo"}}
+    plan = plan_of(tmp_path, out, against="kl", matched=False, methods=methods)
+    evaluation = plan.study.evaluations[1]
+    samples = load(row_sources(plan, evaluation, None) + temperature_sources(plan, evaluation))
+    rows = {row.name: row for row in measure(plan, evaluation, None, samples=samples).rows}
+    assert rows["grpo"].against["pass@1"].base == "kl"
+    assert rows["kl"].against["pass@1"].base == "grpo"
+    stored = next(r for r in results["splits"]["test_3numbers"]["rows"] if r["name"] == "kl")
+    assert rows["kl"].against["pass@1"].estimate == pytest.approx(
+        stored["against"]["pass@1"]["estimate"]
+    )
+
+
 def test_a_method_over_temperatures_has_its_own_row_among_them(finished):
     _, out, results, _ = finished
     split = results["splits"]["test"]
@@ -259,7 +274,14 @@ def test_a_method_over_temperatures_has_its_own_row_among_them(finished):
     cooler, warmer = (row["metrics"]["token_entropy"]["estimate"] for row in found["grpo"])
     assert cooler < warmer
     assert not results["splits"]["test_3numbers"]["method_temperatures"]
-    assert "| GRPO at T=0.5 |" in (out / "table.md").read_text()
+    table = (out / "table.md").read_text()
+    assert "| GRPO at T=0.5 |" in table
+    assert "## test: over temperatures, differences against the base" in table
+    against = found["grpo"][0]["against"]["pass@1"]  # the same runs, warmer
+    difference = (
+        found["grpo"][0]["metrics"]["pass@1"]["estimate"] - own["metrics"]["pass@1"]["estimate"]
+    )
+    assert (against["base"], against["estimate"]) == ("grpo", pytest.approx(difference))
 
 
 def test_relations_hold_every_model_of_the_main_split_against_each_other(finished):

@@ -133,6 +133,10 @@ REFUSED = {
     "an unknown split": ({"evaluation": {"tset": {}}}, "'tset'.*'test'"),
     "an unknown stage": ({"stage": "tuning"}, "'tuning'.*'tune'"),
     "an unknown reference": ({"against": "grop"}, "'grop'.*'grpo'"),
+    "a method against itself": (
+        {"methods": changed("methods", "kl", against="kl")},
+        "against of methods.kl: 'kl'. Known: grpo",
+    ),
     "a rehearsal that is not there": (
         {"methods": changed("methods", "kl", rehearsal="other")},
         "Unknown pre-sampling .*'other'",
@@ -240,6 +244,9 @@ def test_some_methods_and_other_seeds_can_be_chosen(tmp_path: Path):
     assert study.only(["kl"], [7, 7]).seeds == (7,)
     assert study.only(["kl"], None).against == ""  # nothing to compare with
     assert study.only(["kl", "grpo"], None) == study
+    pair = load_study(write(tmp_path, methods=changed("methods", "kl", against="grpo")))
+    assert pair.reference_of("kl") == "grpo"
+    assert pair.only(["kl"], None).reference_of("kl") == ""
     with pytest.raises(ConfigError, match=r"'kll'.*'kl'"):
         study.only(["kll"], None)
     with pytest.raises(ConfigError, match="at least 0"):

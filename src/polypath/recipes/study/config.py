@@ -62,6 +62,7 @@ class Method:
         rehearsal: name of a pre-sampling; empty for none.
         checkpoints: optimizer steps to evaluate besides the last.
         temperatures: to sample the trained model at as well, on the main split.
+        against: the method it is compared with; empty for the study's.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Method:
     rehearsal: str = ""
     checkpoints: tuple[int, ...] = ()
     temperatures: tuple[float, ...] = ()
+    against: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,11 @@ class Study:
         """Return the evaluation that curves over training and the page are made of: the first."""
         return self.evaluations[0]
 
+    def reference_of(self, row: str) -> str:
+        """Return the method that a row is compared with; empty for none."""
+        mine = self.methods[row].against if row in self.methods else ""
+        return mine or self.against
+
     def build_task(self) -> Task:
         """Build the task with the study's options."""
         return get_task(self.task, self.task_options)
@@ -149,6 +156,9 @@ class Study:
                 f"and {seeds}."
             )
         against = self.against if self.against in kept else ""
+        for name, method in kept.items():
+            if method.against not in kept:
+                kept[name] = replace(method, against="")
         command = self.command
         command += f" --only {','.join(kept)}" if methods is not None else ""
         command += f" --seeds {','.join(map(str, chosen))}" if seeds is not None else ""

@@ -43,7 +43,7 @@ KEYS = [
     *("sampling_seed", "batch_size", "page", "matched", "method_temperatures"),
     "relations",
 ]
-METHOD_KEYS = ("label", "settings", "rehearsal", "checkpoints", "temperatures")
+METHOD_KEYS = ("label", "settings", "rehearsal", "checkpoints", "temperatures", "against")
 EVALUATION_KEYS = [
     *("problems", "samples", "greedy", "ks", "keep_k"),
     *("temperature", "top_p", "max_completion_length"),
@@ -111,6 +111,10 @@ def _check(study: Study, section: Section, task: Task) -> None:
         )
     if study.against and study.against not in study.methods:
         raise unknown_name(f"method in against of {where}:", study.against, study.methods)
+    for name, method in study.methods.items():
+        others = [other for other in study.methods if other != name]
+        if method.against and method.against not in others:
+            raise unknown_name(f"method in against of methods.{name}:", method.against, others)
     if section.content.get("matched") and not (
         study.against and study.methods[study.against].checkpoints
     ):
@@ -234,6 +238,7 @@ def _methods(section: Section, presamplings: Mapping[str, Presampling]) -> dict[
             rehearsal=_rehearsal(inner, presamplings),
             checkpoints=inner.integers("checkpoints", default, least=1),
             temperatures=inner.numbers("temperatures", low=0.0, default=temperatures),
+            against=inner.text("against", ""),
         )
     return methods
 

@@ -7,7 +7,15 @@ from polypath.metrics.matched import ABOVE
 from polypath.recipes.study.config import Evaluation, Study
 from polypath.recipes.study.measure import SplitResult
 from polypath.recipes.study.stopped import MatchedRow
-from polypath.recipes.study.tables import MISSING, Cell, Table, half_width, places_of, value_text
+from polypath.recipes.study.tables import (
+    MISSING,
+    Cell,
+    Table,
+    difference_tables,
+    half_width,
+    places_of,
+    value_text,
+)
 from polypath.recipes.study.trails import Trail
 from polypath.report.estimates import intervals
 from polypath.report.model import NOISE, Difference
@@ -23,7 +31,13 @@ def main_tables(
     """Return those that the study has anything for."""
     found = [_at_equal_pass(study, result, matched)] if matched else []
     found += [_over_training(study, result, trails)] if trails else []
-    return found + ([_over_temperatures(result)] if result.method_temperatures else [])
+    if result.method_temperatures:
+        shown = {row.label for row in result.rows}  # a method at its own temperature is one
+        groups = result.method_temperatures.values()
+        rows = [row for group in groups for row in group if row.label not in shown]
+        found.append(_over_temperatures(result))
+        found += difference_tables(study, result, rows, "over temperatures, differences")
+    return found
 
 
 def _at_equal_pass(study: Study, result: SplitResult, matched: Sequence[MatchedRow]) -> Table:

@@ -46,7 +46,7 @@ class Row:
         temperature: of its samples.
         metrics: key -> number with interval, those of ``polypath compare`` and ``token_entropy``.
         against_base: key -> paired difference to the base.
-        against: key -> paired difference to the reference method, if there is one.
+        against: key -> paired difference to its reference method, if there is one.
         pass_curve: pass@k.
         seconds: of training, mean over seeds; NaN for the base.
         folders: where its samples lie, a folder for each seed.
@@ -124,27 +124,26 @@ def measure(
     for source in (*sources, *curve_sources):
         row, stacks[source.name] = measured(source, samples[source.name])
         rows.append(row)
+
+    def compared(row: Row, mine: Stack) -> Row:
+        against = plan.study.reference_of(row.name)
+        return replace(
+            row,
+            against_base=_against(stacks[BASE], mine, settings, BASE, row),
+            against=_against(stacks[against], mine, settings, against, row) if against else {},
+        )
+
+    finished = tuple(compared(row, stacks[row.name]) for row in rows[: len(sources)])
     over_temperatures: dict[str, tuple[Row, ...]] = {}
-    for row in [row for row in rows if row.trained and evaluation == plan.study.main]:
+    for row in [row for row in finished if row.trained and evaluation == plan.study.main]:
         # One by one: together they would be by far the most samples of a study.
         others = [
-            measured(source, load([source])[source.name])[0]
+            compared(*measured(source, load([source])[source.name]))
             for source in method_temperature_sources(plan, row.name)
         ]
         if others:
             every = sorted([row, *others], key=lambda one: one.temperature)
             over_temperatures[row.name] = tuple(every)
-    reference = plan.study.against
-    finished = tuple(
-        replace(
-            row,
-            against_base=_against(stacks[BASE], stacks[row.name], settings, BASE, row),
-            against=_against(stacks[reference], stacks[row.name], settings, reference, row)
-            if reference
-            else {},
-        )
-        for row in rows[: len(sources)]
-    )
     return SplitResult(
         evaluation=evaluation,
         num_problems=len(shared),
@@ -214,7 +213,7 @@ def _measure(
 def _against(
     base: Stack, run: Stack, settings: AnalysisSettings, name: str, row: Row
 ) -> dict[str, Difference]:
-    if name == row.name:
+    if base is run:
         return {}
     return {d.key: d for d in differences(base, run, settings, name, row.name)}
 

@@ -44,15 +44,31 @@ def tables(study: Study, results: Sequence[SplitResult], of_main: Sequence[Table
     found = []
     for result in results:
         found.append(_numbers(result))
-        if study.against:
-            label = study.methods[study.against].label
-            rows = [(row, row.against) for row in result.rows if row.against]
-            found.append(_differences(result, f"against {label}", rows))
-        rows = [(row, row.against_base) for row in result.rows if row.against_base]
-        found.append(_differences(result, "against the base", rows))
+        found += difference_tables(study, result, result.rows)
         if result is results[0]:
             found += of_main
     return found
+
+
+def difference_tables(
+    study: Study, result: SplitResult, rows: Sequence[Row], what: str = "differences"
+) -> list[Table]:
+    """Return the differences of these rows against their reference methods, and against the base."""
+    found = []
+    against = [(_with_reference(study, row), row.against) for row in rows if row.against]
+    if against:
+        title = f"against {study.methods[study.against].label}" if study.against else "in pairs"
+        found.append(_differences(result, f"{what} {title}", against))
+    base = [(row.label, row.against_base) for row in rows if row.against_base]
+    return [*found, _differences(result, f"{what} against the base", base)] if base else found
+
+
+def _with_reference(study: Study, row: Row) -> str:
+    """Return the label of a row, with what it is compared with where that is not the study's."""
+    reference = study.reference_of(row.name)
+    if reference == study.against:
+        return row.label
+    return f"{row.label} (against {study.methods[reference].label})"
 
 
 def _numbers(result: SplitResult) -> Table:
@@ -101,20 +117,20 @@ def _over_seeds(seeds: int) -> str:
 
 
 def _differences(
-    result: SplitResult, against: str, rows: Sequence[tuple[Row, Mapping[str, Difference]]]
+    result: SplitResult, title: str, rows: Sequence[tuple[str, Mapping[str, Difference]]]
 ) -> Table:
     columns = columns_of(result)
     columns.pop(ENTROPY)
     shown = {key: title for key, title in columns.items() if any(key in d for _, d in rows)}
     return Table(
-        title=f"{result.evaluation.split}: differences {against}",
+        title=f"{result.evaluation.split}: {title}",
         columns=("method", *shown.values()),
         rows=tuple(
             (
-                (row.label, False),
+                (label, False),
                 *(difference_cell(found.get(key), places=places_of(key)) for key in shown),
             )
-            for row, found in rows
+            for label, found in rows
         ),
         notes=(
             "Paired by problem, ± half of the 95 % interval (both ends are in results.json). "
