@@ -36,7 +36,7 @@ def preset(name: str) -> dict[str, Any]:
 
     ``rehearsal_set`` is ``"auto"``: ``polypath train`` samples the set before it trains. In Python, name
     the folder of one: ``{**preset("balanced"), "rehearsal_set": FOLDER}``. Both average weights, which
-    takes one process or DDP. Strengths come from single runs on development problems.
+    takes one process or DDP. What they gave with five seeds is in docs/studies/both_ends.md.
 
     >>> preset("balanced")["average_weights_from"]
     0.5
