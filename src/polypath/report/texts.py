@@ -53,24 +53,26 @@ def text_diversity(run: Prepared, wanted: Collection[str] | None = None) -> Iter
         for key in LABELS
         if wanted is None or f"{key} ({over})" in wanted
     }
-    if any(key in _OF_NGRAMS for key, _ in values):
-        # Problem by problem, so that the n-grams of only one are in memory.
-        for n, texts in enumerate(run.samples.completions):
-            whole = _Texts(count_ngrams(texts))
-            for over, places in places_N.items():
-                if not len(places[n]):
-                    continue
-                chosen = whole if over == "all" else whole.take(places[n])
-                for (key, at), value_N in values.items():
-                    if at == over and key in _OF_NGRAMS:
-                        value_N[n] = _OF_NGRAMS[key](chosen, size_of[over], run.settings.seed)
-    for key, over in values:
-        if key == _EQUATIONS:
-            chosen_N = [
-                [extract_equations(texts[place]) for place in at]
-                for texts, at in zip(run.samples.completions, places_N[over], strict=True)
-            ]
-            values[key, over] = div_equ(chosen_N, k=size_of[over]).ratio_N
+    of_ngrams = [name for name in values if name[0] in _OF_NGRAMS]
+    # Problem by problem, so that the n-grams of only one are in memory.
+    for n, texts in enumerate(run.samples.completions if of_ngrams else ()):
+        whole = _Texts(count_ngrams(texts))
+        chosen = {over: whole.take(at_N[n]) for over, at_N in places_N.items() if len(at_N[n])}
+        for key, over in of_ngrams:
+            if over in chosen:
+                found = _OF_NGRAMS[key](chosen[over], size_of[over], run.settings.seed)
+                values[key, over][n] = found
+    of_equations = [over for key, over in values if key == _EQUATIONS]
+    equations_N = [
+        [extract_equations(text) for text in texts]
+        for texts in (run.samples.completions if of_equations else ())
+    ]
+    for over in of_equations:
+        chosen_N = [
+            [row[place] for place in at]
+            for row, at in zip(equations_N, places_N[over], strict=True)
+        ]
+        values[_EQUATIONS, over] = div_equ(chosen_N, k=size_of[over]).ratio_N
     for (key, over), value_N in values.items():
         yield _as_values(run, key, over, size_of[over], value_N)
 
