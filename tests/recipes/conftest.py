@@ -9,6 +9,7 @@ import yaml
 
 from polypath.tasks.base import EvaluationDefaults, Problem
 from polypath.verify.base import Status, Verdict
+from tests.recipes.small_study import killed_and_finished
 
 SETTINGS: dict[str, Any] = {
     "task": "countdown",
@@ -28,6 +29,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 WriteRecipe = Callable[..., Path]
+FinishedStudy = tuple[Path, Path, dict[str, Any], str]  # its file, folder, results, output
 
 
 @pytest.fixture
@@ -83,3 +85,9 @@ class Anything:
 
     def verify_batch(self, completions: list[str], golds: list[str]) -> list[Verdict]:
         return [self.verify(c, g) for c, g in zip(completions, golds, strict=True)]
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
+    """Return a study that was killed and went on; made once, since it trains."""
+    return killed_and_finished(tmp_path_factory.mktemp("study"))
