@@ -9,7 +9,7 @@ import yaml
 
 from polypath.tasks.base import EvaluationDefaults, Problem
 from polypath.verify.base import Status, Verdict
-from tests.recipes.small_study import killed_and_finished
+from tests.recipes.small_study import FinishedStudy, killed_and_finished
 
 SETTINGS: dict[str, Any] = {
     "task": "countdown",
@@ -29,7 +29,6 @@ SETTINGS: dict[str, Any] = {
 }
 
 WriteRecipe = Callable[..., Path]
-FinishedStudy = tuple[Path, Path, dict[str, Any], str]  # its file, folder, results, output
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from polypath.recipes.study.run import plan_record
 from polypath.rollouts.samples import load_samples
 from polypath.tasks.countdown_base import base_model_dir
 
+FinishedStudy = tuple[Path, Path, dict[str, Any], str]  # its file, folder, results, output
 RECIPE = {
     "task_limit": 40,
     "per_device_train_batch_size": 8,
@@ -99,7 +100,7 @@ def other_base(folder: Path) -> Path:
     return folder / "other"
 
 
-def killed_and_finished(folder: Path) -> tuple[Path, Path, dict[str, Any], str]:
+def killed_and_finished(folder: Path) -> FinishedStudy:
     """Return the study file, its folder, the results and the output of a killed and resumed study."""
     path, out = write(folder), folder / "out"
     killed_in_training(["study", str(path), "--out", str(out)], out)
