@@ -49,6 +49,7 @@ STUDY: dict[str, Any] = {
     "methods": {
         "grpo": {"label": "GRPO", "checkpoints": [2], "temperatures": [1.0, 0.5]},
         "kl": {"settings": {"rehearsal_coef": 0.3}, "rehearsal": True},
+        "half": {"label": "GRPO, half", "of": "grpo", "step": 2},
     },
     "temperatures": [0.5, 1.0],
     "tuning": {"split": "dev", "problems": 6, "samples": 4},

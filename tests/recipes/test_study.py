@@ -52,8 +52,8 @@ def test_rows_methods_seeds_and_temperatures_are_all_there(finished_study):
     for split in ("test", "test_3numbers"):
         rows = results["splits"][split]["rows"]
         bases = ["base"] if best == 1.0 else ["base", "base, cooled"]
-        assert [row["name"] for row in rows] == [*bases, "grpo", "kl"]
-        assert [row["seeds"] for row in rows] == [*([] for _ in bases), [0, 1], [0, 1]]
+        assert [row["name"] for row in rows] == [*bases, "grpo", "half", "kl"]
+        assert [row["seeds"] for row in rows] == [*([] for _ in bases), *([0, 1] for _ in range(3))]
         assert [r["temperature"] for r in results["splits"][split]["temperatures"]] == [0.5, 1.0]
     assert "greedy" in results["splits"]["test"]["rows"][2]["metrics"]
     steps = {tuple(curve["steps"]) for curve in results["checkpoints"]}
@@ -171,9 +171,35 @@ def test_explore_by_luck_is_what_fresh_samples_find():
     assert exact == pytest.approx(simulated, abs=0.003)
 
 
+def test_a_method_that_is_a_checkpoint_of_another_is_not_trained_again(finished_study):
+    path, out, results, _ = finished_study
+    plan = Plan(load_study(path), out)
+    assert plan.run_folder("half", 1) == plan.run_folder("grpo", 1)
+    assert not any("half" in job.name for job in plan.jobs())
+    rows = {row["name"]: row for row in results["splits"]["test"]["rows"]}
+    for seed, folder in enumerate(rows["half"]["folders"]):
+        run = plan.run_folder("grpo", seed)
+        assert Path(folder).parent == run / "evaluations"
+        model = json.loads((Path(folder) / "evaluated.json").read_text())["model"]
+        assert model == str(run / "checkpoint-2")
+    curves = {c["panel"]: c for c in results["checkpoints"] if c["name"] == "grpo"}
+    for key, panel in (("pass@1", "pass@1"), ("pass@4", "pass@4")):
+        mean = curves[panel]["mean"][curves[panel]["steps"].index(2)]
+        assert rows["half"]["metrics"][key]["estimate"] == pytest.approx(mean)
+    on_other = {row["name"] for row in results["splits"]["test_3numbers"]["rows"]}
+    assert "half" in on_other
+    assert 0 < rows["half"]["training_seconds"] < rows["grpo"]["training_seconds"]
+    assert results["training"]["half"][0]["last"]["step"] == 2
+    assert plan.budgets() == {
+        "grpo": {"max_steps": 4},
+        "kl": {"max_steps": 4},
+        "half": {"max_steps": 2},
+    }
+
+
 def test_training_seconds_count_the_kept_steps_of_a_resumed_run(tmp_path: Path):
     log = tmp_path / "log.jsonl"
-    assert training_seconds(log) is None
+    assert training_seconds(read_log(log)) is None
     lines = [{"step": 2, "step_time": 1.5}, {"step": 4, "step_time": 2.0}, {"step": 4, "loss": 1}]
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert training_seconds(log) == 2 * 1.5 + 2 * 2.0
+    assert training_seconds(read_log(log)) == 2 * 1.5 + 2 * 2.0

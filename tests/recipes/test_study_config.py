@@ -133,6 +133,26 @@ REFUSED = {
     "an unknown split": ({"evaluation": {"tset": {}}}, "'tset'.*'test'"),
     "an unknown stage": ({"stage": "tuning"}, "'tuning'.*'tune'"),
     "an unknown reference": ({"against": "grop"}, "'grop'.*'grpo'"),
+    "a checkpoint of a method that is not there": (
+        {"methods": changed("methods", "c", of="grop", step=2)},
+        "'of' of methods.c: 'grop'.*'grpo'",
+    ),
+    "a checkpoint of a checkpoint": (
+        {"methods": changed("methods", "a", of="grpo", step=2) | {"b": {"of": "a", "step": 2}}},
+        "'of' of methods.b: 'a'. Known: grpo, kl",
+    ),
+    "a checkpoint without its step": (
+        {"methods": changed("methods", "a", of="grpo")},
+        "methods.a must hold both of 'of' and 'step'",
+    ),
+    "a checkpoint with settings": (
+        {"methods": changed("methods", "a", of="grpo", step=2, settings={"beta": 0.1})},
+        "settings in methods.a must be left out: it is a checkpoint of another",
+    ),
+    "a checkpoint of step 0": (
+        {"methods": changed("methods", "a", of="grpo", step=0)},
+        "step in methods.a must be a whole number of at least 1",
+    ),
     "a method against itself": (
         {"methods": changed("methods", "kl", against="kl")},
         "against of methods.kl: 'kl'. Known: grpo",
@@ -244,6 +264,11 @@ def test_some_methods_and_other_seeds_can_be_chosen(tmp_path: Path):
     assert study.only(["kl"], [7, 7]).seeds == (7,)
     assert study.only(["kl"], None).against == ""  # nothing to compare with
     assert study.only(["kl", "grpo"], None) == study
+    early = load_study(
+        write(tmp_path, methods=changed("methods", "early", of="grpo", step=2), checkpoints=[2])
+    )
+    assert early.methods["early"].checkpoints == ()  # those are for what is trained
+    assert list(early.only(["early"], None).methods) == ["early", "grpo"]
     pair = load_study(write(tmp_path, methods=changed("methods", "kl", against="grpo")))
     assert pair.reference_of("kl") == "grpo"
     assert pair.only(["kl"], None).reference_of("kl") == ""

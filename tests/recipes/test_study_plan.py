@@ -67,6 +67,12 @@ def test_dropped_repeats_make_another_set_and_kept_ones_the_set_from_before(tmp_
             {"methods": {"grpo": {"settings": {"save_strategy": "no"}, "checkpoints": [2]}}},
             "checkpoints need save_strategy: steps",
         ),
+        ({"methods": {"grpo": {}, "half": {"of": "grpo", "step": 3}}}, "checkpoint 3 is not saved"),
+        ({"methods": {"grpo": {}, "half": {"of": "grpo", "step": 6}}}, "checkpoint 6 is not saved"),
+        (
+            {"methods": {"grpo": {}, "half": {"of": "grpo", "step": 2, "checkpoints": [4]}}},
+            "methods.half: checkpoint 4 is after step 2",
+        ),
         ({"settings": {"task_split": "test"}}, "would train on the test split 'test'"),
         (
             {"settings": {"task_split": "dev"}, "tuning": {"split": "dev", "samples": 4}},
@@ -93,6 +99,7 @@ def test_jobs_need_only_jobs_that_exist_and_methods_of_other_budgets_are_told(tm
     assert plan.budgets() == {
         "grpo": {"max_steps": 4},
         "kl": {"max_steps": 4},
+        "half": {"max_steps": 2},
         "long": {"max_steps": 8},
     }
 
@@ -106,6 +113,6 @@ def test_task_options_of_the_recipe_alone_are_refused(tmp_path: Path):
 def test_the_base_at_its_own_temperature_is_no_second_row(tmp_path: Path):
     plan = plan_of(tmp_path, tmp_path / "out")
     names = {t: [s.name for s in row_sources(plan, plan.study.main, t)] for t in (None, 0.5, 1.0)}
-    assert names[None] == names[1.0] == ["base", "grpo", "kl"]
-    assert names[0.5] == ["base", "base, cooled", "grpo", "kl"]
+    assert names[None] == names[1.0] == ["base", "grpo", "half", "kl"]
+    assert names[0.5] == ["base", "base, cooled", "grpo", "half", "kl"]
     assert "that is the base itself" in " ".join(notes_of(plan.study, 1.0, {}))

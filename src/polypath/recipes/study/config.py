@@ -63,6 +63,8 @@ class Method:
         checkpoints: optimizer steps to evaluate besides the last.
         temperatures: to sample the trained model at as well, on the main split.
         against: the method it is compared with; empty for the study's.
+        of: method whose runs it is a checkpoint of; empty for one that is trained itself.
+        step: of that checkpoint; 0 without ``of``.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Method:
     checkpoints: tuple[int, ...] = ()
     temperatures: tuple[float, ...] = ()
     against: str = ""
+    of: str = ""
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +137,18 @@ class Study:
         mine = self.methods[row].against if row in self.methods else ""
         return mine or self.against
 
+    def trained(self, name: str) -> Method:
+        """Return the method whose training makes this one: itself, or the one it is a checkpoint of."""
+        return self.methods[self.methods[name].of or name]
+
     def build_task(self) -> Task:
         """Build the task with the study's options."""
         return get_task(self.task, self.task_options)
 
     def only(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> "Study":
         """Return the study with fewer methods, or with other seeds.
+
+        A method that another is a checkpoint of comes with it.
 
         Raises:
             ConfigError: a method is unknown, or nothing is left.
@@ -148,7 +158,8 @@ class Study:
             for name in methods:
                 if name not in self.methods:
                     raise unknown_name("method", name, self.methods)
-            kept = {name: self.methods[name] for name in self.methods if name in methods}
+            needed = {*methods, *(self.trained(name).name for name in methods)}
+            kept = {name: self.methods[name] for name in self.methods if name in needed}
         chosen = self.seeds if seeds is None else tuple(dict.fromkeys(seeds))
         if not kept or not chosen or min(chosen) < 0:
             raise ConfigError(

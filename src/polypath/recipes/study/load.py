@@ -43,7 +43,10 @@ KEYS = [
     *("sampling_seed", "batch_size", "page", "matched", "method_temperatures"),
     "relations",
 ]
-METHOD_KEYS = ("label", "settings", "rehearsal", "checkpoints", "temperatures", "against")
+METHOD_KEYS = [
+    *("label", "settings", "rehearsal", "checkpoints", "temperatures", "against"),
+    *("of", "step"),
+]
 EVALUATION_KEYS = [
     *("problems", "samples", "greedy", "ks", "keep_k"),
     *("temperature", "top_p", "max_completion_length"),
@@ -115,6 +118,9 @@ def _check(study: Study, section: Section, task: Task) -> None:
         others = [other for other in study.methods if other != name]
         if method.against and method.against not in others:
             raise unknown_name(f"method in against of methods.{name}:", method.against, others)
+        trained = [other for other in others if not study.methods[other].of]
+        if method.of and method.of not in trained:
+            raise unknown_name(f"method in 'of' of methods.{name}:", method.of, trained)
     if section.content.get("matched") and not (
         study.against and study.methods[study.against].checkpoints
     ):
@@ -231,16 +237,33 @@ def _methods(section: Section, presamplings: Mapping[str, Presampling]) -> dict[
     temperatures = section.numbers("method_temperatures", low=0.0)
     for name, value in section.mapping("methods").items():
         inner = Section(value or {}, f"methods.{name}", METHOD_KEYS)
+        _check_of(inner)
         methods[name] = Method(
             name=_name(section, "a method's name", name),
             label=inner.text("label", name),
             settings=_settings(inner),
             rehearsal=_rehearsal(inner, presamplings),
-            checkpoints=inner.integers("checkpoints", default, least=1),
+            of=inner.text("of", ""),
+            step=inner.integer("step", 0),
+            checkpoints=inner.integers(
+                "checkpoints", () if "of" in inner.content else default, least=1
+            ),
             temperatures=inner.numbers("temperatures", low=0.0, default=temperatures),
             against=inner.text("against", ""),
         )
     return methods
+
+
+def _check_of(section: Section) -> None:
+    """Refuse a checkpoint without a step, a step of nothing, and settings of what is not trained."""
+    given = section.content
+    if ("of" in given) != ("step" in given):
+        section.refuse("", "must hold both of 'of' and 'step', or none", given)
+    if "of" in given:
+        section.integer("step", least=1)
+        for key in ("settings", "rehearsal"):
+            if key in given:
+                section.refuse(key, "must be left out: it is a checkpoint of another", given[key])
 
 
 def _settings(section: Section) -> Settings:

@@ -15,6 +15,7 @@ from polypath.recipes.study import work
 from polypath.recipes.study.config import Evaluation, Method, Study, is_test
 from polypath.recipes.study.identity import fingerprint, plain, short_hash
 from polypath.rehearsal.settings import ADDED_LATER
+from polypath.rollouts.files import read_json
 from polypath.tasks.shipped import shipped_model
 
 # Settings that decide how much a method may learn from; all methods should share them.
@@ -64,8 +65,9 @@ class Plan:
         return self.out / "presample" / f"{name}-{short_hash(self._presample_identity(name))}"
 
     def method_folder(self, name: str) -> Path:
-        """Return the folder of a method's seeds."""
-        return self.out / "runs" / f"{name}-{short_hash(self.method_identity(name))}"
+        """Return the folder of a method's seeds; of a checkpoint of another method, the other's."""
+        trained = self.study.trained(name).name
+        return self.out / "runs" / f"{trained}-{short_hash(self.method_identity(trained))}"
 
     def run_folder(self, name: str, seed: int) -> Path:
         """Return the folder of one training run."""
@@ -81,6 +83,27 @@ class Plan:
             "settings": {k: plain(v) for k, v in sorted(values.items()) if k not in runner},
             "rehearsal": self._presample_identity(method.rehearsal) if method.rehearsal else None,
         }
+
+    def method_samples_folder(
+        self, name: str, seed: int, evaluation: Evaluation, step: int = 0
+    ) -> Path:
+        """Return the run folder of a method's samples, or of those of its run at another step."""
+        step = step or self.study.methods[name].step
+        return self.samples_folder(self.run_folder(name, seed), evaluation, step)
+
+    def last_step(self, name: str, seed: int) -> int:
+        """Return the optimizer steps behind a method's model, whose training is done."""
+        record = self.run_folder(name, seed) / FINISHED_FILE
+        finished = read_json(record, "what a finished run wrote")
+        return self.study.methods[name].step or int(finished["global_step"])
+
+    def log(self, name: str, seed: int) -> list[dict[str, Any]]:
+        """Return the lines that a run logged up to a method's last step; empty before it began."""
+        lines, step = (
+            read_log(self.run_folder(name, seed) / LOG_FILE),
+            self.study.methods[name].step,
+        )
+        return [line for line in lines if not step or line["step"] <= step]
 
     def samples_folder(self, owner: Path, evaluation: Evaluation, step: int = 0) -> Path:
         """Return the run folder of samples: of a model's last state, or of one of its checkpoints."""
@@ -109,7 +132,7 @@ class Plan:
 
     def checkpoints(self, name: str) -> tuple[int, ...]:
         """Return the steps of a method that are evaluated besides the last."""
-        last = int(self.recipes[name].trainer.max_steps)
+        last = self.study.methods[name].step or int(self.recipes[name].trainer.max_steps)
         return tuple(sorted(s for s in self.study.methods[name].checkpoints if s != last))
 
     def temperatures(self, name: str) -> tuple[float, ...]:
@@ -161,7 +184,8 @@ class Plan:
 
     def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
         """Yield the jobs of one training run: the training, and all evaluations of it."""
-        method, folder = self.study.methods[name], self.run_folder(name, seed)
+        own, method = self.study.methods[name].step, self.study.trained(name)
+        folder = self.run_folder(name, seed)
         train = f"train {method.label}, seed {seed}"
         steps = int(self.recipes[name].trainer.max_steps)
         yield Job(
@@ -177,17 +201,14 @@ class Plan:
             done=partial(_steps_done, folder / LOG_FILE),
             kind="train",
         )
-        for evaluation in self.study.evaluations:
-            label = f"{method.label}, seed {seed}"
-            yield self._evaluate_job(label, str(folder), folder, evaluation, after=train)
-        for step in self.checkpoints(name):
-            model = str(folder / f"checkpoint-{step}")
-            label = f"{method.label}, seed {seed}, step {step}"
-            yield self._evaluate_job(label, model, folder, self.study.main, after=train, step=step)
-        for temperature in self.temperatures(name):
-            label = f"{method.label}, seed {seed}, T={temperature:g}"
-            cooled = self.cooled(self.study.main, temperature)
-            yield self._evaluate_job(label, str(folder), folder, cooled, after=train)
+        main = self.study.main
+        states = [(own, evaluation, "") for evaluation in self.study.evaluations]
+        states += [(step, main, "") for step in self.checkpoints(name)]
+        states += [(own, self.cooled(main, t), f", T={t:g}") for t in self.temperatures(name)]
+        for step, evaluation, at in states:
+            label = f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at
+            model = str(folder / f"checkpoint-{step}" if step else folder)
+            yield self._evaluate_job(label, model, folder, evaluation, after=train, step=step)
 
     def _evaluate_job(
         self,
@@ -221,10 +242,11 @@ class Plan:
     # --- settings -------------------------------------------------------------------------------
 
     def _recipe(self, method: Method) -> Recipe:
-        """Check a method's settings by building its recipe."""
-        folder = self.out / "runs" / method.name
+        """Check a method's settings by building its recipe, or that of which it is a checkpoint."""
+        trained = self.study.trained(method.name)
+        folder = self.out / "runs" / trained.name
         try:
-            arguments = [*self._overrides(method), *self._paths(method, folder, 0)]
+            arguments = [*self._overrides(trained), *self._paths(trained, folder, 0)]
             recipe = load_recipe(self.study.recipe, arguments)
             _check_checkpoints(method, recipe)
             self._check_task_options(recipe)
@@ -245,7 +267,8 @@ class Plan:
     def _overrides(self, method: Method) -> list[str]:
         """Return the settings of a method as ``--key value``."""
         settings = {**self.study.settings, **method.settings}
-        if method.checkpoints:
+        derived = any(other.of == method.name for other in self.study.methods.values())
+        if method.checkpoints or derived:
             settings["save_total_limit"] = 1_000_000
         return [text for key, value in settings.items() for text in _arguments(key, value)]
 
@@ -269,6 +292,9 @@ class Plan:
             name: {key: getattr(recipe.trainer, key, None) for key in BUDGET}
             for name, recipe in self.recipes.items()
         }
+        for name, method in self.study.methods.items():
+            if method.of:
+                found[name]["max_steps"] = method.step
         differing = [key for key in BUDGET if len({str(b[key]) for b in found.values()}) > 1]
         return {name: {key: b[key] for key in differing} for name, b in found.items()}
 
@@ -297,13 +323,19 @@ class Plan:
 
 def _check_checkpoints(method: Method, recipe: Recipe) -> None:
     trainer = recipe.trainer
-    if not method.checkpoints:
+    steps = [*method.checkpoints, *([method.step] if method.of else [])]
+    if not steps:
         return
     strategy = str(getattr(trainer.save_strategy, "value", trainer.save_strategy))
     every = int(trainer.save_steps)
     if strategy != "steps":
         raise ConfigError(f"checkpoints need save_strategy: steps, got {strategy!r}.")
-    for step in method.checkpoints:
+    for step in steps:
+        if method.of and step > method.step:
+            raise ConfigError(
+                f"checkpoint {step} is after step {method.step}, which is the method itself. Name "
+                "steps before it."
+            )
         if step % every or step > int(trainer.max_steps) > 0:
             raise ConfigError(
                 f"checkpoint {step} is not saved: save_steps is {every} and max_steps "

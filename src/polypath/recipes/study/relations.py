@@ -95,13 +95,17 @@ def models_of(plan: Plan) -> Iterator[Model]:
             temperature=t,
             folder=plan.samples_folder(base, plan.cooled(main, t)),
         )
+    known: set[Path] = set()
     for name in study.methods:
         for seed in study.seeds:
-            yield from _models_of_run(plan, name, seed)
+            for model in _models_of_run(plan, name, seed):
+                if model.folder not in known:  # a method may be a checkpoint of another
+                    known.add(model.folder)
+                    yield model
 
 
 def _models_of_run(plan: Plan, name: str, seed: int) -> Iterator[Model]:
-    main, folder = plan.study.main, plan.run_folder(name, seed)
+    main = plan.study.main
     label = f"{plan.study.methods[name].label}, seed {seed}"
     states = [(END, 0, main.temperature, label)]
     states += [
@@ -112,11 +116,11 @@ def _models_of_run(plan: Plan, name: str, seed: int) -> Iterator[Model]:
         yield Model(
             name=name,
             label=text,
-            run=f"{name}, seed {seed}",
+            run=f"{plan.study.trained(name).name}, seed {seed}",
             kind=kind,
             step=step,
             temperature=temperature,
-            folder=plan.samples_folder(folder, plan.cooled(main, temperature), step),
+            folder=plan.method_samples_folder(name, seed, plan.cooled(main, temperature), step),
         )
 
 

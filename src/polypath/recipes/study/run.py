@@ -12,7 +12,6 @@ from rich.text import Text
 
 import polypath
 from polypath.errors import ConfigError
-from polypath.recipes.callbacks import read_log
 from polypath.recipes.jobs import run_jobs
 from polypath.recipes.study import figures
 from polypath.recipes.study.config import BASE, Study
@@ -180,7 +179,7 @@ def plan_record(plan: Plan) -> list[dict[str, Any]]:
 def _write_settings(plan: Plan) -> None:
     """Write the study as run, and beside each method's runs what its folder's hash stands for."""
     _write_text(plan.out / "study.yaml", plan.study.text)
-    for name in plan.study.methods:
+    for name in {plan.study.trained(name).name: None for name in plan.study.methods}:
         folder = plan.method_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "settings.json", plain(plan.method_identity(name)))
@@ -258,8 +257,11 @@ def _record(
             },
             "training": {
                 name: [
-                    {"folder": str(folder), "last": (read_log(folder / "log.jsonl") or [{}])[-1]}
-                    for folder in (plan.run_folder(name, seed) for seed in study.seeds)
+                    {
+                        "folder": str(plan.run_folder(name, seed)),
+                        "last": (plan.log(name, seed) or [{}])[-1],
+                    }
+                    for seed in study.seeds
                 ]
                 for name in study.methods
             },

@@ -43,13 +43,13 @@ def row_sources(plan: Plan, evaluation: Evaluation, best: float | None) -> list[
         found.append(Source(name=COOLED, label=label, folders=(folder,), temperature=best))
     seeds = plan.study.seeds
     for name, method in plan.study.methods.items():
-        runs = [plan.run_folder(name, seed) for seed in seeds]
-        seconds = [s for run in runs if (s := training_seconds(run / "log.jsonl")) is not None]
+        took = [training_seconds(plan.log(name, seed)) for seed in seeds]
+        seconds = [s for s in took if s is not None]
         found.append(
             Source(
                 name=name,
                 label=method.label,
-                folders=tuple(plan.samples_folder(run, evaluation) for run in runs),
+                folders=tuple(plan.method_samples_folder(name, s, evaluation) for s in seeds),
                 temperature=evaluation.temperature,
                 seeds=seeds,
                 seconds=float(np.mean(seconds)) if seconds else math.nan,
@@ -74,14 +74,14 @@ def method_temperature_sources(plan: Plan, name: str) -> list[Source]:
     found = []
     for temperature in plan.temperatures(name):
         cooled = plan.cooled(plan.study.main, temperature)
-        runs = [plan.run_folder(name, seed) for seed in plan.study.seeds]
+        seeds = plan.study.seeds
         found.append(
             Source(
                 name=name,
                 label=f"{plan.study.methods[name].label} at T={temperature:g}",
-                folders=tuple(plan.samples_folder(run, cooled) for run in runs),
+                folders=tuple(plan.method_samples_folder(name, s, cooled) for s in seeds),
                 temperature=temperature,
-                seeds=plan.study.seeds,
+                seeds=seeds,
             )
         )
     return found

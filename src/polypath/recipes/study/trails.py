@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from polypath.recipes.run import FINISHED_FILE
 from polypath.recipes.study.config import BASE, Evaluation
 from polypath.recipes.study.plan import Plan
 from polypath.report.runs import Seeds
 from polypath.report.values import AnalysisSettings, FloatArray, Prepared, choose_sizes
-from polypath.rollouts.files import read_json
 from polypath.rollouts.samples import Samples, load_samples
 
 
@@ -55,12 +52,11 @@ def read_trails(plan: Plan, loaded: Mapping[str, Seeds], shared: Sequence[str]) 
     for name in names:
         seeds = []
         for seed, final in zip(plan.study.seeds, loaded[name], strict=True):
-            run = plan.run_folder(name, seed)
             at = {0: base}
             for step in plan.checkpoints(name):
-                folder = plan.samples_folder(run, plan.study.main, step)
+                folder = plan.method_samples_folder(name, seed, plan.study.main, step)
                 at[step] = values_of(load_samples(folder), shared, plan.study.main)
-            at[_last_step(run)] = values_of(final, shared, plan.study.main)
+            at[plan.last_step(name, seed)] = values_of(final, shared, plan.study.main)
             seeds.append(at)
         steps = sorted(set.intersection(*(set(at) for at in seeds)))
         found[name] = Trail(
@@ -88,7 +84,3 @@ def values_of(
         columns = prepared.distinct_at(more).T
         found |= {f"distinct@{k}": value_N for k, value_N in zip(more, columns, strict=True)}
     return found
-
-
-def _last_step(run: Path) -> int:
-    return int(read_json(run / FINISHED_FILE, "what a finished run wrote")["global_step"])

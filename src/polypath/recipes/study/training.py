@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from polypath.recipes.callbacks import read_log
 from polypath.recipes.study.config import Evaluation
 from polypath.recipes.study.figures import TrainingCurve, over_seeds
 from polypath.recipes.study.plan import Plan
@@ -19,7 +18,7 @@ def logged_curves(plan: Plan) -> list[TrainingCurve]:
     """Return what the runs logged: accuracy, entropy and distinct correct solutions."""
     curves = []
     for name, method in plan.study.methods.items():
-        logs = [read_log(plan.run_folder(name, s) / "log.jsonl") for s in plan.study.seeds]
+        logs = [plan.log(name, seed) for seed in plan.study.seeds]
         for panel, key in LOGGED.items():
             pairs = [[(line["step"], line[key]) for line in log if key in line] for log in logs]
             curve = over_seeds(name, method.label, panel, pairs)

@@ -2,11 +2,10 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from polypath.recipes.callbacks import read_log
 from polypath.rollouts.files import write_json
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
@@ -160,13 +159,13 @@ def _surprisal(
     return found
 
 
-def training_seconds(log: Path) -> float | None:
+def training_seconds(log: Iterable[Mapping[str, Any]]) -> float | None:
     """Return the seconds of all steps that a run kept, whenever they were trained; None without any.
 
     Start-up, saving, and steps that a kill made the run repeat do not count.
     """
     total, before = 0.0, 0
-    for line in read_log(log):
+    for line in log:
         if "step_time" in line:
             total += float(line["step_time"]) * (int(line["step"]) - before)
             before = int(line["step"])
