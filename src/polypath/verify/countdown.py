@@ -235,6 +235,7 @@ def format_gold(target: int, numbers: tuple[int, ...]) -> str:
     return f"{target} from {' '.join(map(str, numbers))}"
 
 
+@lru_cache(maxsize=4096)  # half of a group's completions and more are repeats
 def verify_countdown(completion: str, gold: str) -> Verdict:
     """Judge a Countdown answer; the whole completion must be the expression.
 
