@@ -441,6 +441,16 @@ def test_runs_without_a_shared_problem_are_refused():
         compare(run_of({"a": [1]}, name="base"), [run_of({"z": [1]}, name="new")])
 
 
+def test_workers_change_no_number(three: Comparison):
+    runs = [
+        drawn(rates(40, shift), name=name, seed=i)
+        for i, (name, shift) in enumerate([("base", 0.0), ("new", 0.2), ("old", -0.3)])
+    ]
+    beside = compare(runs[0], runs[1:], settings=FAST, workers=2)
+    assert repr(beside.differences) == repr(three.differences)
+    assert repr([r.metrics for r in beside.runs]) == repr([r.metrics for r in three.runs])
+
+
 def test_runs_of_one_name_and_no_run_at_all_are_refused():
     with pytest.raises(ConfigError, match="called 'run'"):
         compare(run_of({"a": [1]}), [run_of({"a": [1]})])

@@ -1,7 +1,11 @@
 """Measure runs, and compare them on the problems they share."""
 
+import multiprocessing
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -41,8 +45,10 @@ from polypath.report.values import (
     FloatArray,
     Prepared,
     Sizes,
+    Values,
     choose_sizes,
 )
+from polypath.rollouts.samples import Samples
 
 __all__ = [
     "FELL",
@@ -117,7 +123,11 @@ def analyse(
 
 
 def compare(
-    base: Run, runs: Sequence[Run], *, settings: AnalysisSettings | None = None
+    base: Run,
+    runs: Sequence[Run],
+    *,
+    settings: AnalysisSettings | None = None,
+    workers: int = 1,
 ) -> Comparison:
     """Measure what runs gained and lost against a base run, on the problems that all have.
 
@@ -128,6 +138,8 @@ def compare(
         base: as ``run`` of ``analyse``.
         runs: one or more, each as ``run`` of ``analyse``.
         settings: as in ``analyse``.
+        workers: processes that measure seeds side by side. More than 1 are spawned, so a script needs
+            ``if __name__ == "__main__":``; the numbers are the same.
 
     Raises:
         ConfigError: no run to compare, or two runs of one name.
@@ -144,7 +156,10 @@ def compare(
     }
     everyone = [tuple(seed.subset(shared) for seed in seeds) for seeds in everyone]
     sizes, notes = choose_sizes([seed for seeds in everyone for seed in seeds], settings)
-    first, *others = [_measure(seeds, settings, sizes, GROUPS) for seeds in everyone]
+    found = iter(_values_of_all(list(chain(*everyone)), settings, sizes, workers))
+    first, *others = [
+        _measure(seeds, settings, sizes, GROUPS, [next(found) for _ in seeds]) for seeds in everyone
+    ]
     return Comparison(
         base=first.analysis,
         runs=tuple(run.analysis for run in others),
@@ -195,17 +210,37 @@ def _sharing_notes(not_shared: Mapping[str, int]) -> tuple[str, ...]:
     )
 
 
+def _values_of_all(
+    seeds: Sequence[Samples], settings: AnalysisSettings, sizes: Sizes, workers: int
+) -> list[list[Values]]:
+    """Return what all groups of metrics are made of, seed by seed."""
+    measure = partial(_values, settings=settings, sizes=sizes)
+    if workers == 1:
+        return [measure(seed) for seed in seeds]
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
+        return list(processes.map(measure, seeds))
+
+
+def _values(
+    seed: Samples, settings: AnalysisSettings, sizes: Sizes, groups: Iterable[str] = GROUPS
+) -> list[Values]:
+    prepared = Prepared(seed, sizes, settings)
+    return [value for group in groups for value in MEASURES[group](prepared)]
+
+
 def _measure(
-    seeds: Seeds, settings: AnalysisSettings, sizes: Sizes, groups: tuple[str, ...]
+    seeds: Seeds,
+    settings: AnalysisSettings,
+    sizes: Sizes,
+    groups: tuple[str, ...],
+    values: Sequence[Sequence[Values]] | None = None,
 ) -> _Measured:
     unknown = [group for group in groups if group not in MEASURES]
     if unknown:
         raise unknown_name("group of metrics", unknown[0], MEASURES)
     prepared = [Prepared(seed, sizes, settings) for seed in seeds]
-    measures = stack(
-        [[v for group in groups for v in MEASURES[group](p)] for p in prepared],
-        seeds[0].num_problems,
-    )
+    values = values or [_values(seed, settings, sizes, groups) for seed in seeds]
+    measures = stack(values, seeds[0].num_problems)
     pass_S_N_K = np.stack([p.pass_at(sizes.curve_ks) for p in prepared])
     pass_curve, distinct_curve = NO_CURVE, None
     if "correctness" in groups:

@@ -93,11 +93,11 @@ def run_study(
             console=console,
             keep_going=True,
         )
-        return _report(plan, timings, started, console)
+        return _report(plan, timings, started, console, workers)
 
 
 def _report(
-    plan: Plan, timings: Mapping[str, float], started: float, console: Console
+    plan: Plan, timings: Mapping[str, float], started: float, console: Console, workers: int
 ) -> dict[str, Any]:
     """Measure all samples; write and print the results."""
     study = plan.study
@@ -123,7 +123,7 @@ def _report(
         pictures.append(plan.out / f"{RELATION}-{study.main.split}.png")
         draw_relations(study, related, pictures[-1])
     if study.page:
-        _write_page(plan, results[0], loaded, of_main + about)
+        _write_page(plan, results[0], loaded, of_main + about, workers)
     cost = costs(plan, timings)
     record = _record(plan, results, notes, timings)
     main = record["splits"][study.main.split]
@@ -216,7 +216,11 @@ def _draw(
 
 
 def _write_page(
-    plan: Plan, result: SplitResult, loaded: Mapping[str, Seeds], extra: Sequence[Table]
+    plan: Plan,
+    result: SplitResult,
+    loaded: Mapping[str, Seeds],
+    extra: Sequence[Table],
+    workers: int,
 ) -> None:
     runs = [loaded[row.name] for row in result.rows if row.name != BASE]
     settings = AnalysisSettings(ks=result.evaluation.ks)
@@ -227,7 +231,8 @@ def _write_page(
     for name in (FRONT, RELATION) if plan.study.relations else (FRONT,):
         picture = plan.out / f"{name}-{result.evaluation.split}.png"
         more.append(PagePicture(title=titles[name], png=picture.read_bytes()))
-    write_page(compare(loaded[BASE], runs, settings=settings), plan.out / PAGE, more=more)
+    comparison = compare(loaded[BASE], runs, settings=settings, workers=workers)
+    write_page(comparison, plan.out / PAGE, more=more)
 
 
 def _record(
