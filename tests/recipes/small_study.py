@@ -57,6 +57,7 @@ STUDY: dict[str, Any] = {
         "test": {"problems": 12, "samples": 4, "ks": [1, 2, 4]},
         "test_3numbers": {"problems": 5, "samples": 4, "ks": [1, 4], "greedy": False},
     },
+    "pairs": [["kl", "grpo"], ["kl", "half"]],
     "relations": [
         {"x": "distinct@4", "y": "potential@2", "where": {"metric": "pass@1", "above": 0.1}},
         {"x": "vendi (all)", "y": "potential@4 (greedy)"},

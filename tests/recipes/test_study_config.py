@@ -153,6 +153,9 @@ REFUSED = {
         {"methods": changed("methods", "a", of="grpo", step=0)},
         "step in methods.a must be a whole number of at least 1",
     ),
+    "a pair with a method that is not there": ({"pairs": [["kl", "grop"]]}, "pairs of .*'grop'"),
+    "a pair of one": ({"pairs": [["kl", "kl"]]}, "pairs in .* must be a list of"),
+    "pairs that are none": ({"pairs": ["kl"]}, "pairs in .* must be a list of"),
     "a method against itself": (
         {"methods": changed("methods", "kl", against="kl")},
         "against of methods.kl: 'kl'. Known: grpo",

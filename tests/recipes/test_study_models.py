@@ -49,6 +49,30 @@ def test_methods_are_matched_with_the_reference_stopped_at_their_pass_at_1(finis
     assert set(row["differences"]) == {"pass@2", "pass@4", "distinct@2", "distinct@4"}
 
 
+def test_pairs_are_compared_on_every_split_and_held_to_the_path_of_the_second(finished_study):
+    path, out, results, _ = finished_study
+    rows = {row["name"]: row for row in results["splits"]["test"]["rows"]}
+    for split in ("test", "test_3numbers"):
+        first, second = results["splits"][split]["pairs"]
+        assert (first["method"], first["against"]) == ("kl", "grpo")
+        assert (second["method"], second["against"]) == ("kl", "half")
+    against_grpo, against_half = results["splits"]["test"]["pairs"]
+    assert against_grpo["differences"] == rows["kl"]["against"]
+    gap = (
+        rows["kl"]["metrics"]["pass@4"]["estimate"] - rows["half"]["metrics"]["pass@4"]["estimate"]
+    )
+    assert against_half["differences"]["pass@4"]["estimate"] == pytest.approx(gap)
+    # half has no checkpoints of its own, so nothing to stop at
+    [pair] = results["splits"]["test"]["matched_pairs"]
+    assert pair == next(m for m in results["splits"]["test"]["matched"] if m["name"] == "kl")
+    table = (out / "table.md").read_text()
+    assert "## test_3numbers: differences in pairs" in table
+    assert "| kl against GRPO, half |" in table
+    assert "at equal pass@1, against the other stopped early, in pairs" in table
+    study = load_study(path)
+    assert study.only(["kl", "grpo"], None).pairs == (("kl", "grpo"),)
+
+
 def test_a_study_may_do_without_the_match(tmp_path: Path):
     plan = plan_of(tmp_path, tmp_path / "out", matched=False)
     assert match_rows(plan, (), {"grpo": None}, {}, ()) == ()

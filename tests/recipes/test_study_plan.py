@@ -83,7 +83,7 @@ def test_dropped_repeats_make_another_set_and_kept_ones_the_set_from_before(tmp_
 )
 def test_settings_that_do_not_fit_are_refused_before_anything_runs(tmp_path, changes, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        plan_of(tmp_path, tmp_path / "out", **{"against": "", **changes})
+        plan_of(tmp_path, tmp_path / "out", **{"against": "", "pairs": [], **changes})
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 

@@ -119,6 +119,7 @@ class Study:
     temperatures: tuple[float, ...]
     evaluations: tuple[Evaluation, ...]
     tuning: Evaluation | None
+    pairs: tuple[tuple[str, str], ...] = ()
     relations: tuple[Relation, ...] = ()
     sampling_seed: int = 0
     batch_size: int = 2048
@@ -170,10 +171,13 @@ class Study:
         for name, method in kept.items():
             if method.against not in kept:
                 kept[name] = replace(method, against="")
+        pairs = tuple(pair for pair in self.pairs if kept.keys() >= set(pair))
         command = self.command
         command += f" --only {','.join(kept)}" if methods is not None else ""
         command += f" --seeds {','.join(map(str, chosen))}" if seeds is not None else ""
-        return replace(self, methods=kept, seeds=chosen, against=against, command=command)
+        return replace(
+            self, methods=kept, seeds=chosen, against=against, pairs=pairs, command=command
+        )
 
 
 def is_test(split: str) -> bool:

@@ -41,7 +41,7 @@ KEYS = [
     *("name", "question", "base", "task", "task_options", "recipe", "stage", "seeds", "against"),
     *("presample", "methods", "settings", "checkpoints", "temperatures", "evaluation", "tuning"),
     *("sampling_seed", "batch_size", "page", "matched", "method_temperatures"),
-    "relations",
+    *("pairs", "relations"),
 ]
 METHOD_KEYS = [
     *("label", "settings", "rehearsal", "checkpoints", "temperatures", "against"),
@@ -91,6 +91,7 @@ def load_study(path: str | Path) -> Study:
         temperatures=section.numbers("temperatures", low=0.0),
         evaluations=evaluations,
         tuning=tuning,
+        pairs=_pairs(section),
         relations=_relations(section, evaluations),
         sampling_seed=section.integer("sampling_seed", 0),
         batch_size=section.integer("batch_size", 2048, least=1),
@@ -121,6 +122,9 @@ def _check(study: Study, section: Section, task: Task) -> None:
         trained = [other for other in others if not study.methods[other].of]
         if method.of and method.of not in trained:
             raise unknown_name(f"method in 'of' of methods.{name}:", method.of, trained)
+    for name in (name for pair in study.pairs for name in pair):
+        if name not in study.methods:
+            raise unknown_name(f"method in pairs of {where}:", name, study.methods)
     if section.content.get("matched") and not (
         study.against and study.methods[study.against].checkpoints
     ):
@@ -206,6 +210,19 @@ def _evaluation(section: Section, split: str, task: Task) -> Evaluation:
             "max_completion_length", usual.max_completion_length, least=1
         ),
     )
+
+
+def _pairs(section: Section) -> tuple[tuple[str, str], ...]:
+    content = section.content.get("pairs", [])
+    good = isinstance(content, list) and all(
+        isinstance(pair, list)
+        and len(pair) == len({str(name) for name in pair}) == 2
+        and all(isinstance(name, str) for name in pair)
+        for pair in content
+    )
+    if not good:
+        section.refuse("pairs", "must be a list of [METHOD, OTHER METHOD]", content)
+    return tuple((first, second) for first, second in content)
 
 
 def _relations(section: Section, evaluations: Sequence[Evaluation]) -> tuple[Relation, ...]:

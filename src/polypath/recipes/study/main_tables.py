@@ -26,10 +26,12 @@ def main_tables(
     study: Study,
     result: SplitResult,
     matched: Sequence[MatchedRow],
+    pairs: Sequence[MatchedRow],
     trails: Mapping[str, Trail],
 ) -> list[Table]:
     """Return those that the study has anything for."""
     found = [_at_equal_pass(study, result, matched)] if matched else []
+    found += [_at_equal_pass(study, result, pairs, in_pairs=True)] if pairs else []
     found += [_over_training(study, result, trails)] if trails else []
     if result.method_temperatures:
         shown = {row.label for row in result.rows}  # a method at its own temperature is one
@@ -40,15 +42,18 @@ def main_tables(
     return found
 
 
-def _at_equal_pass(study: Study, result: SplitResult, matched: Sequence[MatchedRow]) -> Table:
+def _at_equal_pass(
+    study: Study, result: SplitResult, matched: Sequence[MatchedRow], *, in_pairs: bool = False
+) -> Table:
     ks = result.evaluation.ks
     keys = {f"pass@{k}": f"pass@{k}" for k in ks if k > 1}
     if max(ks) > 1:
         keys[f"distinct@{max(ks)}"] = f"distinct in {max(ks)}"
-    label = study.methods[study.against].label
+    labels = {row.against: study.methods[row.against].label for row in matched}
+    label = "the other" if in_pairs else labels[study.against]
     rows = tuple(
         (
-            (row.label, False),
+            (f"{row.label} against {labels[row.against]}" if in_pairs else row.label, False),
             (f"{row.pass_at_1:.3f}", False),
             (_stop(row), False),
             (f"{row.pass_gap:+.3f}" if row.outside else MISSING, False),
@@ -70,7 +75,8 @@ def _at_equal_pass(study: Study, result: SplitResult, matched: Sequence[MatchedR
             "and 'pass@1 left' is what the method has more."
         )
     return Table(
-        title=f"{result.evaluation.split}: at equal pass@1, against {label} stopped early",
+        title=f"{result.evaluation.split}: at equal pass@1, against {label} stopped early"
+        + (", in pairs" if in_pairs else ""),
         columns=("method", "pass@1", "stopped at step", "pass@1 left", *keys.values()),
         rows=rows,
         notes=tuple(notes),

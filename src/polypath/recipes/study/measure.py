@@ -78,6 +78,7 @@ class SplitResult:
         num_problems: problems that all rows share.
         rows: base first, then the cooled base if there is one, then the methods.
         cooled: the base at every temperature of the study, for the curve; no rows of the table.
+        pairs: a method and the one it is also compared with -> key -> paired difference.
         method_temperatures: of the main split, methods that are sampled at several temperatures,
             their own included, from the lowest on.
         not_judged: samples of all rows whose check took too long or failed; they count as nothing.
@@ -92,6 +93,7 @@ class SplitResult:
     not_judged: int
     keep_by_luck: float
     explore_by_luck: float
+    pairs: Mapping[tuple[str, str], Mapping[str, Difference]] = field(default_factory=dict)
     method_temperatures: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
 
@@ -134,6 +136,7 @@ def measure(
         )
 
     finished = tuple(compared(row, stacks[row.name]) for row in rows[: len(sources)])
+    by_name = {row.name: row for row in finished}
     over_temperatures: dict[str, tuple[Row, ...]] = {}
     for row in [row for row in finished if row.trained and evaluation == plan.study.main]:
         # One by one: together they would be by far the most samples of a study.
@@ -156,6 +159,10 @@ def measure(
         ),
         keep_by_luck=keep_by_luck(base_N, twice_N),
         explore_by_luck=explore_by_luck(base_N, twice_N),
+        pairs={
+            (one, other): _against(stacks[other], stacks[one], settings, other, by_name[one])
+            for one, other in plan.study.pairs
+        },
         method_temperatures=over_temperatures,
     )
 

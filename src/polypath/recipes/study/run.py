@@ -29,7 +29,7 @@ from polypath.recipes.study.sources import (
     row_sources,
     temperature_sources,
 )
-from polypath.recipes.study.stopped import match_rows
+from polypath.recipes.study.stopped import match_pairs, match_rows
 from polypath.recipes.study.tables import (
     Table,
     markdown,
@@ -113,8 +113,9 @@ def _report(
     shared = shared_problems([loaded[row.name] for row in rows])
     trails = read_trails(plan, loaded, shared)
     matched = match_rows(plan, rows, trails, loaded, shared)
+    matched_pairs = match_pairs(plan, rows, trails, loaded, shared)
     related = relate(plan, shared, by_folder(sources, loaded))
-    of_main = main_tables(study, results[0], matched, trails)
+    of_main = main_tables(study, results[0], matched, matched_pairs, trails)
     about = relation_tables(study.main.split, related)
     notes = notes_of(study, best, plan.budgets())
     checkpoints = checkpoint_curves(trails, study.main)
@@ -128,6 +129,7 @@ def _report(
     record = _record(plan, results, notes, timings)
     main = record["splits"][study.main.split]
     main["matched"] = plain([asdict(row) for row in matched])
+    main["matched_pairs"] = plain([asdict(row) for row in matched_pairs])
     main["relations"] = plain([relation_record(result) for result in related])
     record["checkpoints"] = plain([asdict(curve) for curve in checkpoints])
     record["cost"] = plain(asdict(cost))
@@ -252,6 +254,10 @@ def _record(
                     "keep_by_luck": result.keep_by_luck,
                     "explore_by_luck": result.explore_by_luck,
                     "rows": [_row_record(row) for row in result.rows],
+                    "pairs": [
+                        {"method": one, "against": other, "differences": differences}
+                        for (one, other), differences in result.pairs.items()
+                    ],
                     "temperatures": [_row_record(row) for row in result.cooled],
                     "method_temperatures": {
                         name: [_row_record(row) for row in rows]

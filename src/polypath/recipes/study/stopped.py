@@ -13,7 +13,7 @@ from polypath.recipes.study.trails import Trail, values_of
 from polypath.report.estimates import verdict
 from polypath.report.model import Difference
 from polypath.report.runs import Seeds
-from polypath.report.values import AnalysisSettings, FloatArray
+from polypath.report.values import AnalysisSettings
 
 NOTES = {
     "": "",
@@ -78,16 +78,42 @@ def match_rows(
         return ()
     found = []
     for row in rows[1:]:
-        if row.name == reference.name:
-            continue
-        seeds = [values_of(seed, shared, plan.study.main) for seed in loaded[row.name]]
-        values = {key: np.stack([seed[key] for seed in seeds]) for key in seeds[0]}
-        found.append(_match_row(row, values, reference))
+        if row.name != reference.name:
+            found.append(_match_row(plan, row, reference, loaded, shared))
     return tuple(found)
 
 
-def _match_row(row: Row, values: Mapping[str, FloatArray], reference: Trail) -> MatchedRow:
+def match_pairs(
+    plan: Plan,
+    rows: Sequence[Row],
+    trails: Mapping[str, Trail],
+    loaded: Mapping[str, Seeds],
+    shared: Sequence[str],
+) -> tuple[MatchedRow, ...]:
+    """Compare the first of each pair with the second, stopped at its pass@1, if that has checkpoints.
+
+    Arguments as in ``match_rows``.
+    """
+    if not plan.study.matched or max(plan.study.main.ks) == 1:
+        return ()
+    by_name = {row.name: row for row in rows}
+    return tuple(
+        _match_row(plan, by_name[one], trails[other], loaded, shared)
+        for one, other in plan.study.pairs
+        if other in trails
+    )
+
+
+def _match_row(
+    plan: Plan,
+    row: Row,
+    reference: Trail,
+    loaded: Mapping[str, Seeds],
+    shared: Sequence[str],
+) -> MatchedRow:
     settings = AnalysisSettings()
+    seeds = [values_of(seed, shared, plan.study.main) for seed in loaded[row.name]]
+    values = {key: np.stack([seed[key] for seed in seeds]) for key in seeds[0]}
     by_key = {
         key: matched_difference(
             values["pass@1"],

@@ -45,6 +45,10 @@ def tables(study: Study, results: Sequence[SplitResult], of_main: Sequence[Table
     for result in results:
         found.append(_numbers(result))
         found += difference_tables(study, result, result.rows)
+        if result.pairs:
+            labels = {name: method.label for name, method in study.methods.items()}
+            pairs = [(f"{labels[a]} against {labels[b]}", d) for (a, b), d in result.pairs.items()]
+            found.append(_differences(result, "differences in pairs", pairs))
         if result is results[0]:
             found += of_main
     return found
