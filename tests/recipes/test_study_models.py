@@ -12,7 +12,7 @@ from polypath.recipes.study import load_study
 from polypath.recipes.study.measure import measure
 from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.sources import load, row_sources, temperature_sources
-from polypath.recipes.study.stopped import match_rows
+from polypath.recipes.study.stopped import match
 from polypath.report.analysis import AnalysisSettings, analyse
 from polypath.rollouts.samples import load_samples
 from tests.recipes.small_study import STUDY, plan_of
@@ -75,7 +75,7 @@ def test_pairs_are_compared_on_every_split_and_held_to_the_path_of_the_second(fi
 
 def test_a_study_may_do_without_the_match(tmp_path: Path):
     plan = plan_of(tmp_path, tmp_path / "out", matched=False)
-    assert match_rows(plan, (), {"grpo": None}, {}, ()) == ()
+    assert match(plan, [("kl", "grpo")], (), {"grpo": None}, {}, ()) == ()
 
 
 def test_a_method_may_have_a_reference_of_its_own(finished_study, tmp_path):

@@ -48,13 +48,17 @@ def rates(num_problems: int, shift: float = 0.0) -> list[float]:
     return np.clip(rng.beta(0.5, 0.8, num_problems) + shift, 0, 1).tolist()
 
 
-@pytest.fixture(scope="module")
-def three() -> Comparison:
+def three_compared(workers: int = 1) -> Comparison:
     base, new, old = (
         drawn(rates(40, shift), name=name, seed=i)
         for i, (name, shift) in enumerate([("base", 0.0), ("new", 0.2), ("old", -0.3)])
     )
-    return compare(base, [new, old], settings=FAST)
+    return compare(base, [new, old], settings=FAST, workers=workers)
+
+
+@pytest.fixture(scope="module")
+def three() -> Comparison:
+    return three_compared()
 
 
 def test_pass_at_k_is_the_mean_over_problems_of_the_share_of_draws_that_solve():
@@ -442,11 +446,7 @@ def test_runs_without_a_shared_problem_are_refused():
 
 
 def test_workers_change_no_number(three: Comparison):
-    runs = [
-        drawn(rates(40, shift), name=name, seed=i)
-        for i, (name, shift) in enumerate([("base", 0.0), ("new", 0.2), ("old", -0.3)])
-    ]
-    beside = compare(runs[0], runs[1:], settings=FAST, workers=2)
+    beside = three_compared(workers=2)
     assert repr(beside.differences) == repr(three.differences)
     assert repr([r.metrics for r in beside.runs]) == repr([r.metrics for r in three.runs])
 

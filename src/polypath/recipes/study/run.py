@@ -29,7 +29,7 @@ from polypath.recipes.study.sources import (
     row_sources,
     temperature_sources,
 )
-from polypath.recipes.study.stopped import match_pairs, match_rows
+from polypath.recipes.study.stopped import match
 from polypath.recipes.study.tables import (
     Table,
     markdown,
@@ -112,8 +112,9 @@ def _report(
     rows = results[0].rows
     shared = shared_problems([loaded[row.name] for row in rows])
     trails = read_trails(plan, loaded, shared)
-    matched = match_rows(plan, rows, trails, loaded, shared)
-    matched_pairs = match_pairs(plan, rows, trails, loaded, shared)
+    all_rows = [(row.name, study.against) for row in rows[1:] if row.name != study.against]
+    matched = match(plan, all_rows, rows, trails, loaded, shared)
+    matched_pairs = match(plan, study.pairs, rows, trails, loaded, shared)
     related = relate(plan, shared, by_folder(sources, loaded))
     of_main = main_tables(study, results[0], matched, matched_pairs, trails)
     about = relation_tables(study.main.split, related)

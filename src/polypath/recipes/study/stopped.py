@@ -1,6 +1,6 @@
 """The methods against the reference stopped early, at equal pass@1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,54 +53,35 @@ class MatchedRow:
     differences: Mapping[str, Difference]
 
 
-def match_rows(
+def match(
     plan: Plan,
+    wanted: Iterable[tuple[str, str]],
     rows: Sequence[Row],
     trails: Mapping[str, Trail],
     loaded: Mapping[str, Seeds],
     shared: Sequence[str],
 ) -> tuple[MatchedRow, ...]:
-    """Compare every row of the main split but the base and the reference at equal pass@1.
+    """Compare rows of the main split with references at equal pass@1.
 
     Args:
         plan: of the study.
+        wanted: names of a row and its reference.
         rows: of the main split.
-        trails: of the methods; without the reference's there is nothing to match with.
+        trails: of the methods; without that of a reference there is nothing to match with.
         loaded: samples of the rows, by name.
         shared: problems that the trails are measured on.
 
     Returns:
-        Empty if the study does not ask for it, its reference has no checkpoints, or pass@1 is all
-        that is measured.
-    """
-    reference = trails.get(plan.study.against)
-    if not plan.study.matched or reference is None or max(plan.study.main.ks) == 1:
-        return ()
-    found = []
-    for row in rows[1:]:
-        if row.name != reference.name:
-            found.append(_match_row(plan, row, reference, loaded, shared))
-    return tuple(found)
-
-
-def match_pairs(
-    plan: Plan,
-    rows: Sequence[Row],
-    trails: Mapping[str, Trail],
-    loaded: Mapping[str, Seeds],
-    shared: Sequence[str],
-) -> tuple[MatchedRow, ...]:
-    """Compare the first of each pair with the second, stopped at its pass@1, if that has checkpoints.
-
-    Arguments as in ``match_rows``.
+        Empty if the study does not ask for it, no reference has checkpoints, or pass@1 is all that
+        is measured.
     """
     if not plan.study.matched or max(plan.study.main.ks) == 1:
         return ()
     by_name = {row.name: row for row in rows}
     return tuple(
-        _match_row(plan, by_name[one], trails[other], loaded, shared)
-        for one, other in plan.study.pairs
-        if other in trails
+        _match_row(plan, by_name[name], trails[reference], loaded, shared)
+        for name, reference in wanted
+        if reference in trails
     )
 
 
