@@ -1,5 +1,8 @@
 """n-gram similarity against plain Python sets, and its edge rules."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -27,18 +30,42 @@ def test_golden_two_rows():
     assert matrix([[1, 2, 3], [1, 2, 4]])[0, 1].item() == pytest.approx(3 / 9)
 
 
-@given(groups())
-def test_equals_jaccard_of_plain_python_sets(drawn):
-    rows, num_groups, size = drawn
+def expect_jaccard(token_ids: list[list[int]], size: int) -> None:
     similarity = NgramSimilarity(max_n=3)
-    got_P_G_G = similarity.matrix(similarity.features(rows), size)
-    sets = [grams(ids, 3) for ids in rows.token_ids]
-    for p in range(num_groups):
+    got_P_G_G = similarity.matrix(similarity.features(rows_of(token_ids)), size)
+    sets = [grams(ids, 3) for ids in token_ids]
+    for p in range(len(sets) // size):
         for i in range(size):
             for j in range(size):
                 a, b = sets[p * size + i], sets[p * size + j]
                 expected = 1.0 if i == j else len(a & b) / len(a | b) if a | b else 0.0
                 assert got_P_G_G[p, i, j].item() == pytest.approx(expected, abs=1e-12)
+
+
+@contextlib.contextmanager
+def as_if_large() -> Iterator[None]:
+    """Small groups go the way of large ones: lone n-grams are left out, and rare ones sparse."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ngram, "_FEW", -1)
+        patch.setattr(ngram, "_SMALL", -1)
+        yield
+
+
+@given(groups())
+def test_equals_jaccard_of_plain_python_sets(drawn):
+    rows, _, size = drawn
+    expect_jaccard(rows.token_ids, size)
+    with as_if_large():
+        expect_jaccard(rows.token_ids, size)
+
+
+def test_rare_and_common_ngrams_of_a_wide_group():
+    """Of 40 rows: tokens of nearly all, of a few, and of one."""
+    draw = np.random.default_rng(0)
+    rows = [[*draw.integers(0, 3, 5), *draw.integers(3, 100, 5), 100 + i] for i in range(40)]
+    expect_jaccard([[int(t) for t in row] for row in rows], 40)
+    with as_if_large():
+        expect_jaccard([[int(t) for t in row] for row in rows], 40)
 
 
 def test_word_order_counts_from_bigrams_on():
@@ -73,7 +100,7 @@ def test_the_buckets_that_spare_work_change_no_value(drawn):
     similarity = NgramSimilarity()
     features = similarity.features(rows)
     expected = similarity.matrix(features, size)
-    with pytest.MonkeyPatch.context() as patch:
+    with as_if_large(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(ngram, "_BUCKETS", np.int64(1))  # nearly nothing is alone in two buckets
         assert torch.equal(similarity.matrix(features, size), expected)
 

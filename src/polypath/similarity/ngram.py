@@ -17,6 +17,8 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _BUCKETS = np.int64(2**18 - 1)  # a mask of the hash; its counts stay in the cache
+_FEW = 2**12  # n-grams of a group up to which sorting all costs less than looking for the lone ones
+_SMALL = 2**15  # entries of a matrix up to which a dense product costs less than a sparse one
 
 
 class NgramSimilarity:
@@ -123,11 +125,12 @@ def _shared(rows: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
     """Return how many distinct n-grams each two rows of one group share, ``(G, G)``."""
     hashes = np.concatenate(rows)
     owners = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    # Most n-grams occur in one row only. Nearly all of these are alone in their bucket too, and what
-    # is alone is shared with no row: it need not be sorted.
-    bucket = hashes & _BUCKETS
-    several = (np.bincount(bucket) > 1)[bucket]
-    hashes, owners = hashes[several], owners[several]
+    if len(hashes) > _FEW:
+        # Most n-grams occur in one row only. Nearly all of these are alone in their bucket too, and
+        # what is alone is shared with no row: it need not be sorted.
+        bucket = hashes & _BUCKETS
+        several = (np.bincount(bucket) > 1)[bucket]
+        hashes, owners = hashes[several], owners[several]
     order = np.argsort(hashes, kind="stable")  # the rows are sorted: a merge of sorted runs
     hashes, owners = hashes[order], owners[order]
     first = np.ones(len(hashes), dtype=bool)
@@ -146,13 +149,15 @@ def _pairs(
 
     An n-gram that many rows share is cheap in a dense product, one that few share in a sparse one.
     """
-    common_K = rows_K * 8 > group_size
+    common_K = (rows_K * 8 > group_size) | (len(rows_K) * group_size <= _SMALL)
     common = np.repeat(common_K, rows_K)
     numbers = np.repeat(np.cumsum(common_K) - 1, rows_K)[common]
     # Counts up to 2^24 are exact in float32.
     dense_K_G = np.zeros((int(common_K.sum()), group_size), dtype=np.float32)
     dense_K_G[numbers, owners[common]] = 1.0
     pairs: npt.NDArray[np.float64] = (dense_K_G.T @ dense_K_G).astype(np.float64)
+    if common_K.all():
+        return pairs
     few_K = rows_K[~common_K]
     pointers = np.concatenate([[0], np.cumsum(few_K)])
     present = (np.ones(int(pointers[-1])), owners[~common], pointers)
