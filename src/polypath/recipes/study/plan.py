@@ -6,29 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from polypath.errors import ConfigError, PolypathError
+from polypath.errors import ConfigError
 from polypath.recipes.callbacks import read_log
-from polypath.recipes.config import Recipe, load_recipe
 from polypath.recipes.jobs import Job
 from polypath.recipes.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
 from polypath.recipes.study import work
+from polypath.recipes.study.arguments import budgets, checked_recipe, training_arguments
 from polypath.recipes.study.config import Evaluation, Method, Study, is_test
 from polypath.recipes.study.identity import fingerprint, plain, short_hash
 from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts.files import read_json
 from polypath.tasks.shipped import shipped_model
-
-# Settings that decide how much a method may learn from; all methods should share them.
-BUDGET = (
-    "max_steps",
-    "num_train_epochs",
-    "per_device_train_batch_size",
-    "gradient_accumulation_steps",
-    "steps_per_generation",
-    "num_iterations",
-    "num_generations",
-    "max_completion_length",
-)
 
 
 class Plan:
@@ -51,7 +39,10 @@ class Plan:
             "task": study.task,
             "options": dict(study.task_options),
         }
-        self.recipes = {name: self._recipe(method) for name, method in study.methods.items()}
+        self.recipes = {
+            name: checked_recipe(study, method, self._arguments(study.trained(name), 0, self.out))
+            for name, method in study.methods.items()
+        }
         self._refuse_training_splits()
 
     # --- folders --------------------------------------------------------------------------------
@@ -193,7 +184,7 @@ class Plan:
             function=work.train,
             arguments={
                 "recipe": str(self.study.recipe),
-                "overrides": [*self._overrides(method), *self._paths(method, folder, seed)],
+                "overrides": self._arguments(method, seed, folder),
             },
             result=folder / FINISHED_FILE,
             after=(f"presample {method.rehearsal}",) if method.rehearsal else (),
@@ -241,62 +232,15 @@ class Plan:
 
     # --- settings -------------------------------------------------------------------------------
 
-    def _recipe(self, method: Method) -> Recipe:
-        """Check a method's settings by building its recipe, or that of which it is a checkpoint."""
-        trained = self.study.trained(method.name)
-        folder = self.out / "runs" / trained.name
-        try:
-            arguments = [*self._overrides(trained), *self._paths(trained, folder, 0)]
-            recipe = load_recipe(self.study.recipe, arguments)
-            _check_checkpoints(method, recipe)
-            self._check_task_options(recipe)
-        except PolypathError as error:
-            raise type(error)(f"methods.{method.name}: {error}") from None
-        return recipe
-
-    def _check_task_options(self, recipe: Recipe) -> None:
-        """Refuse options that only training would have: the samples are judged with the study's."""
-        options = dict(self.study.task_options)
-        trained = dict(text.split("=", 1) for text in recipe.task.task_options or [])
-        if trained != options:
-            raise ConfigError(
-                f"the recipe has task_options {trained}, but the study {options}. Put them into the "
-                "study's task_options."
-            )
-
-    def _overrides(self, method: Method) -> list[str]:
-        """Return the settings of a method as ``--key value``."""
-        settings = {**self.study.settings, **method.settings}
-        derived = any(other.of == method.name for other in self.study.methods.values())
-        if method.checkpoints or derived:
-            settings["save_total_limit"] = 1_000_000
-        return [text for key, value in settings.items() for text in _arguments(key, value)]
-
-    def _paths(self, method: Method, folder: Path, seed: int) -> list[str]:
-        study = self.study
-        values: dict[str, Any] = {
-            "model_name_or_path": study.base,
-            "task": study.task,
-            "output_dir": str(folder),
-            "seed": seed,
-        }
-        if study.task_options:
-            values["task_options"] = [f"{k}={v}" for k, v in study.task_options.items()]
-        if method.rehearsal:
-            values["rehearsal_set"] = str(self.presample_folder(method.rehearsal))
-        return [text for key, value in values.items() for text in _arguments(key, value)]
+    def _arguments(self, method: Method, seed: int, out: Path) -> list[str]:
+        rehearsal_set = self.presample_folder(method.rehearsal) if method.rehearsal else None
+        return training_arguments(
+            self.study, method, out=out, seed=seed, rehearsal_set=rehearsal_set
+        )
 
     def budgets(self) -> dict[str, dict[str, Any]]:
-        """Return of each method the settings of ``BUDGET`` in which methods differ."""
-        found = {
-            name: {key: getattr(recipe.trainer, key, None) for key in BUDGET}
-            for name, recipe in self.recipes.items()
-        }
-        for name, method in self.study.methods.items():
-            if method.of:
-                found[name]["max_steps"] = method.step
-        differing = [key for key in BUDGET if len({str(b[key]) for b in found.values()}) > 1]
-        return {name: {key: b[key] for key in differing} for name, b in found.items()}
+        """Return of each method the settings of the budget in which methods differ."""
+        return budgets(self.study, self.recipes)
 
     def _presample_identity(self, name: str) -> dict[str, Any]:
         presampling = self.study.presamplings[name]
@@ -319,36 +263,6 @@ class Plan:
                     f"The study would measure on the split {split!r}, on which it trains. Use a "
                     "held-out split."
                 )
-
-
-def _check_checkpoints(method: Method, recipe: Recipe) -> None:
-    trainer = recipe.trainer
-    steps = [*method.checkpoints, *([method.step] if method.of else [])]
-    if not steps:
-        return
-    strategy = str(getattr(trainer.save_strategy, "value", trainer.save_strategy))
-    every = int(trainer.save_steps)
-    if strategy != "steps":
-        raise ConfigError(f"checkpoints need save_strategy: steps, got {strategy!r}.")
-    for step in steps:
-        if method.of and step > method.step:
-            raise ConfigError(
-                f"checkpoint {step} is after step {method.step}, which is the method itself. Name "
-                "steps before it."
-            )
-        if step % every or step > int(trainer.max_steps) > 0:
-            raise ConfigError(
-                f"checkpoint {step} is not saved: save_steps is {every} and max_steps "
-                f"{trainer.max_steps}. Name multiples of {every}, or set save_steps."
-            )
-
-
-def _arguments(key: str, value: Any) -> list[str]:
-    """Return a setting as command-line arguments; a list is several after one key."""
-    values = value if isinstance(value, list) else [value]
-    texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
-    # "=" keeps a negative number from being read as a key.
-    return [f"--{key}", *texts] if len(texts) != 1 else [f"--{key}={texts[0]}"]
 
 
 def _steps_done(log: Path) -> int:

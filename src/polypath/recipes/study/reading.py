@@ -1,6 +1,7 @@
 """A mapping of a study file, read key by key; every error says where in the file it is."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -104,6 +105,12 @@ class Section:
         if not section.content:
             self.refuse(key, "must not be empty", value)
         return section.content
+
+    def folder_name(self, what: str, name: str) -> str:
+        """Return a name that can be part of a folder's."""
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+            self.refuse(what, "must be letters, digits, '_', '-' and '.' alone", name)
+        return name
 
 
 def _as_number(value: Any) -> float | None:
