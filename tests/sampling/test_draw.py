@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -23,24 +25,45 @@ def draw(logits: torch.Tensor, count: int, **options: float) -> np.ndarray:
     return sampler(empty, logits.expand(count, -1)).argmax(dim=-1).numpy()
 
 
+def stream(seed: int, problem_id: str, sample_id: int, count: int) -> np.ndarray:
+    return uniforms(seed, [(problem_id, sample_id)], count)[0]
+
+
+def test_a_stream_is_philox_keyed_by_a_hash() -> None:
+    """Stored samples are made again by it, so its numbers must never change."""
+    keys = [("p", 0), ("p", 1), ("q é", 12)]
+    for key, numbers in zip(keys, uniforms(3, keys, 9), strict=True):
+        text = f"3\0{key[0]}\0{key[1]}".encode()
+        digest = int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "little")
+        raw = np.random.Philox(key=digest).random_raw(9)
+        assert (numbers == (raw >> np.uint64(11)) * 2.0**-53).all()
+    assert stream(0, "p", 0, 1)[0] == 0.09831919641761988
+
+
 def test_a_stream_is_a_function_of_seed_problem_and_sample() -> None:
-    first = uniforms(0, "p", 0, 8)
-    assert (uniforms(0, "p", 0, 8) == first).all()
+    first = stream(0, "p", 0, 8)
+    assert (stream(0, "p", 0, 8) == first).all()
     for other in ((1, "p", 0), (0, "q", 0), (0, "p", 1)):
-        assert (uniforms(*other, 8) != first).all()
+        assert (stream(*other, 8) != first).all()
+
+
+def test_a_stream_does_not_depend_on_its_neighbours() -> None:
+    together = uniforms(0, [("q", 5), ("p", 1), ("p", 0)], 7)
+    assert (together[2] == stream(0, "p", 0, 7)).all()
+    assert uniforms(0, [], 7).shape == (0, 7)
 
 
 def test_a_longer_stream_starts_with_the_shorter() -> None:
-    assert (uniforms(3, "p", 1, 100)[:7] == uniforms(3, "p", 1, 7)).all()
+    assert (stream(3, "p", 1, 100)[:7] == stream(3, "p", 1, 7)).all()
 
 
 def test_ids_that_run_together_do_not_share_a_stream() -> None:
-    assert (uniforms(0, "p1", 1, 4) != uniforms(0, "p", 11, 4)).all()
+    assert (stream(0, "p1", 1, 4) != stream(0, "p", 11, 4)).all()
 
 
 def test_streams_are_uniform_along_and_across_samples() -> None:
-    along = uniforms(0, "p", 0, 20_000)
-    across = np.array([uniforms(0, f"p{n}", n % 8, 1)[0] for n in range(20_000)])
+    along = stream(0, "p", 0, 20_000)
+    across = uniforms(0, [(f"p{n}", n % 8) for n in range(20_000)], 1)[:, 0]
     for numbers in (along, across):
         assert stats.kstest(numbers, "uniform").pvalue > 1e-3
         assert numbers.min() >= 0

@@ -16,14 +16,26 @@ from transformers import LogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 from polypath.sampling.settings import SamplingSettings
 
 
-def uniforms(seed: int, problem_id: str, sample_id: int, count: int) -> np.ndarray:
-    """Return the first ``count`` numbers in [0, 1) of one sample's stream, in float64.
+def uniforms(seed: int, keys: Sequence[tuple[str, int]], count: int) -> np.ndarray:
+    """Return ``(B, count)`` numbers in [0, 1), in float64: the start of each sample's stream.
 
     Philox is counter-based and numpy guarantees its raw stream, so the numbers are the same on
     every machine and in every version. A longer stream starts with the shorter one.
+
+    Args:
+        seed: of all streams.
+        keys: (problem id, sample number) of every row.
+        count: numbers of each.
     """
-    key = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=16).digest()
-    raw = np.random.Philox(key=int.from_bytes(key, "little")).random_raw(count)
+    raw = np.empty((len(keys), count), dtype=np.uint64)
+    generator = np.random.Philox(key=0)  # one for all: a new one asks the system for entropy first
+    state = generator.state
+    for row, (problem_id, sample_id) in zip(raw, keys, strict=True):
+        text = f"{seed}\0{problem_id}\0{sample_id}".encode()
+        digest = hashlib.blake2b(text, digest_size=16).digest()
+        state["state"]["key"] = np.frombuffer(digest, dtype="<u8")
+        generator.state = state
+        row[:] = generator.random_raw(count)
     return np.asarray((raw >> np.uint64(11)) * 2.0**-53)
 
 
@@ -48,10 +60,10 @@ class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         settings: SamplingSettings,
         device: torch.device,
     ) -> None:
-        rows = [uniforms(settings.seed, *key, settings.max_new_tokens) for key in keys]
+        uniform_B_T = uniforms(settings.seed, keys, settings.max_new_tokens)
         # float64, because a float32 cumulative sum over a large vocabulary loses rare tokens.
         self._dtype = torch.float32 if device.type == "mps" else torch.float64  # mps has no float64
-        self._uniform_B_T = torch.from_numpy(np.stack(rows)).to(device, self._dtype)
+        self._uniform_B_T = torch.from_numpy(uniform_B_T).to(device, self._dtype)
         self._prompt_length = prompt_length
         self._temperature = settings.temperature
         self._warpers: list[LogitsProcessor] = []
