@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from polypath.report.analysis import AnalysisSettings, Metric, RunAnalysis
 from polypath.rollouts.samples import Samples
+
+FAST = AnalysisSettings(num_resamples=500)
 
 
 def run_of(
@@ -45,3 +48,14 @@ def drawn(
             f"so x = {pick} + {n}, step {rng.integers(9)} of {rng.integers(9)}" for pick in picks
         ]
     return run_of(correct, name=name, answers=answers, texts=texts)
+
+
+def value(run: RunAnalysis, key: str) -> Metric:
+    metric = run.metric(key)
+    assert metric is not None, f"no {key} in {[m.key for m in run.metrics]}"
+    return metric
+
+
+def rates(num_problems: int, shift: float = 0.0) -> list[float]:
+    rng = np.random.default_rng(7)
+    return np.clip(rng.beta(0.5, 0.8, num_problems) + shift, 0, 1).tolist()
