@@ -40,6 +40,21 @@ def test_options_of_measuring_reach_the_page(runs: list[str], tmp_path: Path, ca
     assert "RUN" in capsys.readouterr().err
 
 
+def test_worker_processes_write_the_same_page_and_numbers(
+    runs: list[str], tmp_path: Path, capsys: Capture
+):
+    pages = [tmp_path / f"{workers}.html" for workers in (1, 2)]
+    numbers = [tmp_path / f"{workers}.json" for workers in (1, 2)]
+    for workers, page, out in zip(("1", "2"), pages, numbers, strict=True):
+        assert run(["report", *runs, "--workers", workers, "--out", str(page)]) == 0
+        assert run(["compare", *runs, "--workers", workers, "--json", str(out)]) == 0
+    assert pages[0].read_text() == pages[1].read_text()
+    assert numbers[0].read_text() == numbers[1].read_text()
+    capsys.readouterr()
+    assert run(["compare", *runs, "--workers", "0"]) == 2
+    assert "workers must be at least 1, got 0" in one_line(capsys)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

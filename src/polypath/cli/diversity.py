@@ -17,6 +17,7 @@ from polypath.cli.runs import (
     TaskOption,
     TaskOptionsOption,
     TextSamplesOption,
+    WorkersOption,
     console_beside,
     read_runs,
     settings_from,
@@ -83,6 +84,7 @@ def compare(
     key: KeyOption = None,
     task: TaskOption = None,
     task_option: TaskOptionsOption = None,
+    workers: WorkersOption = 1,
     json_file: JsonOption = None,
     csv_file: CsvOption = None,
     figure: FigureOption = None,
@@ -101,7 +103,7 @@ def compare(
     console = console_beside(json_file, csv_file)
     first, *others = read_runs([base, *runs], key, task, task_option)
     with waiting("Comparing"):
-        comparison = run_comparison(first, others, settings=settings)
+        comparison = run_comparison(first, others, settings=settings, workers=workers)
     words = summary(comparison)
     tables.print_reading(console, [comparison.base, *comparison.runs], comparison.notes)
     tables.print_comparison(console, comparison)

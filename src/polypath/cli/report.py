@@ -15,6 +15,7 @@ from polypath.cli.runs import (
     TaskOption,
     TaskOptionsOption,
     TextSamplesOption,
+    WorkersOption,
     console_beside,
     read_runs,
     settings_from,
@@ -35,6 +36,7 @@ def report(
     key: KeyOption = None,
     task: TaskOption = None,
     task_option: TaskOptionsOption = None,
+    workers: WorkersOption = 1,
 ) -> None:
     """Write a page that compares runs with a base run: in words, charts, and an explorer.
 
@@ -49,7 +51,7 @@ def report(
     console = console_beside()
     first, *others = read_runs([base, *runs], key, task, task_option)
     with waiting("Comparing"):
-        comparison = compare(first, others, settings=settings)
+        comparison = compare(first, others, settings=settings, workers=workers)
     tables.print_reading(console, [comparison.base, *comparison.runs], comparison.notes)
     tables.print_words(console, summary(comparison))
     with writing(out):

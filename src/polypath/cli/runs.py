@@ -74,6 +74,9 @@ JsonOption = Annotated[
 CsvOption = Annotated[
     Path | None, typer.Option("--csv", help="Write the numbers there as CSV; - prints it.")
 ]
+WorkersOption = Annotated[
+    int, typer.Option(help="Processes that measure runs side by side; the same numbers.")
+]
 FigureOption = Annotated[
     Path | None, typer.Option(help="Draw the curves there: .png, .pdf or .svg.")
 ]

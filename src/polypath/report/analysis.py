@@ -142,9 +142,11 @@ def compare(
             ``if __name__ == "__main__":``; the numbers are the same.
 
     Raises:
-        ConfigError: no run to compare, or two runs of one name.
+        ConfigError: no run to compare, two runs of one name, or fewer than 1 worker.
         DataError: the runs share no problem, or as in ``analyse``.
     """
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, got {workers}.")
     settings = settings or AnalysisSettings()
     everyone = [as_seeds(run) for run in (base, *runs)]
     names = [name_of(seeds) for seeds in everyone]
