@@ -70,7 +70,7 @@ class QuickstartSettings:
         out: folder of everything.
         methods: keys of ``METHODS``; GRPO is always among them, as what the others compare with.
         steps: rounds of 512 completions and 4 updates each, >= 1.
-        num_problems: held-out problems; out of domain half as many.
+        num_problems: held-out problems; out of domain, and of dev to choose a temperature on, half as many.
         num_samples: samples of each, >= 64; out of domain 64.
         seed: of training and evaluation.
         workers: processes.
@@ -129,7 +129,8 @@ class QuickstartSettings:
     @property
     def cooled_file(self) -> Path:
         """Return where the base's accuracy at each temperature is kept."""
-        return self.out / "base" / f"temperatures-seed={self.seed}.json"
+        problems, _ = self.split_size("dev")
+        return self.out / "base" / f"temperatures-{problems}-seed={self.seed}.json"
 
 
 def plan(settings: QuickstartSettings) -> list[Job]:
@@ -150,6 +151,7 @@ def plan(settings: QuickstartSettings) -> list[Job]:
             function=work.cool_base,
             arguments={
                 "temperatures": TEMPERATURES,
+                "num_problems": settings.split_size("dev")[0],
                 "seed": settings.seed,
                 "out": str(settings.cooled_file),
             },

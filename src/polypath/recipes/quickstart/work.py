@@ -9,7 +9,7 @@ from polypath.rollouts.files import write_json
 TASK = "countdown"
 # The trial's finding: at 6 of 8 too few Countdown problems count as mastered by a base this weak.
 PRESAMPLE_K, PRESAMPLE_THRESHOLD = 8, 3
-COOLING_PROBLEMS, COOLING_SAMPLES = 200, 32
+COOLING_SAMPLES = 32
 
 
 def train(*, recipe: str, overrides: Mapping[str, str]) -> None:
@@ -43,7 +43,7 @@ def presample(*, out: str, seed: int) -> None:
     )
 
 
-def cool_base(*, temperatures: Sequence[float], seed: int, out: str) -> None:
+def cool_base(*, temperatures: Sequence[float], num_problems: int, seed: int, out: str) -> None:
     """Measure the base's accuracy at each temperature on dev problems, and write it."""
     from polypath.recipes.evaluation import evaluate
     from polypath.recipes.run import resolve_model
@@ -54,7 +54,7 @@ def cool_base(*, temperatures: Sequence[float], seed: int, out: str) -> None:
             resolve_model("countdown-base"),
             task=TASK,
             split="dev",
-            num_problems=COOLING_PROBLEMS,
+            num_problems=num_problems,
             num_samples=COOLING_SAMPLES,
             temperature=temperature,
             seed=seed,
