@@ -22,7 +22,7 @@ quickstart: $(STAMP)  ## train small models with every method and compare them (
 	$(BIN)/polypath quickstart
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 2
 
 lint: $(STAMP)  ## check formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -26,16 +26,6 @@ settings.register_profile("polypath", deadline=None)
 settings.load_profile("polypath")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share what is slow to make in one process: those of a file, and of the study."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        study = "finished_study" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("study" if study else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a random 2-layer Llama and a 40-token tokenizer with chat template."""
