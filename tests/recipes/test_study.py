@@ -11,6 +11,7 @@ from rich.console import Console
 from polypath.errors import ConfigError
 from polypath.recipes.callbacks import read_log
 from polypath.recipes.study import load_study, run_study
+from polypath.recipes.study.arguments import budgets
 from polypath.recipes.study.measure import explore_by_luck
 from polypath.recipes.study.plan import Plan
 from polypath.recipes.study.run import _alone
@@ -190,7 +191,7 @@ def test_a_method_that_is_a_checkpoint_of_another_is_not_trained_again(finished_
     assert "half" in on_other
     assert 0 < rows["half"]["training_seconds"] < rows["grpo"]["training_seconds"]
     assert results["training"]["half"][0]["last"]["step"] == 2
-    assert plan.budgets() == {
+    assert budgets(plan.study, plan.recipes) == {
         "grpo": {"max_steps": 4},
         "kl": {"max_steps": 4},
         "half": {"max_steps": 2},

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from polypath.errors import ConfigError
+from polypath.recipes.study.arguments import budgets
 from polypath.recipes.study.run import plan_record
 from polypath.recipes.study.sources import row_sources
 from polypath.recipes.study.tables import notes_of
@@ -96,7 +97,7 @@ def test_jobs_need_only_jobs_that_exist_and_methods_of_other_budgets_are_told(tm
     assert len(names) == len({job.result for job in jobs}) == len(jobs)
     assert all(set(job.after) <= names for job in jobs)
     assert all(job.kind for job in jobs)
-    assert plan.budgets() == {
+    assert budgets(plan.study, plan.recipes) == {
         "grpo": {"max_steps": 4},
         "kl": {"max_steps": 4},
         "half": {"max_steps": 2},

@@ -7,16 +7,8 @@ from typing import Any
 
 from polypath.errors import unknown_name
 from polypath.recipes.study.checks import check_study
-from polypath.recipes.study.config import (
-    Evaluation,
-    Relation,
-    Study,
-)
-from polypath.recipes.study.load_methods import (
-    read_methods,
-    read_presamplings,
-    read_settings,
-)
+from polypath.recipes.study.config import Evaluation, Relation, Study
+from polypath.recipes.study.load_methods import read_methods, read_presamplings, read_settings
 from polypath.recipes.study.reading import Section
 from polypath.recipes.study.relation_metrics import check_metric
 from polypath.recipes.yaml_file import read_yaml

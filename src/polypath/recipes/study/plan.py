@@ -11,7 +11,7 @@ from polypath.recipes.callbacks import read_log
 from polypath.recipes.jobs import Job
 from polypath.recipes.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
 from polypath.recipes.study import work
-from polypath.recipes.study.arguments import budgets, checked_recipe, training_arguments
+from polypath.recipes.study.arguments import checked_recipe, training_arguments
 from polypath.recipes.study.config import Evaluation, Method, Study, is_test
 from polypath.recipes.study.identity import fingerprint, plain, short_hash
 from polypath.rehearsal.settings import ADDED_LATER
@@ -237,10 +237,6 @@ class Plan:
         return training_arguments(
             self.study, method, out=out, seed=seed, rehearsal_set=rehearsal_set
         )
-
-    def budgets(self) -> dict[str, dict[str, Any]]:
-        """Return of each method the settings of the budget in which methods differ."""
-        return budgets(self.study, self.recipes)
 
     def _presample_identity(self, name: str) -> dict[str, Any]:
         presampling = self.study.presamplings[name]

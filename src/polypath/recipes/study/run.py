@@ -14,6 +14,7 @@ import polypath
 from polypath.errors import ConfigError
 from polypath.recipes.jobs import run_jobs
 from polypath.recipes.study import figures
+from polypath.recipes.study.arguments import budgets
 from polypath.recipes.study.config import BASE, Study
 from polypath.recipes.study.cost import cost_sentence, costs
 from polypath.recipes.study.front import draw_front
@@ -118,7 +119,7 @@ def _report(
     related = relate(plan, shared, by_folder(sources, loaded))
     of_main = main_tables(study, results[0], matched, matched_pairs, trails)
     about = relation_tables(study.main.split, related)
-    notes = notes_of(study, best, plan.budgets())
+    notes = notes_of(study, best, budgets(study, plan.recipes))
     checkpoints = checkpoint_curves(trails, study.main)
     pictures = _draw(plan, results, checkpoints, trails)
     if related:

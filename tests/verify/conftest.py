@@ -1,0 +1,12 @@
+"""Fixtures of the verifiers' tests."""
+
+import pytest
+
+from polypath.verify.pool import WorkerPool
+from tests.verify.pools import ACTING
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with WorkerPool(ACTING, workers=2, deadline=1.0) as built:
+        yield built
