@@ -85,6 +85,7 @@ def test_version_and_methods_print(capsys: pytest.CaptureFixture[str]):
     shown = capsys.readouterr().out
     assert "polypath 0." in shown
     assert "forward_kl" in shown
+    assert "positive_entropy_coef: 0.01" in shown  # whole, to be copied from a file
 
 
 def test_help_does_not_import_torch():

@@ -1,7 +1,8 @@
 """``polypath methods``: what can be switched on, with its source."""
 
-from rich.console import Console
 from rich.table import Table
+
+from polypath.cli.runs import console_beside
 
 
 def methods() -> None:
@@ -12,10 +13,10 @@ def methods() -> None:
     from polypath.similarity import SIMILARITIES
     from polypath.tasks import TASKS
 
-    console = Console()
+    console = console_beside()
     table = Table(title="Methods (any subset, with any TRL loss type)", title_justify="left")
     for column in ("method", "switch on with", "acts on", "source"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")  # names are to be copied: never cut
     table.add_row("dra", "dra: true", "rewards of a group", "DRA-GRPO, arXiv:2505.09655")
     table.add_row(
         "positive entropy",
