@@ -27,7 +27,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from polypath.metrics.pass_at_k import pass_at_k
 from polypath.metrics.solutions import distinct_solutions_at_k
-from polypath.recipes.evaluation import evaluate
+from polypath.studies.evaluation import evaluate
 from polypath.tasks.small_sql import MAX_COMPLETION_TOKENS
 from polypath.tasks.small_sql_base import Demonstration, demonstrations, small_sql_model_dir
 from polypath.tasks.small_sql_questions import questions_of

@@ -12,13 +12,14 @@ import polypath
 ROOT = Path(polypath.__file__).parent
 FLOORS = [
     {"errors"},
-    {"checks", "presets"},
+    {"checks", "presets", "yaml_file"},
     {"objectives", "metrics", "verify", "similarity", "rollouts"},
     {"tasks"},
     {"sampling"},
     {"rehearsal"},
     {"engines", "report"},
-    {"recipes"},
+    {"train", "plan"},
+    {"studies"},
     {"cli"},
     {"__main__"},
 ]

@@ -101,6 +101,6 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("polypath.recipes.config.load_recipe", broken)
+    monkeypatch.setattr("polypath.train.config.load_recipe", broken)
     with pytest.raises(ZeroDivisionError):
         run(["train"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from polypath.cli.main import run
-from tests.recipes.small_study import write
+from tests.studies.small_study import write
 
 
 def test_the_plan_lists_every_job_and_runs_nothing(tmp_path: Path, capsys):

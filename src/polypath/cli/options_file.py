@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from polypath.errors import ConfigError, unknown_name
-from polypath.recipes.plan_file import read_flat
+from polypath.plan.recipe_file import read_flat
 from polypath.tasks.options import option_texts
 
 NOT_IN_A_FILE = frozenset({"config", "help"})

@@ -29,8 +29,8 @@ def quickstart(
     Trains from the shipped Countdown base, evaluates on held-out and out-of-domain problems, prints
     the tables and draws the picture. Interrupted, the same command goes on where it was.
     """
-    from polypath.recipes.quickstart import METHODS, QuickstartSettings
-    from polypath.recipes.quickstart import quickstart as run
+    from polypath.studies.quickstart import METHODS, QuickstartSettings
+    from polypath.studies.quickstart import quickstart as run
 
     names = tuple(name.strip() for name in methods.split(",") if name.strip()) or tuple(METHODS)
     settings = QuickstartSettings(

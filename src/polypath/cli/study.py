@@ -14,7 +14,7 @@ from polypath.cli.runs import JsonOption, console_beside, write_text
 from polypath.errors import ConfigError
 
 if TYPE_CHECKING:
-    from polypath.recipes.study.plan import Plan
+    from polypath.studies.plan import Plan
 
 
 def study(
@@ -38,9 +38,9 @@ def study(
 
     Interrupted or killed, the same command goes on where it was.
     """
-    from polypath.recipes.study import load_study, run_study
-    from polypath.recipes.study.plan import Plan
-    from polypath.recipes.study.run import plan_record
+    from polypath.studies import load_study, run_study
+    from polypath.studies.plan import Plan
+    from polypath.studies.run import plan_record
 
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}.")

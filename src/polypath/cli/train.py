@@ -48,9 +48,9 @@ def train(
         if value is not None:
             raise ConfigError(f"--{name} belongs to --plan. Add --plan, or leave --{name} out.")
     _check_rehearsal_set(config, context.args)
-    from polypath.recipes.config import load_recipe
-    from polypath.recipes.processes import leave_process_group
-    from polypath.recipes.run import run
+    from polypath.train.config import load_recipe
+    from polypath.train.process_group import leave_process_group
+    from polypath.train.run import run
 
     run(load_recipe(config, context.args))
     leave_process_group()
@@ -65,8 +65,8 @@ def _plan(
     json_file: Path | None,
 ) -> None:
     from polypath.cli.runs import console_beside, write_text
-    from polypath.recipes.plan import Price, make_plan
-    from polypath.recipes.plan_text import print_plan
+    from polypath.plan.plan import Price, make_plan
+    from polypath.plan.printing import print_plan
 
     made = make_plan(config, overrides, gpus=gpus, price=Price(throughput=throughput, price=price))
     print_plan(console_beside(json_file), made)
@@ -80,8 +80,8 @@ def _check_rehearsal_set(config: Path | None, overrides: Sequence[str]) -> None:
     Raises:
         MissingFileError: with the presample command.
     """
-    from polypath.recipes.plan_settings import read_settings
-    from polypath.recipes.plan_words import presample_command, rehearses
+    from polypath.plan.lines import presample_command, rehearses
+    from polypath.plan.settings import read_settings
     from polypath.rehearsal.settings import AUTO
 
     settings = read_settings(config, overrides)

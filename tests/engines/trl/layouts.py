@@ -15,7 +15,7 @@ from typing import Any
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from polypath.recipes.processes import leave_process_group
+from polypath.train.process_group import leave_process_group
 
 ROOT = Path(__file__).parents[3]
 
@@ -130,7 +130,7 @@ def resume_case(model: Path, rehearsal: Path, out: Path, name: str = "all") -> N
     from safetensors.torch import save_file
 
     from polypath import DiversityGRPOTrainer
-    from polypath.recipes.run import _take_last_step
+    from polypath.train.run import _take_last_step
 
     for way in ("straight", "resumed", "loaded"):
         options = {"save_strategy": "steps", "save_steps": 1, "optim": "adamw_torch"}

@@ -1,0 +1,1 @@
+"""What a recipe would do and take, from its settings alone."""

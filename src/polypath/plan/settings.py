@@ -1,0 +1,207 @@
+"""Every setting a recipe leaves at its default, without importing TRL or torch (5 seconds).
+
+The classes that hold the settings are read as source text, so names and defaults are those of the
+versions that are installed.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from polypath.errors import ConfigError, MissingExtraError, unknown_name
+from polypath.plan.recipe_file import COMMAND_LINE, FlatFile, Setting, read_flat
+from polypath.presets import preset
+
+# Where the keys of a recipe come from, bases first, so that later defaults win.
+CLASSES = (
+    ("transformers", "training_args.py", "TrainingArguments"),
+    ("trl", "trainer/base_config.py", "_BaseConfig"),
+    ("trl", "trainer/grpo_config.py", "GRPOConfig"),
+    ("trl", "trainer/model_config.py", "ModelConfig"),
+    ("trl", "scripts/utils.py", "ScriptArguments"),
+    ("trl", "scripts/utils.py", "DatasetMixtureConfig"),
+    ("trl", "scripts/grpo.py", "GRPOScriptArguments"),
+    ("polypath", "engines/trl/config.py", "DiversityGRPOConfig"),
+    ("polypath", "train/config.py", "TaskArguments"),
+)
+ENVIRONMENT = "env"  # variables to set; no field of any class
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "null", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """A recipe's settings, those it leaves out at their defaults.
+
+    Attributes:
+        given: what the file and the command line say.
+        defaults: of every key there is; ``None`` also where the default is not a plain value.
+        facts: numbers of the file's ``# plan:`` line.
+    """
+
+    given: Mapping[str, Setting]
+    defaults: Mapping[str, Any]
+    facts: Mapping[str, float]
+
+    def get(self, name: str) -> Any:
+        """Return the value of a key."""
+        return self.given[name].value if name in self.given else self.defaults.get(name)
+
+    def number(self, name: str) -> float:
+        """Return a number, also one that YAML reads as text (``1e-6``).
+
+        Raises:
+            ConfigError: it is none.
+        """
+        value = self.get(name)
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            return float(value)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{name} must be a number, got {value!r}.") from None
+
+    def count(self, name: str, least: int = 1) -> int:
+        """Return a whole number of at least ``least``.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        value = self.number(name)
+        if value != int(value) or value < least:
+            raise ConfigError(
+                f"{name} must be a whole number of at least {least}, got {self.get(name)!r}."
+            )
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        """Return whether a key is on.
+
+        Raises:
+            ConfigError: it is neither true nor false.
+        """
+        value = self.get(name)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        if str(value).lower() in _TRUE or str(value).lower() in _FALSE:
+            return str(value).lower() in _TRUE
+        raise ConfigError(f"{name} must be true or false, got {value!r}.")
+
+    def text(self, name: str) -> str:
+        """Return a text; empty where nothing is set."""
+        value = self.get(name)
+        return "" if value is None else str(value)
+
+
+def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
+    """Read a recipe without checking its values, only its keys.
+
+    Args:
+        config: YAML file; ``None`` for overrides only.
+        overrides: ``["--key", "value", ...]``; they win over the file.
+
+    Raises:
+        MissingFileError, DataError: the file cannot be read.
+        ConfigError: an unknown key; the nearest known one is named.
+        MissingExtraError: TRL, whose settings these are, is not installed.
+    """
+    file = FlatFile(settings={}, facts={}) if config is None else read_flat(Path(config))
+    defaults = known_settings()
+    for name in file.settings:
+        if name not in defaults:
+            raise unknown_name(f"key in {config}:", name, defaults)
+    given = dict(file.settings)
+    for name, text in _split(overrides):
+        if name not in defaults:
+            raise unknown_name("option", name, defaults)
+        given[name] = Setting(key=name, value=_value(text), source=COMMAND_LINE)
+    if "preset" in given and given["preset"].value:
+        chosen = given["preset"]
+        of_preset = preset(str(chosen.value)).items()
+        given = {k: Setting(key=k, value=v, source=chosen.source) for k, v in of_preset} | given
+    return Settings(given=given, defaults=defaults, facts=file.facts)
+
+
+@cache
+def known_settings() -> dict[str, Any]:
+    """Return every key of a recipe with its default (``None`` where that is not a plain value).
+
+    Raises:
+        MissingExtraError: TRL or transformers is not installed.
+    """
+    found: dict[str, Any] = {ENVIRONMENT: None}
+    for package, file, name in CLASSES:
+        tree = _parse(_folder(package) / file)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                found |= _fields(node)
+    return found
+
+
+def _folder(package: str) -> Path:
+    if package == "polypath":
+        return Path(__file__).parent.parent
+    spec = find_spec(package)  # of a top-level package: nothing is imported
+    if spec is None or spec.origin is None:
+        raise MissingExtraError(
+            f"A recipe's settings are {package}'s, which is not installed. "
+            "Run: pip install 'polypath[trl]'"
+        )
+    return Path(spec.origin).parent
+
+
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _fields(node: ast.ClassDef) -> dict[str, Any]:
+    """Return the dataclass fields of a class and their literal defaults."""
+    return {
+        line.target.id: _default(line.value)
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
+
+
+def _default(value: ast.expr | None) -> Any:
+    if isinstance(value, ast.Call):
+        value = next((k.value for k in value.keywords if k.arg == "default"), None)
+    try:
+        return None if value is None else ast.literal_eval(value)
+    except ValueError:
+        return None
+
+
+def _split(overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """Return ``(key, text)`` of every override, in any of the spellings a run accepts.
+
+    Raises:
+        ConfigError: a text belongs to no key.
+    """
+    found: list[tuple[str, str]] = []
+    for text in overrides:
+        if text.startswith("--"):
+            key, _, value = text[2:].partition("=")
+            found.append((key.replace("-", "_"), value))
+        elif found:
+            key, before = found[-1]
+            found[-1] = (key, f"{before} {text}".strip())
+        else:
+            raise ConfigError(f"{text!r} belongs to no option. Write --key value.")
+    return found
+
+
+def _value(text: str) -> Any:
+    """Return what YAML would read; a bare ``--key`` is true."""
+    if not text:
+        return True
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

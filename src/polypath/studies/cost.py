@@ -1,0 +1,105 @@
+"""What the jobs of a study took."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from polypath.studies.jobs import Job
+from polypath.studies.plan import Plan
+from polypath.studies.work import COST
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds of some jobs, added up.
+
+    Attributes:
+        jobs: number of them.
+        timed: of these, with a known wall time.
+        wall: seconds of wall time by kind of job: ``train``, ``evaluate``, ``presample``.
+        cpu_known: jobs with a known CPU time: all that this version made.
+        cpu: seconds of CPU time of the processes of these jobs, without those of other processes
+            that verify samples for them.
+    """
+
+    jobs: int
+    timed: int
+    wall: Mapping[str, float]
+    cpu_known: int
+    cpu: float
+
+    @property
+    def total_wall(self) -> float:
+        """Seconds of all kinds."""
+        return sum(self.wall.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """The cost of a study: of each method's runs, of what needs no training, and of all jobs."""
+
+    methods: Mapping[str, Cost]
+    base: Cost
+    total: Cost
+
+
+def costs(plan: Plan, timings: Mapping[str, float]) -> Costs:
+    """Add up what the jobs of a study took.
+
+    Args:
+        plan: of the study.
+        timings: name of a job -> seconds of wall time, of the call that finished it.
+    """
+    return Costs(
+        methods={
+            name: _cost(
+                (job for seed in plan.study.seeds for job in plan.run_jobs(name, seed)), timings
+            )
+            for name in plan.study.methods
+        },
+        base=_cost(plan.base_jobs(), timings),
+        total=_cost(plan.jobs(), timings),
+    )
+
+
+def _cost(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
+    unique = {job.result: job for job in jobs}.values()
+    wall: dict[str, float] = {}
+    for job in unique:
+        if job.name in timings:
+            kind = job.kind.split()[0]
+            wall[kind] = wall.get(kind, 0.0) + timings[job.name]
+    cpu = [seconds for job in unique if (seconds := _cpu_seconds(job)) is not None]
+    return Cost(
+        jobs=len(unique),
+        timed=sum(job.name in timings for job in unique),
+        wall=wall,
+        cpu_known=len(cpu),
+        cpu=sum(cpu),
+    )
+
+
+def _cpu_seconds(job: Job) -> float | None:
+    evaluated = job.kind.startswith("evaluate")
+    path = job.result if evaluated else job.result.parent / COST
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8")).get("cpu_seconds")
+    except (OSError, ValueError):  # made by an older version, or killed before the last line
+        return None
+    return float(found) if isinstance(found, int | float) else None
+
+
+def cost_sentence(cost: Cost, command: str) -> str:
+    """Say what the study took, and how it is made again."""
+    names = {"train": "training", "evaluate": "evaluation", "presample": "pre-sampling"}
+    parts = ", ".join(f"{names[kind]} {seconds:,.0f} s" for kind, seconds in cost.wall.items())
+    of_all = f" (known of {cost.timed:,})" if cost.timed < cost.jobs else ""
+    wall = f"{cost.jobs:,} jobs{of_all}: {cost.total_wall:,.0f} s of wall time, added up"
+    wall += f" ({parts})" if parts else ""
+    if not cost.cpu_known:
+        cpu = "CPU time was not recorded"
+    else:
+        known = f" (known of {cost.cpu_known:,})" if cost.cpu_known < cost.jobs else ""
+        cpu = f"{cost.cpu:,.0f} s of CPU time{known}"
+    return f"{wall}; {cpu}. Made again by: `{command}`"

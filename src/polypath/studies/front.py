@@ -1,0 +1,256 @@
+"""The fronts of accuracy and diversity: over temperatures, and over training."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polypath.report.model import Metric
+from polypath.studies.config import BASE
+from polypath.studies.figures import look_of, new_figure, safe, save
+from polypath.studies.measure import Row, SplitResult
+from polypath.studies.trails import Trail
+
+BASE_LINE = "#999999"
+LABEL_HEIGHT = 0.048  # of a label, as a share of the panel's height
+SIGNS_AT, LABELS_AT = 1.05, 1.075  # beside the panel, in shares of its width
+HALO = 2.0  # points of white around what is written inside the panel
+_Number = tuple[float, float, float, str]  # temperature, its point, and a colour
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Panel:
+    """What one panel shows: ``key`` against pass@1."""
+
+    key: str
+    title: str
+
+
+def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) -> None:
+    """Draw pass@K and distinct solutions against pass@1, a panel each.
+
+    The base over its temperatures, each method at the end of training with its interval, over training
+    where it has checkpoints, and over temperatures where it has any. Names stand beside the panels.
+
+    Args:
+        result: of a split.
+        path: of the PNG.
+        trails: of the methods on this split; empty for splits without checkpoints.
+    """
+    k = max(result.evaluation.ks)
+    panels = [_Panel(key=f"pass@{k}", title=f"pass@{k}")]
+    if k > 1:
+        panels.append(
+            _Panel(key=f"distinct@{k}", title=f"distinct correct solutions in {k} samples")
+        )
+    figure, axes = new_figure(len(panels), width=6.2, height=5.4)
+    for axis, panel in zip(axes, panels, strict=True):
+        _draw_panel(axis, result, panel, trails)
+    over = "seeds and " if max(len(row.seeds) for row in result.rows) > 1 else ""
+    figure.suptitle(
+        f"accuracy and diversity on {result.evaluation.split}: "
+        f"means over {over}{result.num_problems:,} problems"
+    )
+    save(figure, _lines(result, trails), path, below=True)
+
+
+def _draw_panel(axis: Any, result: SplitResult, panel: _Panel, trails: Mapping[str, Trail]) -> None:
+    names = [row.name for row in result.rows]
+    numbers = _draw_base(axis, result, panel)
+    ends = []
+    for row in result.rows:
+        look = look_of(row.name, names)
+        color = look["color"]
+        if row.name in trails:
+            _draw_trail(axis, trails[row.name], panel, color)
+        rows = result.method_temperatures.get(row.name, ())
+        numbers += _draw_temperatures(axis, rows, panel, color)
+        point = _point(row, panel)
+        if point is None:
+            continue
+        x, y = point
+        axis.errorbar(
+            [x],
+            [y],
+            xerr=_bars(row.metrics["pass@1"]),
+            yerr=_bars(row.metrics[panel.key]),
+            color=color,
+            marker=look["marker"],
+            ms=7,
+            mec="white",
+            mew=0.7,
+            elinewidth=0.8,
+            capsize=0,
+            alpha=0.95,
+            zorder=5,
+        )
+        if row.trained:
+            ends.append((row.label, look, x, y))
+        else:  # far from the other names; methods leave the base towards the right
+            side = "right" if row.name == BASE else "left"
+            _write(axis, row.label, point, "#444444", size=8.5, side=side)
+    axis.set(xlabel="pass@1 (sampled)", title=panel.title)
+    axis.margins(0.06)
+    axis.autoscale_view()
+    _draw_labels(axis, ends)
+    _draw_numbers(axis, numbers)
+
+
+def _draw_base(axis: Any, result: SplitResult, panel: _Panel) -> list[_Number]:
+    """Draw the base over temperatures, and return the numbers to write at them."""
+    places = [(row, point) for row in result.cooled if (point := _point(row, panel)) is not None]
+    if len(places) < 2:
+        return []
+    xs, ys = zip(*(point for _, point in places), strict=True)
+    axis.plot(xs, ys, "-o", color=BASE_LINE, lw=2.0, ms=4, zorder=1)
+    marked = {row.temperature for row in result.rows if not row.trained}
+    # Those that are rows have their own sign over the point.
+    return [(row.temperature, *p, "#666666") for row, p in places if row.temperature not in marked]
+
+
+def _draw_trail(axis: Any, trail: Trail, panel: _Panel, color: str) -> None:
+    """Draw a method over training, from the base to its last step, with dots at its checkpoints."""
+    xs, ys = trail.mean("pass@1").mean(axis=0), trail.mean(panel.key).mean(axis=0)
+    axis.plot(xs, ys, "-", color=color, lw=1.0, alpha=0.8, zorder=2)
+    axis.plot(xs[1:-1], ys[1:-1], ".", color=color, ms=5, zorder=2)
+
+
+def _draw_temperatures(axis: Any, rows: Sequence[Row], panel: _Panel, color: str) -> list[_Number]:
+    """Draw a method over temperatures, and return the numbers to write at the lowest and highest."""
+    places = [(row, point) for row in rows if (point := _point(row, panel)) is not None]
+    if len(places) < 2:
+        return []
+    xs, ys = zip(*(point for _, point in places), strict=True)
+    axis.plot(xs, ys, "--o", color=color, lw=1.0, ms=3.5, mfc="white", mew=0.9, zorder=3)
+    return [(row.temperature, *point, color) for row, point in (places[0], places[-1])]
+
+
+def _draw_numbers(axis: Any, numbers: Sequence[_Number]) -> None:
+    """Write temperatures at their points, but for those that would hide one written before."""
+    written: list[tuple[float, float]] = []
+    for temperature, x, y, color in numbers:
+        right, up = axis.transLimits.transform((x, y)).tolist()
+        if all(abs(right - r) > 0.06 or abs(up - u) > 0.035 for r, u in written):
+            written.append((right, up))
+            _write(axis, f"{temperature:g}", (x, y), color, size=7)
+
+
+def _write(
+    axis: Any,
+    text: str,
+    point: tuple[float, float],
+    color: str,
+    *,
+    size: float,
+    side: str = "",
+) -> None:
+    """Write beside a point: above it where its name ends ("right") or begins ("left"), else below."""
+    from matplotlib import patheffects
+
+    axis.annotate(
+        safe(text),
+        point,
+        xytext={"right": (-7, 5), "left": (8, 4)}.get(side, (-5, -8)),
+        textcoords="offset points",
+        fontsize=size,
+        color=color,
+        ha=side or "right",
+        zorder=6,
+        path_effects=[patheffects.withStroke(linewidth=HALO, foreground="white")],
+    )
+
+
+def _draw_labels(axis: Any, ends: Sequence[tuple[str, Mapping[str, Any], float, float]]) -> None:
+    """Write the names beside the panel in the order of their points, and join them by thin lines."""
+    if not ends:
+        return
+    placed = axis.transLimits.transform([(x, y) for *_, x, y in ends])
+    heights = spread(placed[:, 1].tolist(), LABEL_HEIGHT)
+    for (label, look, x, y), height in zip(ends, heights, strict=True):
+        axis.annotate(
+            "",
+            (x, y),
+            xytext=(SIGNS_AT - 0.012, height),
+            textcoords="axes fraction",
+            arrowprops={
+                "arrowstyle": "-",
+                "color": look["color"],
+                "lw": 0.6,
+                "alpha": 0.55,
+                "shrinkA": 0,
+                "shrinkB": 5,
+            },
+            annotation_clip=False,
+            zorder=0,
+        )
+        axis.plot(
+            [SIGNS_AT],
+            [height],
+            transform=axis.transAxes,
+            color=look["color"],
+            marker=look["marker"],
+            ms=6,
+            clip_on=False,
+        )
+        axis.text(
+            LABELS_AT, height, safe(label), transform=axis.transAxes, fontsize=8.5, va="center"
+        )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Move heights in [0, 1] apart by at least ``gap``, as little as that takes, in their order.
+
+    Least squares: what is left of the heights once the gaps below them are taken off must not fall,
+    so neighbours that would are given their mean. More than fit into [0, 1] go beyond its top.
+    """
+    order = np.argsort(heights, kind="stable")
+    blocks: list[tuple[float, int]] = []  # mean of the rest, and how many share it
+    for place, i in enumerate(order):
+        blocks.append((heights[i] - place * gap, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (b, n), (a, m) = blocks.pop(), blocks.pop()
+            blocks.append(((a * m + b * n) / (m + n), m + n))
+    top = max(0.0, 1.0 - (len(order) - 1) * gap)
+    rest = [min(max(value, 0.0), top) for value, count in blocks for _ in range(count)]
+    moved = [0.0] * len(order)
+    for place, i in enumerate(order):
+        moved[i] = rest[place] + place * gap
+    return moved
+
+
+def _lines(result: SplitResult, trails: Mapping[str, Trail]) -> list[Any]:
+    """Return what the legend says of the lines; colours are told by the names beside the panels."""
+    from matplotlib.lines import Line2D
+
+    dark = "#444444"
+    found = [Line2D([], [], color=dark, marker="s", ls="", ms=6, label="end of training")]
+    if trails:
+        label = "over training, from the base, dots at checkpoints"
+        found.append(Line2D([], [], color=dark, marker=".", lw=1.0, label=label))
+    if result.method_temperatures:
+        label = "over temperatures (numbers: T)"
+        found.append(
+            Line2D([], [], color=dark, marker="o", ls="--", lw=1, ms=3.5, mfc="white", label=label)
+        )
+    if len(result.cooled) > 1:
+        label = "base over temperatures"
+        found.append(Line2D([], [], color=BASE_LINE, marker="o", lw=2.0, ms=4, label=label))
+    found.append(Line2D([], [], color=dark, lw=0.8, label="95 % interval (cross)"))
+    return found
+
+
+def _point(row: Row, panel: _Panel) -> tuple[float, float] | None:
+    found = [row.metrics.get(key) for key in ("pass@1", panel.key)]
+    values = [m.estimate for m in found if m is not None and math.isfinite(m.estimate)]
+    return (values[0], values[1]) if len(values) == 2 else None
+
+
+def _bars(metric: Metric) -> list[list[float]] | None:
+    if not math.isfinite(metric.low):
+        return None
+    # An expanded percentile interval need not hold the estimate where values are few.
+    below, above = metric.estimate - metric.low, metric.high - metric.estimate
+    return [[max(0.0, below)], [max(0.0, above)]]

@@ -1,0 +1,266 @@
+"""Where everything of a study lies, and the jobs that make it."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from polypath.errors import ConfigError
+from polypath.rehearsal.settings import ADDED_LATER
+from polypath.rollouts.files import read_json
+from polypath.studies import work
+from polypath.studies.arguments import checked_recipe, training_arguments
+from polypath.studies.config import Evaluation, Method, Study, is_test
+from polypath.studies.identity import fingerprint, plain, short_hash
+from polypath.studies.jobs import Job
+from polypath.tasks.shipped import shipped_model
+from polypath.train.callbacks import read_log
+from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
+
+
+class Plan:
+    """The files and jobs of a study in a folder.
+
+    What decides a result is in the name of its folder, as a hash: with other settings the study
+    makes it anew beside the old one, and with the old settings finds it again.
+
+    Raises:
+        ConfigError: a method's settings do not fit the recipe, or its checkpoints are not saved;
+            or the study would measure on the split that it trains on.
+    """
+
+    def __init__(self, study: Study, out: str | Path) -> None:
+        self.study = study
+        self.out = Path(out)
+        self._base_identity = {
+            "base": study.base,
+            "weights": fingerprint(Path(shipped_model(study.base))),
+            "task": study.task,
+            "options": dict(study.task_options),
+        }
+        self.recipes = {
+            name: checked_recipe(study, method, self._arguments(study.trained(name), 0, self.out))
+            for name, method in study.methods.items()
+        }
+        self._refuse_training_splits()
+
+    # --- folders --------------------------------------------------------------------------------
+
+    def base_folder(self) -> Path:
+        """Return the folder of everything drawn from the base."""
+        return self.out / "base" / short_hash(self._base_identity)
+
+    def presample_folder(self, name: str) -> Path:
+        """Return the folder of a rehearsal set."""
+        return self.out / "presample" / f"{name}-{short_hash(self._presample_identity(name))}"
+
+    def method_folder(self, name: str) -> Path:
+        """Return the folder of a method's seeds; of a checkpoint of another method, the other's."""
+        trained = self.study.trained(name).name
+        return self.out / "runs" / f"{trained}-{short_hash(self.method_identity(trained))}"
+
+    def run_folder(self, name: str, seed: int) -> Path:
+        """Return the folder of one training run."""
+        return self.method_folder(name) / f"seed{seed}"
+
+    def method_identity(self, name: str) -> dict[str, Any]:
+        """Return all that decides what a method's runs become, but the seed."""
+        method = self.study.methods[name]
+        values = self.recipes[name].values
+        runner = FREE_ON_RESUME | {"seed", "rehearsal_set", "model_name_or_path", "task"}
+        return {
+            **self._base_identity,
+            "settings": {k: plain(v) for k, v in sorted(values.items()) if k not in runner},
+            "rehearsal": self._presample_identity(method.rehearsal) if method.rehearsal else None,
+        }
+
+    def method_samples_folder(
+        self, name: str, seed: int, evaluation: Evaluation, step: int = 0
+    ) -> Path:
+        """Return the run folder of a method's samples, or of those of its run at another step."""
+        step = step or self.study.methods[name].step
+        return self.samples_folder(self.run_folder(name, seed), evaluation, step)
+
+    def last_step(self, name: str, seed: int) -> int:
+        """Return the optimizer steps behind a method's model, whose training is done."""
+        record = self.run_folder(name, seed) / FINISHED_FILE
+        finished = read_json(record, "what a finished run wrote")
+        return self.study.methods[name].step or int(finished["global_step"])
+
+    def log(self, name: str, seed: int) -> list[dict[str, Any]]:
+        """Return the lines that a run logged up to a method's last step; empty before it began."""
+        lines, step = (
+            read_log(self.run_folder(name, seed) / LOG_FILE),
+            self.study.methods[name].step,
+        )
+        return [line for line in lines if not step or line["step"] <= step]
+
+    def samples_folder(self, owner: Path, evaluation: Evaluation, step: int = 0) -> Path:
+        """Return the run folder of samples: of a model's last state, or of one of its checkpoints."""
+        e = evaluation
+        drawn = {k: v for k, v in asdict(e).items() if k not in ("ks", "keep_k")}
+        detail = short_hash(drawn | {"seed": self.sampling_seed(owner, evaluation)})
+        name = f"{e.split}-{e.problems}x{e.samples}-T{e.temperature:g}-{detail}"
+        return owner / "evaluations" / (f"step{step}-{name}" if step else name)
+
+    def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
+        """Return the seed of samples: the study's, but for the base that the others are held to.
+
+        All methods meet the same random draws, so their differences are between the methods. The
+        base must not: keep and explore shares multiply chances of the base and of a method, which
+        takes independent samples. With shared draws a model near the base (a cooled one, or one held
+        to it by a divergence) solves and fails the very problems the base does.
+        """
+        is_base = owner == self.base_folder() and evaluation in self.study.evaluations
+        return self.study.sampling_seed + is_base
+
+    def cooled(self, evaluation: Evaluation, temperature: float) -> Evaluation:
+        """Return an evaluation at another temperature; at its own it is the base's, greedy and all."""
+        if temperature == evaluation.temperature:
+            return evaluation
+        return replace(evaluation, temperature=temperature, greedy=False)
+
+    def checkpoints(self, name: str) -> tuple[int, ...]:
+        """Return the steps of a method that are evaluated besides the last."""
+        last = self.study.methods[name].step or int(self.recipes[name].trainer.max_steps)
+        return tuple(sorted(s for s in self.study.methods[name].checkpoints if s != last))
+
+    def temperatures(self, name: str) -> tuple[float, ...]:
+        """Return the temperatures that a method is sampled at, on the main split, besides its own."""
+        own = self.study.main.temperature
+        return tuple(sorted(t for t in self.study.methods[name].temperatures if t != own))
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        """Return every job: the base first, then seed after seed, so that all methods get on."""
+        found = [*self.base_jobs()]
+        for seed in self.study.seeds:
+            for name in self.study.methods:
+                found += self.run_jobs(name, seed)
+        unique = {job.result: job for job in reversed(found)}
+        return [job for job in found if unique[job.result] is job]
+
+    def base_jobs(self) -> Iterator[Job]:
+        """Yield the jobs that need no training."""
+        study, folder = self.study, self.base_folder()
+        for name in dict.fromkeys(m.rehearsal for m in study.methods.values() if m.rehearsal):
+            yield self._presample_job(name)
+        for evaluation in study.evaluations:
+            yield self._evaluate_job("base", study.base, folder, evaluation)
+        for temperature in study.temperatures:
+            for evaluation in (*([study.tuning] if study.tuning else []), *study.evaluations):
+                cooled = self.cooled(evaluation, temperature)
+                label = f"base at T={temperature:g}"
+                yield self._evaluate_job(label, study.base, folder, cooled)
+
+    def _presample_job(self, name: str) -> Job:
+        presampling, folder = self.study.presamplings[name], self.presample_folder(name)
+        return Job(
+            name=f"presample {name}",
+            function=work.presample,
+            arguments={
+                "model": self.study.base,
+                "task": self.study.task,
+                "task_options": dict(self.study.task_options),
+                "out": str(folder),
+                "split": presampling.split,
+                "limit": presampling.limit,
+                "settings": asdict(presampling.settings),
+            },
+            result=folder / "manifest.json",
+            kind="presample",
+        )
+
+    def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
+        """Yield the jobs of one training run: the training, and all evaluations of it."""
+        own, method = self.study.methods[name].step, self.study.trained(name)
+        folder = self.run_folder(name, seed)
+        train = f"train {method.label}, seed {seed}"
+        steps = int(self.recipes[name].trainer.max_steps)
+        yield Job(
+            name=train,
+            function=work.train,
+            arguments={
+                "recipe": str(self.study.recipe),
+                "overrides": self._arguments(method, seed, folder),
+            },
+            result=folder / FINISHED_FILE,
+            after=(f"presample {method.rehearsal}",) if method.rehearsal else (),
+            total=max(0, steps),
+            done=partial(_steps_done, folder / LOG_FILE),
+            kind="train",
+        )
+        main = self.study.main
+        states = [(own, evaluation, "") for evaluation in self.study.evaluations]
+        states += [(step, main, "") for step in self.checkpoints(name)]
+        states += [(own, self.cooled(main, t), f", T={t:g}") for t in self.temperatures(name)]
+        for step, evaluation, at in states:
+            label = f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at
+            model = str(folder / f"checkpoint-{step}" if step else folder)
+            yield self._evaluate_job(label, model, folder, evaluation, after=train, step=step)
+
+    def _evaluate_job(
+        self,
+        label: str,
+        model: str,
+        owner: Path,
+        evaluation: Evaluation,
+        *,
+        after: str = "",
+        step: int = 0,
+    ) -> Job:
+        folder = self.samples_folder(owner, evaluation, step)
+        drawn = {k: v for k, v in asdict(evaluation).items() if k not in ("ks", "keep_k")}
+        return Job(
+            name=f"evaluate {label} on {evaluation.split}",
+            function=work.evaluate,
+            arguments={
+                "model": model,
+                "task": self.study.task,
+                "task_options": dict(self.study.task_options),
+                "out": str(folder),
+                "batch_size": self.study.batch_size,
+                "seed": self.sampling_seed(owner, evaluation),
+                **drawn,
+            },
+            result=folder / work.EVALUATED,
+            after=(after,) if after else (),
+            kind=f"evaluate {evaluation.split} {evaluation.problems}x{evaluation.samples}",
+        )
+
+    # --- settings -------------------------------------------------------------------------------
+
+    def _arguments(self, method: Method, seed: int, out: Path) -> list[str]:
+        rehearsal_set = self.presample_folder(method.rehearsal) if method.rehearsal else None
+        return training_arguments(
+            self.study, method, out=out, seed=seed, rehearsal_set=rehearsal_set
+        )
+
+    def _presample_identity(self, name: str) -> dict[str, Any]:
+        presampling = self.study.presamplings[name]
+        settings = {k: v for k, v in asdict(presampling.settings).items() if k != "batch_size"}
+        for name, value in ADDED_LATER.items():  # folders made before it stay where they are
+            if settings[name] == value:
+                del settings[name]
+        where = {"split": presampling.split, "limit": presampling.limit}
+        return {**self._base_identity, **where, **settings}
+
+    def _refuse_training_splits(self) -> None:
+        study = self.study
+        trained = {str(recipe.task.task_split) for recipe in self.recipes.values()}
+        trained |= {presampling.split for presampling in study.presamplings.values()}
+        for split in sorted(trained):
+            if is_test(split):
+                raise ConfigError(f"The study would train on the test split {split!r}. Use train.")
+            if any(e.split == split for e in (*study.evaluations, study.tuning) if e):
+                raise ConfigError(
+                    f"The study would measure on the split {split!r}, on which it trains. Use a "
+                    "held-out split."
+                )
+
+
+def _steps_done(log: Path) -> int:
+    lines = read_log(log)
+    return int(lines[-1]["step"]) if lines else 0

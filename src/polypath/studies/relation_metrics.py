@@ -1,0 +1,172 @@
+"""Metrics of one model, asked for by the names that ``polypath diversity`` gives them.
+
+Values and labels are those of ``report.measures``; only what is asked for is computed.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from polypath.errors import ConfigError
+from polypath.report.measures import correctness, solutions
+from polypath.report.texts import LABELS, text_diversity
+from polypath.report.values import (
+    CORRECT_SAMPLES,
+    TEXT_SAMPLES,
+    AnalysisSettings,
+    Prepared,
+    Sizes,
+    Values,
+)
+from polypath.rollouts.samples import Samples
+from polypath.studies.config import Evaluation
+from polypath.studies.measure import ENTROPY, entropy_values
+
+# What k may be: the samples that each needs besides k, and the least k (at 1 it would be pass@1).
+_FAMILIES = {"pass@": (0, 1), "pass^": (0, 2), "majority@": (0, 2), "distinct@": (0, 2)}
+_POTENTIAL = "potential@"
+_AT_K = re.compile(r"(pass@|pass\^|majority@|distinct@|potential@)([1-9]\d*)( \(greedy\))?")
+_GREEDY = "greedy"
+_ANSWERS = ("duplicates", "entropy")
+_NEAREST = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One metric of one model.
+
+    Attributes:
+        label: for people.
+        value: NaN when undefined.
+        num_problems: problems it rests on.
+        note: why it is undefined, or rests on fewer problems; else empty.
+    """
+
+    label: str
+    value: float
+    num_problems: int
+    note: str = ""
+
+
+def check_metric(key: str, evaluation: Evaluation, where: str) -> None:
+    """Check that samples of this evaluation have such a metric.
+
+    Raises:
+        ConfigError: there is none of this name, its k is beyond the samples, or it needs greedy
+            samples that are not drawn.
+    """
+    found = _AT_K.fullmatch(key)
+    known = set(known_metrics(evaluation))
+    if key not in known and found is None:
+        near = difflib.get_close_matches(key, sorted(known), n=_NEAREST, cutoff=0.0)
+        raise ConfigError(
+            f"Unknown metric {key!r} in {where}. Nearest: {', '.join(map(repr, near))}. They are "
+            "named as in `polypath diversity --json`."
+        )
+    if found is None:
+        return
+    family, k, greedy = found[1], int(found[2]), bool(found[3])
+    if greedy and (family != _POTENTIAL or not evaluation.greedy):
+        why = (
+            "greedy samples are not drawn"
+            if family == _POTENTIAL
+            else f"{family}k has no greedy form"
+        )
+        raise ConfigError(f"Unknown metric {key!r} in {where}: {why}.")
+    beyond, least = (0 if greedy else 1, 1) if family == _POTENTIAL else _FAMILIES[family]
+    if not least <= k <= evaluation.samples - beyond:
+        raise ConfigError(
+            f"{key!r} in {where} needs a k between {least} and {evaluation.samples - beyond}: "
+            f"{evaluation.split} has {evaluation.samples} samples of a problem"
+            + (", one of which is for pass@1." if beyond else ".")
+        )
+
+
+def known_metrics(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the names of metrics, those at a k for the evaluation's own."""
+    samples, ks = evaluation.samples, evaluation.ks
+    for family, (_, least) in _FAMILIES.items():
+        yield from (f"{family}{k}" for k in ks if k >= least)
+    yield from (f"{_POTENTIAL}{k}" for k in ks if k < samples)
+    if evaluation.greedy:
+        yield _GREEDY
+        yield from (f"{_POTENTIAL}{k} (greedy)" for k in ks)
+    yield ENTROPY
+    for over, least in (("all", 2), ("correct", CORRECT_SAMPLES)):
+        if samples >= least:
+            yield from (f"{key} ({over})" for key in (*_ANSWERS, *LABELS))
+
+
+def measure_model(
+    samples: Samples, keys: Iterable[str], evaluation: Evaluation, folder: Path
+) -> dict[str, Measured]:
+    """Compute these metrics of one model.
+
+    Args:
+        samples: of the model, on the problems that all models have.
+        keys: checked by ``check_metric``.
+        evaluation: how it was sampled.
+        folder: run folder of the samples, for their entropy per token.
+    """
+    wanted = list(dict.fromkeys(keys))
+    # As `polypath diversity` takes them, for as many samples as were asked of every problem.
+    text = max(2, min(TEXT_SAMPLES, evaluation.samples))
+    run = Prepared(samples, _sizes(1, text), AnalysisSettings())
+    found = {values.key: values for values in text_diversity(run, wanted)}
+    for key in wanted:
+        if key == ENTROPY:
+            found[key] = replace(
+                entropy_values(folder, samples.problem_ids), label="entropy (nats per token)"
+            )
+        elif key not in found:
+            found[key] = _pick(key, samples, text)
+    return {key: _summed(found[key]) for key in wanted}
+
+
+def _sizes(k: int, text: int) -> Sizes:
+    return Sizes(
+        ks=(k,), curve_ks=(k,), potential_k=k, keep_k=k, text=text, correct=CORRECT_SAMPLES
+    )
+
+
+def _pick(key: str, samples: Samples, text: int) -> Values:
+    """Return one measure of ``report.measures``, whose generators compute no more than is taken."""
+    at_k = _AT_K.fullmatch(key)
+    k = int(at_k[2]) if at_k else 1
+    sizes = _sizes(k, text)
+    if key.startswith(_POTENTIAL):
+        # With k = 1 alone, what comes before Potential costs nothing.
+        sizes = replace(sizes, ks=(1,))
+    run = Prepared(samples, sizes, AnalysisSettings())
+    group = solutions if key.startswith(("distinct@", *_ANSWERS)) else correctness
+    values = next((v for v in group(run) if v.key == key), None)
+    if values is None:  # greedy samples that this model has not, as at another temperature
+        nothing_N = np.full(samples.num_problems, np.nan)
+        return Values(
+            key=key,
+            label=key,
+            group="correctness",
+            over="all",
+            higher_is="better",
+            top_N=nothing_N,
+            note="no greedy samples",
+        )
+    return values
+
+
+def _summed(values: Values) -> Measured:
+    """Return the ratio of sums, or the mean, over the problems that have a value."""
+    bottom_N = np.ones_like(values.top_N) if values.bottom_N is None else values.bottom_N
+    known_N = ~(np.isnan(values.top_N) | np.isnan(bottom_N))
+    total = float(bottom_N[known_N].sum())
+    return Measured(
+        label=values.label,
+        value=float(values.top_N[known_N].sum()) / total if total else math.nan,
+        num_problems=int(known_N.sum()),
+        note=values.note,
+    )

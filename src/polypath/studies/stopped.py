@@ -1,0 +1,160 @@
+"""The methods against the reference stopped early, at equal pass@1."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from polypath.metrics import MatchedDifference, holm, matched_difference
+from polypath.metrics.matched import ABOVE, BELOW
+from polypath.report.estimates import verdict
+from polypath.report.model import Difference
+from polypath.report.runs import Seeds
+from polypath.report.values import AnalysisSettings
+from polypath.studies.measure import Row
+from polypath.studies.plan import Plan
+from polypath.studies.trails import Trail, values_of
+
+NOTES = {
+    "": "",
+    ABOVE: "not at equal pass@1: the reference never reaches the method's; held to its best step",
+    BELOW: "not at equal pass@1: the base's is above the method's; held to the base",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedRow:
+    """One method, or the cooled base, against the reference stopped at its pass@1.
+
+    Attributes:
+        name: key of the method.
+        label: in tables.
+        against: key of the reference.
+        pass_at_1: of the method.
+        step: at which the reference is stopped.
+        step_low: lower end of its interval.
+        step_high: upper end.
+        outside: empty, ``above`` or ``below``: see ``metrics.MatchedDifference``.
+        outside_share: share of the resamples that are.
+        pass_gap: pass@1 that the method has more than the stopped reference; 0 unless outside.
+        differences: ``pass@k`` and ``distinct@k`` -> difference to the stopped reference.
+    """
+
+    name: str
+    label: str
+    against: str
+    pass_at_1: float
+    step: float
+    step_low: float
+    step_high: float
+    outside: str
+    outside_share: float
+    pass_gap: float
+    differences: Mapping[str, Difference]
+
+
+def match(
+    plan: Plan,
+    wanted: Iterable[tuple[str, str]],
+    rows: Sequence[Row],
+    trails: Mapping[str, Trail],
+    loaded: Mapping[str, Seeds],
+    shared: Sequence[str],
+) -> tuple[MatchedRow, ...]:
+    """Compare rows of the main split with references at equal pass@1.
+
+    Args:
+        plan: of the study.
+        wanted: names of a row and its reference.
+        rows: of the main split.
+        trails: of the methods; without that of a reference there is nothing to match with.
+        loaded: samples of the rows, by name.
+        shared: problems that the trails are measured on.
+
+    Returns:
+        Empty if the study does not ask for it, no reference has checkpoints, or pass@1 is all that
+        is measured.
+    """
+    if not plan.study.matched or max(plan.study.main.ks) == 1:
+        return ()
+    by_name = {row.name: row for row in rows}
+    return tuple(
+        _match_row(plan, by_name[name], trails[reference], loaded, shared)
+        for name, reference in wanted
+        if reference in trails
+    )
+
+
+def _match_row(
+    plan: Plan,
+    row: Row,
+    reference: Trail,
+    loaded: Mapping[str, Seeds],
+    shared: Sequence[str],
+) -> MatchedRow:
+    settings = AnalysisSettings()
+    seeds = [values_of(seed, shared, plan.study.main) for seed in loaded[row.name]]
+    values = {key: np.stack([seed[key] for seed in seeds]) for key in seeds[0]}
+    by_key = {
+        key: matched_difference(
+            values["pass@1"],
+            value_S_N,
+            reference.values["pass@1"],
+            reference.values[key],
+            steps_C=reference.steps,
+            level=settings.level,
+            num_resamples=settings.num_resamples,
+            seed=settings.seed,
+        )
+        for key, value_S_N in values.items()
+    }
+    first = by_key.pop("pass@1")
+    differences: dict[str, Difference] = {}
+    for family in ("pass@k", "distinct@k"):
+        members = {k: d for k, d in by_key.items() if k.startswith(family.removesuffix("k"))}
+        differences |= _differences(row, reference, family, members)
+    return MatchedRow(
+        name=row.name,
+        label=row.label,
+        against=reference.name,
+        pass_at_1=first.method_value,
+        step=first.step,
+        step_low=first.step_low,
+        step_high=first.step_high,
+        outside=first.outside,
+        outside_share=first.outside_share,
+        pass_gap=first.pass_gap,
+        differences=differences,
+    )
+
+
+def _differences(
+    row: Row, reference: Trail, family: str, members: Mapping[str, MatchedDifference]
+) -> dict[str, Difference]:
+    """Return the differences at several k of one measure, their p-values corrected for that."""
+    corrected = holm([d.p_value for d in members.values()])
+    found = {}
+    for (key, d), p_holm in zip(members.items(), corrected.tolist(), strict=True):
+        found[key] = Difference(
+            key=key,
+            label=key,
+            group="correctness" if family == "pass@k" else "solutions",
+            over="all",
+            higher_is="better" if family == "pass@k" else "more diverse",
+            k=int(key.split("@")[1]),
+            family=family,
+            run=row.name,
+            base=reference.name,
+            run_value=d.method_value,
+            base_value=d.reference_value,
+            estimate=d.estimate,
+            low=d.low,
+            high=d.high,
+            p_value=d.p_value,
+            p_holm=p_holm,
+            smallest_detectable=d.smallest_detectable,
+            verdict=verdict(d.estimate, p_holm, d.level),
+            num_problems=d.num_problems,
+            note=NOTES[d.outside],
+        )
+    return found

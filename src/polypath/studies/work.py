@@ -1,0 +1,172 @@
+"""A study's jobs, as they run in a worker process."""
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from polypath.rollouts.files import write_json
+
+EVALUATED = "evaluated.json"  # in a folder of samples, written last
+COST = "cost.json"  # of a training or pre-sampling, in its folder
+ENTROPY_SAMPLES = 4  # of each problem, whose tokens are scored
+DEVICE = "cpu"  # as the trainings of run_jobs
+
+
+def train(*, recipe: str, overrides: Sequence[str]) -> None:
+    """Train one method with one seed, from its last checkpoint if it has one."""
+    from polypath.train.config import load_recipe
+    from polypath.train.run import run
+
+    loaded = load_recipe(recipe, overrides)
+    with _costed(Path(str(loaded.trainer.output_dir))):
+        run(loaded)
+
+
+def presample(
+    *,
+    model: str,
+    task: str,
+    task_options: Mapping[str, str],
+    out: str,
+    split: str,
+    limit: int | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Make a rehearsal set from the base, or go on making it."""
+    from polypath.rehearsal.presample import presample as make
+    from polypath.rehearsal.settings import PresampleSettings
+    from polypath.tasks import get_task
+
+    with _costed(Path(out)):
+        make(
+            model,
+            get_task(task, task_options),
+            out=out,
+            split=split,
+            limit=limit,
+            settings=PresampleSettings(**settings),
+            device=DEVICE,
+        )
+
+
+@contextlib.contextmanager
+def _costed(folder: Path) -> Iterator[None]:
+    """Write what the rest of the job cost into its folder; of a resumed job, its last part."""
+    started, cpu = time.monotonic(), time.process_time()
+    yield
+    write_json(
+        folder / COST,
+        {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu},
+    )
+
+
+def evaluate(
+    *,
+    model: str,
+    task: str,
+    task_options: Mapping[str, str],
+    out: str,
+    split: str,
+    problems: int,
+    samples: int,
+    greedy: bool,
+    temperature: float,
+    top_p: float,
+    max_completion_length: int,
+    batch_size: int,
+    seed: int,
+) -> None:
+    """Sample a model on a split into a run folder, or go on, and measure the entropy of the samples."""
+    from polypath.sampling.run import sample_run
+    from polypath.sampling.settings import SamplingSettings
+    from polypath.tasks import get_task
+
+    started, cpu = time.monotonic(), time.process_time()
+    settings = SamplingSettings(
+        temperature=temperature,
+        top_p=top_p,
+        max_new_tokens=max_completion_length,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    summary = sample_run(
+        model,
+        get_task(task, task_options),
+        out=out,
+        split=split,
+        num_samples=samples,
+        settings=settings,
+        limit=problems,
+        greedy=greedy,
+        device=DEVICE,
+    )
+    surprisal = {} if top_p < 1 else _surprisal(model, Path(out), temperature, batch_size)
+    write_json(
+        Path(out) / EVALUATED,
+        {
+            "model": model,
+            "seconds": time.monotonic() - started,
+            "cpu_seconds": time.process_time() - cpu,
+            "statuses": dict(summary.statuses),
+            "surprisal": surprisal,
+        },
+    )
+
+
+def _surprisal(
+    model: str, folder: Path, temperature: float, batch_size: int
+) -> dict[str, tuple[float, int]]:
+    r"""Return per problem the summed :math:`-\log p` of sampled tokens in nats, and their number.
+
+    As the tokens were drawn from p, their mean is an unbiased estimate of the mean entropy of the
+    next-token distribution over the positions of samples.
+    """
+    import torch
+
+    from polypath.rehearsal.rescore import score_completions
+    from polypath.rollouts import RolloutStore, decode_prompt
+    from polypath.rollouts.sources import SAMPLES_FOLDER
+    from polypath.sampling.loading import load_model
+    from polypath.sampling.prompts import tokenize_prompts
+    from polypath.sampling.transformers import pad_token_id
+
+    ids: list[str] = []
+    prompts: list[Any] = []
+    tokens: list[list[int]] = []
+    store = RolloutStore.open(folder / SAMPLES_FOLDER)
+    for batch in store.iter_batches(("problem_id", "sample_id", "prompt", "token_ids")):
+        columns = (column.to_pylist() for column in batch.columns)
+        for problem_id, sample_id, prompt, row in zip(*columns, strict=True):
+            if sample_id < ENTROPY_SAMPLES and row:
+                ids.append(problem_id)
+                prompts.append(decode_prompt(prompt))
+                tokens.append(row)
+    network, tokenizer = load_model(model, dtype=torch.float32, device=torch.device(DEVICE))
+    scored = score_completions(
+        network,
+        tokenize_prompts(tokenizer, prompts),
+        tokens,
+        temperature=temperature,
+        pad_token_id=pad_token_id(network, tokenizer),
+        batch_size=min(batch_size, 512),
+    )
+    found: dict[str, tuple[float, int]] = {}
+    for problem_id, logps in zip(ids, scored, strict=True):
+        total, number = found.get(problem_id, (0.0, 0))
+        found[problem_id] = (total - float(logps.sum()), number + len(logps))
+    return found
+
+
+def training_seconds(log: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the seconds of all steps that a run kept, whenever they were trained; None without any.
+
+    Start-up, saving, and steps that a kill made the run repeat do not count.
+    """
+    total, before = 0.0, 0
+    for line in log:
+        if "step_time" in line:
+            total += float(line["step_time"]) * (int(line["step"]) - before)
+            before = int(line["step"])
+    return total if before else None

@@ -1,0 +1,151 @@
+"""A run's settings: from a flat YAML file and ``--key value`` overrides to checked dataclasses."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from trl import DatasetMixtureConfig, ModelConfig, TrlParser
+from trl.scripts.grpo import GRPOScriptArguments
+
+from polypath.engines.trl import DiversityGRPOConfig
+from polypath.errors import ConfigError, unknown_name
+from polypath.presets import preset
+from polypath.tasks.options import option_texts
+from polypath.yaml_file import read_yaml
+
+
+@dataclass
+class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no types
+    """TRL's script arguments, plus polypath's tasks and presets.
+
+    Attributes:
+        preset: settings under one name (``polypath.presets``); what is set besides it wins.
+        task: a polypath task, which brings prompts, gold answers and the reward; instead of
+            ``dataset_name`` and ``reward_funcs`` (further reward functions may be added).
+        task_split: which split to train on.
+        task_limit: use only the first problems of the split; 0 uses all.
+        task_options: options of the task as ``KEY=VALUE`` texts; YAML may give a mapping.
+        task_timeout_reward: reward of a completion whose check took too long: ``zero``, or
+            ``none``, which leaves it out of its group (see ``TaskReward``).
+    """
+
+    preset: str | None = field(
+        default=None,
+        metadata={"help": "Settings under one name: balanced, diverse. Keys set besides it win."},
+    )
+    task: str | None = field(
+        default=None, metadata={"help": "A polypath task: prompts, gold answers and reward in one."}
+    )
+    task_split: str = field(default="train", metadata={"help": "Split of the task to train on."})
+    task_limit: int = field(default=0, metadata={"help": "Only the first problems; 0 is all."})
+    task_options: list[str] | None = field(
+        default=None, metadata={"help": "Options of the task: KEY=VALUE KEY=VALUE ..."}
+    )
+    task_timeout_reward: Literal["zero", "none"] = field(
+        default="zero",
+        metadata={"help": "Reward after a timed-out check: zero, or none to leave it out."},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything ``run`` needs.
+
+    Attributes:
+        task: what to train on.
+        trainer: how.
+        model: from what.
+        mixture: TRL's dataset mixture, for its recipes that have one.
+        values: the settings as given, file and overrides merged; for the record.
+    """
+
+    task: TaskArguments
+    trainer: DiversityGRPOConfig
+    model: Any
+    mixture: Any
+    values: Mapping[str, Any]
+
+
+class _Parser(TrlParser):  # type: ignore[misc]  # trl ships no types
+    """TRL's parser; a bad value is one of our errors instead of a usage page."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(message)
+
+
+def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        config: YAML file of ``key: value`` lines, as TRL's own; ``None`` for overrides only.
+        overrides: ``["--key", "value", ...]``; they win over the file.
+
+    Raises:
+        MissingFileError: the file does not exist.
+        DataError: the file is not YAML, or not a mapping.
+        ConfigError: an unknown key (the nearest known one is named), or a bad value.
+    """
+    values: dict[str, Any] = {}
+    if config is not None:
+        values = {str(key): value for key, value in read_yaml(Path(config), "Recipe").items()}
+    if "task_options" in values:
+        values["task_options"] = option_texts(values["task_options"])
+    chosen = _override_values(overrides).get("preset") or values.get("preset")
+    values = {**(preset(str(chosen)) if chosen else {}), **values}
+    _set_environment(values.pop("env", None) or {}, config)
+    parser = _Parser(
+        (TaskArguments, DiversityGRPOConfig, ModelConfig, DatasetMixtureConfig),
+        prog="polypath train",
+        allow_abbrev=False,
+    )
+    known = {action.dest for action in parser._actions} - {"help"}
+    for name in values:
+        if name not in known:
+            raise unknown_name(f"key in {config}:", name, known)
+    flags = [
+        text[2:].split("=")[0].replace("-", "_") for text in overrides if text.startswith("--")
+    ]
+    for flag in flags:
+        if flag not in known:
+            raise unknown_name("option", flag, known)
+    parser.set_defaults_with_config(**values)
+    if not values.get("output_dir") and "output_dir" not in flags:
+        raise ConfigError("output_dir is missing: where should checkpoints and the model go?")
+    try:
+        task, trainer, model, mixture = parser.parse_args_into_dataclasses(args=list(overrides))
+    except ConfigError:
+        raise
+    except (ValueError, TypeError) as error:  # TRL's and transformers' own checks of settings
+        raise ConfigError(_one_line(error)) from error
+    given = {**values, **_override_values(overrides)}
+    return Recipe(task=task, trainer=trainer, model=model, mixture=mixture, values=given)
+
+
+def _set_environment(variables: Any, config: str | Path | None) -> None:
+    """Set the variables of a recipe's ``env``, as TRL's script does."""
+    if not isinstance(variables, dict):
+        raise ConfigError(
+            f"env in {config} must hold 'NAME: value' lines, got {type(variables).__name__}."
+        )
+    for name, value in variables.items():
+        os.environ[str(name)] = str(value)
+
+
+def _override_values(overrides: Sequence[str]) -> dict[str, str]:
+    """Return ``{key: text}`` for the record; the parser has already accepted them."""
+    found: dict[str, str] = {}
+    key = ""
+    for text in overrides:
+        if text.startswith("--"):
+            key, _, value = text[2:].partition("=")
+            key = key.replace("-", "_")
+            found[key] = value
+        elif key:
+            found[key] = f"{found[key]} {text}".strip()
+    return found
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,246 @@
+"""Run a recipe: build the data, the rewards and the trainer; train; resume where a run was killed."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers.trainer import TRAINER_STATE_NAME
+from trl import get_peft_config, get_quantization_config
+
+import polypath
+from polypath.engines.trl import DiversityGRPOTrainer
+from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
+from polypath.rollouts.files import write_json
+from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
+from polypath.train.auto_rehearsal import make_rehearsal_set
+from polypath.train.callbacks import COMPLETE, Loaded, LogFile, MarkComplete, StopWhenLoaded
+from polypath.train.config import Recipe
+from polypath.train.sources import load_datasets, load_rewards
+
+RUN_FILE = "run.json"  # what the run was asked to do
+LOG_FILE = "log.jsonl"  # one line a logging step
+FINISHED_FILE = "finished.json"  # written last
+
+# Settings that may differ between the first start of a run and its resumption. The folder is where
+# the record was found, by whatever path.
+FREE_ON_RESUME = frozenset(
+    {
+        "disable_tqdm",
+        "report_to",
+        "logging_steps",
+        "log_completions",
+        "resume_from_checkpoint",
+        "output_dir",
+    }
+)
+
+
+def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
+    """Train as the recipe says, from the last complete checkpoint in its ``output_dir`` if any.
+
+    Killed at any moment and started again, it ends with the parameters of an uninterrupted run
+    (bit for bit, when ``save_steps`` ends a generation cycle). A finished run is not repeated.
+
+    Args:
+        recipe: from ``load_recipe``.
+        progress: told in a line what happens; called on the main process only.
+
+    Returns:
+        The output folder: the trained model, ``log.jsonl``, ``run.json`` and the checkpoints.
+
+    Raises:
+        ConfigError: ``output_dir`` holds a run with other settings; or the settings do not fit.
+        MissingFileError: model, data set or rehearsal set cannot be found.
+    """
+    folder = Path(recipe.trainer.output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"output_dir {folder} is a file. Name a folder, existing or new.")
+    main = recipe.trainer.process_index == 0
+    tell = progress if main else _silent
+    if (folder / FINISHED_FILE).is_file():
+        _same_settings(folder / RUN_FILE, recipe)
+        tell(f"{folder} is finished already: nothing to do. Choose another output_dir to run anew.")
+        return folder
+    checkpoint = _last_checkpoint(recipe, folder)
+    if checkpoint is not None or (folder / RUN_FILE).is_file():
+        _same_settings(folder / RUN_FILE, recipe)
+    make_rehearsal_set(recipe, resolve_model(recipe.model.model_name_or_path))
+    trainer = build_trainer(recipe)
+    if main:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / RUN_FILE, _as_json(_record(recipe)))
+    if checkpoint is not None and _take_last_step(trainer, checkpoint):
+        tell(f"All steps were done in {checkpoint}.")
+    else:
+        if checkpoint is not None:
+            tell(f"Resuming from {checkpoint}.")
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trainer.save_model(str(folder))
+    trainer.accelerator.wait_for_everyone()
+    if main:
+        write_json(folder / FINISHED_FILE, {"global_step": trainer.state.global_step})
+    if recipe.trainer.push_to_hub:
+        trainer.push_to_hub()
+    tell(f"Trained {trainer.state.global_step} steps; the model is in {folder}.")
+    return folder
+
+
+def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
+    """Build the trainer of a recipe, ready to train."""
+    config, model = recipe.trainer, recipe.model
+    path = resolve_model(model.model_name_or_path)
+    config.model_init_kwargs = {
+        "revision": model.model_revision,
+        "trust_remote_code": config.trust_remote_code,
+        "attn_implementation": model.attn_implementation,
+        "dtype": model.dtype,
+        **(config.model_init_kwargs or {}),
+    }
+    if config.save_total_limit == 1:
+        # The old checkpoint is deleted before the new one is marked whole: a kill in between would
+        # leave none to resume from.
+        config.save_total_limit = 2
+    train, evaluation = load_datasets(recipe)
+    rewards = load_rewards(recipe.task, recipe.trainer.max_completion_length)
+    # TRL draws the adapters of LoRA before it sets the seed.
+    transformers.set_seed(config.seed)
+    try:
+        return DiversityGRPOTrainer(
+            model=path,
+            reward_funcs=rewards,
+            args=config,
+            train_dataset=train,
+            eval_dataset=evaluation,
+            quantization_config=get_quantization_config(model),
+            peft_config=get_peft_config(model),
+            callbacks=[LogFile(Path(config.output_dir) / LOG_FILE), MarkComplete()],
+        )
+    except PolypathError:
+        raise
+    except (ValueError, ImportError) as error:  # TRL's own checks of settings and of extras
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+def resolve_model(name: str | None) -> str:
+    """Return a folder or hub id that ``from_pretrained`` can load.
+
+    Models that ship with polypath (``countdown-base``, ``small-sql-base``) are known by name.
+
+    Raises:
+        MissingFileError: a folder was named that does not exist or holds no model.
+        ConfigError: no model was named.
+    """
+    if not name:
+        raise ConfigError("model_name_or_path is missing: which model should be trained?")
+    name = shipped_model(name)
+    path = Path(name)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise MissingFileError(
+                f"Model folder {path} has no config.json. Name a folder written by save_pretrained."
+            )
+        return name
+    try:
+        transformers.AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise MissingFileError(
+            f"Model {name} is neither an existing folder nor found on the hub or in its cache. Name "
+            "a folder written by save_pretrained, a hub id ('organisation/model'), or one that ships "
+            f"with polypath: {', '.join(SHIPPED_MODELS)}."
+        ) from error
+    return name
+
+
+# --- what a run leaves behind ------------------------------------------------------------------------
+
+
+def _last_checkpoint(recipe: Recipe, folder: Path) -> Path | None:
+    """Return the newest checkpoint that was written to its end, or the one asked for."""
+    asked = recipe.trainer.resume_from_checkpoint
+    if asked and str(asked).lower() not in ("true", "false"):
+        if not Path(str(asked)).is_dir():
+            raise MissingFileError(f"resume_from_checkpoint {asked} does not exist.")
+        return Path(str(asked))
+    found = {
+        int(path.name.rsplit("-", 1)[1]): path
+        for path in folder.glob("checkpoint-*")
+        if path.name.rsplit("-", 1)[1].isdigit() and (path / COMPLETE).is_file()
+    }
+    return found[max(found)] if found else None
+
+
+def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
+    """Load the checkpoint of a run's last step; False, and nothing loaded, if there are more steps.
+
+    ``train`` would take one step too many: it looks for the end after a step only. But it alone wraps
+    a model in DeepSpeed or FSDP and loads their checkpoints, so there it is left once it has.
+    """
+    state = transformers.TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+    if state.global_step < state.max_steps:
+        return False
+    average = trainer.weight_average
+    if average is not None:
+        average.checkpoint = checkpoint
+        average.on_train_begin(trainer.args, state, trainer.control, model=trainer.model)
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        trainer.callback_handler.callbacks.insert(0, StopWhenLoaded())  # before those that log
+        with contextlib.suppress(Loaded):
+            trainer.train(resume_from_checkpoint=str(checkpoint))
+    else:
+        trainer._load_from_checkpoint(str(checkpoint))
+        trainer.state = state
+    if average is not None:
+        average.on_train_end(trainer.args, state, trainer.control, model=trainer.model)
+    return True
+
+
+def _record(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "settings": dict(sorted(recipe.values.items())),
+        "processes": recipe.trainer.world_size,
+        "versions": {"polypath": polypath.__version__, "transformers": transformers.__version__},
+    }
+
+
+def _same_settings(path: Path, recipe: Recipe) -> None:
+    """Refuse to continue a run with other settings than it was begun with.
+
+    Raises:
+        ConfigError: naming the setting and both values.
+    """
+    if not path.is_file():
+        return
+    before, now = _read_settings(path), _flat(_as_json(_record(recipe)))
+    for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
+        if str(before.get(key)) != str(now.get(key)):
+            raise ConfigError(
+                f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
+                "Use the same settings to continue it, or another output_dir."
+            )
+
+
+def _as_json(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record as reading its file would: what JSON has no word for (inf too), as text."""
+    plain: dict[str, Any] = json.loads(json.dumps(record, default=str), parse_constant=str)
+    return plain
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return _flat(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
+        ) from error
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what may not change: the settings, and the number of processes, which share a batch."""
+    return {**record["settings"], "number of processes": record.get("processes", 1)}
+
+
+def _silent(message: str) -> None:
+    del message

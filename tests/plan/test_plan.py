@@ -1,0 +1,256 @@
+"""A plan says what TRL will do, from the settings alone."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+from trl import DatasetMixtureConfig, ModelConfig
+
+from polypath.engines.trl import DiversityGRPOConfig
+from polypath.errors import DataError, PolypathError
+from polypath.plan.plan import Price, make_plan
+from polypath.plan.printing import print_plan
+from polypath.plan.settings import known_settings
+from polypath.train.config import TaskArguments, _Parser, load_recipe
+from polypath.train.run import build_trainer
+from tests.train.conftest import WriteRecipe
+from tests.train.published import ROOT, save_model
+
+RECIPE = {
+    "model_name_or_path": "meta-llama/Llama-3.1-8B",
+    "output_dir": "run",
+    "task": "gsm8k",
+    "per_device_train_batch_size": 8,
+    "num_generations": 8,
+    "max_completion_length": 100,
+}
+SMALL_BATCHES: dict[str, dict[str, Any]] = {
+    "one generation a step": {},
+    "a generation for two steps": {"steps_per_generation": 2},
+    "two generations a step": {"gradient_accumulation_steps": 4, "steps_per_generation": 2},
+    "each generation twice": {"num_iterations": 2},
+    "a generation of given size": {"generation_batch_size": 8, "num_iterations": 3},
+    "groups over micro-steps": {"gradient_accumulation_steps": 2, "num_generations": 8},
+    "a part of an epoch": {"num_train_epochs": 0.5},
+}
+
+
+def write(folder: Path, text: str = "", **settings: Any) -> Path:
+    path = folder / "recipe.yaml"
+    merged = {k: v for k, v in (RECIPE | settings).items() if v is not None}
+    path.write_text(text + yaml.safe_dump(merged))
+    return path
+
+
+@pytest.mark.parametrize("case", SMALL_BATCHES)
+def test_steps_are_those_of_the_trainer(case: str, write_recipe: WriteRecipe) -> None:
+    settings = {"task_limit": 7, "max_steps": None, "num_train_epochs": 3} | SMALL_BATCHES[case]
+    path = write_recipe(**settings)
+    trainer = build_trainer(load_recipe(path))
+    *_, steps = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
+    batches = make_plan(path).batches
+    assert batches.steps == steps
+    assert batches.completions_per_generation == trainer.args.generation_batch_size
+    accumulation = trainer.args.gradient_accumulation_steps
+    assert batches.completions_per_step == 4 * accumulation
+    assert batches.steps_per_generation == (
+        trainer.args.steps_per_generation * trainer.args.num_iterations / accumulation
+    )
+
+
+def test_keys_and_defaults_are_those_of_the_classes_that_hold_them() -> None:
+    classes = (TaskArguments, DiversityGRPOConfig, ModelConfig, DatasetMixtureConfig)
+    keys = {action.dest for action in _Parser(classes)._actions} - {"help"}
+    defaults = {field.name: field.default for kind in classes for field in fields(kind)}
+    known = known_settings()
+    assert set(known) == keys | {"env"}
+    for name, default in known.items():
+        if default is not None:
+            assert default == defaults[name], name
+    told = {name for name, default in known.items() if default is not None}
+    assert {"num_generations", "max_completion_length", "loss_type", "dtype", "beta"} <= told
+
+
+def test_a_plan_imports_neither_torch_nor_trl_and_needs_no_model() -> None:
+    code = (
+        "import sys; from polypath.plan.plan import make_plan; from pathlib import Path;"
+        "make_plan(Path('recipes/dra_grpo/dra_grpo.yaml'));"
+        "print([m for m in ('torch', 'trl', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": ({"num_generation": 4}, "Did you mean 'num_generations'"),
+    "no number": ({"num_generations": "many"}, "num_generations must be a number, got 'many'"),
+    "half a number": ({"num_generations": 2.5}, "whole number of at least 2, got 2.5"),
+    "no truth value": ({"dra": "perhaps"}, "dra must be true or false"),
+    "groups cut": ({"num_generations": 6}, r"8 x 1 processes x 1 .* whole groups of 6"),
+    "generation cut": ({"generation_batch_size": 12}, "multiple of .* = 8, got 12"),
+    "both sizes": (
+        {"generation_batch_size": 8, "steps_per_generation": 1},
+        "say the same. Leave one",
+    ),
+    "unknown dtype": ({"dtype": "float64"}, "dtype must be one of"),
+    "unknown vLLM": ({"use_vllm": True, "vllm_mode": "cloud"}, "colocate or server"),
+    "DeepSpeed missing": ({"deepspeed": "nowhere.json"}, "nowhere.json does not exist"),
+    "stage no number": ({"deepspeed": {"zero_optimization": {"stage": "x"}}}, "stage of 0 to 3"),
+    "unknown task": ({"task": "gsm9k"}, "Did you mean 'gsm8k'"),
+    "unknown task option": ({"task_options": {"promt": "dra"}}, "Did you mean 'prompt'"),
+    "model folder empty": ({"model_name_or_path": "/tmp"}, "has no config.json"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_recipe_is_one_line(case: str, tmp_path: Path) -> None:
+    settings, message = BAD[case]
+    with pytest.raises(PolypathError, match=message) as error:
+        make_plan(write(tmp_path, **settings))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# plan: processes=many\n", "name=number pairs, got 'processes=many'"),
+        ("# plan: gpus=8\n", "may hold processes"),
+        ("beta: 1\nbeta: 2\n", "the key 'beta' is there twice"),
+        ("a: [1\n", "not readable as YAML"),
+    ],
+)
+def test_a_bad_file_is_one_line(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(PolypathError, match=message) as error:
+        make_plan(write(tmp_path, text))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "words", "3"])
+def test_a_file_without_keys_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(content)
+    with pytest.raises(DataError, match="'key: value' lines"):
+        make_plan(path)
+
+
+def test_overrides_win_in_every_spelling(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    for words in (["--beta", "1e-2", "--dra"], ["--beta=1e-2", "--dra", "true"]):
+        plan = make_plan(path, [*words, "--max-steps", "3"])
+        assert plan.batches.steps == 3
+        assert any("beta 0.01" in line for line in plan.methods)
+        assert any(line.startswith("DRA") for line in plan.methods)
+    with pytest.raises(PolypathError, match="Did you mean 'beta'"):
+        make_plan(path, ["--betta", "1"])
+    with pytest.raises(PolypathError, match="'stray' belongs to no option"):
+        make_plan(path, ["stray"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"scale_rewards": "none", "loss_type": "dr_grpo"}, ["Dr. GRPO: dr_grpo", "not divided"]),
+        ({"scale_rewards": False, "loss_type": "dr_grpo"}, ["Dr. GRPO", "not divided"]),
+        ({"epsilon_high": 0.28}, ["GRPO: dapo loss", "clip 0.2 below and 0.28 above"]),
+        ({"beta": 0.04}, ["beta 0.04, its gradient the reverse KL's"]),
+        ({"beta": 0.04, "use_bias_correction_kl": False}, ["the forward KL's"]),
+        ({"beta": 0.04, "kl_gradient": "forward"}, ["the forward KL's"]),
+        ({"positive_entropy_coef": 0.01}, ["positive entropy: 0.01 x paper form on correct"]),
+        (
+            {
+                "rehearsal_set": "x",
+                "rehearsal_divergence": "alpha",
+                "rehearsal_alpha": 0.2,
+                "rehearsal_coef": 0.1,
+            },
+            ["rehearsal: 0.1 x alpha (alpha 0.2)", "not explored"],
+        ),
+        ({"rehearsal_set": "x", "rehearsal_explore_only": False}, ["mastered problems"]),
+        (
+            {"preset": "diverse", "dra_strength": 0.5},
+            ["answer similarity, protected weights to the power 0.5", "from 50% on"],
+        ),
+    ],
+)
+def test_methods_are_told_in_words(
+    settings: dict[str, Any], words: list[str], tmp_path: Path
+) -> None:
+    told = "\n".join(make_plan(write(tmp_path, **settings)).methods)
+    assert all(word in told for word in words), told
+
+
+def test_hours_and_cost_come_from_tokens(tmp_path: Path) -> None:
+    path = write(tmp_path, max_steps=10)
+    plan = make_plan(path, price=Price(throughput=50, price=3.0))
+    assert plan.batches.tokens_generated == 10 * 8 * 100
+    assert plan.gpu_hours == pytest.approx(8000 / 50 / 3600)
+    assert plan.cost == pytest.approx(3 * 8000 / 50 / 3600)
+    for kwargs in ({"price": 3.0}, {"throughput": 0.0}, {"throughput": 1.0, "price": -1.0}):
+        with pytest.raises(PolypathError):
+            Price(**kwargs)
+
+
+def test_other_numbers_of_gpus_are_told_how_to_keep_the_step(tmp_path: Path) -> None:
+    path = write(tmp_path, "# plan: processes=4 gpu_gb=80\n", gradient_accumulation_steps=2)
+    assert make_plan(path).notes == [
+        note for note in make_plan(path).notes if note.startswith("May not fit")
+    ]
+    (note,) = [n for n in make_plan(path, gpus=2).notes if n.startswith("Written")]
+    assert "on 2 a step has 32 completions" in note
+    assert "by 2 to keep it" in note
+
+
+# --- what is printed ------------------------------------------------------------------------------------
+
+
+def test_what_is_needed_says_whether_it_is_here(tmp_path: Path) -> None:
+    save_model(tmp_path / "model", "a Llama")
+    path = write(
+        tmp_path,
+        model_name_or_path=str(tmp_path / "model"),
+        task_options=[f"data={tmp_path}"],
+        dra=True,
+        similarity="embedding",
+        embedding_model="who/knows",
+        rehearsal_set="nowhere",
+        rehearsal_coef=0.1,
+    )
+    needs = {need.what: need for need in make_plan(path).needs}
+    assert {what: need.present for what, need in needs.items()} == {
+        "model": True,
+        "data": True,
+        "embedder": False,
+        "rehearsal set": False,
+    }
+    assert needs["rehearsal set"].hint.startswith("polypath presample --model")
+    assert f"--task-option data={tmp_path}" in needs["rehearsal set"].hint
+
+
+def test_the_printed_plan_and_the_json_agree() -> None:
+    console = Console(record=True, width=160)
+    plan = make_plan(
+        ROOT / "recipes/r1_zero_div/7b_r1_zero_div.yaml", price=Price(throughput=100, price=1.5)
+    )
+    print_plan(console, plan)
+    text = console.export_text()
+    for words in (
+        "64 prompts x 6 = 384 completions",
+        "6 for training + 2 for the vLLM server, of 48 GB; sharding: DeepSpeed ZeRO-2",
+        "1.0 x gsm8k verifier, 1.0 x boxed_format_reward",
+        "openai/gsm8k",
+        "paper (eq. 12)",
+        f"{plan.cost:,.2f}",
+    ):
+        assert words in text
+    read = json.loads(json.dumps(plan.as_dict()))
+    assert read["batches"]["steps"] == plan.batches.steps == 232
+    assert math.isclose(read["gpu_hours"], 232 * 384 * 756 / 100 / 3600)
