@@ -21,9 +21,9 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import grpo_trainer
 
 from polypath import DiversityGRPOConfig, DiversityGRPOTrainer
+from polypath.engines.trl import completion_logps
 from polypath.rehearsal import dataset
 from polypath.rehearsal.manifest import RehearsalManifest
-from polypath.rehearsal.rescore import score_completions
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.sampling.fingerprint import (
     model_fingerprint,
@@ -138,7 +138,7 @@ class World:
     def score(self, rows: list[list[int]], batch_size: int) -> list[torch.Tensor]:
         """Return reference log-probs as ``polypath presample`` computes them."""
         prompts = self.tokenizer(self.prompts)["input_ids"]
-        return score_completions(
+        return completion_logps(
             copy.copy(self.model),
             [prompts[i % len(prompts)] for i in range(len(rows))],
             rows,

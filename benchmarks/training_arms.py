@@ -15,6 +15,7 @@ from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from polypath import DiversityGRPOConfig, DiversityGRPOTrainer
+from polypath.engines.trl import completion_logps
 from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.tasks.base import EvaluationDefaults, Problem
@@ -158,7 +159,14 @@ def save_rehearsal(model: Path, folder: Path, length: int) -> None:
         max_new_tokens=length,
         truncated="allow",  # rows as long as the generated ones
     )
-    presample(model, Sums(0.9), out=folder, settings=settings, device="cpu")
+    presample(
+        model,
+        Sums(0.9),
+        out=folder,
+        completion_logps=completion_logps,
+        settings=settings,
+        device="cpu",
+    )
 
 
 def embedding_model() -> str | None:

@@ -12,11 +12,12 @@ import polypath
 ROOT = Path(polypath.__file__).parent
 FLOORS = [
     {"errors"},
-    {"checks", "presets", "yaml_file"},
+    {"checks", "presets", "settings", "user_code", "yaml_file"},
     {"objectives", "metrics", "verify", "similarity", "rollouts"},
     {"tasks"},
     {"sampling"},
     {"rehearsal"},
+    {"core"},
     {"engines", "report"},
     {"train", "plan"},
     {"studies"},

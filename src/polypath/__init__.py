@@ -7,17 +7,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from polypath.errors import MissingExtraError, PolypathError
+from polypath.errors import PolypathError, needs_extra
 from polypath.presets import preset
 
 if TYPE_CHECKING:
+    from polypath.core.rewards import TaskReward, task_dataset
     from polypath.engines.trl import (
         CollapseMonitor,
         DiversityGRPOConfig,
         DiversityGRPOTrainer,
-        TaskReward,
         WeightAverage,
-        task_dataset,
     )
 
 __version__ = "0.1.0"
@@ -26,9 +25,9 @@ _LAZY = {
     "CollapseMonitor": "polypath.engines.trl",
     "DiversityGRPOConfig": "polypath.engines.trl",
     "DiversityGRPOTrainer": "polypath.engines.trl",
-    "TaskReward": "polypath.engines.trl",
+    "TaskReward": "polypath.core.rewards",
     "WeightAverage": "polypath.engines.trl",
-    "task_dataset": "polypath.engines.trl",
+    "task_dataset": "polypath.core.rewards",
 }
 
 __all__ = [
@@ -47,11 +46,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'polypath' has no attribute {name!r}")
-    try:
+    with needs_extra(name, "trl"):
         return getattr(import_module(_LAZY[name]), name)
-    except ModuleNotFoundError as error:
-        if error.name in ("torch", "trl", "transformers", "datasets", "accelerate"):
-            raise MissingExtraError(
-                f"{name} needs {error.name}, which is not installed. Run: pip install 'polypath[trl]'"
-            ) from error
-        raise

@@ -5,7 +5,8 @@ prints one of these as one line and exits with code 2; anything else is a bug an
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class PolypathError(Exception):
@@ -34,6 +35,23 @@ class MissingFileError(PolypathError, FileNotFoundError):
 
 class MissingExtraError(PolypathError, ImportError):
     """An optional dependency is needed and not installed."""
+
+
+@contextmanager
+def needs_extra(what: str, extra: str) -> Iterator[None]:
+    """Turn a failed import inside into one line that says what to install.
+
+    Raises:
+        MissingExtraError: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("polypath"):
+            raise  # a bug
+        raise MissingExtraError(
+            f"{what} needs {error.name}, which is not installed. Run: pip install 'polypath[{extra}]'"
+        ) from error
 
 
 LISTED_NAMES = 20  # more would bury the message

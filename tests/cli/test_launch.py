@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from polypath import DiversityGRPOTrainer
 from polypath.cli.main import run
-from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.train.callbacks import read_log
 from tests.engines.trl.helpers import FixedCompletions, addition_rows, largest_difference
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition, save_adder
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from polypath.cli.main import run
+from polypath.engines.trl import completion_logps
 from polypath.rehearsal.dataset import RehearsalSet
-from polypath.rehearsal.rescore import score_completions
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.schema import SCHEMA
 from polypath.sampling.loading import load_model
@@ -198,5 +198,5 @@ def test_presample_draws_with_vllm_and_scores_with_training_s_forward(
     prompts = [row["prompt_ids"][0][row["prompt_mask"][0].bool()].tolist()]
     answers = [row["completion_ids"][0].tolist()]
     model, _ = load_model(base_model_dir(), dtype=torch.float32, device=torch.device("cpu"))
-    expected = score_completions(model, prompts, answers, temperature=1.0, pad_token_id=0)
+    expected = completion_logps(model, prompts, answers, temperature=1.0, pad_token_id=0)
     assert torch.allclose(row["ref_logps"][0], expected[0], atol=1e-5)

@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import PresampleSettings
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition, save_adder
 
 VARIABLE = "POLYPATH_GPU_TESTS_DEVICE"

@@ -9,12 +9,12 @@ import torch
 from datasets import Dataset
 from trl import GRPOTrainer
 
-from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.sampling.loading import load_model
 from polypath.verify.base import Status, Verdict
 from tests.engines.trl.helpers import FixedCompletions, coin, rows
 from tests.gpu.helpers import OFF, train
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition
 from tests.tiny import save_tiny_model
 

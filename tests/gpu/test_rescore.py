@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from polypath.rehearsal.rescore import score_completions
+from polypath.engines.trl import completion_logps
 from polypath.sampling.loading import PRECISIONS, load_model
 
 pytestmark = pytest.mark.gpu
@@ -26,7 +26,7 @@ def tokens(seed: int, rows: int, length: int) -> list[list[int]]:
 def score(model: Path, device: torch.device, precision: str, **options: Any) -> torch.Tensor:
     dtype, autocast = PRECISIONS[precision]
     loaded, _ = load_model(model, dtype=dtype, device=device)
-    scored = score_completions(
+    scored = completion_logps(
         loaded,
         tokens(0, ROWS, 8),
         tokens(1, ROWS, LENGTH),

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from polypath.objectives import (
     AdvantageConfig,
-    DivergenceConfig,
     DRAConfig,
     PositiveEntropyConfig,
     adjust_rewards,
     group_advantages,
     positive_entropy,
 )
-from polypath.objectives.divergences import DIVERGENCES, divergence
+from polypath.objectives.divergences import DIVERGENCES
 from polypath.sampling.loading import load_model
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import sample
@@ -31,6 +30,7 @@ from tests.engines.trl.helpers import (
     parameters,
 )
 from tests.gpu.helpers import METHODS, has, method, train
+from tests.objectives.generators import f
 from tests.rehearsal.adder import Addition
 
 pytestmark = pytest.mark.gpu
@@ -76,7 +76,9 @@ def test_positive_entropy_and_its_gradient(form: Any, device: torch.device) -> N
         logp, other, mask = log_probs(where)
         correct = torch.arange(B, device=where) % 2 == 0
         config = PositiveEntropyConfig(form=form)
-        return value_and_gradient(positive_entropy(config, logp, other, mask, correct), logp)
+        return value_and_gradient(
+            positive_entropy(config, logp, other, mask, correct).loss_B_T, logp
+        )
 
     assert_close(*both(device, compute))
 
@@ -85,7 +87,7 @@ def test_positive_entropy_and_its_gradient(form: Any, device: torch.device) -> N
 def test_every_divergence_and_its_gradient(name: str, device: torch.device) -> None:
     def compute(where: torch.device) -> list[Tensor]:
         logp, other, mask = log_probs(where)
-        return value_and_gradient(divergence(DivergenceConfig(name=name), logp - other, mask), logp)
+        return value_and_gradient(f(name, logp - other, mask), logp)
 
     assert_close(*both(device, compute))
 

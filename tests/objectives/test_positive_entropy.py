@@ -12,8 +12,6 @@ from polypath.errors import ConfigError, ShapeError
 from polypath.objectives.aggregate import sequence_mean, token_sum
 from polypath.objectives.positive_entropy import (
     PositiveEntropyConfig,
-    capped_tokens,
-    gated_tokens,
     positive_entropy,
 )
 from tests.objectives.tiny_policy import (
@@ -43,7 +41,7 @@ def entropies(logits):
 def term(config, logits, old_logits, correct_B=CORRECT):
     return positive_entropy(
         config, token_logp(logits), token_logp(old_logits), MASK, correct_B, token_entropy(logits)
-    )
+    ).loss_B_T
 
 
 def one_step(config, logits, old_logits):
@@ -56,7 +54,7 @@ def one_step(config, logits, old_logits):
         torch.ones(size, 1),
         torch.ones(size),
         entropies(logits).expand(size, 1),
-    )
+    ).loss_B_T
     return (old_logits.softmax(0) * loss_B_T[:, 0]).sum()
 
 
@@ -130,14 +128,16 @@ def test_gradient_per_token_is_the_published_coefficient(form):
     """On log pi: rho (1 + log pi) for the paper (eq. 11), rho log pi without the +1."""
     logp = torch.tensor([[-0.1, -1.0, -2.5]], dtype=torch.float64, requires_grad=True)
     old = torch.tensor([[-0.3, -1.0, -2.0]], dtype=torch.float64)
-    loss = positive_entropy(replace(PAPER, form=form), logp, old, torch.ones(1, 3), torch.ones(1))
+    loss = positive_entropy(
+        replace(PAPER, form=form), logp, old, torch.ones(1, 3), torch.ones(1)
+    ).loss_B_T
     rho, lead = (logp - old).detach().exp(), 1.0 if form == "paper" else 0.0
     assert_close(grad(loss.sum(), logp), rho * (lead + logp.detach()))
 
 
 def test_coefficient_of_the_paper_form_is_zero_at_one_over_e():
     logp = torch.tensor([[-1.0]], dtype=torch.float64, requires_grad=True)
-    loss = positive_entropy(PAPER, logp, logp.detach(), torch.ones(1, 1), torch.ones(1))
+    loss = positive_entropy(PAPER, logp, logp.detach(), torch.ones(1, 1), torch.ones(1)).loss_B_T
     assert grad(loss.sum(), logp).item() == 0.0
 
 
@@ -172,8 +172,11 @@ def test_gate_all_is_gate_correct_with_everything_correct():
 def test_gate_reads_accuracies_not_truthiness():
     """NaN (not scored), a negative reward and a format reward of 0.2 are all "true" to bool()."""
     correct_B = torch.tensor([1.0, math.nan, -0.5, 0.2, 0.0])
-    gated = gated_tokens(PositiveEntropyConfig(), torch.ones(5, 2), correct_B)
-    assert gated[:, 0].tolist() == [True, False, False, False, False]
+    logp = torch.full((5, 2), -1.0)
+    loss = positive_entropy(
+        PositiveEntropyConfig(), logp, logp, torch.ones(5, 2), correct_B
+    ).loss_B_T
+    assert loss[:, 0].tolist() == [-1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 # --- cap on the ratio --------------------------------------------------------------------------
@@ -184,10 +187,11 @@ def test_capped_value_and_capped_tokens_by_hand():
     config = PositiveEntropyConfig(max_ratio=math.exp(2.5))
     logp, old = torch.tensor([[-1.0, -0.5, -2.0]]), torch.tensor([[-3.0, -3.5, -2.0]])
     mask, correct = torch.ones(1, 3), torch.ones(1)
-    loss = positive_entropy(config, logp, old, mask, correct)
-    assert_close(loss, torch.tensor([[-math.exp(2), -0.5 * math.exp(2.5), -2.0]]))
-    assert capped_tokens(config, logp, old, mask, correct).tolist() == [[False, True, False]]
-    assert not capped_tokens(config, logp, old, mask, torch.zeros(1)).any()
+    found = positive_entropy(config, logp, old, mask, correct)
+    assert_close(found.loss_B_T, torch.tensor([[-math.exp(2), -0.5 * math.exp(2.5), -2.0]]))
+    assert found.statistics["cap_fraction"].tolist() == [[False, True, False]]
+    wrong = positive_entropy(config, logp, old, mask, torch.zeros(1))
+    assert not wrong.statistics["cap_fraction"].any()
 
 
 @pytest.mark.parametrize(("form", "lead"), [("paper", 1.0), ("detached", 0.0)])
@@ -199,14 +203,16 @@ def test_capped_token_keeps_the_direction_of_its_gradient(form, lead):
     config = PositiveEntropyConfig(form=form, max_ratio=10.0)
     logp = torch.tensor([[-3.0]], dtype=torch.float64, requires_grad=True)
     old = logp.detach() - math.log(20)
-    loss = positive_entropy(config, logp, old, torch.ones(1, 1), torch.ones(1))
+    loss = positive_entropy(config, logp, old, torch.ones(1, 1), torch.ones(1)).loss_B_T
     assert_close(grad(loss.sum(), logp), torch.tensor([[10 * (lead - 3.0)]], dtype=torch.float64))
 
 
 def test_a_ratio_below_the_cap_is_untouched_and_there_is_no_cap_below():
     logp = torch.tensor([[-9.0]], dtype=torch.float64, requires_grad=True)
     old = torch.tensor([[-0.5]], dtype=torch.float64)
-    loss = positive_entropy(PositiveEntropyConfig(), logp, old, torch.ones(1, 1), torch.ones(1))
+    loss = positive_entropy(
+        PositiveEntropyConfig(), logp, old, torch.ones(1, 1), torch.ones(1)
+    ).loss_B_T
     assert_close(loss, logp * (logp - old).exp())
 
 
@@ -221,7 +227,7 @@ def test_value_and_gradient_are_finite_at_extreme_log_ratios(dtype, form, max_ra
     logp = ratio.clamp(max=0.0).requires_grad_()
     old = (-ratio).clamp(max=0.0)
     config = PositiveEntropyConfig(form=form, max_ratio=max_ratio)
-    loss = positive_entropy(config, logp, old, torch.ones(1, 7), torch.ones(1))
+    loss = positive_entropy(config, logp, old, torch.ones(1, 7), torch.ones(1)).loss_B_T
     assert loss.dtype == torch.float32
     assert torch.isfinite(loss).all()
     assert torch.isfinite(grad(loss.sum(), logp)).all()
@@ -238,7 +244,9 @@ def test_property_padding_may_hold_anything(batch, seed):
         for form in FORMS:
             x = torch.where(mask, logp, fill).requires_grad_()
             config = PositiveEntropyConfig(form=form)
-            loss = positive_entropy(config, x, torch.where(mask, old, fill), mask, correct, x)
+            loss = positive_entropy(
+                config, x, torch.where(mask, old, fill), mask, correct, x
+            ).loss_B_T
             total = sequence_mean(loss, mask) + token_sum(loss, mask, tokens=mask.sum())
             results.append((total, grad(total, x)))
     for clean, dirty in zip(results[:3], results[3:], strict=True):
@@ -261,7 +269,7 @@ def test_rows_do_not_see_each_other(form):
         row = slice(i, i + 1)
         alone = positive_entropy(
             config, logp[row], old_logp[row], MASK[row], CORRECT[row], entropy[row]
-        )
+        ).loss_B_T
         assert torch.equal(alone, whole[row])
 
 

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from polypath.rehearsal.presample import PresampleSummary, presample
+from polypath.rehearsal.presample import PresampleSummary
 from polypath.rehearsal.settings import PresampleSettings
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition, save_adder
 
 SETTINGS = PresampleSettings(batch_size=8, answers_per_problem=2)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 import trl.trainer.utils  # noqa: F401  (so that the children need not import it)
 
-from polypath.rehearsal.presample import presample
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition
 from tests.rehearsal.conftest import SETTINGS
 

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rehearsal.dataset import RehearsalSet
-from polypath.rehearsal.presample import PresampleSummary, presample
+from polypath.rehearsal.presample import PresampleSummary
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.rollouts import RolloutStore
 from polypath.tasks.base import Problem
 from polypath.verify.base import Verdict
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition, save_adder
 from tests.rehearsal.conftest import SETTINGS
 

@@ -17,10 +17,10 @@ import torch
 import trl.trainer.utils  # noqa: F401  (so that the children need not import it)
 from rich.console import Console
 
-from polypath.rehearsal.presample import presample
 from polypath.sampling.ranks import find_ranks
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition
 from tests.rehearsal.conftest import SETTINGS as PRESAMPLE
 

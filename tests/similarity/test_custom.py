@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from polypath.errors import ConfigError, DataError, MissingFileError, ShapeError
+from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.similarity import get_similarity
-from polypath.similarity.custom import load_function
 from tests.similarity.strategies import rows_of
 
 
@@ -61,31 +60,10 @@ def test_wrong_type_is_refused():
         run(lambda _: [[1.0]])
 
 
-def test_function_is_found_in_a_module():
-    assert load_function("tests.similarity.test_custom:same_text") is same_text
-
-
 def test_function_is_found_in_a_file(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("import numpy as np\ndef ones(t): return np.ones((len(t), 2, 2))\n")
     assert (run(f"{file}:ones") == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("spec", "error", "message"),
-    [
-        ("no/such/file.py:f", MissingFileError, "there is no file 'no/such/file.py'"),
-        ("no_such_module:f", ConfigError, "importing 'no_such_module' failed"),
-        ("json:no_such_function", ConfigError, "'json' has no 'no_such_function'"),
-        ("json:__name__", ConfigError, "not a function under '__name__'"),
-        ("json:", ConfigError, "Expected 'module:function' or 'file.py:function'"),
-        ("ngrams", ConfigError, "Unknown similarity 'ngrams'. Did you mean 'ngram'?"),
-        (3, ConfigError, "must be a name, 'module:function' or a function, got int"),
-    ],
-)
-def test_what_cannot_be_found_says_so(spec, error, message):
-    with pytest.raises(error, match=message):
-        get_similarity(spec)
 
 
 def test_a_file_that_fails_to_import_is_named(tmp_path):

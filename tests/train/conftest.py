@@ -51,8 +51,8 @@ def write_recipe(tiny_model_dir: Path, tmp_path: Path) -> WriteRecipe:
 @pytest.fixture
 def rehearsal(tiny_model_dir: Path, tmp_path: Path) -> dict[str, Any]:
     """Return the settings of a rehearsal set of the tiny model, which "masters" anything."""
-    from polypath.rehearsal.presample import presample
     from polypath.rehearsal.settings import PresampleSettings
+    from tests.presampling import presample
 
     settings = PresampleSettings(
         k=2, threshold=1, batch_size=64, truncated="allow", precision="float32"

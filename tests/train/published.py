@@ -124,8 +124,8 @@ class Mastered:
 
 
 def save_rehearsal_set(folder: Path, model: Path, task: str, options: dict[str, str]) -> Path:
-    from polypath.rehearsal.presample import presample
     from polypath.rehearsal.settings import PresampleSettings
+    from tests.presampling import presample
 
     settings = PresampleSettings(
         k=1, threshold=1, confirm=1, batch_size=64, truncated="allow", precision="float32"

@@ -18,6 +18,7 @@ from polypath.cli.runs import (
     TensorParallelOption,
     status_line,
 )
+from polypath.errors import needs_extra
 from polypath.tasks.options import key_values
 
 
@@ -97,6 +98,8 @@ def presample(
     from polypath.sampling.ranks import find_ranks
     from polypath.tasks import get_task
 
+    with needs_extra("presample", "trl"):
+        from polypath.engines.trl import completion_logps
     ranks = find_ranks(shard)
     console = Console()
     settings = PresampleSettings(
@@ -118,6 +121,7 @@ def presample(
         model,
         get_task(task, key_values(task_option or ())),
         out=out,
+        completion_logps=completion_logps,
         split=split,
         limit=limit,
         problems=None if problems is None else read_problems(problems, limit),

@@ -1,54 +1,54 @@
-"""The formulas: pure tensor functions, one file per idea; no engine, tokenizer or logging.
+"""The formulas: pure tensor functions, one file per method; no engine, tokenizer or logging.
 
-To add one: write its file, add its line to a registry here, its test file, its line in PAPERS.md.
+A method is an entry of one of four registries. To add one: write its file with its entry, add its line
+here, its test file, its line in PAPERS.md. A user's own entry comes from a file of theirs
+(``objectives: [my_file.py:my_entry]`` in a recipe).
 """
 
-from collections.abc import Callable
-from typing import Any
-
-from torch import Tensor
-
 from polypath.objectives.advantages import AdvantageConfig, group_advantages
-from polypath.objectives.divergences import (
-    DIVERGENCES,
-    Divergence,
-    DivergenceConfig,
-    divergence,
+from polypath.objectives.divergences import DIVERGENCES, Divergence, DivergenceConfig, divergence
+from polypath.objectives.dra import DRA, DRAConfig, adjust_rewards
+from polypath.objectives.entries import (
+    Active,
+    Advantage,
+    Entry,
+    PolicyTerm,
+    RewardAdjustment,
+    TokenTerm,
 )
-from polypath.objectives.dra import DRAConfig, adjust_rewards
+from polypath.objectives.maxrl import MAXRL, maxrl_advantages
 from polypath.objectives.onpolicy_kl import ON_POLICY_KL
-from polypath.objectives.positive_entropy import PositiveEntropyConfig, positive_entropy
+from polypath.objectives.positive_entropy import (
+    POSITIVE_ENTROPY,
+    PositiveEntropyConfig,
+    positive_entropy,
+)
 
-# (config, rewards_P_G, similarity_P_G_G) -> adjusted rewards_P_G
-REWARD_ADJUSTMENTS: dict[str, Callable[..., Tensor]] = {
-    "dra": adjust_rewards,
-}
-
-# (config, logp_B_T, behaviour_logp_B_T, mask_B_T, correct_B) -> loss_B_T
-POLICY_TERMS: dict[str, Callable[..., Tensor]] = {
-    "positive_entropy": positive_entropy,
-}
-
-CONFIGS: dict[str, type[Any]] = {
-    "dra": DRAConfig,
-    "positive_entropy": PositiveEntropyConfig,
-    "divergence": DivergenceConfig,
-    "advantages": AdvantageConfig,
-}
+REWARD_ADJUSTMENTS: dict[str, RewardAdjustment] = {DRA.name: DRA}
+ADVANTAGES: dict[str, Advantage] = {MAXRL.name: MAXRL}
+POLICY_TERMS: dict[str, PolicyTerm] = {POSITIVE_ENTROPY.name: POSITIVE_ENTROPY}
+# DIVERGENCES is in its file: they are one family.
 
 __all__ = [
-    "CONFIGS",
+    "ADVANTAGES",
     "DIVERGENCES",
     "ON_POLICY_KL",
     "POLICY_TERMS",
     "REWARD_ADJUSTMENTS",
+    "Active",
+    "Advantage",
     "AdvantageConfig",
     "DRAConfig",
     "Divergence",
     "DivergenceConfig",
+    "Entry",
+    "PolicyTerm",
     "PositiveEntropyConfig",
+    "RewardAdjustment",
+    "TokenTerm",
     "adjust_rewards",
     "divergence",
     "group_advantages",
+    "maxrl_advantages",
     "positive_entropy",
 ]

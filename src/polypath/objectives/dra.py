@@ -5,7 +5,7 @@ Authors' code: xiwenc1/DRA-GRPO@0882661, src/open_r1/trl/trainer/grpo_trainer.py
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from torch import Tensor
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.advantages import check_finite_rewards, constant_groups
+from polypath.objectives.entries import RewardAdjustment
+from polypath.settings import check_choices, setting
 
 MutualInformation = Literal["graph_cut", "log_det", "facility_location"]
 NegativeSimilarity = Literal["clamp", "keep", "shift"]
@@ -31,59 +33,66 @@ RAISED = 1e-10
 
 @dataclass(frozen=True, kw_only=True)
 class DRAConfig:
-    """Settings of the reward adjustment. ``PAPER`` holds what the authors' code does.
+    """Settings of the reward adjustment. ``PAPER`` holds what the authors' code does."""
 
-    Attributes:
-        mutual_information: how redundancy with the rest of the group is measured; ``graph_cut`` is
-            the paper's.
-        graph_cut_lambda: trade-off of the graph-cut function, > 0; the paper's is 1/2, which makes
-            the redundancy the plain sum of similarities. Used by ``graph_cut`` only.
-        log_det_jitter: e in ``K = (1 - e) S + e I``, in (0, 1]. Used by ``log_det`` only. Bounds the
-            redundancy by ``log(1 / e)`` where S is positive semi-definite.
-        negative_similarity: what a negative cosine becomes: ``clamp`` raises it to 0, so that every
-            weight lies in [1/G, 1]; ``keep`` is the authors' code, where a weight can change sign or
-            explode; ``shift`` maps s to (1 + s) / 2.
-        negative_reward: what happens to rewards below zero: ``skip`` leaves them alone; ``paper``
-            divides them too, which punishes a redundant wrong answer less than a rare one;
-            ``invert`` multiplies by (1 + redundancy) / G, at most 1, so that a redundant wrong
-            answer is punished more and no punishment grows.
-        uniform_group: groups whose raw rewards are all equal: ``skip`` leaves them alone, so they
-            carry no signal, as in GRPO; ``paper`` adjusts them, and with division by the standard
-            deviation the noise of the similarities becomes advantages of full size.
-        empty_completion: ``unique`` gives a completion without tokens no similarity to anything;
-            ``paper`` keeps whatever the similarity says of empty texts.
-        among: whose resemblance counts: ``all`` completions of the group (paper), or only those with
-            a reward above zero, so that a right answer is not paid less for resembling wrong ones.
-        weight_norm: ``mean`` rescales the weights of a group to mean 1; ``rewarded`` rescales those of
-            the completions with a reward above zero, so that these keep their summed reward, and gives
-            the others 1: rare right answers gain what common right ones lose, and being right is worth
-            as much as before; ``protected`` does so, and then pulls the weights of a group towards 1 as
-            far as needed that no completion above the group's mean reward falls below it, so that no
-            right answer is made less likely, and groups without a wrong one are left alone. The paper
-            uses ``none``: without division by the standard deviation (Dr. GRPO) it shrinks advantages
-            by about the group size.
-        strength: exponent of the weights, at least 0: 1 is the paper's, 0 switches the adjustment off,
-            between them the adjustment is milder.
-    """
-
-    mutual_information: MutualInformation = "graph_cut"
-    graph_cut_lambda: float = 0.5
-    log_det_jitter: float = 0.05
-    negative_similarity: NegativeSimilarity = "clamp"
-    negative_reward: NegativeReward = "skip"
-    uniform_group: UniformGroup = "skip"
-    empty_completion: EmptyCompletion = "unique"
-    among: Among = "all"
-    weight_norm: WeightNorm = "none"
-    strength: float = 1.0
+    mutual_information: MutualInformation = setting(
+        "graph_cut",
+        "How redundancy with the rest of the group is measured: graph_cut (paper), log_det, "
+        "facility_location.",
+    )
+    graph_cut_lambda: float = setting(
+        0.5,
+        "Lambda of the graph cut, above 0. The paper's is 0.5, which makes the redundancy the plain sum of "
+        "similarities.",
+    )
+    log_det_jitter: float = setting(
+        0.05,
+        "Jitter e of the log-determinant kernel K = (1 - e) S + e I, in (0, 1]. Bounds the redundancy by "
+        "log(1 / e) where S is positive semi-definite.",
+    )
+    negative_similarity: NegativeSimilarity = setting(
+        "clamp",
+        "Negative cosines: clamp raises them to 0, so that every weight lies in [1/G, 1]; keep is the "
+        "authors' code, where a weight can change sign or explode; shift maps s to (1 + s) / 2.",
+    )
+    negative_reward: NegativeReward = setting(
+        "skip",
+        "Rewards below 0: skip leaves them alone; paper divides them too, which punishes a redundant wrong "
+        "answer less than a rare one; invert multiplies by (1 + redundancy) / G, at most 1, so that a "
+        "redundant wrong answer is punished more and no punishment grows.",
+    )
+    uniform_group: UniformGroup = setting(
+        "skip",
+        "Groups whose raw rewards are all equal: skip leaves them alone, so that they carry no signal, as "
+        "in GRPO; paper adjusts them, and with division by the standard deviation the noise of the "
+        "similarities becomes advantages of full size.",
+    )
+    empty_completion: EmptyCompletion = setting(
+        "unique",
+        "Completions without tokens: unique gives them no similarity to anything; paper keeps whatever the "
+        "similarity says of empty texts.",
+    )
+    among: Among = setting(
+        "all",
+        "Whose resemblance counts: all completions of the group (paper), or only rewarded ones, so that a "
+        "right answer is not paid less for resembling wrong ones.",
+    )
+    weight_norm: WeightNorm = setting(
+        "none",
+        "none: the paper, which without division by the standard deviation (Dr. GRPO) shrinks advantages by "
+        "about the group size. mean: rescale the weights of a group to mean 1. rewarded: rescale those of "
+        "rewarded completions so that they keep their summed reward; the others get 1. protected: as "
+        "rewarded, and pulled towards 1 as far as needed that no completion above the group's mean reward "
+        "falls below it: no right answer is made less likely.",
+    )
+    strength: float = setting(
+        1.0,
+        "Exponent of the weights, at least 0: 1 is the paper's, 0 switches the adjustment off, between them "
+        "it is milder.",
+    )
 
     def __post_init__(self) -> None:
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in get_args(allowed):
-                raise ConfigError(
-                    f"dra {name} must be one of {', '.join(get_args(allowed))}, "
-                    f"got {getattr(self, name)!r}."
-                )
+        check_choices("dra", self)
         if not 0 < self.graph_cut_lambda < float("inf"):
             raise ConfigError(
                 f"dra graph_cut_lambda must be above 0, got {self.graph_cut_lambda}. "
@@ -99,16 +108,6 @@ class DRAConfig:
                 f"dra strength must be at least 0, got {self.strength}. The paper's is 1."
             )
 
-
-_CHOICES = {
-    "mutual_information": MutualInformation,
-    "negative_similarity": NegativeSimilarity,
-    "negative_reward": NegativeReward,
-    "uniform_group": UniformGroup,
-    "empty_completion": EmptyCompletion,
-    "among": Among,
-    "weight_norm": WeightNorm,
-}
 
 PAPER = DRAConfig(
     negative_similarity="keep",
@@ -312,3 +311,11 @@ MUTUAL_INFORMATION = {
     "log_det": log_det,
     "facility_location": facility_location,
 }
+
+DRA = RewardAdjustment(
+    name="dra",
+    config=DRAConfig,
+    function=adjust_rewards,
+    line="Divides each reward by the redundancy of its completion in its group: pays less for a copy.",
+    paper="Chen 2025, DRA-GRPO, arXiv:2505.09655",
+)

@@ -6,7 +6,7 @@ arXiv:2505.23433, eq. 7-12. The authors' code was not available.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from torch import Tensor
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.capping import MAX_EXPONENT, cap_value
+from polypath.objectives.entries import PolicyTerm, TokenTerm
+from polypath.settings import check_choices, setting
 
 Form = Literal["paper", "detached", "exact"]
 Gate = Literal["correct", "all"]
@@ -22,34 +24,33 @@ Normalization = Literal["sequence_mean", "token_mean"]
 
 @dataclass(frozen=True, kw_only=True)
 class PositiveEntropyConfig:
-    """Settings of the positive-entropy term.
+    """Settings of the positive-entropy term."""
 
-    Attributes:
-        form: ``paper``: ratio times log-probability, both with gradient (eq. 8). Its "+1" lowers the
-            probability of correct completions in expectation. ``detached``: the log-probability
-            carries no gradient; same expectation without a gate, no "+1". ``exact``: the entropy of
-            the full next-token distribution, lowest variance, needs the logits.
-        gate: ``correct`` completions only (paper), or ``all`` (the paper's ablation "pos+neg").
-        normalization: ``sequence_mean``: mean over the tokens of each completion, then over all
-            completions, right or wrong (eq. 12). ``token_mean``: sum over the tokens of gated
-            completions divided by the tokens of all completions.
-        max_ratio: cap on policy / behaviour probability, >= 1; ``inf`` is the paper (up to e^80,
-            the end of float32). A capped token keeps the direction of its gradient at the capped
-            weight. Matters only when completions are used for several updates.
-    """
-
-    form: Form = "paper"
-    gate: Gate = "correct"
-    normalization: Normalization = "sequence_mean"
-    max_ratio: float = 10.0
+    form: Form = setting(
+        "paper",
+        "paper: ratio times log-probability, both with gradient (eq. 8); its '+1' lowers the probability "
+        "of correct completions in expectation. detached: the log-probability carries no gradient; same "
+        "expectation without a gate, no '+1'. exact: the entropy of the full next-token distribution, "
+        "lowest variance.",
+    )
+    gate: Gate = setting(
+        "correct", "correct completions only (paper), or all (the paper's ablation pos+neg)."
+    )
+    normalization: Normalization = setting(
+        "sequence_mean",
+        "sequence_mean: mean over the tokens of each completion, then over all completions, right or "
+        "wrong (eq. 12). token_mean: sum over the tokens of gated completions divided by the tokens of all "
+        "completions.",
+    )
+    max_ratio: float = setting(
+        10.0,
+        "Cap on policy / behaviour probability, at least 1; inf is the paper (up to e^80, the end of "
+        "float32). A capped token keeps the direction of its gradient at the capped weight. Matters only "
+        "when completions are used for several updates.",
+    )
 
     def __post_init__(self) -> None:
-        for name, allowed in (("form", Form), ("gate", Gate), ("normalization", Normalization)):
-            if getattr(self, name) not in get_args(allowed):
-                raise ConfigError(
-                    f"positive_entropy {name} must be one of {', '.join(get_args(allowed))}, "
-                    f"got {getattr(self, name)!r}."
-                )
+        check_choices("positive_entropy", self)
         if not self.max_ratio >= 1:
             raise ConfigError(
                 f"positive_entropy max_ratio must be at least 1, got {self.max_ratio}. "
@@ -64,7 +65,7 @@ def positive_entropy(
     mask_B_T: Tensor,
     correct_B: Tensor,
     entropy_B_T: Tensor | None = None,
-) -> Tensor:
+) -> TokenTerm:
     r"""Return the per-token term to **minimise**, before normalisation and coefficient.
 
     .. math:: \ell_{i,t} = 1(r_i = 1)\, \rho_{i,t} \log \pi_\theta(o_{i,t}), \qquad
@@ -88,8 +89,9 @@ def positive_entropy(
         entropy_B_T: full-vocabulary entropy in nats at each position, with gradient; ``exact`` only.
 
     Returns:
-        ``(B, T)``, zero on padding and on completions the gate holds back; float32, or float64
-        where the input is.
+        The term ``(B, T)``, zero on padding and on completions the gate holds back; float32, or float64
+        where the input is. ``cap_fraction`` of its statistics marks the tokens whose ratio is held at
+        ``max_ratio``.
 
     Raises:
         ConfigError: ``exact`` without ``entropy_B_T``.
@@ -101,7 +103,12 @@ def positive_entropy(
         mask_B_T=mask_B_T,
         correct_B=correct_B,
     )
-    active_B_T = gated_tokens(config, mask_B_T, correct_B)
+    active_B_T = mask_B_T.bool()
+    if config.gate == "correct":
+        # Above 0.5, not bool(): NaN and negative numbers are true.
+        active_B_T = active_B_T & (correct_B > 0.5).unsqueeze(1)
+    limit = _log(config.max_ratio)
+    over_B_T = active_B_T & ((logp_B_T - behaviour_logp_B_T).detach() > limit)
     if config.form == "exact":
         if entropy_B_T is None:
             raise ConfigError(
@@ -109,33 +116,20 @@ def positive_entropy(
                 "Use 'paper' or 'detached' where only sampled log-probabilities are at hand."
             )
         check_shapes(logp_B_T=logp_B_T, entropy_B_T=entropy_B_T)
-        return -_only(active_B_T, entropy_B_T)
-    # Inactive entries are replaced before exp: a NaN times zero would still poison the gradient.
-    logp_B_T = _only(active_B_T, logp_B_T)
-    log_ratio_B_T = logp_B_T - _only(active_B_T, behaviour_logp_B_T.detach())
-    # Not clamp: without the gradient of the ratio, what is left of the paper form lowers every capped
-    # token, rare ones included, and has zero mean.
-    ratio_B_T = cap_value(log_ratio_B_T, _log(config.max_ratio)).exp()
-    return ratio_B_T * (logp_B_T.detach() if config.form == "detached" else logp_B_T)
-
-
-def gated_tokens(config: PositiveEntropyConfig, mask_B_T: Tensor, correct_B: Tensor) -> Tensor:
-    """Return ``(B, T)`` booleans: the tokens the term acts on."""
-    active_B_T = mask_B_T.bool()
-    # Above 0.5, not bool(): NaN and negative numbers are true.
-    return active_B_T & (correct_B > 0.5).unsqueeze(1) if config.gate == "correct" else active_B_T
-
-
-def capped_tokens(
-    config: PositiveEntropyConfig,
-    logp_B_T: Tensor,
-    behaviour_logp_B_T: Tensor,
-    mask_B_T: Tensor,
-    correct_B: Tensor,
-) -> Tensor:
-    """Return ``(B, T)`` booleans: the tokens whose ratio is held at ``max_ratio``."""
-    over_B_T = (logp_B_T - behaviour_logp_B_T).detach() > _log(config.max_ratio)
-    return over_B_T & gated_tokens(config, mask_B_T, correct_B)
+        loss_B_T = -_only(active_B_T, entropy_B_T)
+    else:
+        # Inactive entries are replaced before exp: a NaN times zero would still poison the gradient.
+        logp_B_T = _only(active_B_T, logp_B_T)
+        log_ratio_B_T = logp_B_T - _only(active_B_T, behaviour_logp_B_T.detach())
+        # Not clamp: without the gradient of the ratio, what is left of the paper form lowers every
+        # capped token, rare ones included, and has zero mean.
+        ratio_B_T = cap_value(log_ratio_B_T, limit).exp()
+        loss_B_T = ratio_B_T * (logp_B_T.detach() if config.form == "detached" else logp_B_T)
+    return TokenTerm(
+        loss_B_T=loss_B_T,
+        statistics={"cap_fraction": over_B_T},
+        normalization=config.normalization,
+    )
 
 
 def _only(active_B_T: Tensor, values_B_T: Tensor) -> Tensor:
@@ -146,3 +140,17 @@ def _only(active_B_T: Tensor, values_B_T: Tensor) -> Tensor:
 
 def _log(ratio: float) -> float:
     return min(math.log(ratio), MAX_EXPONENT) if math.isfinite(ratio) else MAX_EXPONENT
+
+
+def _needs(config: PositiveEntropyConfig) -> frozenset[str]:
+    return frozenset({"entropy_B_T"} if config.form == "exact" else ())
+
+
+POSITIVE_ENTROPY = PolicyTerm(
+    name="positive_entropy",
+    config=PositiveEntropyConfig,
+    function=positive_entropy,
+    needs=_needs,
+    line="Keeps the policy uncertain on the tokens of correct completions. The paper's weight is 0.01.",
+    paper="Yao 2025, Diversity-Aware Policy Optimization (R1-zero-Div), arXiv:2505.23433",
+)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from polypath.errors import MissingFileError
+from polypath.objectives import Active, PolicyTerm
 from polypath.plan.models import deepspeed_path, find_model, hub_folder
 from polypath.plan.settings import Settings
 from polypath.rehearsal.settings import AUTO
@@ -36,17 +38,9 @@ def methods(settings: Settings) -> list[str]:
     lines = [_base(settings)]
     if settings.number("beta") > 0:
         lines.append(_penalty(settings))
-    if settings.flag("dra"):
-        lines.append(_dra(settings))
-    coefficient = settings.number("positive_entropy_coef")
-    if coefficient > 0:
-        lines.append(
-            f"positive entropy: {coefficient:g} x {settings.text('positive_entropy_form')} form on "
-            f"{settings.text('positive_entropy_gate')} completions"
-        )
+    lines += [_method(active, settings) for active in _active(settings)]
     if rehearses(settings):
-        divergence = settings.text("rehearsal_divergence")
-        alpha = f" (alpha {settings.number('rehearsal_alpha'):g})" if divergence == "alpha" else ""
+        divergence = settings.objectives.divergence
         made = settings.text("rehearsal_set") == AUTO
         stored = (
             "solutions of solved problems, sampled first"
@@ -55,8 +49,8 @@ def methods(settings: Settings) -> list[str]:
         )
         apart = "; these are not explored" if settings.flag("rehearsal_explore_only") else ""
         lines.append(
-            f"rehearsal: {settings.number('rehearsal_coef'):g} x {divergence}{alpha} on stored "
-            f"{stored}{apart}"
+            f"rehearsal: {settings.number('rehearsal_coef'):g} x {divergence.entry.name}"
+            f"{_changed(divergence)} on stored {stored}{apart}"
         )
     if settings.get("average_weights_from") is not None:
         start = settings.number("average_weights_from")
@@ -91,16 +85,31 @@ def _penalty(settings: Settings) -> str:
     return f"KL penalty: beta {settings.number('beta'):g}, its gradient the {gradient} KL's"
 
 
-def _dra(settings: Settings) -> str:
-    by = settings.text("similarity")
-    model = f" by {settings.text('embedding_model')}" if by == "embedding" else ""
-    norm, strength = settings.text("dra_weight_norm"), settings.number("dra_strength")
-    weights = f", {norm} weights" if norm != "none" else ""
-    weights += f" to the power {strength:g}" if strength != 1 else ""
-    return (
-        f"DRA: rewards divided by redundancy ({settings.text('dra_mutual_information')}, "
-        f"{by} similarity{model}{weights})"
-    )
+def _active(settings: Settings) -> list[Active[Any]]:
+    """Return the methods that are on, but rehearsal."""
+    objectives = settings.objectives
+    return [*objectives.of_groups, *objectives.terms]
+
+
+def _method(active: Active[Any], settings: Settings) -> str:
+    """Return the line of a method: its name, weight, similarity, what it does, and changed settings."""
+    weight = f"{active.coef:g} x " if isinstance(active.entry, PolicyTerm) else ""
+    by = ""
+    if "similarity_P_G_G" in active.wants:
+        name = settings.text("similarity")
+        model = f" of {settings.text('embedding_model')}" if name == "embedding" else ""
+        by = f", {name} similarity{model}"
+    return f"{active.entry.name}{by}: {weight}{active.entry.line}{_changed(active)}"
+
+
+def _changed(active: Active[Any]) -> str:
+    """Return the settings that are not at their defaults, in brackets."""
+    found = [
+        f"{s.field} {getattr(active.config, s.field)}"
+        for s in active.entry.settings
+        if getattr(active.config, s.field) != s.default
+    ]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def rewards(settings: Settings) -> list[str]:

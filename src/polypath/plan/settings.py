@@ -1,4 +1,4 @@
-"""Every setting a recipe leaves at its default, without importing TRL or torch (5 seconds).
+"""Every setting a recipe leaves at its default, without importing TRL (6 seconds).
 
 The classes that hold the settings are read as source text, so names and defaults are those of the
 versions that are installed.
@@ -14,6 +14,13 @@ from typing import Any
 
 import yaml
 
+from polypath.core.objectives import (
+    BUILT_IN,
+    Objectives,
+    Registry,
+    load_entries,
+    read_objectives,
+)
 from polypath.errors import ConfigError, MissingExtraError, unknown_name
 from polypath.plan.recipe_file import COMMAND_LINE, FlatFile, Setting, read_flat
 from polypath.presets import preset
@@ -27,7 +34,6 @@ CLASSES = (
     ("trl", "scripts/utils.py", "ScriptArguments"),
     ("trl", "scripts/utils.py", "DatasetMixtureConfig"),
     ("trl", "scripts/grpo.py", "GRPOScriptArguments"),
-    ("polypath", "engines/trl/config.py", "DiversityGRPOConfig"),
     ("polypath", "train/config.py", "TaskArguments"),
 )
 ENVIRONMENT = "env"  # variables to set; no field of any class
@@ -42,11 +48,13 @@ class Settings:
         given: what the file and the command line say.
         defaults: of every key there is; ``None`` also where the default is not a plain value.
         facts: numbers of the file's ``# plan:`` line.
+        registry: the methods, a user's own included.
     """
 
     given: Mapping[str, Setting]
     defaults: Mapping[str, Any]
     facts: Mapping[str, float]
+    registry: Registry = BUILT_IN
 
     def get(self, name: str) -> Any:
         """Return the value of a key."""
@@ -97,6 +105,23 @@ class Settings:
         value = self.get(name)
         return "" if value is None else str(value)
 
+    @property
+    def objectives(self) -> Objectives:
+        """Return which methods are on.
+
+        Raises:
+            ConfigError: a value of theirs is out of range.
+        """
+        values: dict[str, Any] = {}
+        for key, setting in self.registry.settings.items():
+            if setting.type is bool:
+                values[key] = self.flag(key)
+            elif setting.type is float:
+                values[key] = self.number(key)
+            else:
+                values[key] = self.get(key)
+        return read_objectives(values, self.registry)
+
 
 def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> Settings:
     """Read a recipe without checking its values, only its keys.
@@ -111,7 +136,8 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
         MissingExtraError: TRL, whose settings these are, is not installed.
     """
     file = FlatFile(settings={}, facts={}) if config is None else read_flat(Path(config))
-    defaults = known_settings()
+    registry = _registry(file.settings.get("objectives"), overrides)
+    defaults = known_settings() | {key: s.default for key, s in registry.settings.items()}
     for name in file.settings:
         if name not in defaults:
             raise unknown_name(f"key in {config}:", name, defaults)
@@ -124,12 +150,18 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
         chosen = given["preset"]
         of_preset = preset(str(chosen.value)).items()
         given = {k: Setting(key=k, value=v, source=chosen.source) for k, v in of_preset} | given
-    return Settings(given=given, defaults=defaults, facts=file.facts)
+    return Settings(given=given, defaults=defaults, facts=file.facts, registry=registry)
+
+
+def _registry(given: Setting | None, overrides: Sequence[str]) -> Registry:
+    """Return the methods that settings can switch on, those of a recipe's ``objectives`` included."""
+    specs = dict(_split(overrides)).get("objectives") or (given.value if given else None)
+    return BUILT_IN.plus(load_entries(specs))
 
 
 @cache
 def known_settings() -> dict[str, Any]:
-    """Return every key of a recipe with its default (``None`` where that is not a plain value).
+    """Return every key of a recipe but the methods', with its default (``None`` if that is no plain value).
 
     Raises:
         MissingExtraError: TRL or transformers is not installed.

@@ -1,6 +1,6 @@
-"""The last step of presampling: partition, rescore, and write the set."""
+"""The last step of presampling: partition, compute reference log-probs, and write the set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from polypath.rehearsal.dataset import PartitionRow
 from polypath.rehearsal.keys import problems_key, prompt_key
 from polypath.rehearsal.manifest import RehearsalManifest
 from polypath.rehearsal.partition import Assignment, ProblemSet, histogram, partition
-from polypath.rehearsal.rescore import score_completions
 from polypath.rehearsal.samples import read_samples, read_tokens
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.rollouts import RolloutManifest, RolloutStore, encode_prompt
@@ -23,6 +22,11 @@ from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.ranks import Ranks
 from polypath.sampling.transformers import pad_token_id
 from polypath.tasks.base import Problem, Task
+
+# Log-probs of completions by the forward of the engine that will train: called with the model, token ids
+# of prompts and completions, and temperature, pad_token_id, batch_size, autocast and progress by name;
+# returns a float32 CPU tensor per completion. ``polypath.engines.trl.completion_logps`` is one.
+CompletionLogps = Callable[..., list[torch.Tensor]]
 
 
 @dataclass(kw_only=True)
@@ -36,6 +40,7 @@ class Job:
     problems: Sequence[Problem]
     settings: PresampleSettings
     out: Path
+    completion_logps: CompletionLogps
     ranks: Ranks
     console: Console | None
 
@@ -56,7 +61,7 @@ class Job:
 
 
 def write_set(run: Job, model: Any, tokenizer: Any, store: RolloutStore) -> RehearsalManifest:
-    """Partition, rescore, and write the set; the manifest comes last and makes it valid."""
+    """Partition, compute reference log-probs, write the set; the manifest comes last, and makes it valid."""
     if model is None:  # vLLM drew; the log-probs are for training to start from
         dtype = PRECISIONS[run.settings.precision][0]
         model, tokenizer = load_model(run.model_name, dtype=dtype, device=run.device)
@@ -68,8 +73,8 @@ def write_set(run: Job, model: Any, tokenizer: Any, store: RolloutStore) -> Rehe
     tokens = read_tokens(store, set(keys))
     prompts = tokenize_prompts(tokenizer, [by_id[pid].prompt for pid, _ in keys])
     completions = [tokens[key] for key in keys]
-    with ProgressReport("scoring", len(keys), console=run.console) as progress:
-        ref_logps = score_completions(
+    with ProgressReport("reference log-probs", len(keys), console=run.console) as progress:
+        ref_logps = run.completion_logps(
             model,
             prompts,
             completions,

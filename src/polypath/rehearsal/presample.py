@@ -1,9 +1,10 @@
 """From an initial policy and a task to a rehearsal set on disk, going on wherever it was stopped.
 
-sample k -> verify -> count -> one more sample of the near-perfect -> partition -> rescore -> write.
+sample k -> verify -> count -> one more sample of the near-perfect -> partition -> reference log-probs
+-> write.
 Samples are kept in ``samples/`` as they come; all the rest is computed from them, in the end and at
 once, and the manifest is written last. A kill at any moment costs one batch of samples, or the
-rescoring (one forward per stored answer). Several processes may share the sampling; one does the
+reference log-probs (one forward per stored answer). Several processes may share the sampling; one does the
 rest.
 """
 
@@ -20,7 +21,7 @@ from rich.console import Console
 from polypath.errors import ConfigError
 from polypath.rehearsal import dataset
 from polypath.rehearsal.dataset import RehearsalSet
-from polypath.rehearsal.finish import Job, write_set
+from polypath.rehearsal.finish import CompletionLogps, Job, write_set
 from polypath.rehearsal.keys import problems_key
 from polypath.rehearsal.partition import count_correct, near_perfect_candidates
 from polypath.rehearsal.samples import read_samples
@@ -51,6 +52,7 @@ def presample(
     task: Task,
     *,
     out: str | Path,
+    completion_logps: CompletionLogps,
     split: str = "train",
     limit: int | None = None,
     problems: Sequence[Problem] | None = None,
@@ -67,6 +69,8 @@ def presample(
         task: judges completions, and asks the problems unless ``problems`` does.
         out: folder of the rehearsal set. The same call on it continues; what decides the samples
             may then not change, while ``threshold`` and the like may, until the set is finished.
+        completion_logps: the forward of the engine that will train, which computes the reference
+            log-probs: ``polypath.engines.trl.completion_logps`` for TRL.
         split: of the task; a name for the record when ``problems`` is given.
         limit: ask only the first so many problems.
         problems: asked instead of the task's own, for example from ``read_problems``.
@@ -85,7 +89,7 @@ def presample(
             no problem.
         DataError: the folder holds something else, or damaged files.
         MissingFileError: the model is not there.
-        MissingExtraError: TRL is not installed, or vLLM where it is asked for.
+        MissingExtraError: vLLM is asked for and not installed.
     """
     started = time.monotonic()
     settings = settings or PresampleSettings()
@@ -121,6 +125,7 @@ def presample(
         problems=chosen,
         settings=settings,
         out=folder,
+        completion_logps=completion_logps,
         ranks=ranks,
         console=console,
     )

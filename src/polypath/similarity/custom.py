@@ -1,10 +1,6 @@
 """A similarity of the user's own: one function from texts to matrices."""
 
-import importlib
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from polypath.errors import ConfigError, DataError, MissingFileError, ShapeError
+from polypath.errors import DataError, ShapeError
 from polypath.similarity.base import Completions, as_list, clean, count_groups
 
 SimilarityFunction = Callable[[list[list[str]]], Tensor | npt.NDArray[Any]]
@@ -87,44 +83,3 @@ class CustomSimilarity:
                     f"entry {where} is {value:.6g}."
                 )
         return s_P_G_G
-
-
-def load_function(spec: str) -> SimilarityFunction:
-    """Load ``"package.module:function"`` or ``"path/to/file.py:function"``.
-
-    Loading runs the module's code.
-
-    Raises:
-        MissingFileError: no such file.
-        ConfigError: the module cannot be imported, or has no such function.
-    """
-    source, _, name = spec.rpartition(":")
-    if not source or not name:
-        raise ConfigError(
-            f"Cannot read similarity {spec!r}. Expected 'module:function' or 'file.py:function'."
-        )
-    is_file = source.endswith(".py")
-    if is_file and not Path(source).is_file():
-        raise MissingFileError(f"Similarity {spec!r}: there is no file {source!r}.")
-    try:
-        module = _import_file(Path(source)) if is_file else importlib.import_module(source)
-    except Exception as error:  # the user's module may raise anything
-        raise ConfigError(
-            f"Similarity {spec!r}: importing {source!r} failed with "
-            f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        ) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        what = "no" if function is None else "something that is not a function under"
-        raise ConfigError(f"Similarity {spec!r}: {source!r} has {what} {name!r}.")
-    loaded: SimilarityFunction = function
-    return loaded
-
-
-def _import_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"polypath_user_{path.stem}", path)
-    assert spec is not None  # the suffix .py always has a loader
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polypath.errors import ConfigError, unknown_name
+from polypath.settings import setting
 from polypath.similarity.answer import AnswerSimilarity
 from polypath.similarity.base import Similarity
-from polypath.similarity.custom import CustomSimilarity, SimilarityFunction, load_function
+from polypath.similarity.custom import CustomSimilarity, SimilarityFunction
 from polypath.similarity.embedding import EmbeddingSimilarity
 from polypath.similarity.ngram import NgramSimilarity
 from polypath.similarity.policy import PolicySimilarity
+from polypath.user_code import load_function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,29 +19,34 @@ class SimilarityConfig:
     """Settings of all similarities; each reads its own.
 
     Attributes:
-        ngram_max: ``ngram``: longest n-gram in tokens, >= 1.
-        ignored_token_ids: ``ngram``: token ids that are no content; the engine gives the
-            tokenizer's special ids.
-        embedding_model: ``embedding``: name or folder of a sentence-transformers model.
-        embedding_batch_size: ``embedding``: texts embedded at once, >= 1.
-        embedding_max_tokens: ``embedding``: texts are cut to this many tokens; None keeps the
-            model's own limit (256 for the default model).
+        ignored_token_ids: ``ngram``: token ids that are no content: the tokenizer's special ids.
         embedding_device: ``embedding``: such as "cpu"; None uses the current GPU if there is one.
-        embedding_dtype: ``embedding``: "float32", "bfloat16", "float16", or "auto": bfloat16 on a
-            GPU, float32 elsewhere.
         embedding_trust_remote_code: ``embedding``: allow a model that ships code to run it.
 
     Raises:
         ConfigError: a setting is out of range.
     """
 
-    ngram_max: int = 3
+    ngram_max: int = setting(
+        3, "similarity ngram: longest n-gram in tokens, >= 1.", key="similarity_ngram_max"
+    )
+    embedding_model: str = setting(
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "similarity embedding: name or folder of a sentence-transformers model.",
+    )
+    embedding_batch_size: int = setting(32, "similarity embedding: texts embedded at once, >= 1.")
+    embedding_max_tokens: int | None = setting(
+        None,
+        "similarity embedding: texts are cut to this many tokens; unset keeps the model's own limit "
+        "(256 for the default model).",
+    )
+    embedding_dtype: str = setting(
+        "auto",
+        "similarity embedding: float32, bfloat16, float16, or auto: bfloat16 on a GPU, float32 elsewhere.",
+    )
+    # Not settings of a run: the engine knows them.
     ignored_token_ids: tuple[int, ...] = ()
-    embedding_model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    embedding_batch_size: int = 32
-    embedding_max_tokens: int | None = None
     embedding_device: str | None = None
-    embedding_dtype: str = "auto"
     embedding_trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -94,5 +101,5 @@ def get_similarity(
     if similarity in SIMILARITIES:
         return SIMILARITIES[similarity](config or SimilarityConfig())
     if ":" in similarity:
-        return CustomSimilarity(load_function(similarity))
+        return CustomSimilarity(load_function(similarity, "Similarity"))
     raise unknown_name("similarity", similarity, SIMILARITIES)

@@ -35,6 +35,7 @@ def presample(
     settings: Mapping[str, Any],
 ) -> None:
     """Make a rehearsal set from the base, or go on making it."""
+    from polypath.engines.trl import completion_logps
     from polypath.rehearsal.presample import presample as make
     from polypath.rehearsal.settings import PresampleSettings
     from polypath.tasks import get_task
@@ -44,6 +45,7 @@ def presample(
             model,
             get_task(task, task_options),
             out=out,
+            completion_logps=completion_logps,
             split=split,
             limit=limit,
             settings=PresampleSettings(**settings),
@@ -125,7 +127,7 @@ def _surprisal(
     """
     import torch
 
-    from polypath.rehearsal.rescore import score_completions
+    from polypath.engines.trl import completion_logps
     from polypath.rollouts import RolloutStore, decode_prompt
     from polypath.rollouts.sources import SAMPLES_FOLDER
     from polypath.sampling.loading import load_model
@@ -144,7 +146,7 @@ def _surprisal(
                 prompts.append(decode_prompt(prompt))
                 tokens.append(row)
     network, tokenizer = load_model(model, dtype=torch.float32, device=torch.device(DEVICE))
-    scored = score_completions(
+    scored = completion_logps(
         network,
         tokenize_prompts(tokenizer, prompts),
         tokens,

@@ -6,6 +6,7 @@ import torch
 from accelerate import PartialState
 from rich.console import Console
 
+from polypath.engines.trl import completion_logps
 from polypath.engines.trl.setup import whole_models
 from polypath.errors import ConfigError
 from polypath.rehearsal.presample import presample
@@ -32,7 +33,7 @@ def make_rehearsal_set(recipe: Recipe, model: str) -> None:
         ConfigError: nothing says which problems to sample, or none would be left to train on.
     """
     config, task = recipe.trainer, recipe.task
-    if config.rehearsal_set != AUTO or not config.uses_rehearsal:
+    if config.rehearsal_set != AUTO or not config.rehearsal.on:
         return
     if task.task is None:
         raise ConfigError(
@@ -63,6 +64,7 @@ def make_rehearsal_set(recipe: Recipe, model: str) -> None:
             model,
             get_task(task.task, key_values(task.task_options or ())),
             out=folder,
+            completion_logps=completion_logps,
             split=task.task_split,
             limit=task.task_limit or None,
             settings=settings,

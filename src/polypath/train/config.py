@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn
 from trl import DatasetMixtureConfig, ModelConfig, TrlParser
 from trl.scripts.grpo import GRPOScriptArguments
 
+from polypath.core.objectives import load_entries
 from polypath.engines.trl import DiversityGRPOConfig
 from polypath.errors import ConfigError, unknown_name
 from polypath.presets import preset
@@ -22,6 +23,7 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
 
     Attributes:
         preset: settings under one name (``polypath.presets``); what is set besides it wins.
+        objectives: entries of a user's own methods (``polypath.objectives.Entry``), by their place.
         task: a polypath task, which brings prompts, gold answers and the reward; instead of
             ``dataset_name`` and ``reward_funcs`` (further reward functions may be added).
         task_split: which split to train on.
@@ -34,6 +36,13 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
     preset: str | None = field(
         default=None,
         metadata={"help": "Settings under one name: balanced, diverse. Keys set besides it win."},
+    )
+    objectives: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Methods of your own: path/to/file.py:entry or module:entry. Their settings are then "
+            "keys as well."
+        },
     )
     task: str | None = field(
         default=None, metadata={"help": "A polypath task: prompts, gold answers and reward in one."}
@@ -92,11 +101,14 @@ def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Rec
         values = {str(key): value for key, value in read_yaml(Path(config), "Recipe").items()}
     if "task_options" in values:
         values["task_options"] = option_texts(values["task_options"])
-    chosen = _override_values(overrides).get("preset") or values.get("preset")
+    given = _override_values(overrides)
+    chosen = given.get("preset") or values.get("preset")
     values = {**(preset(str(chosen)) if chosen else {}), **values}
     _set_environment(values.pop("env", None) or {}, config)
+    entries = load_entries(given.get("objectives") or values.get("objectives"))
+    trainer_config = DiversityGRPOConfig.with_entries(entries)
     parser = _Parser(
-        (TaskArguments, DiversityGRPOConfig, ModelConfig, DatasetMixtureConfig),
+        (TaskArguments, trainer_config, ModelConfig, DatasetMixtureConfig),
         prog="polypath train",
         allow_abbrev=False,
     )
@@ -119,8 +131,9 @@ def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Rec
         raise
     except (ValueError, TypeError) as error:  # TRL's and transformers' own checks of settings
         raise ConfigError(_one_line(error)) from error
-    given = {**values, **_override_values(overrides)}
-    return Recipe(task=task, trainer=trainer, model=model, mixture=mixture, values=given)
+    return Recipe(
+        task=task, trainer=trainer, model=model, mixture=mixture, values={**values, **given}
+    )
 
 
 def _set_environment(variables: Any, config: str | Path | None) -> None:

@@ -10,18 +10,18 @@ from datasets.exceptions import DatasetsError
 from trl import get_dataset
 from trl import rewards as trl_rewards
 
-from polypath.engines.trl import TaskReward, task_dataset
-from polypath.engines.trl.shaped_rewards import (
+from polypath.core.rewards import TaskReward, task_dataset
+from polypath.core.shaped_rewards import (
     FORMAT_REWARDS,
     LENGTH_REWARDS,
     CosineLengthReward,
 )
 from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
 from polypath.rollouts import encode_prompt
-from polypath.similarity.custom import load_function
 from polypath.tasks import Task, get_task
 from polypath.tasks.options import key_values
 from polypath.train.config import Recipe, TaskArguments
+from polypath.user_code import load_function
 
 EVALUATION_PROBLEMS = 256  # of a task's dev split, when eval_strategy is on
 
@@ -162,7 +162,4 @@ def _import_reward(name: str) -> Any:
         os.getcwd() not in sys.path
     ):  # a module next to where the command runs, as TRL's script has it
         sys.path.insert(0, os.getcwd())
-    try:
-        return load_function(name if ":" in name else ":".join(name.rsplit(".", 1)))
-    except ConfigError as error:
-        raise ConfigError(f"Cannot load reward function {name!r}: {error}") from error
+    return load_function(name if ":" in name else ":".join(name.rsplit(".", 1)), "Reward function")

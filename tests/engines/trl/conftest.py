@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import PresampleSettings
 from tests.engines.trl import helpers  # imports everything heavy before the freeze below
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition, save_adder
 
 assert helpers

@@ -11,7 +11,8 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from polypath import DiversityGRPOConfig, DiversityGRPOTrainer
-from polypath.engines.trl.rewards import TaskReward, completion_text
+from polypath.core.rewards import TaskReward
+from polypath.core.verdicts import completion_text
 from tests.rehearsal.adder import Addition
 
 OPTIONS: dict[str, Any] = {

@@ -149,10 +149,11 @@ class Reference:
                 }[args.positive_entropy_form]
                 tokens = tokens + args.positive_entropy_coef * weight * term
             total = total + tokens.mean() / len(rows)
+        member = args.objectives.divergence
         for batch in rehearsed:
             for prompt, completion, stored in _unpadded(batch):
                 logp, _ = logp_and_entropy(model, prompt, completion)
-                tokens = divergence(args.divergence_config, logp - stored)
+                tokens = divergence(member.entry, member.config, logp - stored).loss_B_T
                 total = total + args.rehearsal_coef * tokens.sum() / batch.step_tokens
         return total
 

@@ -4,7 +4,6 @@ import warnings
 
 import pytest
 import torch
-
 from polypath.engines.trl.apart import ENOUGH, AnswersApart
 
 SAME, OTHER = torch.ones(1, 3, 3), torch.eye(3)[None]

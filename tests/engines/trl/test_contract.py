@@ -9,10 +9,10 @@ import pytest
 import torch
 import trl
 from accelerate.utils import gather_object
+from polypath.engines.trl.normalize import LOSS_RULES
 from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
-from polypath.engines.trl.normalize import LOSS_RULES
 from polypath.engines.trl.resume import _find_sampler
 from tests.engines.trl.helpers import FixedCompletions, logged, make, train
 

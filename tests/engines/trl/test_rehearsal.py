@@ -11,10 +11,10 @@ import pytest
 import torch
 from accelerate.utils import DistributedType
 from datasets import Dataset
+from polypath.engines.trl.rehearsal import exploration_rows, two_backwards
 from safetensors.torch import load_file, save_file
 from transformers.training_args import OptimizerNames
 
-from polypath.engines.trl.rehearsal import exploration_rows, two_backwards
 from polypath.errors import ConfigError, MissingFileError
 from polypath.rehearsal import RehearsalSet, prompt_key
 from polypath.rehearsal.dataset import MANIFEST_NAME, TENSORS_NAME

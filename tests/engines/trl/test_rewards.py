@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from polypath.engines.trl.rewards import CACHE_SIZE, TaskReward
-from polypath.engines.trl.shaped_rewards import (
+from polypath.core.rewards import CACHE_SIZE, TaskReward
+from polypath.core.shaped_rewards import (
     LENGTH_REWARDS,
     CosineLengthReward,
     boxed_format_reward,

@@ -221,8 +221,8 @@ def test_lora_with_a_rehearsal_set_of_the_base_model(
 
 
 def test_bfloat16_autocast(adder_dir: Path, tmp_path: Path) -> None:
-    from polypath.rehearsal.presample import presample
     from polypath.rehearsal.settings import PresampleSettings
+    from tests.presampling import presample
     from tests.rehearsal.adder import Addition
 
     settings = PresampleSettings(k=4, threshold=3, batch_size=256, precision="bf16-mixed")

@@ -215,7 +215,7 @@ def test_the_gradient_of_positive_entropy_is_that_of_its_formula(
         mask_B_T,
         correct_B,
         entropy_B_T,
-    )
+    ).loss_B_T
     if normalization == "sequence_mean":
         term = ((term_B_T * mask_B_T).sum(dim=1) / mask_B_T.sum(dim=1)).mean()
     else:

@@ -2,15 +2,14 @@
 
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
+from polypath.engines.trl.forward import completion_logps
 from polypath.engines.trl.monitor import CollapseMonitor
-from polypath.engines.trl.rewards import TaskReward, task_dataset
 from polypath.engines.trl.trainer import DiversityGRPOTrainer
 
 __all__ = [
     "CollapseMonitor",
     "DiversityGRPOConfig",
     "DiversityGRPOTrainer",
-    "TaskReward",
     "WeightAverage",
-    "task_dataset",
+    "completion_logps",
 ]

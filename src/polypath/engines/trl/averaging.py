@@ -2,23 +2,19 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 
-from polypath.errors import ConfigError, DataError, MissingFileError
-from polypath.rollouts.files import atomic_write
+from polypath.core.weight_average import RunningMean
+from polypath.errors import ConfigError
 
 # Inside a checkpoint. In a folder of its own: some model loaders (vLLM's is one) read every
 # *.safetensors file beside the model's, and would take the mean for the checkpoint's weights.
@@ -33,10 +29,10 @@ class WeightAverage(TrainerCallback):
 
         w = mean of w_s over all s > start * n
 
-    instead of w_n (Izmailov 2018, arXiv:1803.05407, Alg. 1, with weights taken after every step).
-    Until then nothing changes: sampling, evaluation, logs and the weights of checkpoints are those of a
-    run without it. The mean goes into the model in ``on_train_end``: ``save_model`` and ``evaluate``
-    use it after ``train``, and so do callbacks that come later in the list.
+    instead of w_n (``polypath.core.weight_average``). Until then nothing changes: sampling, evaluation,
+    logs and the weights of checkpoints are those of a run without it. The mean goes into the model in
+    ``on_train_end``: ``save_model`` and ``evaluate`` use it after ``train``, and so do callbacks that come
+    later in the list.
 
     ::
 
@@ -62,8 +58,7 @@ class WeightAverage(TrainerCallback):
             ``DiversityGRPOTrainer.train`` fills it in.
 
     Attributes:
-        count: how many steps' weights the mean is of; 0 until averaging starts.
-        mean: the mean by parameter name.
+        average: the mean so far, and its arithmetic.
 
     Raises:
         ConfigError: ``start`` is out of range; at the beginning of training: the parameters are split
@@ -74,16 +69,18 @@ class WeightAverage(TrainerCallback):
     """
 
     def __init__(self, start: float, *, checkpoint: Path | str | None = None) -> None:
-        if not is_fraction(start):
-            raise ConfigError(
-                f"WeightAverage start must be a number in [0, 1), got {start!r}. 0.5 averages the "
-                "second half of training."
-            )
-        # As written: 0.29 of 100 steps are 29, where 0.29 * 100 is a little less.
-        self._start = Fraction(str(start))
+        self.average = RunningMean(start)
         self.checkpoint = checkpoint
-        self.count = 0
-        self.mean: dict[str, Tensor] = {}
+
+    @property
+    def count(self) -> int:
+        """How many steps' weights the mean is of; 0 until averaging starts."""
+        return self.average.count
+
+    @property
+    def mean(self) -> dict[str, Tensor]:
+        """The mean by parameter name."""
+        return self.average.mean
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
@@ -91,65 +88,40 @@ class WeightAverage(TrainerCallback):
         """Start anew, or read the mean of the checkpoint that training goes on from."""
         del control, kwargs
         _check_setup(args, model)
-        self.count, self.mean = 0, {}
-        expected = self._expected(state)
+        self.average.reset()
+        expected = self.average.expected(int(state.global_step), int(state.max_steps))
         if expected > 0:
             folder = _resumed_from(self.checkpoint, args, state)
-            self.mean = _read(folder / AVERAGE_FILE, expected, dict(_trained(model)))
-            self.count = expected
+            self.average.load(folder / AVERAGE_FILE, expected, dict(_trained(model)))
 
     def on_step_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
         """Take in the weights after an optimizer step."""
         del args, control, kwargs
-        if self._expected(state) < 1:
-            return
-        self.count += 1
-        with torch.no_grad():
-            for name, weight in _trained(model):
-                wide = torch.promote_types(weight.dtype, torch.float32)
-                if self.count == 1:
-                    self.mean[name] = weight.detach().to(wide, copy=True)
-                else:
-                    self.mean[name].lerp_(weight.to(wide), 1 / self.count)
+        if self.average.expected(int(state.global_step), int(state.max_steps)) > 0:
+            self.average.add(_trained(model))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write the mean into the checkpoint, where its other files are written as well."""
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if not (self.count and args.should_save and folder.is_dir()):
-            return
-        path = folder / AVERAGE_FILE
-        path.parent.mkdir(exist_ok=True)
-        tensors = {name: mean.contiguous() for name, mean in self.mean.items()}
-        with atomic_write(path) as file:
-            save_file(tensors, file.name, metadata={"format": "pt", "count": str(self.count)})
+        if self.average.count and args.should_save and folder.is_dir():
+            self.average.save(folder / AVERAGE_FILE)
 
     def on_train_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
         """Put the mean into the model."""
         del args, control, kwargs
-        if not self.count:
-            warnings.warn(
-                f"Training ended at step {state.global_step} of {state.max_steps}, before the weights "
-                "were to be averaged: the model has its last weights.",
-                stacklevel=2,
-            )
+        if self.average.count:
+            self.average.copy_to(_trained(model))
             return
-        with torch.no_grad():
-            for name, weight in _trained(model):
-                weight.copy_(self.mean[name])
-
-    def _expected(self, state: Any) -> int:
-        """Return how many steps' weights count once ``state.global_step`` is done; may be below 1."""
-        return int(state.global_step) - int(self._start * state.max_steps)
-
-
-def is_fraction(value: object) -> bool:
-    """Return whether the value is a number in [0, 1); NaN is not, nor are True and False."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
+        warnings.warn(
+            f"Training ended at step {state.global_step} of {state.max_steps}, before the weights "
+            "were to be averaged: the model has its last weights.",
+            stacklevel=2,
+        )
 
 
 def _trained(model: Any) -> Iterator[tuple[str, Tensor]]:
@@ -179,7 +151,7 @@ def _resumed_from(given: Path | str | None, args: Any, state: Any) -> Path:
     """
     folder = Path(given or Path(args.output_dir) / f"checkpoint-{state.global_step}")
     record = folder / TRAINER_STATE_NAME
-    if record.is_file() and _trail(TrainerState.load_from_json(str(record))) == _trail(state):
+    if record.is_file() and _history(TrainerState.load_from_json(str(record))) == _history(state):
         return folder
     raise ConfigError(
         f"{folder} is not the checkpoint of step {state.global_step} that training was resumed from, "
@@ -188,37 +160,6 @@ def _resumed_from(given: Path | str | None, args: Any, state: Any) -> Path:
     )
 
 
-def _trail(state: Any) -> str:
+def _history(state: Any) -> str:
     """Return what tells one run's state from another's, as text: NaN is not equal to itself."""
     return json.dumps([state.global_step, state.epoch, state.log_history])
-
-
-def _read(path: Path, count: int, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the mean in a checkpoint, each tensor beside the parameter it is of."""
-    if not path.is_file():
-        raise MissingFileError(
-            f"{path} does not exist, but {count} steps whose weights count were done. Resume from a "
-            "checkpoint saved while weights were averaged, or from one before that part of training."
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            told = (file.metadata() or {}).get("count")
-            mean = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except SafetensorError as error:
-        raise DataError(
-            f"{path} is not a safetensors file ({' '.join(str(error).split())}). "
-            "Resume from another checkpoint."
-        ) from error
-    if told != str(count):
-        raise DataError(
-            f"{path} is the mean of {told} steps' weights, expected {count}. Resume with the start of "
-            "averaging and the number of steps that training began with."
-        )
-    shapes, wanted = ({name: tuple(t.shape) for name, t in d.items()} for d in (mean, expected))
-    if shapes != wanted:
-        odd = sorted(n for n in shapes.keys() | wanted.keys() if shapes.get(n) != wanted.get(n))
-        raise DataError(
-            f"{path} does not hold the parameters that are trained: {odd[0]} is {shapes.get(odd[0])}, "
-            f"expected {wanted.get(odd[0])}. Resume with the model and adapters it was saved with."
-        )
-    return {name: mean[name].to(weight.device) for name, weight in expected.items()}

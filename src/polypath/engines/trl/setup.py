@@ -1,14 +1,19 @@
-"""What is done once, when the trainer is built: checks, mostly."""
+"""Checks and choices that are made once, when the trainer is constructed."""
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Any
 
+from accelerate.utils import DistributedType
 from transformers.integrations import deepspeed as zero
+from transformers.training_args import OptimizerNames
 
+from polypath.core.rehearsal import Rehearsal
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.errors import unknown_name
+from polypath.objectives import Active, Divergence
 from polypath.rehearsal import RehearsalSet
 from polypath.sampling.fingerprint import (
     model_fingerprint,
@@ -16,35 +21,66 @@ from polypath.sampling.fingerprint import (
     tokenizer_fingerprint,
 )
 
-if TYPE_CHECKING:
-    from polypath.engines.trl.trainer import DiversityGRPOTrainer
 
-
-def correctness_column(config: DiversityGRPOConfig, names: Sequence[str]) -> int:
-    """Return which reward function says what is correct.
+def correctness_column(name: str | None, names: Sequence[str]) -> int:
+    """Return which reward function says what is correct: the named one, or the first.
 
     Raises:
-        ConfigError: ``correctness_reward`` names none of them.
+        ConfigError: there is none of that name.
     """
-    if config.correctness_reward is None:
+    if name is None:
         return 0
-    if config.correctness_reward not in names:
-        raise unknown_name("correctness_reward", config.correctness_reward, names)
-    return list(names).index(config.correctness_reward)
+    if name not in names:
+        raise unknown_name("correctness_reward", name, names)
+    return list(names).index(name)
 
 
-def check_rehearsal_set(stored: RehearsalSet, trainer: "DiversityGRPOTrainer") -> None:
-    """Refuse a rehearsal set made by another model, tokenizer, template or temperature.
+def make_rehearsal(
+    config: DiversityGRPOConfig,
+    stored: RehearsalSet,
+    member: Active[Divergence],
+    *,
+    model: Any,
+    tokenizer: Any,
+    processes: int,
+) -> Rehearsal:
+    """Return the rehearsal term of a run.
 
     Raises:
-        ConfigError: naming the field that differs and both values.
+        ConfigError: the set was made by another model, tokenizer, template or temperature; the field
+            that differs is named, with both values.
     """
-    model = trainer.accelerator.unwrap_model(trainer.model)
     stored.check(
         model_fingerprint=model_fingerprint(model),
-        tokenizer_fingerprint=tokenizer_fingerprint(trainer._tokenizer),
-        template_fingerprint=template_fingerprint(trainer._tokenizer),
-        temperature=trainer.args.temperature,
+        tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
+        template_fingerprint=template_fingerprint(tokenizer),
+        temperature=config.temperature,
+    )
+    pieces = processes * int(config.gradient_accumulation_steps)
+    return Rehearsal(
+        config=config.rehearsal,
+        member=member,
+        stored=stored,
+        rows_per_step=config.rehearsal.rows_per_step(
+            int(config.per_device_train_batch_size), pieces
+        ),
+        pad_token_id=tokenizer.pad_token_id,
+        seed=config.seed,
+    )
+
+
+def two_backwards(config: DiversityGRPOConfig, kind: DistributedType) -> bool:
+    """Return whether the policy's gradients may be computed before the rehearsal forward.
+
+    The sum of the gradients is the same, and the activations of only one forward are in memory. Not
+    with FSDP, which would gather and scatter the parameters' gradients twice, nor where a backward
+    already moves parameters (LOMO) or counts as a step (DeepSpeed).
+    """
+    plain = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+    return (
+        kind in plain
+        and config.n_gpu <= 1
+        and config.optim not in (OptimizerNames.LOMO, OptimizerNames.ADALOMO)
     )
 
 
@@ -77,7 +113,7 @@ def warn_inexact_resume(config: DiversityGRPOConfig) -> None:
     if config.save_strategy != "steps" or config.save_steps < 1:
         return
     if (config.save_steps * config.gradient_accumulation_steps) % cycle:
-        steps = -(-cycle // config.gradient_accumulation_steps)
+        steps = math.ceil(cycle / config.gradient_accumulation_steps)
         warnings.warn(
             f"save_steps={int(config.save_steps)} ends inside a generation cycle of {cycle} "
             f"micro-steps: a resumed run will not be bit for bit the uninterrupted one. Use a "

@@ -1,4 +1,4 @@
-"""``trl.GRPOTrainer`` with reward adjustment, policy terms and rehearsal. It holds no formula.
+"""``trl.GRPOTrainer`` with the methods of ``polypath.objectives``. It moves arrays and holds no formula.
 
 Four private methods of TRL are overridden, and the public ``train`` and ``training_step``; none of its
 code is copied. tests/engines/trl pins their signatures and shapes. With every method off the loss
@@ -6,7 +6,9 @@ tensor that TRL returns is passed on untouched.
 """
 
 import inspect
+from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +16,41 @@ import torch
 from torch import Tensor
 from trl import GRPOTrainer
 
+from polypath.core.groups import GroupRows, GroupStage
+from polypath.core.objectives import read_similarity
+from polypath.core.rehearsal import Rehearsal, exploration_rows
+from polypath.core.statistics import TokenMeans, gradient_sizes
+from polypath.core.step import StepShape, normalize
+from polypath.core.terms import TokenBatch, policy_terms
+from polypath.core.verdicts import SolutionFunction, completion_text, find_solution_function
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
-from polypath.engines.trl.groups import Groups
-from polypath.engines.trl.normalize import LOSS_RULES, normalize
-from polypath.engines.trl.rehearsal import (
-    Rehearsal,
-    RehearsalBatch,
-    exploration_rows,
-    rows_per_step,
-    two_backwards,
-)
+from polypath.engines.trl.forward import mean_hidden_states, sequence_logps
+from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.engines.trl.resume import ReplayEpochs
-from polypath.engines.trl.rewards import SolutionFunction, find_solution_function
 from polypath.engines.trl.setup import (
-    check_rehearsal_set,
     correctness_column,
+    make_rehearsal,
+    two_backwards,
     warn_inexact_resume,
     whole_models,
 )
-from polypath.engines.trl.telemetry import Telemetry
 from polypath.errors import ConfigError, MissingExtraError
-from polypath.objectives import ON_POLICY_KL, POLICY_TERMS
-from polypath.objectives.positive_entropy import capped_tokens
+from polypath.objectives import ON_POLICY_KL, Active
 from polypath.rehearsal import RehearsalSet
-from polypath.similarity import SimilarityConfig, get_similarity
+from polypath.similarity import Similarity, get_similarity
+
+# How TRL 1.16 normalises each of its losses, and with it the penalty for beta > 0.
+LOSS_RULES = {
+    "grpo": "sequence_mean",
+    "sapo": "sequence_mean",
+    "bnpo": "micro_batch_mean",
+    "dr_grpo": "constant",
+    "luspo": "sequence_sum",
+    "dapo": "token_mean",
+    "cispo": "token_mean",
+    "vespo": "token_mean",
+}
 
 
 class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no types
@@ -51,6 +63,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         solution_fn: ``(text, row) -> canonical solution or None``: which completions are the same
             solution. Default: the ``solution`` method of a reward function that has one
             (``TaskReward`` does), else the text with white space folded.
+        objectives: methods of your own, switched on: ``[MY_ENTRY.on(...), ...]``, besides those of the
+            settings.
         **named: as ``GRPOTrainer``.
 
     Raises:
@@ -67,6 +81,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         *positional: Any,
         similarity: Any = None,
         solution_fn: SolutionFunction | None = None,
+        objectives: Sequence[Active[Any]] = (),
         **named: Any,
     ) -> None:
         named = _by_name(positional, named)
@@ -78,8 +93,12 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 f"args must be a DiversityGRPOConfig, got {type(config).__name__}. It takes every "
                 "setting of trl.GRPOConfig under the same name."
             )
-        stored = RehearsalSet.load(str(config.rehearsal_set)) if config.uses_rehearsal else None
-        if stored is not None and config.rehearsal_explore_only:
+        self._objectives = config.objectives.plus(objectives)
+        config.check_groups(self._objectives)
+        self._run_settings = config.run_settings
+        rehearsal = config.rehearsal
+        stored = RehearsalSet.load(str(rehearsal.folder)) if rehearsal.on else None
+        if stored is not None and rehearsal.explore_only:
             named["train_dataset"] = exploration_rows(
                 named.get("train_dataset"), stored.excluded_prompts
             )
@@ -87,38 +106,24 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             super().__init__(**named)
         except ImportError as error:  # vLLM, peft, liger: TRL says what to install
             raise MissingExtraError(" ".join(str(error).split())) from error
-        with whole_models():
-            compared = get_similarity(
-                similarity or config.similarity,
-                SimilarityConfig(
-                    ngram_max=config.similarity_ngram_max,
-                    ignored_token_ids=tuple(self._tokenizer.all_special_ids),
-                    embedding_model=config.embedding_model,
-                    embedding_batch_size=config.embedding_batch_size,
-                    embedding_max_tokens=config.embedding_max_tokens,
-                    embedding_device=str(self.accelerator.device),
-                    embedding_dtype=config.embedding_dtype,
-                    embedding_trust_remote_code=bool(config.trust_remote_code),
-                ),
-            )
-        self._groups = Groups(
-            self,
-            similarity=compared,
-            solution_fn=solution_fn or find_solution_function(self.reward_funcs),
-            correctness=correctness_column(config, self.reward_func_names),
-        )
-        self._telemetry = Telemetry(self)
+        self._processes = AccelerateProcesses(self.accelerator)
+        self._solution_fn = solution_fn or find_solution_function(self.reward_funcs)
+        self._groups = self._group_stage(similarity or config.similarity)
+        self._generated: tuple[list[dict[str, Any]], list[str], list[list[int]], Tensor] | None
+        self._generated = None
+        self._means = TokenMeans()
         self._forward: tuple[Tensor, Tensor | None] | None = None
         self._capture_forward = False
         self._two_backwards = False
         self._rehearsal: Rehearsal | None = None
         if stored is not None:
-            check_rehearsal_set(stored, self)
-            self._rehearsal = Rehearsal(
-                config=config,
-                stored=stored,
-                rows_per_step=rows_per_step(config, self.accelerator.num_processes),
-                pad_token_id=self._tokenizer.pad_token_id,
+            self._rehearsal = make_rehearsal(
+                config,
+                stored,
+                self._objectives.divergence,
+                model=self.accelerator.unwrap_model(self.model),
+                tokenizer=self._tokenizer,
+                processes=self._processes.world,
             )
         self.add_callback(ReplayEpochs())
         self.weight_average: WeightAverage | None = None
@@ -127,6 +132,31 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             # First: what others save, upload or mark as whole is to hold the mean.
             self.callback_handler.callbacks.insert(0, self.weight_average)
         warn_inexact_resume(config)
+
+    def _group_stage(self, similarity: Any) -> GroupStage:
+        config, special = self.args, self._tokenizer.all_special_ids
+        with whole_models():
+            compared: Similarity = get_similarity(
+                similarity,
+                read_similarity(
+                    config.method_values,
+                    ignored_token_ids=tuple(special),
+                    embedding_device=str(self.accelerator.device),
+                    embedding_trust_remote_code=bool(config.trust_remote_code),
+                ),
+            )
+        return GroupStage(
+            objectives=self._objectives,
+            similarity=compared,
+            processes=self._processes,
+            correctness=correctness_column(
+                self._run_settings.correctness_reward, self.reward_func_names
+            ),
+            threshold=self._run_settings.correctness_threshold,
+            advantages=config.advantage_config,
+            special_ids=frozenset(special),
+            measured=self._run_settings.diversity_metrics,
+        )
 
     def train(self, resume_from_checkpoint: Any = None, *rest: Any, **named: Any) -> Any:
         """Train as TRL does; with ``average_weights_from`` the model then has the mean of its weights."""
@@ -138,6 +168,12 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self._last_loaded_step = -1  # vLLM may hold the last weights, of the same step
         return result
 
+    def _log_means(self, values: dict[str, float]) -> None:
+        """Append to the metrics that TRL averages and logs; it leaves NaN out."""
+        mode = "train" if self.model.training else "eval"
+        for name, value in values.items():
+            self._metrics[mode][name].append(value)
+
     # --- generation ----------------------------------------------------------------------------------
 
     def _calculate_rewards(
@@ -147,13 +183,47 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         rewards_PG_F: Tensor = super()._calculate_rewards(
             inputs, prompts, completions, completion_ids_list
         )
-        self._groups.keep(inputs, completions, completion_ids_list, rewards_PG_F)
+        first = self._processes.rank * len(completions)
+        self._generated = (
+            [{k: v for k, v in row.items() if k != "prompt"} for row in inputs],
+            [completion_text(completion) for completion in completions],
+            [list(ids) for ids in completion_ids_list],
+            rewards_PG_F[first : first + len(completions)],
+        )
         return rewards_PG_F
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        """Add correctness to the batch and, with ``dra``, replace its advantages."""
+        """Add correctness to the batch and, with a method of groups on, replace its advantages."""
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        self._groups.apply(batch)
+        if self._generated is None:
+            return batch
+        (columns, texts, token_ids, rewards_B_F), self._generated = self._generated, None
+        batch["correct"] = self._groups.correct(rewards_B_F)
+        if not self._groups.acts:
+            return batch
+        group_size = self.num_generations if self.model.training else self.num_generations_eval
+        first = self._processes.rank * len(texts)
+        result = self._groups(
+            GroupRows(
+                keys=[(first + row) // group_size for row in range(len(texts))],
+                texts=texts,
+                token_ids=token_ids,
+                solutions=[self._solution_fn(*pair) for pair in zip(texts, columns, strict=True)],
+                rewards_B_F=rewards_B_F,
+                weights_F=self.reward_weights,
+                hidden_B_D=partial(
+                    mean_hidden_states, self.model, batch, self.args.per_device_train_batch_size
+                ),
+                sequence_logp_B=partial(sequence_logps, self, batch),
+            )
+        )
+        self._log_means(result.metrics)
+        if result.advantages_B is not None and result.advantages_all is not None:
+            batch["advantages"] = result.advantages_B.to(batch["advantages"])
+            logged = self._logs["advantages"]  # what TRL's table of completions shows
+            for _ in range(min(len(logged), len(result.advantages_all))):
+                logged.pop()
+            logged.extend(result.advantages_all.tolist())
         return batch
 
     # --- loss ----------------------------------------------------------------------------------------
@@ -168,7 +238,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """Do TRL's step; rehearsal follows the policy's backward, where two backwards are allowed."""
-        self._two_backwards = self._rehearsal is not None and two_backwards(self)
+        self._two_backwards = self._rehearsal is not None and two_backwards(
+            self.args, self.accelerator.distributed_type
+        )
         try:
             loss: Tensor = super().training_step(*args, **kwargs)
         finally:
@@ -177,14 +249,61 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         """Return TRL's loss plus the terms that are on."""
-        config = self.args
-        self._capture_forward = True
+        training, measured = self.model.training, self._run_settings.diversity_metrics
+        loss, logp_B_T, entropy_B_T = self._policy_loss(model, inputs)
+        mask_B_T = inputs["completion_mask"]
+        if "tool_mask" in inputs:
+            mask_B_T = mask_B_T * inputs["tool_mask"]
+        old_B_T = inputs.get("old_per_token_logps")
+        batch = TokenBatch(
+            logp_B_T=logp_B_T,
+            # On-policy TRL computes no second set either.
+            behaviour_logp_B_T=logp_B_T.detach() if old_B_T is None else old_B_T,
+            mask_B_T=mask_B_T,
+            correct_B=inputs.get("correct"),
+            advantages_B=inputs["advantages"],
+            entropy_B_T=entropy_B_T,
+            sampler_weight_B_T=inputs.get("importance_sampling_ratio"),
+        )
+        step = self._step_shape(inputs)
+        terms = {}
+        if self._own_kl:
+            terms["kl"] = self.beta * self._kl_penalty(batch, inputs["ref_per_token_logps"], step)
+        means = self._means if measured and training else None
+        terms |= policy_terms(self._objectives.terms, batch, step, means)
+        sizes: dict[str, Tensor] = {}
+        if means is not None:
+            sizes = gradient_sizes({"policy": loss, **terms}, logp_B_T, mask_B_T)
+        for term in terms.values():
+            loss = loss + term
+        if self._rehearsal is not None and training:
+            if self._two_backwards:  # frees the policy's activations before rehearsal makes its own
+                self.accelerator.backward(loss)
+                loss = loss.detach()
+            loss = loss + self._rehearsal_loss(model, self._rehearsal, sizes)
+        if measured:
+            self._means.add_shares("gradient_share", sizes)
+            if entropy_B_T is not None and batch.correct_B is not None:
+                self._means.add_entropy(entropy_B_T, mask_B_T, batch.correct_B)
+        # Once a step, or an evaluation batch: one collective and one wait for the device.
+        if not training or self.accelerator.sync_gradients:
+            self._log_means(self._means.flush(self._processes))
+        return loss
+
+    @property
+    def _own_kl(self) -> bool:
+        return self.beta != 0.0 and self._run_settings.kl_gradient is not None
+
+    def _policy_loss(
+        self, model: Any, inputs: dict[str, Any]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return TRL's loss, and log-probs and entropies of the forward inside it."""
+        beta: float = self.beta
         # The rehearsal's backward, which comes last, sends the gradients of both.
         local = self.accelerator.no_sync(model) if self._two_backwards else nullcontext()
-        beta: float = self.beta
-        own_kl = beta != 0.0 and config.kl_gradient is not None
+        self._capture_forward = True
         try:
-            if own_kl:
+            if self._own_kl:
                 self.beta = 0.0  # TRL would add its own; the reference log-probs are there already
             with local:
                 loss: Tensor = super()._compute_loss(model, inputs)
@@ -194,98 +313,54 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self._forward is None:
             raise RuntimeError("TRL's _compute_loss did not run the policy's forward.")
         (logp_B_T, entropy_B_T), self._forward = self._forward, None
-        mask_B_T = inputs["completion_mask"]
-        if "tool_mask" in inputs:
-            mask_B_T = mask_B_T * inputs["tool_mask"]
-        terms: dict[str, Tensor] = {}
-        if own_kl:
-            terms["kl"] = beta * self._kl_penalty(logp_B_T, mask_B_T, inputs)
-        if config.uses_positive_entropy:
-            terms["positive_entropy"] = config.positive_entropy_coef * self._positive_entropy(
-                logp_B_T, entropy_B_T, mask_B_T, inputs
-            )
-        gradients: dict[str, Tensor] = {}
-        if config.diversity_metrics and self.model.training:
-            gradients = self._telemetry.gradient_sizes(
-                {"policy": loss, **terms}, logp_B_T, mask_B_T
-            )
-        for term in terms.values():
-            loss = loss + term
-        if self._rehearsal is not None and self.model.training:
-            if self._two_backwards:  # frees the policy's activations before rehearsal makes its own
-                self.accelerator.backward(loss)
-                loss = loss.detach()
-            loss = loss + config.rehearsal_coef * self._rehearsal_loss(
-                model, self._rehearsal, gradients
-            )
-        if config.diversity_metrics:
-            self._telemetry.forward(entropy_B_T, mask_B_T, inputs.get("correct"), gradients)
-        self._telemetry.flush()
-        return loss
+        return loss, logp_B_T, entropy_B_T
 
-    def _kl_penalty(self, logp_B_T: Tensor, mask_B_T: Tensor, inputs: dict[str, Any]) -> Tensor:
-        """Return the penalty that ``kl_gradient`` names, averaged as TRL averages its own."""
-        penalty = ON_POLICY_KL[str(self.args.kl_gradient)]
-        kl_B_T = penalty(logp_B_T, inputs["ref_per_token_logps"], mask_B_T)
-        self._telemetry.mean("kl", kl_B_T, mask_B_T)  # the name under which TRL logs its own
-        return normalize(self, kl_B_T, mask_B_T, inputs, LOSS_RULES[self.loss_type])
-
-    def _positive_entropy(
-        self,
-        logp_B_T: Tensor,
-        entropy_B_T: Tensor | None,
-        mask_B_T: Tensor,
-        inputs: dict[str, Any],
-    ) -> Tensor:
-        settings = self.args.positive_entropy_config
-        behaviour_B_T = inputs.get("old_per_token_logps")
-        if behaviour_B_T is None:  # on-policy: TRL then computes no second set either
-            behaviour_B_T = logp_B_T.detach()
-        term_B_T = POLICY_TERMS["positive_entropy"](
-            settings, logp_B_T, behaviour_B_T, mask_B_T, inputs["correct"], entropy_B_T
+    def _step_shape(self, inputs: dict[str, Any]) -> StepShape:
+        """Return the optimizer step (or evaluation batch) that a micro-batch is part of."""
+        accumulation = self.current_gradient_accumulation_steps if self.model.training else 1
+        tokens = inputs["num_items_in_batch"]  # over the generation batch
+        if self.model.training:
+            tokens = tokens * accumulation / self.args.steps_per_generation
+        world = self._processes.world
+        return StepShape(
+            accumulation=accumulation,
+            processes=world,
+            tokens=tokens,
+            sequences=len(inputs["completion_mask"]) * accumulation * world,
+            max_length=self.max_completion_length,
         )
-        if "importance_sampling_ratio" in inputs:
-            # vLLM drew the completions. The term is a mean over them as TRL's loss is, so it takes the same
-            # weight, (B, T) or (B, 1), 0 where masked. Behaviour stays the trainer's own log-probs: the
-            # sampler's are in this ratio alone.
-            term_B_T = term_B_T * inputs["importance_sampling_ratio"]
-        if self.args.diversity_metrics and self.model.training:
-            over_B_T = capped_tokens(settings, logp_B_T, behaviour_B_T, mask_B_T, inputs["correct"])
-            self._telemetry.mean("positive_entropy/cap_fraction", over_B_T, mask_B_T)
-            self._telemetry.mean("positive_entropy/loss", term_B_T, mask_B_T)
-        return normalize(self, term_B_T, mask_B_T, inputs, settings.normalization)
 
-    def _rehearsal_loss(
-        self, model: Any, rehearsal: Rehearsal, gradients: dict[str, Tensor]
-    ) -> Tensor:
-        """Run the rehearsal rows of this micro-step and return their part of the divergence."""
-        world = self.accelerator.num_processes
+    def _kl_penalty(self, batch: TokenBatch, ref_logp_B_T: Tensor, step: StepShape) -> Tensor:
+        """Return the penalty that ``kl_gradient`` names, averaged as TRL averages its own."""
+        penalty = ON_POLICY_KL[str(self._run_settings.kl_gradient)]
+        kl_B_T = penalty(batch.logp_B_T, ref_logp_B_T, batch.mask_B_T)
+        self._means.add_tokens("kl", kl_B_T, batch.mask_B_T)  # under the name of TRL's own
+        return normalize(kl_B_T, batch.mask_B_T, step, LOSS_RULES[self.loss_type])
+
+    def _rehearsal_loss(self, model: Any, rehearsal: Rehearsal, sizes: dict[str, Tensor]) -> Tensor:
+        """Run the rehearsal rows of this micro-step and return their part of the loss."""
         batch = rehearsal.next_batch(
             step=self.state.global_step,
             micro_steps=self.current_gradient_accumulation_steps,
-            rank=self.accelerator.process_index,
-            world=world,
+            processes=self._processes,
             device=self.accelerator.device,
         )
-        logp_B_T = self._rehearsal_forward(model, batch)
-        loss: Tensor = rehearsal.loss(logp_B_T, batch) * world  # averaged over processes
-        self._telemetry.rehearsal(rehearsal, logp_B_T, batch, loss)
-        if self.args.diversity_metrics:
-            gradients.update(
-                self._telemetry.gradient_sizes(
-                    {"rehearsal": self.args.rehearsal_coef * loss}, logp_B_T, batch.completion_mask
-                )
-            )
-        return loss
-
-    def _rehearsal_forward(self, model: Any, batch: RehearsalBatch) -> Tensor:
         logp_B_T: Tensor = self._get_per_token_logps_and_entropies(
             model,
             torch.cat([batch.prompt_ids, batch.completion_ids], dim=1),
             torch.cat([batch.prompt_mask, batch.completion_mask], dim=1),
             batch.completion_ids.shape[1],
         )[0]
-        return logp_B_T
+        loss: Tensor = rehearsal.config.coef * rehearsal.loss(
+            logp_B_T,
+            batch,
+            first=self.state.global_step == 0,
+            processes=self._processes,
+            means=self._means,
+        )
+        if self._run_settings.diversity_metrics:
+            sizes |= gradient_sizes({"rehearsal": loss}, logp_B_T, batch.completion_mask)
+        return loss
 
 
 def _by_name(positional: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def train(*, recipe: str, overrides: Mapping[str, str]) -> None:
 
 def presample(*, out: str, seed: int) -> None:
     """Make the rehearsal set from the base."""
+    from polypath.engines.trl import completion_logps
     from polypath.rehearsal import PresampleSettings
     from polypath.rehearsal.presample import presample as make
     from polypath.tasks import get_task
@@ -32,6 +33,7 @@ def presample(*, out: str, seed: int) -> None:
         resolve_model("countdown-base"),
         get_task(TASK),
         out=out,
+        completion_logps=completion_logps,
         split="train",
         settings=PresampleSettings(
             k=PRESAMPLE_K,

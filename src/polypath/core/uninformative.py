@@ -1,18 +1,18 @@
-"""Says when answers do not tell solutions apart, so that adjusting rewards by them changes nothing."""
+"""Says when answers do not tell solutions apart, so that comparing by them changes nothing."""
 
 import warnings
 
 import torch
 from torch import Tensor
 
-ENOUGH = 64  # groups with two right completions or more, before anything is said
+ENOUGH = 64  # groups with two correct completions or more, before anything is said
 
 
-class AnswersApart:
+class UninformativeAnswers:
     """Looks at the first groups and warns once.
 
     ``similarity: answer`` needs canonical solutions. Where the verifier gives final results, as in
-    mathematics, all right completions of a group are alike; where nothing gives canonical answers,
+    mathematics, all correct completions of a group are alike; where nothing gives canonical answers,
     texts are compared whole and as good as never equal.
     """
 
@@ -33,7 +33,7 @@ class AnswersApart:
         if self._groups >= ENOUGH and not (self._alike and self._different):
             found = "the same answer" if self._alike else "different answers"
             warnings.warn(
-                f"similarity 'answer': in {self._groups} groups all right completions had {found}, so it "
+                f"similarity 'answer': in {self._groups} groups all correct completions had {found}, so it "
                 "does not tell solutions apart. Answers must be canonical solutions; to compare texts, "
                 "set similarity to ngram or embedding.",
                 stacklevel=2,

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import torch
 
+from polypath.engines.trl import completion_logps
 from polypath.rehearsal.dataset import RehearsalSet
-from polypath.rehearsal.presample import presample
-from polypath.rehearsal.rescore import score_completions
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.sampling.loading import load_model
+from tests.presampling import presample
 from tests.rehearsal.adder import Addition
 from tests.rehearsal.conftest import SETTINGS
 
@@ -34,7 +34,7 @@ def plain(model: Any, prompt: list[int], completion: list[int], temperature: flo
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
 def test_log_probs_are_those_at_the_temperature(model: Any, temperature: float) -> None:
-    scored = score_completions(model, PROMPTS, COMPLETIONS, temperature=temperature, pad_token_id=0)
+    scored = completion_logps(model, PROMPTS, COMPLETIONS, temperature=temperature, pad_token_id=0)
     for prompt, completion, logps in zip(PROMPTS, COMPLETIONS, scored, strict=True):
         assert logps.dtype == torch.float32
         expected = plain(model, prompt, completion, temperature)
@@ -46,10 +46,10 @@ def test_log_probs_are_those_at_the_temperature(model: Any, temperature: float) 
 
 def test_padding_batch_and_order_do_not_matter(model: Any) -> None:
     options: dict[str, Any] = {"temperature": 0.8}
-    whole = score_completions(model, PROMPTS, COMPLETIONS, pad_token_id=0, **options)
-    other_pad = score_completions(model, PROMPTS, COMPLETIONS, pad_token_id=2, **options)
-    single = score_completions(model, PROMPTS, COMPLETIONS, pad_token_id=0, batch_size=1, **options)
-    turned = score_completions(model, PROMPTS[::-1], COMPLETIONS[::-1], pad_token_id=0, **options)
+    whole = completion_logps(model, PROMPTS, COMPLETIONS, pad_token_id=0, **options)
+    other_pad = completion_logps(model, PROMPTS, COMPLETIONS, pad_token_id=2, **options)
+    single = completion_logps(model, PROMPTS, COMPLETIONS, pad_token_id=0, batch_size=1, **options)
+    turned = completion_logps(model, PROMPTS[::-1], COMPLETIONS[::-1], pad_token_id=0, **options)
     for a, b, c, d in zip(whole, other_pad, single, turned[::-1], strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
         torch.testing.assert_close(a, c, atol=1e-5, rtol=0)
@@ -59,12 +59,12 @@ def test_padding_batch_and_order_do_not_matter(model: Any) -> None:
 def test_the_model_is_left_as_it_was(model: Any) -> None:
     model.train()
     try:
-        score_completions(model, PROMPTS, COMPLETIONS, temperature=1.0, pad_token_id=0)
+        completion_logps(model, PROMPTS, COMPLETIONS, temperature=1.0, pad_token_id=0)
         assert model.training
         assert "forward" not in model.__dict__
         patched = model.forward
         model.forward = patched
-        score_completions(model, PROMPTS, COMPLETIONS, temperature=1.0, pad_token_id=0)
+        completion_logps(model, PROMPTS, COMPLETIONS, temperature=1.0, pad_token_id=0)
         assert model.__dict__.pop("forward") is patched
     finally:
         model.eval()

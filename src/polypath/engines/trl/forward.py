@@ -1,22 +1,65 @@
-"""Reference log-probs of stored completions, by the very forward that training uses.
-
-A sampler's own log-probs (vLLM's above all) differ from the training forward's by kernels,
-precision and temperature; the log-ratio would then start away from 0. So completions are scored
-again here, with TRL's fused head, left-padded prompts and right-padded completions.
-"""
+"""Forwards of the policy beside TRL's own: hidden states, log-probs of sequences and of stored samples."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
+from trl.trainer.utils import add_fused_lm_head
 
-from polypath.errors import MissingExtraError
 from polypath.rehearsal.padding import pad_left, pad_right
 from polypath.sampling.progress import ProgressReport
 
 
-def score_completions(
+@torch.no_grad()
+def mean_hidden_states(model: Any, batch: dict[str, Any], rows: int) -> Tensor:
+    """Return the policy's last hidden state averaged over each completion, ``(B, D)``.
+
+    Args:
+        model: the policy.
+        batch: TRL's batch of prompts and completions.
+        rows: of one forward.
+    """
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+    attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+    width = batch["completion_ids"].shape[1]
+    pooled = []
+    for start in range(0, ids.shape[0], rows):
+        part = slice(start, start + rows)
+        outputs = model(
+            input_ids=ids[part],
+            attention_mask=attention[part],
+            output_hidden_states=True,
+            logits_to_keep=1,
+            use_cache=False,
+        )
+        hidden_B_T_D = outputs.hidden_states[-1][:, -width:].float()
+        weight_B_T_1 = batch["completion_mask"][part].unsqueeze(2).float()
+        total_B_D = (hidden_B_T_D * weight_B_T_1).sum(dim=1)
+        pooled.append(total_B_D / weight_B_T_1.sum(dim=1).clamp(min=1.0))
+    return torch.cat(pooled)
+
+
+@torch.no_grad()
+def sequence_logps(trainer: Any, batch: dict[str, Any]) -> Tensor:
+    """Return the log-probability of each completion under the policy that sampled it, ``(B,)``.
+
+    TRL's own where it computed them, else a forward of the policy, which has not moved since.
+    """
+    logp_B_T = batch.get("old_per_token_logps")
+    if logp_B_T is None:
+        logp_B_T = trainer._get_per_token_logps_and_entropies(
+            trainer.model,
+            torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+            torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+            batch["completion_ids"].shape[1],
+            batch_size=trainer.args.per_device_train_batch_size,
+        )[0]
+    return torch.where(batch["completion_mask"].bool(), logp_B_T, 0.0).sum(dim=1)
+
+
+def completion_logps(
     model: Any,
     prompt_ids: Sequence[Sequence[int]],
     completion_ids: Sequence[Sequence[int]],
@@ -26,12 +69,14 @@ def score_completions(
     batch_size: int = 64,
     autocast: torch.dtype | None = None,
     progress: ProgressReport | None = None,
-) -> list[torch.Tensor]:
+) -> list[Tensor]:
     """Return log pi(o^t | q, o^{<t}) of every completion token, logits divided by ``temperature``.
 
-    Uses ``trl.trainer.utils.add_fused_lm_head`` and the call of
-    ``GRPOTrainer._get_per_token_logps_and_entropies`` (TRL 1.16), without gradient and in eval
-    mode. The model's own ``forward`` is back in place afterwards.
+    By the very forward that training uses: ``trl.trainer.utils.add_fused_lm_head`` and the call of
+    ``GRPOTrainer._get_per_token_logps_and_entropies`` (TRL 1.16), with left-padded prompts, right-padded
+    completions, without gradient and in eval mode. A sampler's own log-probs (vLLM's above all) differ
+    from it by kernels, precision and temperature; the log-ratio of training would then not start at 0.
+    The model's own ``forward`` is back in place afterwards.
 
     Args:
         model: a causal language model without an adapter.
@@ -45,15 +90,12 @@ def score_completions(
 
     Returns:
         One float32 CPU tensor per completion, of the completion's length.
-
-    Raises:
-        MissingExtraError: TRL is not installed.
     """
     # Rows of like length go together. The order is fixed, so a repeated run has the same padding.
     order = sorted(
         range(len(prompt_ids)), key=lambda i: (len(prompt_ids[i]) + len(completion_ids[i]), i)
     )
-    scored: dict[int, torch.Tensor] = {}
+    found: dict[int, Tensor] = {}
     with _training_forward(model, temperature), torch.no_grad():
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
@@ -61,20 +103,20 @@ def score_completions(
             completions, mask = pad_right([completion_ids[i] for i in batch], pad_token_id)
             logps = _forward(model, prompts, prompt_mask, completions, mask, autocast)
             for row, i in enumerate(batch):
-                scored[i] = logps[row, : len(completion_ids[i])].clone()
+                found[i] = logps[row, : len(completion_ids[i])].clone()
             if progress is not None:
                 progress.advance(len(batch))
-    return [scored[i] for i in range(len(prompt_ids))]
+    return [found[i] for i in range(len(prompt_ids))]
 
 
 def _forward(
     model: Any,
-    prompts: torch.Tensor,
-    prompt_mask: torch.Tensor,
-    completions: torch.Tensor,
-    mask: torch.Tensor,
+    prompts: Tensor,
+    prompt_mask: Tensor,
+    completions: Tensor,
+    mask: Tensor,
     autocast: torch.dtype | None,
-) -> torch.Tensor:
+) -> Tensor:
     input_ids = torch.cat([prompts, completions], dim=1).to(model.device)
     attention_mask = torch.cat([prompt_mask, mask], dim=1).to(model.device)
     keep = completions.shape[1]
@@ -84,19 +126,13 @@ def _forward(
         outputs = model(
             input_ids=input_ids, attention_mask=attention_mask, labels=labels, fused_lm_head=True
         )
-    logps: torch.Tensor = outputs.log_probs[:, -keep:]
+    logps: Tensor = outputs.log_probs[:, -keep:]
     return logps.float().cpu()
 
 
 @contextlib.contextmanager
 def _training_forward(model: Any, temperature: float) -> Iterator[None]:
     """Give the model TRL's fused head for a while."""
-    try:
-        from trl.trainer.utils import add_fused_lm_head
-    except ImportError:
-        raise MissingExtraError(
-            "Rescoring needs TRL, whose training forward it repeats: pip install 'polypath[trl]'."
-        ) from None
     was_training, own_forward = model.training, model.__dict__.get("forward")
     model.eval()
     add_fused_lm_head(model, temperature=temperature)

@@ -6,7 +6,8 @@ The formulas are those of ``polypath.verify.shaping``. Recipes name these under 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from polypath.engines.trl.rewards import TaskReward, completion_text
+from polypath.core.rewards import TaskReward
+from polypath.core.verdicts import completion_text
 from polypath.verify import shaping
 from polypath.verify.base import Status
 from polypath.verify.shaping import CosineLength

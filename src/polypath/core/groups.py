@@ -1,0 +1,222 @@
+"""The group stage: from raw rewards of whole groups to adjusted rewards and advantages.
+
+Rows come from every process in any order; a key says which prompt each belongs to.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polypath.core.objectives import Objectives
+from polypath.core.processes import Processes
+from polypath.core.statistics import adjustment_metrics, group_metrics
+from polypath.core.uninformative import UninformativeAnswers
+from polypath.errors import DataError
+from polypath.objectives import AdvantageConfig, group_advantages
+from polypath.similarity import Completions, Similarity
+from polypath.similarity.answer import AnswerSimilarity
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRows:
+    """The completions of one process.
+
+    Attributes:
+        keys: which prompt a completion belongs to; equal keys, on whichever process, are one group.
+        texts: decoded completions.
+        token_ids: tokens of each, without padding.
+        solutions: canonical solutions; None where there is none.
+        rewards_B_F: raw rewards by reward function; NaN where a function did not score a completion.
+        weights_F: of the reward functions.
+        hidden_B_D: the policy's mean hidden states; called only where a method wants them.
+        sequence_logp_B: log-probability of each completion under the policy that sampled it; likewise.
+    """
+
+    keys: Sequence[Hashable]
+    texts: list[str]
+    token_ids: list[list[int]]
+    solutions: list[str | None]
+    rewards_B_F: Tensor
+    weights_F: Tensor
+    hidden_B_D: Callable[[], Tensor]
+    sequence_logp_B: Callable[[], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupResult:
+    """What the group stage gives back.
+
+    Attributes:
+        advantages_B: of this process's completions, in float64; ``None`` where no method is on, and the
+            engine's own stand.
+        advantages_all: of all processes' completions, in the order of ranks; ``None`` likewise.
+        metrics: to log; the same on every process.
+    """
+
+    advantages_B: Tensor | None = None
+    advantages_all: Tensor | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class GroupStage:
+    """Works on the groups of a generation.
+
+    Attributes:
+        objectives: what is switched on.
+        similarity: compares the completions of a group.
+        processes: that share the groups.
+        correctness: column of the raw rewards that says what is correct.
+        threshold: a raw reward above this is correct.
+        advantages: the engine's own rule, for adjusted rewards without an ``advantage`` of their own.
+        special_ids: token ids that are no content: a completion of only these is empty.
+        measured: whether to compute the metrics.
+    """
+
+    objectives: Objectives
+    similarity: Similarity
+    processes: Processes
+    correctness: int
+    threshold: float
+    advantages: AdvantageConfig
+    special_ids: frozenset[int]
+    measured: bool
+    _answers: UninformativeAnswers = field(default_factory=UninformativeAnswers)
+
+    @property
+    def acts(self) -> bool:
+        """Whether a call has anything to do."""
+        return self.measured or bool(self.objectives.of_groups)
+
+    def correct(self, rewards_B_F: Tensor) -> Tensor:
+        """Return which completions are correct; a reward of NaN (not scored) is not."""
+        return rewards_B_F[:, self.correctness] > self.threshold
+
+    def __call__(self, rows: GroupRows) -> GroupResult:
+        """Return advantages and metrics of the completions.
+
+        Every process must call it for the same generation.
+
+        Raises:
+            DataError: groups of unequal size.
+            ConfigError, DataError, ShapeError: of the methods.
+        """
+        acting = self.objectives.of_groups
+        groups = _Groups(self.processes, rows, self.special_ids)
+        rewards_P_G = groups.grid(_summed_rewards(rows))
+        correct_P_G = groups.grid(self.correct(rows.rewards_B_F))
+        inputs: dict[str, Any] = {
+            "correct_P_G": correct_P_G,
+            "empty_P_G": groups.empty_P_G.to(rewards_P_G.device),
+            "solutions_P_G": groups.solutions_P_G,
+            "raw_rewards_P_G": rewards_P_G,
+        }
+        wanted = {name for active in acting for name in active.wants}
+        if groups.size > 1 and (self.measured or "similarity_P_G_G" in wanted):
+            inputs["similarity_P_G_G"] = self._similarity_matrix(rows, groups)
+        if "sequence_logp_P_G" in wanted:
+            inputs["sequence_logp_P_G"] = groups.grid(rows.sequence_logp_B())
+        adjusted_P_G, advantages_P_G = rewards_P_G, None
+        # A group of one has nothing to be compared with: the engine's own rule stands.
+        if groups.size > 1 and acting:
+            adjusted_P_G, advantages_P_G = self._apply(rewards_P_G, inputs)
+        metrics: dict[str, float] = {}
+        if self.measured:
+            similarity_P_G_G = inputs.get("similarity_P_G_G")
+            metrics = {
+                **group_metrics(groups.solutions_P_G, correct_P_G, similarity_P_G_G),
+                **adjustment_metrics(rewards_P_G, adjusted_P_G),
+            }
+        if advantages_P_G is None:
+            return GroupResult(metrics=metrics)
+        advantages_all = groups.flat(advantages_P_G)
+        return GroupResult(
+            advantages_B=advantages_all[groups.mine.to(advantages_all.device)],
+            advantages_all=advantages_all,
+            metrics=metrics,
+        )
+
+    def _apply(self, rewards_P_G: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return the adjusted rewards and the advantages."""
+        for active in self.objectives.adjustments:
+            takes = active.entry.takes(inputs)
+            rewards_P_G = active.entry.function(active.config, rewards_P_G, **takes)
+            by_answer = isinstance(self.similarity, AnswerSimilarity) and self.processes.rank == 0
+            if by_answer and "similarity_P_G_G" in takes:
+                self._answers.see(takes["similarity_P_G_G"], inputs["correct_P_G"])
+        rule = self.objectives.advantage
+        if rule is None:
+            return rewards_P_G, group_advantages(self.advantages, rewards_P_G)
+        takes = rule.entry.takes(inputs)
+        return rewards_P_G, rule.entry.function(rule.config, rewards_P_G, **takes)
+
+    def _similarity_matrix(self, rows: GroupRows, groups: "_Groups") -> Tensor:
+        """Compute features of local rows, gather them, and compare within whole groups."""
+        features = self.similarity.features(
+            Completions(
+                texts=rows.texts,
+                token_ids=rows.token_ids,
+                solutions=rows.solutions,
+                hidden_B_D=rows.hidden_B_D,
+            )
+        )
+        device = rows.rewards_B_F.device
+        order = groups.rows_P_G.flatten()
+        if isinstance(features, Tensor):
+            gathered = self.processes.gather(features.to(device))
+            features = gathered[order.to(gathered.device)]
+        else:
+            everyone = self.processes.gather_objects(features)
+            features = [everyone[row] for row in order.tolist()]
+        return self.similarity.matrix(features, groups.size).to(device)
+
+
+class _Groups:
+    """Where the rows of each group are among the rows of all processes."""
+
+    def __init__(self, processes: Processes, rows: GroupRows, special_ids: frozenset[int]) -> None:
+        self._processes = processes
+        empty = [special_ids.issuperset(ids) for ids in rows.token_ids]
+        rank = [processes.rank] * len(rows.keys)
+        told = processes.gather_objects(
+            list(zip(rank, rows.keys, empty, rows.solutions, strict=True))
+        )
+        places: dict[Hashable, list[int]] = {}
+        for place, (_, key, _, _) in enumerate(told):
+            places.setdefault(key, []).append(place)
+        sizes = {len(members) for members in places.values()}
+        if len(sizes) > 1:
+            raise DataError(
+                f"All groups must have equally many completions, got groups of {sorted(sizes)}."
+            )
+        self.size = sizes.pop() if sizes else 0
+        self.rows_P_G = torch.tensor(list(places.values()), dtype=torch.long).reshape(-1, self.size)
+        self.mine = torch.tensor(
+            [place for place, (owner, *_) in enumerate(told) if owner == processes.rank],
+            dtype=torch.long,
+        )
+        order = self.rows_P_G.tolist()
+        self.empty_P_G = torch.tensor([[told[row][2] for row in group] for group in order])
+        self.solutions_P_G = [[told[row][3] for row in group] for group in order]
+
+    def grid(self, values_B: Tensor) -> Tensor:
+        """Gather this process's values and return them by group, ``(P, G)``."""
+        gathered = self._processes.gather(values_B)
+        grid_P_G: Tensor = gathered[self.rows_P_G.to(gathered.device)]
+        return grid_P_G
+
+    def flat(self, values_P_G: Tensor) -> Tensor:
+        """Return values by group in the order of all processes' rows."""
+        values = torch.empty_like(values_P_G).flatten()
+        values[self.rows_P_G.flatten().to(values.device)] = values_P_G.flatten()
+        return values
+
+
+def _summed_rewards(rows: GroupRows) -> Tensor:
+    """Return the weighted sum of the reward functions; NaN where none of them scored."""
+    weights_F = rows.weights_F.to(rows.rewards_B_F.device)
+    summed_B = (rows.rewards_B_F * weights_F).nansum(dim=1)
+    return summed_B.masked_fill(rows.rewards_B_F.isnan().all(dim=1), torch.nan)

@@ -1,0 +1,264 @@
+"""Which methods are switched on: from flat settings, or from Python objects, to one value.
+
+The flat settings are the same on every engine: those of the registries' entries, those of rehearsal and
+similarity, and a few of the run. An engine adds them to its own config class (``setting_fields``) and
+reads them back (``read_objectives``).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any
+
+from polypath.core.rehearsal import RehearsalConfig
+from polypath.core.run_settings import RunSettings
+from polypath.errors import ConfigError, unknown_name
+from polypath.objectives import (
+    ADVANTAGES,
+    DIVERGENCES,
+    POLICY_TERMS,
+    REWARD_ADJUSTMENTS,
+    Active,
+    Advantage,
+    Divergence,
+    Entry,
+    PolicyTerm,
+    RewardAdjustment,
+)
+from polypath.objectives.entries import check_coefficient
+from polypath.settings import Setting, build, merged, settings_of
+from polypath.similarity import SimilarityConfig
+from polypath.user_code import load_object
+
+CHOSEN_ADVANTAGE = "advantage"
+CHOSEN_DIVERGENCE = "rehearsal_divergence"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """The methods that settings can switch on: the package's own, and a user's.
+
+    Attributes:
+        adjustments, advantages, terms, divergences: entries by name.
+    """
+
+    adjustments: Mapping[str, RewardAdjustment] = field(default_factory=lambda: REWARD_ADJUSTMENTS)
+    advantages: Mapping[str, Advantage] = field(default_factory=lambda: ADVANTAGES)
+    terms: Mapping[str, PolicyTerm] = field(default_factory=lambda: POLICY_TERMS)
+    divergences: Mapping[str, Divergence] = field(default_factory=lambda: DIVERGENCES)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Return all entries, kind after kind."""
+        kinds = (self.adjustments, self.advantages, self.terms, self.divergences)
+        return tuple(entry for kind in kinds for entry in kind.values())
+
+    def plus(self, entries: Iterable[Entry]) -> "Registry":
+        """Return the registry with more entries.
+
+        Raises:
+            ConfigError: something is no entry, or its name or one of its settings is taken.
+        """
+        kinds: dict[type[Entry], dict[str, Any]] = {
+            RewardAdjustment: dict(self.adjustments),
+            Advantage: dict(self.advantages),
+            PolicyTerm: dict(self.terms),
+            Divergence: dict(self.divergences),
+        }
+        for entry in entries:
+            kind = next((members for of, members in kinds.items() if isinstance(entry, of)), None)
+            if kind is None:
+                raise ConfigError(
+                    "An objective must be a RewardAdjustment, Advantage, PolicyTerm or Divergence of "
+                    f"polypath.objectives, got {type(entry).__name__}."
+                )
+            if any(entry.name in members for members in kinds.values()):
+                raise ConfigError(
+                    f"There is an objective named {entry.name!r} already. Rename yours."
+                )
+            kind[entry.name] = entry
+        larger = Registry(
+            adjustments=kinds[RewardAdjustment],
+            advantages=kinds[Advantage],
+            terms=kinds[PolicyTerm],
+            divergences=kinds[Divergence],
+        )
+        _ = larger.settings  # refuses two settings of one key
+        return larger
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Return every flat setting by key, in the order in which people should read them."""
+        listed = ", ".join
+        groups: list[tuple[str, tuple[Setting, ...]]] = []
+        for adjustment in self.adjustments.values():
+            groups.append((adjustment.name, (adjustment.switch, *adjustment.settings)))
+        chosen = Setting(
+            key=CHOSEN_ADVANTAGE,
+            type=str | None,
+            default=None,
+            help=f"How rewards become advantages: {listed(self.advantages)}. Unset: as the trainer does.",
+        )
+        groups.append((CHOSEN_ADVANTAGE, (chosen,)))
+        groups += [(entry.name, entry.settings) for entry in self.advantages.values()]
+        groups.append(("similarity", (_SIMILARITY, *settings_of(SimilarityConfig, ""))))
+        groups += [(term.name, (term.switch, *term.settings)) for term in self.terms.values()]
+        groups.append(("rehearsal", settings_of(RehearsalConfig, "rehearsal")))
+        chosen = Setting(
+            key=CHOSEN_DIVERGENCE,
+            type=str,
+            default="forward_kl",
+            help=f"Which divergence: {listed(self.divergences)}.",
+        )
+        groups.append((CHOSEN_DIVERGENCE, (chosen,)))
+        groups += [(member.name, member.settings) for member in self.divergences.values()]
+        groups.append(("the run", settings_of(RunSettings, "")))
+        return merged(groups)
+
+
+_SIMILARITY = Setting(
+    key="similarity",
+    type=str,
+    default="ngram",
+    help="How alike completions are: ngram, answer, embedding, policy, or module:function.",
+)
+BUILT_IN = Registry()
+
+
+def setting_fields(name: str, settings: Mapping[str, Setting]) -> type:
+    """Return a dataclass whose fields are flat settings, for an engine's config class to inherit.
+
+    Args:
+        name: of the class.
+        settings: by key.
+    """
+    return make_dataclass(
+        name,
+        [
+            (s.key, s.type, field(default=s.default, metadata={"help": s.help}))
+            for s in settings.values()
+        ],
+    )
+
+
+def load_entries(specs: Sequence[str] | str | None) -> list[Entry]:
+    """Load a user's entries: texts such as ``my_file.py:my_entry``.
+
+    Raises:
+        MissingFileError, ConfigError: a text names nothing.
+    """
+    texts = specs.split() if isinstance(specs, str) else list(specs or ())
+    return [load_object(str(text), "Objective") for text in texts]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objectives:
+    """What is switched on.
+
+    Attributes:
+        adjustments: of the rewards, applied one after the other.
+        advantage: rule for advantages; ``None`` is the engine's own.
+        terms: of the policy's loss with a weight above 0.
+        divergence: of the rehearsal term.
+    """
+
+    adjustments: tuple[Active[RewardAdjustment], ...] = ()
+    advantage: Active[Advantage] | None = None
+    terms: tuple[Active[PolicyTerm], ...] = ()
+    divergence: Active[Divergence]
+
+    @property
+    def of_groups(self) -> tuple[Active[Any], ...]:
+        """Return what works on whole groups."""
+        return (*self.adjustments, *([self.advantage] if self.advantage else []))
+
+    def plus(self, active: Iterable[Active[Any]]) -> "Objectives":
+        """Return these and more, which were switched on in Python.
+
+        Raises:
+            ConfigError: something is not switched on (``entry.on(...)``), is on already, or is a second
+                advantage.
+        """
+        adjustments, terms = list(self.adjustments), list(self.terms)
+        names = {one.entry.name for one in self.of_groups} | {one.entry.name for one in terms}
+        advantage, divergence = self.advantage, self.divergence
+        for one in active:
+            if not isinstance(one, Active):
+                raise ConfigError(
+                    f"objectives must hold methods switched on with entry.on(...), got {one!r}."
+                )
+            if one.entry.name in names:
+                raise ConfigError(f"{one.entry.name} is switched on twice. Leave one out.")
+            names.add(one.entry.name)
+            if isinstance(one.entry, RewardAdjustment):
+                adjustments.append(one)
+            elif isinstance(one.entry, PolicyTerm):
+                terms.append(one)
+            elif isinstance(one.entry, Divergence):
+                divergence = one
+            elif advantage is not None:
+                raise ConfigError(
+                    f"advantage is {advantage.entry.name} already, got {one.entry.name} besides. "
+                    "Leave one out: one rule makes the advantages."
+                )
+            else:
+                advantage = one
+        return Objectives(
+            adjustments=tuple(adjustments),
+            advantage=advantage,
+            terms=tuple(term for term in terms if term.coef > 0),
+            divergence=divergence,
+        )
+
+
+def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) -> Objectives:
+    """Read which methods flat settings switch on, and check the settings of all methods.
+
+    Settings of a method that is off are checked as well: a value that cannot be right is a mistake
+    wherever it stands.
+
+    Args:
+        values: every flat setting by key.
+        registry: where names are looked up.
+
+    Raises:
+        ConfigError: a value is out of range, or a name is not known.
+    """
+    configs = {entry.name: entry.build(values) for entry in registry.entries}
+    chosen = values.get(CHOSEN_ADVANTAGE)
+    if chosen is not None and chosen not in registry.advantages:
+        raise unknown_name(CHOSEN_ADVANTAGE, chosen, registry.advantages)
+    named = values[CHOSEN_DIVERGENCE]
+    if named not in registry.divergences:
+        raise unknown_name(CHOSEN_DIVERGENCE, named, registry.divergences)
+    weights = {
+        name: check_coefficient(term.switch.key, values[term.switch.key])
+        for name, term in registry.terms.items()
+    }
+    return Objectives(
+        adjustments=tuple(
+            Active(entry=entry, config=configs[name])
+            for name, entry in registry.adjustments.items()
+            if values[entry.switch.key]
+        ),
+        advantage=None
+        if chosen is None
+        else Active(entry=registry.advantages[chosen], config=configs[chosen]),
+        terms=tuple(
+            Active(entry=term, config=configs[name], coef=weights[name])
+            for name, term in registry.terms.items()
+            if weights[name] > 0
+        ),
+        divergence=Active(entry=registry.divergences[named], config=configs[named]),
+    )
+
+
+def read_similarity(values: Mapping[str, Any], **given: Any) -> SimilarityConfig:
+    """Return the settings of the similarity. ``given`` are those that only the engine knows."""
+    found: SimilarityConfig = build(SimilarityConfig, "", values, **given)
+    return found
+
+
+def read_rehearsal(values: Mapping[str, Any]) -> RehearsalConfig:
+    """Return the settings of rehearsal. Raises ConfigError where one is out of range."""
+    found: RehearsalConfig = build(RehearsalConfig, "rehearsal", values)
+    return found

@@ -1,0 +1,55 @@
+"""Settings of a run that belong to no single method."""
+
+from dataclasses import dataclass
+
+from polypath.errors import ConfigError
+from polypath.objectives import ON_POLICY_KL
+from polypath.settings import is_number, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What is measured, what counts as correct, and what else changes a run.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    average_weights_from: float | None = setting(
+        None,
+        "End with the mean of the weights after every step beyond this fraction of training, in [0, 1). "
+        "Unset: with the last weights.",
+    )
+    kl_gradient: str | None = setting(
+        None,
+        "Which KL the penalty for beta > 0 descends: forward (k3) or reverse (k2). Unset: TRL's own "
+        "penalty, which on-policy is the reverse KL's with use_bias_correction_kl (TRL's default) and the "
+        "forward KL's without.",
+    )
+    correctness_reward: str | None = setting(
+        None,
+        "Name of the reward function that says what is correct. Default: the first.",
+    )
+    correctness_threshold: float = setting(0.5, "A raw reward above this is correct.")
+    diversity_metrics: bool = setting(
+        True,
+        "Log accuracy, distinct solutions, similarity and the rest.",
+    )
+
+    def __post_init__(self) -> None:
+        start = self.average_weights_from
+        if start is not None and not is_fraction(start):
+            raise ConfigError(
+                f"average_weights_from must be in [0, 1), or unset to end with the last weights, got "
+                f"{start!r}. 0.5 averages the second half of training."
+            )
+        if self.kl_gradient is not None and self.kl_gradient not in ON_POLICY_KL:
+            raise ConfigError(
+                f"kl_gradient must be one of {', '.join(ON_POLICY_KL)}, or unset for TRL's own "
+                f"penalty, got {self.kl_gradient!r}."
+            )
+
+
+def is_fraction(value: object) -> bool:
+    """Return whether the value is a number in [0, 1); NaN is not, nor are True and False."""
+    return is_number(value) and 0 <= value < 1  # type: ignore[operator]  # a number

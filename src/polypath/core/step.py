@@ -1,0 +1,62 @@
+"""From a value per token to a term of the loss, exact over micro-steps and processes."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from polypath.errors import unknown_name
+from polypath.objectives.aggregate import sequence_mean, token_sum
+
+RULES = ("sequence_mean", "token_mean", "micro_batch_mean", "constant", "sequence_sum")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepShape:
+    """The optimizer step that a micro-batch is part of.
+
+    An engine sums the losses of an optimizer step's micro-batches and averages them over processes, so
+    each micro-batch must carry its share of the step's mean.
+
+    Attributes:
+        accumulation: micro-batches of the step on each process; 1 in evaluation.
+        processes: processes that share the step.
+        tokens: completion tokens that count in the loss, over the whole step and all processes.
+        sequences: completions of the whole step, over all processes.
+        max_length: largest number of tokens of a completion.
+    """
+
+    accumulation: int
+    processes: int
+    tokens: Tensor | float
+    sequences: int
+    max_length: int
+
+
+def normalize(values_B_T: Tensor, mask_B_T: Tensor, step: StepShape, rule: str) -> Tensor:
+    """Turn a micro-batch's values into its share of the step's mean, a 0-d tensor.
+
+    Args:
+        values_B_T: the term, per token; anything outside the mask.
+        mask_B_T: 1 on the tokens that count.
+        step: the optimizer step.
+        rule: ``sequence_mean``: mean over the tokens of each completion, then over all completions.
+            ``token_mean``: mean over all tokens. Both do not depend on how the step is cut into
+            micro-batches and processes. ``constant``: sum divided by the largest possible number of
+            tokens. ``sequence_sum``: sum over tokens, mean over completions. ``micro_batch_mean``: mean
+            over the micro-batch's tokens, averaged over micro-batches.
+
+    Raises:
+        ConfigError: there is no such rule.
+    """
+    mine = step.sequences / step.processes  # completions of the step on one process, on average
+    if rule == "sequence_mean":
+        return sequence_mean(values_B_T, mask_B_T) / (mine / max(len(values_B_T), 1))
+    divisors: dict[str, Tensor | float] = {
+        "token_mean": step.tokens / step.processes,
+        "constant": mine * step.max_length,
+        "sequence_sum": mine,
+        "micro_batch_mean": mask_B_T.sum().clamp(min=1) * step.accumulation,
+    }
+    if rule not in divisors:
+        raise unknown_name("normalization", rule, RULES)
+    return token_sum(values_B_T, mask_B_T, tokens=divisors[rule])

@@ -1,0 +1,84 @@
+"""The policy terms of the loss on one micro-batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from polypath.core.statistics import TokenMeans
+from polypath.core.step import StepShape, normalize
+from polypath.errors import ConfigError
+from polypath.objectives import Active, PolicyTerm
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenBatch:
+    """The tokens of one micro-batch.
+
+    Attributes:
+        logp_B_T: log-probabilities under the policy, with gradient.
+        behaviour_logp_B_T: under the policy that sampled; the policy's own, detached, strictly
+            on-policy.
+        mask_B_T: 1 on the tokens that count.
+        correct_B: which completions are correct; ``None`` where it is not known.
+        advantages_B: of the completions; likewise.
+        entropy_B_T: of the next-token distribution, with gradient; likewise.
+        sampler_weight_B_T: behaviour / sampler probability, ``(B, T)`` or ``(B, 1)``, where a serving
+            engine drew the completions by kernels of its own; 0 where masked.
+    """
+
+    logp_B_T: Tensor
+    behaviour_logp_B_T: Tensor
+    mask_B_T: Tensor
+    correct_B: Tensor | None = None
+    advantages_B: Tensor | None = None
+    entropy_B_T: Tensor | None = None
+    sampler_weight_B_T: Tensor | None = None
+
+
+def policy_terms(
+    terms: Sequence[Active[PolicyTerm]],
+    batch: TokenBatch,
+    step: StepShape,
+    means: TokenMeans | None,
+) -> dict[str, Tensor]:
+    """Return what each term adds to the loss of a micro-batch, weighted, by name.
+
+    Args:
+        terms: switched on.
+        batch: the tokens.
+        step: the optimizer step.
+        means: where ``<name>/loss`` and the term's statistics are logged; ``None`` logs nothing.
+
+    Raises:
+        ConfigError: a term wants what the engine does not have.
+    """
+    known = {
+        name: getattr(batch, name) for name in PolicyTerm.INPUTS if getattr(batch, name) is not None
+    }
+    losses = {}
+    for active in terms:
+        name = active.entry.name
+        missing = active.wants - known.keys()
+        if missing:
+            raise ConfigError(
+                f"{name} needs {', '.join(sorted(missing))}, which is not at hand here. Switch it off, or "
+                "choose a form without it."
+            )
+        term = active.entry.function(
+            active.config,
+            batch.logp_B_T,
+            batch.behaviour_logp_B_T,
+            batch.mask_B_T,
+            **active.entry.takes(known),
+        )
+        loss_B_T = term.loss_B_T
+        if batch.sampler_weight_B_T is not None:
+            # A mean over completions, as the policy loss is, takes the same weight. Behaviour stays the
+            # trainer's own log-probs: the sampler's are in this ratio alone.
+            loss_B_T = loss_B_T * batch.sampler_weight_B_T
+        if means is not None:
+            for statistic, values_B_T in {**term.statistics, "loss": loss_B_T}.items():
+                means.add_tokens(f"{name}/{statistic}", values_B_T, batch.mask_B_T)
+        losses[name] = active.coef * normalize(loss_B_T, batch.mask_B_T, step, term.normalization)
+    return losses

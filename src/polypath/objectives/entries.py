@@ -1,0 +1,209 @@
+"""What a registry knows of a method: everything that anyone asks about it.
+
+From an entry come its settings in recipes and in ``DiversityGRPOConfig``, their help and checks, its line
+in ``polypath methods``, in plans and in the documentation, and which arrays an engine must bring. So a
+new method is one file with one entry, here or in a file of the user's.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from torch import Tensor
+
+from polypath.errors import ConfigError, unknown_name
+from polypath.settings import Setting, build, is_number, settings_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenTerm:
+    """A term of the loss, token by token, and what to log of it.
+
+    Attributes:
+        loss_B_T: to minimise, 0 outside the mask; with gradient.
+        statistics: name to ``(B, T)`` values, logged as their mean over the mask's tokens.
+        normalization: how the tokens become a number, a rule of ``polypath.core.step.normalize``:
+            ``sequence_mean`` or ``token_mean``.
+    """
+
+    loss_B_T: Tensor
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
+    normalization: str = "token_mean"
+
+
+E = TypeVar("E", bound="Entry")
+
+
+def no_extra_needs(config: Any) -> frozenset[str]:
+    """Say that no optional input is needed."""
+    del config
+    return frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A method. The function's parameters say what it works on, by name.
+
+    Attributes:
+        name: registry key, and prefix of the flat settings.
+        config: frozen dataclass with the method's settings (``polypath.settings.setting``), whose
+            ``__post_init__`` checks them.
+        function: the formula. After the arguments of its kind it may take any of the kind's inputs by
+            name; one with a default is given where the engine has it.
+        line: what it does, in one line.
+        paper: author, year, title, arXiv id.
+        needs: optional inputs that a config makes necessary; called with the config.
+        prefix: of the settings' keys, where it is not the name.
+
+    Raises:
+        ConfigError: the function asks for an input that its kind does not have.
+    """
+
+    LEAD: ClassVar[tuple[str, ...]] = ()  # the arguments every function of the kind takes
+    INPUTS: ClassVar[Mapping[str, str]] = {}  # the others, with what they are
+    KIND: ClassVar[str] = ""
+
+    name: str
+    config: type
+    function: Callable[..., Any]
+    line: str
+    paper: str
+    needs: Callable[[Any], frozenset[str]] = no_extra_needs
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        for name in list(self._parameters())[len(self.LEAD) :]:
+            if name not in self.INPUTS:
+                raise unknown_name(f"input of {self.KIND} {self.name!r}:", name, self.INPUTS)
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.function).parameters
+
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings of its config, with their flat keys."""
+        return settings_of(self.config, self.prefix or self.name)
+
+    def build(self, values: Mapping[str, Any]) -> Any:
+        """Return its config from flat values. Raises ConfigError where one is out of range."""
+        return build(self.config, self.prefix or self.name, values)
+
+    def wants(self, config: Any) -> frozenset[str]:
+        """Return the inputs that must be there for this config."""
+        parameters = list(self._parameters().values())[len(self.LEAD) :]
+        always = {p.name for p in parameters if p.default is inspect.Parameter.empty}
+        return frozenset(always) | self.needs(config)
+
+    def takes(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of the inputs that its function takes."""
+        return {name: inputs[name] for name in self._parameters() if name in inputs}
+
+    def on(self, **settings: Any) -> "Active[Self]":
+        """Return the method switched on, for the ``objectives`` of a trainer in Python.
+
+        Args:
+            **settings: fields of its config; for a policy term also ``coef``.
+        """
+        return Active(entry=self, config=self.config(**settings))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Active(Generic[E]):
+    """A method that is switched on, with its settings.
+
+    Attributes:
+        entry: the method.
+        config: its settings.
+        coef: weight of a policy term in the loss; 1 for the other kinds.
+    """
+
+    entry: E
+    config: Any
+    coef: float = 1.0
+
+    @property
+    def wants(self) -> frozenset[str]:
+        """Inputs that must be there."""
+        return self.entry.wants(self.config)
+
+
+_GROUP_INPUTS = {
+    "similarity_P_G_G": "how alike the completions of a group are, in [-1, 1]",
+    "empty_P_G": "which completions have no tokens, booleans",
+    "correct_P_G": "which completions are correct, from the raw rewards, booleans",
+    "solutions_P_G": "canonical solutions as P lists of G texts; None where there is none",
+    "sequence_logp_P_G": "log-probability of each completion under the policy that sampled it",
+    "raw_rewards_P_G": "rewards before any adjustment",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardAdjustment(Entry):
+    """Rewards of whole groups to other rewards: ``(config, rewards_P_G, ...) -> rewards_P_G``.
+
+    Switched on by ``<name>: true``. NaN marks a completion that no reward function scored.
+    """
+
+    LEAD: ClassVar = ("config", "rewards_P_G")
+    INPUTS: ClassVar = _GROUP_INPUTS
+    KIND: ClassVar = "reward adjustment"
+
+    @property
+    def switch(self) -> Setting:
+        """The flat setting that switches it on."""
+        return Setting(key=self.name, type=bool, default=False, help=self.line)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advantage(Entry):
+    """Rewards of whole groups to advantages: ``(config, rewards_P_G, ...) -> advantages_P_G``.
+
+    Chosen by ``advantage: <name>``: one at a time, in the place of the engine's own rule. It sees rewards
+    after any adjustment.
+    """
+
+    LEAD: ClassVar = ("config", "rewards_P_G")
+    INPUTS: ClassVar = _GROUP_INPUTS
+    KIND: ClassVar = "advantage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyTerm(Entry):
+    """A term of the policy's loss: ``(config, logp_B_T, behaviour_logp_B_T, mask_B_T, ...) -> TokenTerm``.
+
+    Switched on by ``<name>_coef`` above 0, its weight in the loss.
+    """
+
+    LEAD: ClassVar = ("config", "logp_B_T", "behaviour_logp_B_T", "mask_B_T")
+    INPUTS: ClassVar = {
+        "correct_B": "which completions are correct, booleans",
+        "advantages_B": "advantages of the completions, without gradient",
+        "entropy_B_T": "entropy of the next-token distribution in nats, with gradient",
+    }
+    KIND: ClassVar = "policy term"
+
+    @property
+    def switch(self) -> Setting:
+        """The flat setting that switches it on: its coefficient."""
+        return Setting(
+            key=f"{self.name}_coef", type=float, default=0.0, help=f"Weight, 0 is off. {self.line}"
+        )
+
+    def on(self, **settings: Any) -> "Active[Self]":
+        """Return the term switched on: ``on(coef=0.1, ...)``. Raises ConfigError without a weight."""
+        coef = check_coefficient(self.switch.key, settings.pop("coef", None))
+        return Active(entry=self, config=self.config(**settings), coef=coef)
+
+
+def check_coefficient(key: str, value: object) -> float:
+    """Return a weight of a term.
+
+    Raises:
+        ConfigError: it is no finite number of at least 0.
+    """
+    if not (is_number(value) and 0 <= float(value) < float("inf")):  # type: ignore[arg-type]
+        raise ConfigError(
+            f"{key} must be a number of at least 0, got {value!r}. Use 0 to switch it off."
+        )
+    return float(value)  # type: ignore[arg-type]  # a number, by the line above

@@ -1,0 +1,76 @@
+"""Objects from the user's own files: ``path/to/file.py:name`` or ``package.module:name``."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from polypath.errors import ConfigError, MissingFileError
+
+
+def load_object(spec: str, what: str) -> Any:
+    """Load what a user named by its place. Loading runs the code of its module.
+
+    A file is loaded once in a process: two names from one file come from one module.
+
+    Args:
+        spec: ``"package.module:name"`` or ``"path/to/file.py:name"``.
+        what: what it is for, named in errors: "similarity", "objective".
+
+    Raises:
+        MissingFileError: there is no such file.
+        ConfigError: the text is not of that form, the module cannot be imported, or has no such name.
+    """
+    source, _, name = spec.rpartition(":")
+    if not source or not name:
+        raise ConfigError(
+            f"Cannot read {what} {spec!r}. Expected 'module:name' or 'path/to/file.py:name'."
+        )
+    is_file = source.endswith(".py")
+    if is_file and not Path(source).is_file():
+        raise MissingFileError(f"{what} {spec!r}: there is no file {source!r}.")
+    try:
+        module = _import_file(Path(source)) if is_file else importlib.import_module(source)
+    except Exception as error:  # the user's module may raise anything
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise ConfigError(
+            f"{what} {spec!r}: importing {source!r} failed with {type(error).__name__}: {reason}"
+        ) from error
+    if not hasattr(module, name):
+        raise ConfigError(f"{what} {spec!r}: {source!r} has no {name!r}.")
+    return getattr(module, name)
+
+
+def load_function(spec: str, what: str) -> Any:
+    """Load a function, or another object that can be called, as ``load_object`` does.
+
+    Raises:
+        MissingFileError, ConfigError: as ``load_object``; ConfigError also where it cannot be called.
+    """
+    found = load_object(spec, what)
+    if not callable(found):
+        raise ConfigError(f"{what} {spec!r} must be a function, got {type(found).__name__}.")
+    return found
+
+
+def _import_file(path: Path) -> ModuleType:
+    # Path and time are in the name: two files of one name must not take each other's place, nor an
+    # edited file that of the one before.
+    place = f"{path.resolve()} {path.stat().st_mtime_ns}"
+    name = f"polypath_user_{path.stem}_{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None  # the suffix .py always has a loader
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
