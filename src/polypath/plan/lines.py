@@ -133,7 +133,8 @@ def needs(settings: Settings, folder: Path) -> list[Need]:
         folder: of the recipe; a sibling that writes the rehearsal set is named as the way to it.
     """
     found = [_model_need(settings), *_data_needs(settings)]
-    if settings.flag("dra") and settings.text("similarity") == "embedding":
+    compared = any("similarity_P_G_G" in active.wants for active in settings.objectives.of_groups)
+    if compared and settings.text("similarity") == "embedding":
         name = settings.text("embedding_model")
         here = Path(name).is_dir() or hub_folder(name) is not None
         found.append(Need(what="embedder", name=name, present=here))

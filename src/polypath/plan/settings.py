@@ -155,8 +155,7 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
 
 def _registry(given: Setting | None, overrides: Sequence[str]) -> Registry:
     """Return the methods that settings can switch on, those of a recipe's ``objectives`` included."""
-    specs = dict(_split(overrides)).get("objectives") or (given.value if given else None)
-    return BUILT_IN.plus(load_entries(specs))
+    return BUILT_IN.plus(load_entries(None if given is None else given.value, overrides))
 
 
 @cache

@@ -105,7 +105,7 @@ def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Rec
     chosen = given.get("preset") or values.get("preset")
     values = {**(preset(str(chosen)) if chosen else {}), **values}
     _set_environment(values.pop("env", None) or {}, config)
-    entries = load_entries(given.get("objectives") or values.get("objectives"))
+    entries = load_entries(values.get("objectives"), overrides)
     trainer_config = DiversityGRPOConfig.with_entries(entries)
     parser = _Parser(
         (TaskArguments, trainer_config, ModelConfig, DatasetMixtureConfig),
