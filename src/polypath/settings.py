@@ -7,6 +7,7 @@ reads settings is derived from the fields.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from polypath.errors import ConfigError
@@ -42,6 +43,7 @@ class Setting:
     help: str
 
 
+@cache
 def settings_of(config: type, prefix: str) -> tuple[Setting, ...]:
     """Return the settings of a config class; fields made without ``setting`` are none.
 
@@ -112,12 +114,18 @@ def check_choices(owner: str, config: Any) -> None:
     Raises:
         ConfigError: naming the field, what is allowed and the value.
     """
-    for name, hint in get_type_hints(type(config)).items():
-        if get_origin(hint) is Literal and getattr(config, name) not in get_args(hint):
-            allowed = ", ".join(map(str, get_args(hint)))
+    for name, allowed in _choices(config.__class__).items():
+        if getattr(config, name) not in allowed:
             raise ConfigError(
-                f"{owner} {name} must be one of {allowed}, got {getattr(config, name)!r}."
+                f"{owner} {name} must be one of {', '.join(map(str, allowed))}, "
+                f"got {getattr(config, name)!r}."
             )
+
+
+@cache
+def _choices(config: type) -> dict[str, tuple[Any, ...]]:
+    hints = get_type_hints(config)
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
 
 
 def is_number(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Presample, partition, rescore: from an initial policy to a rehearsal set."""
+"""Presample, partition, reference log-probs: from an initial policy to a rehearsal set."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -9,11 +9,11 @@ import pytest
 import torch
 import trl
 from accelerate.utils import gather_object
-from polypath.engines.trl.normalize import LOSS_RULES
 from trl import GRPOTrainer
 from trl.trainer.utils import RepeatSampler
 
 from polypath.engines.trl.resume import _find_sampler
+from polypath.engines.trl.trainer import LOSS_RULES
 from tests.engines.trl.helpers import FixedCompletions, logged, make, train
 
 SIGNATURES = {
@@ -157,7 +157,7 @@ def test_every_loss_type_of_trl_has_a_normaliser() -> None:
     )
     names = set(re.findall(r'"(\w+)"', chosen))
     assert names == set(LOSS_RULES), (
-        f"TRL's loss types are {sorted(names)}; adapt polypath/engines/trl/normalize.py"
+        f"TRL's loss types are {sorted(names)}; adapt polypath/engines/trl/trainer.py"
     )
 
 

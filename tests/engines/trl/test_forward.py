@@ -11,11 +11,11 @@ from polypath.rehearsal.settings import PresampleSettings
 from polypath.sampling.loading import load_model
 from tests.presampling import presample
 from tests.rehearsal.adder import Addition
-from tests.rehearsal.conftest import SETTINGS
 
 PROMPTS = [[6, 7, 8], [9], [10, 11, 12, 13, 14, 15, 16]]
 COMPLETIONS = [[20, 2], [21, 22, 23, 24, 25], [2]]
 MIXED = "bf16-mixed"
+SETTINGS = PresampleSettings(batch_size=8, answers_per_problem=2)
 
 
 @pytest.fixture(scope="module")
@@ -101,23 +101,25 @@ def trainer_log_ratio(model: Path, stored: RehearsalSet, out: Path, *, bf16: boo
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 def test_the_trainer_s_own_forward_starts_at_log_ratio_zero(
-    adder: Path, tmp_path: Path, temperature: float
+    adder_dir: Path, tmp_path: Path, temperature: float
 ) -> None:
     settings = PresampleSettings(temperature=temperature, batch_size=5, answers_per_problem=2)
-    presample(adder, Addition(), out=tmp_path / "set", settings=settings)
+    presample(adder_dir, Addition(), out=tmp_path / "set", settings=settings)
     stored = RehearsalSet.load(tmp_path / "set")
-    assert trainer_log_ratio(adder, stored, tmp_path, bf16=False).abs().max() < 1e-5
+    assert trainer_log_ratio(adder_dir, stored, tmp_path, bf16=False).abs().max() < 1e-5
     assert stored.ref_logps.abs().max() > 1e-2
 
 
-def test_mixed_precision_is_scored_as_the_trainer_scores_it(adder: Path, tmp_path: Path) -> None:
+def test_mixed_precision_is_scored_as_the_trainer_scores_it(
+    adder_dir: Path, tmp_path: Path
+) -> None:
     presample(
-        adder, Addition(), out=tmp_path / "mixed", settings=replace(SETTINGS, precision=MIXED)
+        adder_dir, Addition(), out=tmp_path / "mixed", settings=replace(SETTINGS, precision=MIXED)
     )
     stored = RehearsalSet.load(tmp_path / "mixed")
     assert stored.manifest.precision == MIXED
-    mixed = trainer_log_ratio(adder, stored, tmp_path, bf16=True).abs().mean()
-    full = trainer_log_ratio(adder, stored, tmp_path, bf16=False).abs().mean()
+    mixed = trainer_log_ratio(adder_dir, stored, tmp_path, bf16=True).abs().mean()
+    full = trainer_log_ratio(adder_dir, stored, tmp_path, bf16=False).abs().mean()
     # bfloat16 rounds depending on the shapes of a batch, so only nearly 0; yet nearer than float32.
     assert mixed < 0.01
     assert mixed < full

@@ -10,9 +10,8 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from polypath import CollapseMonitor
-from polypath.engines.trl import TaskReward
-from polypath.engines.trl.monitor import share
+from polypath import CollapseMonitor, TaskReward
+from polypath.core.probe import Probe
 from polypath.errors import ConfigError
 from tests.engines.trl.helpers import addition_rows, coin, logged, make, parameters
 from tests.rehearsal.adder import Addition
@@ -94,7 +93,7 @@ def test_every_process_probes_equally_many_problems_and_each_counts_once(
 ) -> None:
     counted = []
     for rank in range(processes):
-        mine, filler = share(PROBE[:problems], rank, processes)
+        mine, filler = Probe(PROBE[:problems], 2, (1,)).part(rank, processes)
         ids = [problem.problem_id for problem in mine]
         assert len(set(ids)) == len(ids) == math.ceil(problems / processes)
         counted += [name for name in ids if name != filler]

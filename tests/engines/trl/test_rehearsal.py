@@ -4,17 +4,17 @@ import hashlib
 import math
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from accelerate.utils import DistributedType
 from datasets import Dataset
-from polypath.engines.trl.rehearsal import exploration_rows, two_backwards
 from safetensors.torch import load_file, save_file
 from transformers.training_args import OptimizerNames
 
+from polypath.core.rehearsal import exploration_rows
+from polypath.engines.trl.setup import two_backwards
 from polypath.errors import ConfigError, MissingFileError
 from polypath.rehearsal import RehearsalSet, prompt_key
 from polypath.rehearsal.dataset import MANIFEST_NAME, TENSORS_NAME
@@ -44,7 +44,7 @@ class Losses(FixedCompletions):
     """Keep the rehearsal part of every micro-step's loss, and the rows behind it."""
 
     def _rehearsal_loss(self, *args: Any) -> torch.Tensor:
-        part: torch.Tensor = super()._rehearsal_loss(*args)
+        part: torch.Tensor = super()._rehearsal_loss(*args) / self.args.rehearsal_coef
         step = self.state.global_step
         self.parts = getattr(self, "parts", {})
         self.parts.setdefault(step, []).append(float(part.detach()))
@@ -126,7 +126,7 @@ def test_two_backwards_train_the_parameters_of_one(
     made = {}
     for name in ("two", "one"):
         if name == "one":
-            monkeypatch.setattr("polypath.engines.trl.trainer.two_backwards", lambda _: False)
+            monkeypatch.setattr("polypath.engines.trl.trainer.two_backwards", lambda *_: False)
         options = all_terms(rehearsal_dir, rewards=coin, **SGD, rehearsal_explore_only=False)
         options.update(gradient_accumulation_steps=micro_steps, max_steps=2)
         trainer = make(adder_dir, tmp_path, trainer_class=FixedCompletions, **options)
@@ -150,12 +150,12 @@ def test_optimizers_and_engines_that_step_in_the_backward_get_one(
     adder_dir: Path, rehearsal_dir: Path, tmp_path: Path
 ) -> None:
     trainer = make(adder_dir, tmp_path, **all_terms(rehearsal_dir))
-    assert two_backwards(trainer)
+    config = trainer.args
+    assert two_backwards(config, trainer.accelerator.distributed_type)
     for kind in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-        accelerator = SimpleNamespace(distributed_type=kind)
-        assert not two_backwards(SimpleNamespace(accelerator=accelerator, args=trainer.args))
-    lomo = SimpleNamespace(optim=OptimizerNames.LOMO, n_gpu=0)
-    assert not two_backwards(SimpleNamespace(accelerator=trainer.accelerator, args=lomo))
+        assert not two_backwards(config, kind)
+    config.optim = OptimizerNames.LOMO
+    assert not two_backwards(config, trainer.accelerator.distributed_type)
 
 
 def test_rehearsal_alone_pulls_a_moved_policy_back(

@@ -1,6 +1,7 @@
 """Every method, with whatever else TRL offers: it runs, stays finite, and changes the result."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.engines.trl.helpers import (
     rows,
     train,
 )
+from tests.engines.trl.test_values import Watched
 
 LOSS_TYPES = ("grpo", "bnpo", "dapo", "dr_grpo", "cispo", "sapo", "luspo", "vespo")
 TERMS = {
@@ -87,38 +89,134 @@ def test_each_term_alone_changes_the_result(
     assert largest_difference(parameters(on), parameters(off)) > 1e-5
 
 
-SETTINGS: dict[str, dict[str, Any]] = {
-    "four steps a generation": {"steps_per_generation": 4, "max_steps": 5},
-    "two passes over a generation": {"num_iterations": 2, "max_steps": 4},
-    "accumulation over generations": {"gradient_accumulation_steps": 4, "steps_per_generation": 2},
-    "checkpointing": {
-        "gradient_checkpointing": True,
-        "gradient_checkpointing_kwargs": {"use_reentrant": False},
-    },
-    "truncated completions masked": {"mask_truncated_completions": True, "similarity": "ngram"},
-    "high-entropy tokens only": {"top_entropy_quantile": 0.5},
-    "entropy bonus": {"entropy_coef": 0.01},
-    "sequence-level ratio": {"importance_sampling_level": "sequence", "num_iterations": 2},
-    "batch scaling": {"scale_rewards": "batch", "per_device_train_batch_size": 8},
-    "no scaling": {"scale_rewards": "none", "dra_weight_norm": "mean"},
-    "exact entropy": {"positive_entropy_form": "exact", "num_iterations": 2},
-    "token means": {"positive_entropy_normalization": "token_mean"},
-    "forward penalty": {"beta": 0.1, "kl_gradient": "forward"},
-    "reverse penalty": {"beta": 0.1, "kl_gradient": "reverse"},
-    "answer similarity": {"similarity": "answer", "dra_mutual_information": "log_det"},
-    "policy similarity": {"similarity": "policy", "gradient_checkpointing": True},
-    "more rehearsal than rows": {"rehearsal_share": 4.0, "per_device_train_batch_size": 8},
-    "metrics off": {"diversity_metrics": False},
+class Truncated(Watched):
+    """Cut the end off the first completion of a batch."""
+
+    def _generate_single_turn(self, *args: Any, **options: Any) -> Any:
+        made, rest = super()._generate_single_turn(*args, **options)
+        return [[7] * self.max_completion_length, *made[1:]], rest
+
+
+# What each setting says, as a fact of the trainer it was trained with and of one trained without it.
+SETTINGS: dict[str, tuple[dict[str, Any], Callable[[Any, Any], bool]]] = {
+    "four steps a generation": (
+        {"steps_per_generation": 4, "max_steps": 5},
+        lambda on, _: len(on.generated) == 2,
+    ),
+    "two passes over a generation": (
+        {"num_iterations": 2, "max_steps": 4},
+        lambda on, _: len(on.generated) == 2 and "old_per_token_logps" in on.used[0],
+    ),
+    "accumulation over generations": (
+        {"gradient_accumulation_steps": 4, "steps_per_generation": 2},
+        lambda on, _: len(on.generated) == 4 and len(on.used) == 8,
+    ),
+    "truncated completions masked": (
+        {"mask_truncated_completions": True, "trainer_class": Truncated},
+        lambda on, _: all(not batch["completion_mask"][0].any() for batch in on.generated),
+    ),
+    "high-entropy tokens only": ({"top_entropy_quantile": 0.5}, lambda on, off: moved(on, off)),
+    "entropy bonus": ({"entropy_coef": 0.01}, lambda on, off: moved(on, off)),
+    "sequence-level ratio": (
+        {"importance_sampling_level": "sequence", "num_iterations": 2, "max_steps": 4},
+        lambda on, off: moved(on, off),
+    ),
+    "batch scaling": (
+        {"scale_rewards": "batch", "per_device_train_batch_size": 8},
+        lambda on, _: scaled_as_one(on),
+    ),
+    "no scaling": (
+        {"scale_rewards": "none", "dra_weight_norm": "mean"},
+        lambda on, off: moved(on, off),
+    ),
+    "exact entropy": (
+        {"positive_entropy_form": "exact"},
+        # Its gradient does not pass through the log-probs of sampled tokens.
+        lambda on, off: share(on, "positive_entropy") == 0 < share(off, "positive_entropy"),
+    ),
+    "token means": (
+        {"positive_entropy_normalization": "token_mean"},
+        lambda on, off: moved(on, off),
+    ),
+    "forward penalty": (
+        {"beta": 0.1, "kl_gradient": "forward"},
+        lambda on, _: share(on, "kl") > 0 < logged(on, "kl")[-1],
+    ),
+    "reverse penalty": (
+        {"beta": 0.1, "kl_gradient": "reverse"},
+        lambda on, _: share(on, "kl") > 0 < logged(on, "kl")[-1],
+    ),
+    "answer similarity": (
+        {"similarity": "answer", "dra_mutual_information": "log_det"},
+        lambda on, off: logged(on, "diversity/similarity") != logged(off, "diversity/similarity"),
+    ),
+    "policy similarity": (
+        {"similarity": "policy", "gradient_checkpointing": True},
+        lambda on, off: logged(on, "diversity/similarity") != logged(off, "diversity/similarity"),
+    ),
+    "more rehearsal than rows": (
+        {"rehearsal_share": 4.0, "per_device_train_batch_size": 8},
+        lambda on, _: on._rehearsal.rows_per_step == 32,
+    ),
+    "metrics off": (
+        {"diversity_metrics": False},
+        lambda on, off: not moved(on, off) and not logged(on, "diversity/accuracy"),
+    ),
+    "checkpointing": (
+        {
+            "gradient_checkpointing": True,
+            "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        },
+        lambda on, off: on.model.is_gradient_checkpointing and not moved(on, off),
+    ),
 }
 
 
+def moved(one: Any, other: Any) -> bool:
+    """Return whether two runs ended with different parameters, beyond the rounding of their steps."""
+    return largest_difference(parameters(one), parameters(other)) > 1e-5
+
+
+def share(trainer: Any, term: str) -> float:
+    """Return the logged shares of a term, added up; 0 where there was nothing to measure."""
+    return sum(value or 0.0 for value in logged(trainer, f"gradient_share/{term}"))
+
+
+def scaled_as_one(trainer: Any) -> bool:
+    """Return whether advantages were divided by one deviation over both groups of a batch."""
+    batch = next(b for b in trainer.generated if b["advantages"].any())
+    groups = batch["advantages"].reshape(-1, 4)
+    return bool((groups.std(dim=1) - 1).abs().max() > 0.05)
+
+
+@pytest.fixture(scope="module")
+def plain_run(
+    adder_dir: Path, rehearsal_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """Return what all settings are held against: every term on, and nothing else."""
+    options = all_terms(rehearsal_dir, trainer_class=Watched, rewards=[coin])
+    return train(adder_dir, tmp_path_factory.mktemp("plain"), **options)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_all_terms_work_with(
-    setting: str, adder_dir: Path, rehearsal_dir: Path, tmp_path: Path
+def test_with_all_terms_on_each_setting_does_what_it_says(
+    setting: str, plain_run: Any, adder_dir: Path, rehearsal_dir: Path, tmp_path: Path
 ) -> None:
-    trainer = train(adder_dir, tmp_path, **all_terms(rehearsal_dir, **SETTINGS[setting]))
-    assert finite(trainer)
-    assert trainer.state.global_step == trainer.args.max_steps
+    options, holds = SETTINGS[setting]
+    other = plain_run
+    if moved_by_more_steps := {
+        k: options[k] for k in ("num_iterations", "max_steps") if k in options
+    }:
+        common = all_terms(rehearsal_dir, trainer_class=Watched, rewards=[coin])
+        other = train(adder_dir, tmp_path, **{**common, **moved_by_more_steps})
+    on = train(
+        adder_dir,
+        tmp_path,
+        **{**all_terms(rehearsal_dir, trainer_class=Watched, rewards=[coin]), **options},
+    )
+    assert finite(on)
+    assert on.state.global_step == on.args.max_steps
+    assert holds(on, other)
 
 
 def test_several_weighted_rewards_of_which_some_give_none(

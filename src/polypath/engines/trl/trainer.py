@@ -93,7 +93,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 f"args must be a DiversityGRPOConfig, got {type(config).__name__}. It takes every "
                 "setting of trl.GRPOConfig under the same name."
             )
-        self._objectives = config.objectives.plus(objectives)
+        self._given = tuple(objectives)
+        self._objectives = config.objectives.plus(self._given)
         config.check_groups(self._objectives)
         self._run_settings = config.run_settings
         rehearsal = config.rehearsal
@@ -168,6 +169,17 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self._last_loaded_step = -1  # vLLM may hold the last weights, of the same step
         return result
 
+    def _read_settings(self) -> None:
+        """Read the settings anew: a callback may change one while training, a coefficient say."""
+        self._objectives = self.args.objectives.plus(self._given)
+        self._run_settings = self.args.run_settings
+        self._groups.objectives = self._objectives
+        self._groups.measured = self._run_settings.diversity_metrics
+        self._groups.threshold = self._run_settings.correctness_threshold
+        if self._rehearsal is not None:
+            self._rehearsal.config = self.args.rehearsal
+            self._rehearsal.member = self._objectives.divergence
+
     def _log_means(self, values: dict[str, float]) -> None:
         """Append to the metrics that TRL averages and logs; it leaves NaN out."""
         mode = "train" if self.model.training else "eval"
@@ -198,6 +210,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self._generated is None:
             return batch
         (columns, texts, token_ids, rewards_B_F), self._generated = self._generated, None
+        self._read_settings()
         batch["correct"] = self._groups.correct(rewards_B_F)
         if not self._groups.acts:
             return batch
@@ -249,6 +262,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         """Return TRL's loss plus the terms that are on."""
+        self._read_settings()
         training, measured = self.model.training, self._run_settings.diversity_metrics
         loss, logp_B_T, entropy_B_T = self._policy_loss(model, inputs)
         mask_B_T = inputs["completion_mask"]

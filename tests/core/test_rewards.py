@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from datasets import Dataset
 
-from polypath.core.rewards import CACHE_SIZE, TaskReward
+from polypath.core.rewards import TaskReward
 from polypath.core.shaped_rewards import (
     LENGTH_REWARDS,
     CosineLengthReward,
     boxed_format_reward,
     dra_think_format_reward,
 )
+from polypath.core.verdicts import CACHE_SIZE
 from polypath.errors import ConfigError
 from polypath.verify.base import Status, Verdict
 from tests.engines.trl.helpers import addition_rows, logged, make, noise, train
@@ -95,7 +96,7 @@ def test_trouble_of_the_verifier_is_told_once() -> None:
         warnings.simplefilter("error")
         reward(["none"] * 100, ["3"] * 100)  # the model's fault
         reward(["timeout", "error"], ["3"] * 2)  # so few are no trouble
-    with pytest.warns(UserWarning, match=r"could not grade 3 timeout, 1 error of 104 completions"):
+    with pytest.warns(UserWarning, match="3 timeout, 1 error of 104"):
         reward(["timeout", "timeout"], ["3"] * 2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -106,7 +107,7 @@ def test_a_timeout_has_reward_zero_or_none() -> None:
     texts, golds = ["3", "timeout", "error"], ["3"] * 3
     assert TaskReward(Counting())(texts, golds) == [1.0, 0.0, 0.0]
     assert TaskReward(Counting(), timeout_reward="none")(texts, golds) == [1.0, None, 0.0]
-    with pytest.raises(ConfigError, match=r"Unknown timeout_reward 'nothing'"):
+    with pytest.raises(ConfigError, match="nothing"):
         TaskReward(Counting(), timeout_reward="nothing")  # type: ignore[arg-type]
 
 
