@@ -14,7 +14,7 @@ from polypath.core.objectives import Objectives
 from polypath.core.processes import Processes
 from polypath.core.statistics import adjustment_metrics, group_metrics
 from polypath.core.uninformative import UninformativeAnswers
-from polypath.errors import DataError
+from polypath.errors import DataError, unknown_name
 from polypath.objectives import AdvantageConfig, group_advantages
 from polypath.similarity import Completions, Similarity
 from polypath.similarity.answer import AnswerSimilarity
@@ -220,3 +220,16 @@ def _summed_rewards(rows: GroupRows) -> Tensor:
     weights_F = rows.weights_F.to(rows.rewards_B_F.device)
     summed_B = (rows.rewards_B_F * weights_F).nansum(dim=1)
     return summed_B.masked_fill(rows.rewards_B_F.isnan().all(dim=1), torch.nan)
+
+
+def correctness_column(name: str | None, names: Sequence[str]) -> int:
+    """Return which reward function says what is correct: the named one, or the first.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name is None:
+        return 0
+    if name not in names:
+        raise unknown_name("correctness_reward", name, names)
+    return list(names).index(name)

@@ -40,7 +40,7 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
     def __post_init__(self) -> None:
         """Check the new settings first, so that their errors are not hidden behind TRL's."""
         # Built once here so that a bad value fails at construction, not at the first step.
-        _ = self.objectives, self.rehearsal, self.run_settings
+        _ = self.objectives, self.rehearsal, build(RunSettings, "", self.method_values)
         self.check_groups(self.objectives)
         super().__post_init__()
         self._check_checkpointing()  # TRL and transformers resolve aliases and JSON texts first
@@ -103,12 +103,6 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
     def rehearsal(self) -> RehearsalConfig:
         """Return the settings of rehearsal."""
         return read_rehearsal(self.method_values)
-
-    @property
-    def run_settings(self) -> RunSettings:
-        """Return the settings that belong to no single method."""
-        settings: RunSettings = build(RunSettings, "", self.method_values)
-        return settings
 
     @property
     def advantage_config(self) -> AdvantageConfig:

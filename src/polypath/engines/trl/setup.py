@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,6 @@ from transformers.training_args import OptimizerNames
 
 from polypath.core.rehearsal import Rehearsal
 from polypath.engines.trl.config import DiversityGRPOConfig
-from polypath.errors import unknown_name
 from polypath.objectives import Active, Divergence
 from polypath.rehearsal import RehearsalSet
 from polypath.sampling.fingerprint import (
@@ -20,19 +19,6 @@ from polypath.sampling.fingerprint import (
     template_fingerprint,
     tokenizer_fingerprint,
 )
-
-
-def correctness_column(name: str | None, names: Sequence[str]) -> int:
-    """Return which reward function says what is correct: the named one, or the first.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    if name is None:
-        return 0
-    if name not in names:
-        raise unknown_name("correctness_reward", name, names)
-    return list(names).index(name)
 
 
 def make_rehearsal(

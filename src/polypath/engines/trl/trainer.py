@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from trl import GRPOTrainer
 
-from polypath.core.groups import GroupRows, GroupStage
+from polypath.core.groups import GroupRows, GroupStage, correctness_column
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
 from polypath.core.statistics import TokenMeans, gradient_sizes
@@ -29,7 +29,6 @@ from polypath.engines.trl.forward import mean_hidden_states, sequence_logps
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.engines.trl.resume import ReplayEpochs
 from polypath.engines.trl.setup import (
-    correctness_column,
     make_rehearsal,
     two_backwards,
     warn_inexact_resume,
@@ -96,7 +95,6 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._given = tuple(objectives)
         self._objectives = config.objectives.plus(self._given)
         config.check_groups(self._objectives)
-        self._run_settings = config.run_settings
         rehearsal = config.rehearsal
         stored = RehearsalSet.load(str(rehearsal.folder)) if rehearsal.on else None
         if stored is not None and rehearsal.explore_only:
@@ -110,8 +108,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._processes = AccelerateProcesses(self.accelerator)
         self._solution_fn = solution_fn or find_solution_function(self.reward_funcs)
         self._groups = self._group_stage(similarity or config.similarity)
-        self._generated: tuple[list[dict[str, Any]], list[str], list[list[int]], Tensor] | None
-        self._generated = None
+        self._generated: Any = None  # columns, texts, token ids and raw rewards of this process
         self._means = TokenMeans()
         self._forward: tuple[Tensor, Tensor | None] | None = None
         self._capture_forward = False
@@ -150,13 +147,11 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             objectives=self._objectives,
             similarity=compared,
             processes=self._processes,
-            correctness=correctness_column(
-                self._run_settings.correctness_reward, self.reward_func_names
-            ),
-            threshold=self._run_settings.correctness_threshold,
+            correctness=correctness_column(config.correctness_reward, self.reward_func_names),
+            threshold=config.correctness_threshold,
             advantages=config.advantage_config,
             special_ids=frozenset(special),
-            measured=self._run_settings.diversity_metrics,
+            measured=config.diversity_metrics,
         )
 
     def train(self, resume_from_checkpoint: Any = None, *rest: Any, **named: Any) -> Any:
@@ -172,10 +167,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     def _read_settings(self) -> None:
         """Read the settings anew: a callback may change one while training, a coefficient say."""
         self._objectives = self.args.objectives.plus(self._given)
-        self._run_settings = self.args.run_settings
         self._groups.objectives = self._objectives
-        self._groups.measured = self._run_settings.diversity_metrics
-        self._groups.threshold = self._run_settings.correctness_threshold
+        self._groups.measured = self.args.diversity_metrics
+        self._groups.threshold = self.args.correctness_threshold
         if self._rehearsal is not None:
             self._rehearsal.config = self.args.rehearsal
             self._rehearsal.member = self._objectives.divergence
@@ -263,8 +257,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         """Return TRL's loss plus the terms that are on."""
         self._read_settings()
-        training, measured = self.model.training, self._run_settings.diversity_metrics
-        loss, logp_B_T, entropy_B_T = self._policy_loss(model, inputs)
+        training, measured = self.model.training, self.args.diversity_metrics
+        own_kl = self.beta != 0.0 and self.args.kl_gradient is not None
+        loss, logp_B_T, entropy_B_T = self._policy_loss(model, inputs, 0.0 if own_kl else self.beta)
         mask_B_T = inputs["completion_mask"]
         if "tool_mask" in inputs:
             mask_B_T = mask_B_T * inputs["tool_mask"]
@@ -281,7 +276,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         )
         step = self._step_shape(inputs)
         terms = {}
-        if self._own_kl:
+        if own_kl:
             terms["kl"] = self.beta * self._kl_penalty(batch, inputs["ref_per_token_logps"], step)
         means = self._means if measured and training else None
         terms |= policy_terms(self._objectives.terms, batch, step, means)
@@ -304,25 +299,20 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self._log_means(self._means.flush(self._processes))
         return loss
 
-    @property
-    def _own_kl(self) -> bool:
-        return self.beta != 0.0 and self._run_settings.kl_gradient is not None
-
     def _policy_loss(
-        self, model: Any, inputs: dict[str, Any]
+        self, model: Any, inputs: dict[str, Any], beta: float
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return TRL's loss, and log-probs and entropies of the forward inside it."""
-        beta: float = self.beta
+        """Return TRL's loss with its KL penalty at ``beta``, log-probs and entropies of its forward."""
+        # Without its penalty, the reference log-probs are there all the same.
+        whole, self.beta = self.beta, beta
         # The rehearsal's backward, which comes last, sends the gradients of both.
         local = self.accelerator.no_sync(model) if self._two_backwards else nullcontext()
         self._capture_forward = True
         try:
-            if self._own_kl:
-                self.beta = 0.0  # TRL would add its own; the reference log-probs are there already
             with local:
                 loss: Tensor = super()._compute_loss(model, inputs)
         finally:
-            self.beta = beta
+            self.beta = whole
             self._capture_forward = False
         if self._forward is None:
             raise RuntimeError("TRL's _compute_loss did not run the policy's forward.")
@@ -346,7 +336,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     def _kl_penalty(self, batch: TokenBatch, ref_logp_B_T: Tensor, step: StepShape) -> Tensor:
         """Return the penalty that ``kl_gradient`` names, averaged as TRL averages its own."""
-        penalty = ON_POLICY_KL[str(self._run_settings.kl_gradient)]
+        penalty = ON_POLICY_KL[str(self.args.kl_gradient)]
         kl_B_T = penalty(batch.logp_B_T, ref_logp_B_T, batch.mask_B_T)
         self._means.add_tokens("kl", kl_B_T, batch.mask_B_T)  # under the name of TRL's own
         return normalize(kl_B_T, batch.mask_B_T, step, LOSS_RULES[self.loss_type])
@@ -372,7 +362,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             processes=self._processes,
             means=self._means,
         )
-        if self._run_settings.diversity_metrics:
+        if self.args.diversity_metrics:
             sizes |= gradient_sizes({"rehearsal": loss}, logp_B_T, batch.completion_mask)
         return loss
 
