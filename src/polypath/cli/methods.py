@@ -1,9 +1,11 @@
 """``polypath methods``: what can be switched on, with its source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from polypath.cli.runs import console_beside
@@ -22,6 +24,10 @@ def methods(
     settings: Annotated[
         bool, typer.Option("--settings", help="Also list every setting with its default.")
     ] = False,
+    markdown: Annotated[
+        bool,
+        typer.Option("--markdown", help="Print methods and settings as docs/settings.md has them."),
+    ] = False,
 ) -> None:
     """List the methods, divergences and similarities with the settings that switch them on."""
     from polypath.core.objectives import BUILT_IN, load_entries
@@ -30,36 +36,26 @@ def methods(
     from polypath.tasks import TASKS
 
     registry = BUILT_IN.plus(load_entries(objectives))
+    if markdown:
+        typer.echo(_markdown(registry), nl=False)
+        return
     console = console_beside()
-    table = _table(
-        "Methods (any subset, with any TRL loss type)",
-        ("method", "switch on with", "acts on", "what it does", "source"),
-    )
-    for row in method_rows(registry):
-        table.add_row(*row)
-    console.print(table)
-    for name, values in PRESETS.items():
-        lines = ", ".join(f"{key}: {str(value).lower()}" for key, value in values.items())
-        console.print(f"preset: {name} is {lines}", highlight=False)
-    table = _table(
-        "Rehearsal divergences",
-        ("rehearsal_divergence", "f(u), u = policy / reference", "f''(1)", "lost mode"),
-    )
-    for name, member in registry.divergences.items():
-        table.add_row(name, member.formula, f"{member.curvature:g}", member.lost_mode)
-    console.print(table)
+    for table in (_METHODS, _DIVERGENCES, *([_SETTINGS] if settings else [])):
+        printed = Table(title=table.title, title_justify="left")
+        for column in table.columns:
+            printed.add_column(column, overflow="fold")  # names are to be copied: never cut
+        for row in table.rows(registry):
+            printed.add_row(*map(escape, row))
+        console.print(printed)
+        if table is _METHODS:
+            for name, values in PRESETS.items():
+                lines = ", ".join(f"{key}: {str(value).lower()}" for key, value in values.items())
+                console.print(f"preset: {name} is {lines}", highlight=False)
     console.print(f"similarity: {', '.join(SIMILARITIES)}, or module:function")
     console.print(f"task: {', '.join(TASKS)}")
-    if settings:
-        table = _table("Settings", ("setting", "default", "what it does"))
-        for one in registry.settings.values():
-            default = "unset" if one.default is None else str(one.default).lower()
-            table.add_row(one.key, default, one.help)
-        console.print(table)
 
 
-def method_rows(registry: "Registry") -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield name, switch, place, description and source of every method."""
+def _method_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
     for adjustment in registry.adjustments.values():
         switch = f"{adjustment.switch.key}: true"
         yield adjustment.name, switch, "rewards of a group", adjustment.line, adjustment.paper
@@ -84,8 +80,49 @@ def method_rows(registry: "Registry") -> Iterator[tuple[str, str, str, str, str]
     )
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")  # names are to be copied: never cut
-    return table
+def _divergence_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
+    for name, member in registry.divergences.items():
+        yield name, member.formula, f"{member.curvature:g}", member.lost_mode
+
+
+def _setting_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
+    for one in registry.settings.values():
+        words = {None: "unset", True: "true", False: "false"}
+        plain = one.default is None or isinstance(one.default, bool)
+        yield one.key, words[one.default] if plain else str(one.default), one.help
+
+
+@dataclass(frozen=True)
+class _Listing:
+    title: str
+    columns: tuple[str, ...]
+    rows: Callable[["Registry"], Iterator[tuple[str, ...]]]
+
+
+_METHODS = _Listing(
+    "Methods (any subset, with any TRL loss type)",
+    ("method", "switch on with", "acts on", "what it does", "source"),
+    _method_rows,
+)
+_DIVERGENCES = _Listing(
+    "Rehearsal divergences",
+    ("rehearsal_divergence", "f(u), u = policy / reference", "f''(1)", "lost mode"),
+    _divergence_rows,
+)
+_SETTINGS = _Listing("Settings", ("setting", "default", "what it does"), _setting_rows)
+
+
+def _markdown(registry: "Registry") -> str:
+    lines = [
+        "# Every method and every setting",
+        "",
+        "From the registries, by `polypath methods --markdown`; a test holds this page to them. What the",
+        "methods do, and where the authors' code differs: [methods.md](methods.md).",
+    ]
+    for table in (_METHODS, _DIVERGENCES, _SETTINGS):
+        lines += ["", f"## {table.title}", ""]
+        lines += [f"| {' | '.join(table.columns)} |", "|" + "---|" * len(table.columns)]
+        for name, *rest in table.rows(registry):
+            cells = [f"`{name}`" if "_" in name else name, *rest]
+            lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
