@@ -162,7 +162,7 @@ def test_a_checkpoint_without_the_mean_of_its_weights_is_not_marked_as_whole(
         save_file(tensors, path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr("polypath.engines.trl.averaging.save_file", fail_at_the_last)
+        patch.setattr("polypath.core.weight_average.save_file", fail_at_the_last)
         with pytest.raises(OSError, match="No space left"):
             run(load_recipe(recipe), progress=say_nothing)
     assert (folder / "checkpoint-4" / "model.safetensors").is_file()

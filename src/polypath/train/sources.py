@@ -162,4 +162,7 @@ def _import_reward(name: str) -> Any:
         os.getcwd() not in sys.path
     ):  # a module next to where the command runs, as TRL's script has it
         sys.path.insert(0, os.getcwd())
-    return load_function(name if ":" in name else ":".join(name.rsplit(".", 1)), "Reward function")
+    try:
+        return load_function(name if ":" in name else ":".join(name.rsplit(".", 1)), "Function")
+    except ConfigError as error:
+        raise ConfigError(f"Cannot load reward function {name!r}: {error}") from error
