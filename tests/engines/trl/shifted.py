@@ -92,9 +92,16 @@ class Recorded(DiversityGRPOTrainer):
         self.advantages = {**getattr(self, "advantages", {}), **dict(found)}
         return batch
 
-    def _rehearsal_forward(self, model: Any, batch: Any) -> Tensor:
-        self.rehearsed = [*getattr(self, "rehearsed", []), batch]
-        return super()._rehearsal_forward(model, batch)
+    def _rehearsal_loss(self, model: Any, rehearsal: Any, sizes: Any) -> Tensor:
+        if not hasattr(self, "rehearsed"):
+            self.rehearsed, serve = [], rehearsal.next_batch
+
+            def served(**step: Any) -> Any:
+                self.rehearsed.append(serve(**step))
+                return self.rehearsed[-1]
+
+            rehearsal.next_batch = served
+        return super()._rehearsal_loss(model, rehearsal, sizes)
 
 
 @dataclass
