@@ -76,7 +76,7 @@ def trained(draw):
 
 
 @given(trained(), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_matching_a_checkpoint_of_the_reference_with_it_is_no_difference(values, data):
     c = data.draw(st.integers(1, values.shape[2] - 1))
     got = matched_difference(*values[:, :, c], *values, num_resamples=FEW)
@@ -86,7 +86,7 @@ def test_matching_a_checkpoint_of_the_reference_with_it_is_no_difference(values,
 
 
 @given(trained(), arrays(np.float64, 6, elements=unit), st.floats(-2, 2), st.floats(0.5, 2))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_an_outcome_moved_by_c_moves_the_difference_by_c_and_steps_change_nothing(
     values, own, shift, power
 ):
