@@ -11,7 +11,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,dev]'
 	touch $(STAMP)
 
-.PHONY: help setup quickstart test lint check format base bench bench-gpu
+.PHONY: help setup quickstart test test-random test-shuffled lint check format base bench bench-gpu
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
@@ -23,6 +23,12 @@ quickstart: $(STAMP)  ## train small models with every method and compare them (
 
 test: $(STAMP)  ## run the tests
 	$(BIN)/python -m pytest -q -n 2
+
+test-random: $(STAMP)  ## run the tests with properties tried on new random examples
+	$(BIN)/python -m pytest -q -n 2 --hypothesis-profile random
+
+test-shuffled: $(STAMP)  ## run the tests in a random order
+	POLYPATH_TEST_ORDER=$${POLYPATH_TEST_ORDER:-$$(date +%s)} $(BIN)/python -m pytest -q -n 2
 
 lint: $(STAMP)  ## check formatting, lint and types
 	$(BIN)/ruff format --check .

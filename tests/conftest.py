@@ -1,6 +1,7 @@
 """Fixtures shared by the whole suite: everything runs on CPU, offline, and builds its own models."""
 
 import os
+import random
 
 # Before torch or a hub client is imported anywhere: no network, one thread (tiny models lose time
 # to thread hand-over), no progress bars in captured output.
@@ -22,8 +23,26 @@ from hypothesis import settings
 from tests.tiny import save_tiny_model
 
 # No time limit per example: the first one of a test pays for start-up, and a busy machine is slow.
-settings.register_profile("polypath", deadline=None)
+# The same examples in every run, so that a failure is about the change at hand; `make test-random`
+# draws others, with pytest's --hypothesis-profile.
+settings.register_profile("polypath", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("polypath")
+
+ORDER = os.environ.get("POLYPATH_TEST_ORDER")  # a seed, from `make test-shuffled`
+
+
+def pytest_report_header() -> str | None:
+    """Name the order, so that a failing one can be repeated."""
+    return f"tests in another order: POLYPATH_TEST_ORDER={ORDER}" if ORDER else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shuffle files, and tests within a file, so that shared fixtures are still made once."""
+    if ORDER:
+        draw = random.Random(ORDER)
+        place = {item.path: draw.random() for item in items}
+        items.sort(key=lambda item: (place[item.path], draw.random()))
 
 
 @pytest.fixture(scope="session")

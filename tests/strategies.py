@@ -5,8 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-# Small tensors: the first call pays torch's start-up, so a deadline would fail at random.
-FAST = settings(max_examples=40, deadline=None)
+FAST = settings(max_examples=40)
 
 seeds = st.integers(0, 2**31 - 1)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from polypath.checks import check_shapes
 from polypath.errors import ShapeError
+from tests.refusals import refused
 from tests.strategies import FAST
 
 
@@ -64,5 +65,5 @@ def test_error_names_array_axis_and_both_lengths(arrays, message):
 
 
 def test_error_names_the_array_that_set_the_length_not_the_last_one():
-    with pytest.raises(ShapeError, match="but a_P has P=2"):
+    with refused(ShapeError, "c_P", "a_P", 3, 2):
         check_shapes(a_P=np.zeros(2), b_P=np.zeros(2), c_P=np.zeros(3))

@@ -56,7 +56,7 @@ def test_ten_kills_change_nothing(finished: Path, words: list[str], tmp_path: Pa
     done = subprocess.run(
         [sys.executable, "-m", "tests.cli.sample_kills", str(out), "10", *words, *options],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.metrics import bootstrap_mean, bootstrap_ratio, effective_problems, paired_difference
+from tests.refusals import refused
+from tests.rounding import rounding
 
 
 def test_two_problems_resample_to_the_three_possible_means():
@@ -67,7 +69,8 @@ values = st.lists(st.floats(-10, 10), min_size=2, max_size=12)
 @given(values)
 def test_interval_lies_within_the_values(drawn):
     got = bootstrap_mean(drawn, num_resamples=200)
-    assert min(drawn) - 1e-9 <= got.low <= got.high <= max(drawn) + 1e-9
+    slack = rounding(12 * 10, size=10)  # means of 12 numbers, corrected
+    assert min(drawn) - slack <= got.low <= got.high <= max(drawn) + slack
     assert got.estimate == pytest.approx(np.mean(drawn))
     assert got.num_problems == len(drawn)
 
@@ -146,7 +149,7 @@ def test_swapping_the_models_flips_the_sign_and_keeps_p(seed):
     forth = paired_difference(a_N, b_N, num_resamples=200)
     back = paired_difference(b_N, a_N, num_resamples=200)
     assert forth.p_value == back.p_value
-    np.testing.assert_allclose([forth.low, forth.high], [-back.high, -back.low], atol=1e-12)
+    np.testing.assert_allclose([forth.low, forth.high], [-back.high, -back.low], atol=rounding(10))
 
 
 def test_p_value_counts_resamples_at_or_beyond_zero():
@@ -187,15 +190,15 @@ def test_the_same_draws_are_kept_for_the_next_metric_and_do_not_change():
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    ("call", "error", "facts"),
     [
-        (lambda: bootstrap_mean([1.0], level=95), ConfigError, r"between 0 and 1, got 95\. Use 0"),
-        (lambda: bootstrap_mean([1.0], num_resamples=10), ConfigError, "at least 100, got 10"),
-        (lambda: bootstrap_mean([]), ShapeError, "at least one problem"),
-        (lambda: bootstrap_mean([np.inf]), DataError, "holds infinity"),
-        (lambda: paired_difference([1.0, 2.0], [1.0]), ShapeError, "the same problems in the same"),
+        (lambda: bootstrap_mean([1.0], level=95), ConfigError, (95, 0.95)),
+        (lambda: bootstrap_mean([1.0], num_resamples=10), ConfigError, (10, 100)),
+        (lambda: bootstrap_mean([]), ShapeError, ()),
+        (lambda: bootstrap_mean([np.inf]), DataError, ()),
+        (lambda: paired_difference([1.0, 2.0], [1.0]), ShapeError, ()),
     ],
 )
-def test_bad_input_is_named(call, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_input_is_named(call, error, facts):
+    with refused(error, *facts):
         call()

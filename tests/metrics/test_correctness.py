@@ -17,6 +17,8 @@ from polypath.metrics import (
     pass_at_k_from_counts,
     pass_hat_k,
 )
+from tests.refusals import refused
+from tests.rounding import rounding
 
 
 def test_mean_is_the_share_where_there_are_k_samples():
@@ -64,7 +66,9 @@ def test_majority_is_the_mean_over_all_draws(seed):
     ids, correct = rng.integers(-1, 4, size=n), rng.random(n) < 0.4
     ks = range(1, n + 1)
     got = majority_at_k([ids], [correct], list(ks))[0]
-    np.testing.assert_allclose(got, [majority_by_draws(ids, correct, k) for k in ks], atol=1e-12)
+    np.testing.assert_allclose(
+        got, [majority_by_draws(ids, correct, k) for k in ks], atol=rounding(100)
+    )
 
 
 def test_majority_by_hand():
@@ -93,11 +97,11 @@ def test_majority_amplifies_a_lead_and_stays_a_chance_for_many_samples():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ConfigError, match="k must be"):
+    with refused(ConfigError, "k"):
         mean_at_k([3], [1], [0])
-    with pytest.raises(DataError, match="c must not exceed n"):
+    with refused(DataError):
         pass_hat_k([3], [4], [1])
-    with pytest.raises(DataError, match="has 1001 samples, more than 1000"):
+    with refused(DataError, 1001, 1000):
         majority_at_k([[0] * 1001], [[True] * 1001], [1])
-    with pytest.raises(DataError, match="do not exist"):
+    with refused(DataError):
         majority_at_k([[NO_SAMPLE]], [[True]], [1])

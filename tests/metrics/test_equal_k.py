@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from polypath.errors import ConfigError
 from polypath.metrics import equal_k_expectation, expected_distinct, subsets
+from tests.refusals import refused
 
 
 @given(st.integers(0, 9), st.integers(1, 9), st.integers(1, 40))
@@ -60,5 +61,5 @@ def test_expected_distinct_is_the_mean_over_all_draws(having, k):
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(ConfigError, match="got k=0 and draws=32"):
+    with refused(ConfigError, "k=0", "draws=32"):
         subsets(3, 0)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from polypath.errors import ConfigError
 from polypath.metrics import count_ngrams, distinct_ngrams_per_text, distinct_ngrams_pooled
 from tests.metrics.texts import random_group
+from tests.refusals import refused
 
 
 def test_by_hand():
@@ -53,7 +54,7 @@ def test_nothing_to_count_is_nan():
 def test_orders_must_have_been_counted(orders):
     counts = count_ngrams(["a b"])
     for measure in (distinct_ngrams_pooled, distinct_ngrams_per_text):
-        with pytest.raises(ConfigError, match="orders must be one or more of 1 to 4"):
+        with refused(ConfigError, "orders"):
             measure(counts, orders=orders)
-    with pytest.raises(ConfigError, match="k must be at least 1"):
+    with refused(ConfigError, "k", 0):
         distinct_ngrams_pooled(counts, k=0)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from polypath.errors import ConfigError
 from polypath.metrics import count_ngrams, ngram_jaccard, words
 from tests.metrics.texts import random_group
+from tests.refusals import refused
+from tests.rounding import rounding
 
 
 def test_words_are_runs_and_single_signs():
@@ -48,7 +50,7 @@ def test_entries_of_an_ngram_are_side_by_side_largest_first(seed):
 
 def test_another_tokenizer_can_be_given():
     assert count_ngrams(["ab cd"], max_n=1, tokenize=list).lengths_S.tolist() == [5]
-    with pytest.raises(ConfigError, match="at least 1, got 0"):
+    with refused(ConfigError, 0):
         count_ngrams(["a"], max_n=0)
 
 
@@ -67,4 +69,4 @@ def test_jaccard_is_that_of_sets(seed):
     for i, a in enumerate(sets):
         for j, b in enumerate(sets):
             assert got[i, j] == pytest.approx(len(a & b) / len(a | b) if a | b else 1.0)
-    assert np.linalg.eigvalsh(got).min() > -1e-9
+    assert np.linalg.eigvalsh(got).min() > -rounding(len(rows) ** 2)

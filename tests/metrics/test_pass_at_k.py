@@ -10,6 +10,16 @@ from hypothesis import strategies as st
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.metrics import pass_at_k, pass_at_k_from_counts
+from tests.refusals import refused
+from tests.rounding import rounding
+
+
+def log_factorials(n: int) -> float:
+    """Return what a sum of four logarithms of factorials up to n! may be off by, and 1 - e to it.
+
+    A logarithm of the gamma function is right to a few roundings of its value, at most n ln n.
+    """
+    return rounding(4 * 4, size=1 + n * np.log(max(n, 1)))
 
 
 def product_formula(n: int, c: int, k: int) -> float:
@@ -23,7 +33,7 @@ def test_equals_brute_force_over_all_draws(n):
         got_1_K = pass_at_k([correct], range(1, n + 1))
         for k in range(1, n + 1):
             expected = np.mean([any(draw) for draw in combinations(correct, k)])
-            assert got_1_K[0, k - 1] == pytest.approx(expected, abs=1e-12)
+            assert got_1_K[0, k - 1] == pytest.approx(expected, abs=log_factorials(n))
 
 
 @pytest.mark.parametrize("n", [16, 64, 256, 1000])
@@ -31,14 +41,13 @@ def test_equals_the_product_formula(n):
     ks = sorted({1, 2, 7, n // 2, n - 1, n})
     got_N_K = pass_at_k_from_counts(np.full(n + 1, n), np.arange(n + 1), ks)
     expected = [[product_formula(n, c, k) for k in ks] for c in range(n + 1)]
-    tolerance = 1e-12 if n <= 256 else 1e-11  # log-factorials grow with n, and their rounding
-    np.testing.assert_allclose(got_N_K, expected, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(got_N_K, expected, rtol=0, atol=log_factorials(n) + rounding(n))
 
 
 def test_large_n_equals_exact_integers():
     n, c, k = 2000, 3, 100
     exact = 1 - comb(n - c, k) / comb(n, k)
-    assert pass_at_k_from_counts([n], [c], [k])[0, 0] == pytest.approx(exact, abs=1e-11)
+    assert pass_at_k_from_counts([n], [c], [k])[0, 0] == pytest.approx(exact, abs=log_factorials(n))
 
 
 counts = st.integers(0, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
@@ -50,7 +59,7 @@ def test_never_decreasing_in_k_and_exact_at_the_ends(n_c):
     got_K = pass_at_k_from_counts([n], [c], range(1, n + 3))[0]
     assert np.isnan(got_K[n:]).all()
     known_K = got_K[:n]
-    assert (np.diff(known_K) >= -1e-12).all()
+    assert (np.diff(known_K) >= -log_factorials(n)).all()
     assert ((known_K >= 0) & (known_K <= 1)).all()
     if n:
         assert known_K[0] == c / n
@@ -64,7 +73,7 @@ def test_never_decreasing_in_k_and_exact_at_the_ends(n_c):
 def test_never_decreasing_in_c(n, data):
     k = data.draw(st.integers(1, n))
     got_C = pass_at_k_from_counts(np.full(n + 1, n), np.arange(n + 1), [k])[:, 0]
-    assert (np.diff(got_C) >= -1e-12).all()
+    assert (np.diff(got_C) >= -log_factorials(n)).all()
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.randoms())
@@ -79,33 +88,33 @@ def test_unbiased_for_the_chance_of_k_fresh_samples():
     n, k, p = 9, 4, 0.3
     weight_C = np.array([comb(n, c) * p**c * (1 - p) ** (n - c) for c in range(n + 1)])
     estimate_C = pass_at_k_from_counts(np.full(n + 1, n), np.arange(n + 1), [k])[:, 0]
-    assert weight_C @ estimate_C == pytest.approx(1 - (1 - p) ** k, abs=1e-12)
+    assert weight_C @ estimate_C == pytest.approx(1 - (1 - p) ** k, abs=log_factorials(n))
 
 
 def test_too_few_samples_is_nan_for_counts_and_an_error_for_an_array():
     got_N_K = pass_at_k_from_counts([2, 8, 0], [1, 4, 0], [1, 4])
     np.testing.assert_array_equal(np.isnan(got_N_K), [[False, True], [False, False], [True, True]])
-    with pytest.raises(ConfigError, match="pass@64 needs at least 64 samples per problem"):
+    with refused(ConfigError, 64):
         pass_at_k([[True, False]], [1, 64])
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "message"),
+    ("call", "error", "facts"),
     [
-        (lambda: pass_at_k([[0.5, 1.0]], [1]), DataError, "only True/False or 0/1"),
-        (lambda: pass_at_k([[np.nan, 1.0]], [1]), DataError, "only True/False or 0/1"),
-        (lambda: pass_at_k([True], [1]), ShapeError, r"must be 2-D \(N, S\)"),
-        (lambda: pass_at_k([[True]], [0]), ConfigError, r"integers of at least 1, got \[0\]"),
-        (lambda: pass_at_k([[True]], []), ConfigError, r"integers of at least 1, got \[\]"),
-        (lambda: pass_at_k_from_counts([4], [1], [1.5]), ConfigError, r"got \[1.5\]"),
-        (lambda: pass_at_k_from_counts([4], [5], [1]), DataError, "5 correct of 4 samples"),
-        (lambda: pass_at_k_from_counts([4], [-1], [1]), DataError, "must not be negative, got -1"),
-        (lambda: pass_at_k_from_counts([4.5], [1], [1]), DataError, "whole numbers"),
-        (lambda: pass_at_k_from_counts([4, 4], [1], [1]), ShapeError, "c_N has 1 entries"),
+        (lambda: pass_at_k([[0.5, 1.0]], [1]), DataError, ()),
+        (lambda: pass_at_k([[np.nan, 1.0]], [1]), DataError, ()),
+        (lambda: pass_at_k([True], [1]), ShapeError, ("(N, S)",)),
+        (lambda: pass_at_k([[True]], [0]), ConfigError, (0,)),
+        (lambda: pass_at_k([[True]], []), ConfigError, ("[]",)),
+        (lambda: pass_at_k_from_counts([4], [1], [1.5]), ConfigError, (1.5,)),
+        (lambda: pass_at_k_from_counts([4], [5], [1]), DataError, (5, 4)),
+        (lambda: pass_at_k_from_counts([4], [-1], [1]), DataError, (-1,)),
+        (lambda: pass_at_k_from_counts([4.5], [1], [1]), DataError, ()),
+        (lambda: pass_at_k_from_counts([4, 4], [1], [1]), ShapeError, ("c_N",)),
     ],
 )
-def test_bad_input_is_named(call, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_input_is_named(call, error, facts):
+    with refused(error, *facts):
         call()
 
 

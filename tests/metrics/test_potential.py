@@ -10,6 +10,11 @@ from hypothesis import strategies as st
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.metrics import bootstrap_ratio, potential_at_k, potential_from_counts
+from tests.refusals import refused
+from tests.rounding import rounding
+
+# Four logarithms of factorials up to 9! = e^13 and sums over ten problems of at most 9 solutions.
+COUNTED = rounding(4 * 4 + 10, size=13 * 9)
 
 
 def test_golden():
@@ -37,8 +42,8 @@ def test_parts_from_counts_are_unbiased(n, k, p):
     weight_C = np.array([comb(n, c) * p**c * (1 - p) ** (n - c) for c in range(n + 1)])
     [potential] = potential_from_counts(np.full(n + 1, n), np.arange(n + 1), [k])
     expected = (1 - (1 - p) ** k) * (1 - p)
-    assert weight_C @ potential.numerator_N == pytest.approx(expected, abs=1e-12)
-    assert weight_C @ potential.denominator_N == pytest.approx(1 - p, abs=1e-12)
+    assert weight_C @ potential.numerator_N == pytest.approx(expected, abs=COUNTED)
+    assert weight_C @ potential.denominator_N == pytest.approx(1 - p, abs=COUNTED)
 
 
 def test_numerator_from_counts_is_a_failure_then_a_success_within_k():
@@ -48,7 +53,7 @@ def test_numerator_from_counts_is_a_failure_then_a_success_within_k():
     draws = [d for d in product(range(5), repeat=k + 1) if len(set(d)) == k + 1]
     share = np.mean([not samples[d[0]] and any(samples[i] for i in d[1:]) for d in draws])
     [potential] = potential_from_counts([5], [2], [k])
-    assert potential.numerator_N[0] == pytest.approx(share, abs=1e-12)
+    assert potential.numerator_N[0] == pytest.approx(share, abs=COUNTED)
 
 
 def test_problems_with_too_few_samples_leave_both_sums():
@@ -71,9 +76,9 @@ def test_undefined_is_nan_with_a_reason():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(DataError, match=r"pass_at_k_N must lie in \[0, 1\], got 0.5 to 1.5"):
+    with refused(DataError, "pass_at_k_N", 1.5):
         potential_at_k([0.5, 1.5], [0, 0], 8)
-    with pytest.raises(ShapeError, match="pass_at_1_N has 1 entries"):
+    with refused(ShapeError, "pass_at_1_N"):
         potential_at_k([0.5, 0.5], [0], 8)
-    with pytest.raises(ConfigError, match=r"at least 1, got \[0\]"):
+    with refused(ConfigError, 0):
         potential_at_k([0.5], [0], 0)

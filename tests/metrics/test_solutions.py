@@ -17,9 +17,14 @@ from polypath.metrics import (
     encode_solutions,
     pass_at_k,
 )
+from tests.refusals import refused
+from tests.rounding import rounding
 
 sample = st.tuples(st.none() | st.sampled_from("abcd"), st.booleans())
 problem = st.lists(sample, min_size=1, max_size=7)
+
+# Four logarithms of factorials up to 9! = e^13 and sums over ten problems of at most 9 solutions.
+COUNTED = rounding(4 * 4 + 10, size=13 * 9)
 
 
 def arrays(problem: list[tuple[str | None, bool]]):
@@ -33,14 +38,14 @@ def test_expected_distinct_equals_brute_force_over_all_draws(drawn):
     got_K = distinct_solutions_at_k(ids_1_S, correct_1_S, ks)[0]
     for k in ks:
         numbers = [len({s for s, c in d if c and s}) for d in combinations(drawn, k)]
-        assert got_K[k - 1] == pytest.approx(np.mean(numbers), abs=1e-12)
+        assert got_K[k - 1] == pytest.approx(np.mean(numbers), abs=COUNTED)
 
 
 @given(problem)
 def test_expected_distinct_grows_with_k_and_ends_at_the_plain_count(drawn):
     ids_1_S, correct_1_S = arrays(drawn)
     got_K = distinct_solutions_at_k(ids_1_S, correct_1_S, range(1, len(drawn) + 1))[0]
-    assert (np.diff(got_K) >= -1e-12).all()
+    assert (np.diff(got_K) >= -COUNTED).all()
     assert got_K[-1] == count_distinct(ids_1_S, correct_1_S)[0]
 
 
@@ -49,7 +54,7 @@ def test_with_a_single_solution_it_is_pass_at_k(correct):
     ks = range(1, len(correct) + 1)
     ids_1_S = np.zeros((1, len(correct)), dtype=int)
     np.testing.assert_allclose(
-        distinct_solutions_at_k(ids_1_S, [correct], ks), pass_at_k([correct], ks), atol=1e-15
+        distinct_solutions_at_k(ids_1_S, [correct], ks), pass_at_k([correct], ks), atol=COUNTED
     )
 
 
@@ -68,7 +73,7 @@ def test_order_of_samples_does_not_matter(drawn, random):
         count_distinct,
     ):
         np.testing.assert_allclose(
-            statistic(*arrays(drawn)), statistic(*arrays(shuffled)), rtol=0, atol=1e-12
+            statistic(*arrays(drawn)), statistic(*arrays(shuffled)), rtol=0, atol=COUNTED
         )
 
 
@@ -85,7 +90,7 @@ def test_ragged_problems_equal_each_problem_alone(problems):
         count_distinct,
     ):
         alone = np.concatenate([statistic(*arrays(p)) for p in problems])
-        np.testing.assert_allclose(statistic(ids_N_S, correct_N_S), alone, atol=1e-12)
+        np.testing.assert_allclose(statistic(ids_N_S, correct_N_S), alone, atol=COUNTED)
 
 
 def test_fewer_samples_than_k_is_nan_and_not_padded():
@@ -122,7 +127,7 @@ def test_no_solution_at_all_is_nan_not_zero():
 def test_entropy_is_between_zero_and_the_log_of_the_distinct_count(drawn):
     ids_1_S, _ = arrays(drawn)
     entropy, distinct = answer_entropy(ids_1_S)[0], count_distinct(ids_1_S)[0]
-    assert np.isnan(entropy) if distinct == 0 else 0 <= entropy <= np.log(distinct) + 1e-12
+    assert np.isnan(entropy) if distinct == 0 else 0 <= entropy <= np.log(distinct) + COUNTED
 
 
 def test_no_problems_give_empty_results():
@@ -132,11 +137,11 @@ def test_no_problems_give_empty_results():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(DataError, match=r"integers of at least -2.*Use encode_solutions"):
+    with refused(DataError, "encode_solutions"):
         count_distinct([["a", "b"]])
-    with pytest.raises(DataError, match="integers of at least -2"):
+    with refused(DataError, -2):
         count_distinct([[-3]])
-    with pytest.raises(ShapeError, match="correct_N_S has 1 entries on axis 1"):
+    with refused(ShapeError, "correct_N_S"):
         count_distinct([[0, 1]], [[True]])
-    with pytest.raises(DataError, match="marks samples as correct that ids_N_S says do not exist"):
+    with refused(DataError, "ids_N_S"):
         count_distinct([[0, NO_SAMPLE]], [[True, True]])

@@ -12,6 +12,8 @@ from torch.testing import assert_close
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.objectives.advantages import AdvantageConfig, constant_groups, group_advantages
 from tests.reference.trl_advantages import trl_advantages
+from tests.refusals import refused
+from tests.rounding import within
 from tests.strategies import FAST, generator, scored_groups, seeds
 
 SCALES = ["group", "batch", "none"]
@@ -93,7 +95,7 @@ def test_unscored_completions_get_zero_and_do_not_move_the_others(scale):
     with_gap = group_advantages(config, torch.tensor([[1.0, math.nan, 0.0, 0.0]]))
     without = group_advantages(config, torch.tensor([[1.0, 0.0, 0.0]]))
     assert with_gap[0, 1] == 0
-    assert torch.equal(with_gap[0, [0, 2, 3]], without[0])
+    assert_close(with_gap[0, [0, 2, 3]], without[0], **within(10))
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -111,7 +113,8 @@ def test_property_centred_finite_and_in_the_order_of_the_rewards(batch, scale):
     got = group_advantages(AdvantageConfig(scale=scale), rewards_P_G)
     assert got.dtype == torch.float64
     assert torch.isfinite(got).all()
-    assert_close(got.sum(dim=1), torch.zeros_like(got[:, 0]), rtol=0, atol=1e-9)
+    # At most 7 terms of at most 3, each a mean, a deviation and a quotient.
+    assert_close(got.sum(dim=1), torch.zeros_like(got[:, 0]), **within(7 * 10, size=3))
     higher = rewards_P_G.unsqueeze(2) > rewards_P_G.unsqueeze(1)
     assert (got.unsqueeze(2) > got.unsqueeze(1))[higher].all()
 
@@ -121,7 +124,7 @@ def test_property_centred_finite_and_in_the_order_of_the_rewards(batch, scale):
 def test_property_groups_do_not_see_each_other(batch, scale):
     config = AdvantageConfig(scale=scale)
     alone = torch.cat([group_advantages(config, rewards[None]) for rewards in batch[0]])
-    assert torch.equal(group_advantages(config, batch[0]), alone)
+    assert_close(group_advantages(config, batch[0]), alone, **within(10, size=3))
 
 
 def test_scale_of_the_rewards_cancels_but_for_eps():
@@ -137,25 +140,18 @@ def test_no_gradient_reaches_the_rewards():
 
 @pytest.mark.parametrize("bad", [math.inf, -math.inf])
 def test_an_infinite_reward_is_named(bad):
-    message = r"rewards_P_G\[1, 2\] is -?inf; expected finite numbers"
-    with pytest.raises(DataError, match=message):
+    with refused(DataError, "rewards_P_G[1, 2]", bad):
         group_advantages(AdvantageConfig(), torch.tensor([[0.0, 1, 0], [0, 1, bad]]))
 
 
 def test_flat_rewards_are_refused():
-    with pytest.raises(ShapeError, match=r"rewards_P_G must be 2-D \(P, G\), but has shape \(6,\)"):
+    with refused(ShapeError, "rewards_P_G", "(6,)"):
         group_advantages(AdvantageConfig(), torch.zeros(6))
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"scale": "std"}, "scale must be one of group, batch, none, got 'std'"),
-        ({"eps": -1.0}, "eps must be a finite number of at least 0, got -1.0"),
-        ({"eps": math.nan}, "got nan"),
-        ({"eps": math.inf}, "got inf"),
-    ],
+    ("name", "value"), [("scale", "std"), ("eps", -1.0), ("eps", math.nan), ("eps", math.inf)]
 )
-def test_bad_settings_are_refused(setting, message):
-    with pytest.raises(ConfigError, match=message):
-        AdvantageConfig(**setting)
+def test_bad_settings_are_refused(name, value):
+    with refused(ConfigError, name, value):
+        AdvantageConfig(**{name: value})

@@ -10,6 +10,8 @@ from torch.testing import assert_close
 from polypath.errors import ShapeError
 from polypath.objectives.aggregate import sequence_mean, token_sum
 from tests.objectives.tiny_policy import grad
+from tests.refusals import refused
+from tests.rounding import F32, rounding
 from tests.strategies import FAST, token_batches
 
 VALUES = torch.tensor([[1.0, 2.0, 6.0], [5.0, 0.0, 0.0], [7.0, 7.0, 7.0]])
@@ -59,8 +61,10 @@ def test_half_precision_is_summed_in_float32():
     values = torch.full((1, 1000), 0.1, dtype=torch.bfloat16)
     tenth = values[0, 0].double().item()
     mask = torch.ones(1, 1000)
-    assert sequence_mean(values, mask).item() == pytest.approx(tenth, rel=1e-6)
-    assert token_sum(values, mask, tokens=1000).item() == pytest.approx(tenth, rel=1e-6)
+    # A thousand float32 sums whose errors partly cancel; in bfloat16 one alone is off by 2^-8.
+    rounded = rounding(100, eps=F32)
+    assert sequence_mean(values, mask).item() == pytest.approx(tenth, rel=rounded)
+    assert token_sum(values, mask, tokens=1000).item() == pytest.approx(tenth, rel=rounded)
 
 
 def test_nothing_at_all_is_zero():
@@ -70,7 +74,7 @@ def test_nothing_at_all_is_zero():
 
 
 def test_mask_of_another_shape_is_refused():
-    with pytest.raises(ShapeError, match=r"mask_B_T has 2 entries on axis 1 \(T\)"):
+    with refused(ShapeError, "mask_B_T"):
         sequence_mean(VALUES, MASK[:, :2])
-    with pytest.raises(ShapeError, match="mask_B_T"):
+    with refused(ShapeError, "mask_B_T"):
         token_sum(VALUES, MASK[:2], tokens=4)

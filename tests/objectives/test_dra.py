@@ -16,6 +16,7 @@ from polypath.objectives.dra import (
     reward_weights,
 )
 from tests.objectives.groups import KINDS, PLAIN, SAFE, TWINS, double, flat, psd
+from tests.rounding import rounding, within
 from tests.strategies import FAST, generator, scored_groups, seeds
 
 WEIGHT_NORMS = ["none", "mean", "rewarded", "protected"]
@@ -62,7 +63,8 @@ def test_redundancy_is_f_of_one_plus_f_of_the_rest_minus_f_of_all(kind, seed, la
         rest = [j for j in everyone if j != i]
         expected.append(f(s, [i], config) + f(s, rest, config) - f(s, list(everyone), config))
     got = MUTUAL_INFORMATION[kind](config, s[None])[0]
-    assert_close(got, torch.stack(expected), rtol=0, atol=1e-9)
+    # Logarithms of determinants of 5 x 5 matrices of condition 5 / jitter are the worst of it.
+    assert_close(got, torch.stack(expected), **within(5 * 5, size=5 / jitter))
 
 
 def test_facility_location_is_its_definition_also_where_the_diagonal_is_not_the_largest():
@@ -194,6 +196,9 @@ def test_limit_jitter_one_switches_log_det_off():
 # --- properties --------------------------------------------------------------------------------
 
 kinds = st.sampled_from(KINDS)
+# Rewards of at most 3 times weights of at most 7 (a mean of 1 over the group), from a redundancy that is
+# off by 7 * 7 roundings times 7 / jitter, jitter 0.05, where it is a determinant.
+WEIGHED = rounding(7 * 7 * 7 / 0.05, size=3 * 7)
 
 
 @FAST
@@ -213,7 +218,7 @@ def test_property_strength_0_leaves_rewards_alone_and_1_is_the_paper(batch, kind
     config = replace(PLAIN, mutual_information=kind, weight_norm=norm)
     assert_close(adjust_rewards(replace(config, strength=0.0), rewards, s), rewards.double())
     one = adjust_rewards(replace(config, strength=1.0), rewards, s)
-    assert_close(one, adjust_rewards(config, rewards, s), rtol=0, atol=0)
+    assert torch.equal(one, adjust_rewards(config, rewards, s))
 
 
 @FAST
@@ -231,7 +236,7 @@ def test_property_protected_completions_stay_above_the_mean(batch, kind, uniform
     settings = {"among": "rewarded", "weight_norm": "protected", "uniform_group": uniform}
     config = replace(PLAIN, mutual_information=kind, **settings)
     got, mean = adjust_rewards(config, rewards, batch[1]), rewards.nanmean(1, keepdim=True)
-    assert (got >= mean - 1e-9)[rewards > mean].all()
+    assert (got >= mean - WEIGHED)[rewards > mean].all()
     everywhere = adjust_rewards(config, torch.ones_like(rewards), batch[1])
     assert_close(everywhere, torch.ones_like(rewards))
 
@@ -243,7 +248,7 @@ def test_property_the_result_does_not_depend_on_how_groups_are_split(batch, kind
     rewards, s = batch
     parts = zip(rewards.chunk(shards), s.chunk(shards), strict=True)
     got = torch.cat([adjust_rewards(config, r, k) for r, k in parts])
-    assert_close(got, adjust_rewards(config, *batch), rtol=1e-12, atol=1e-12)
+    assert_close(got, adjust_rewards(config, *batch), rtol=0, atol=WEIGHED)
 
 
 @FAST
@@ -252,7 +257,7 @@ def test_property_groups_do_not_see_each_other(batch, kind):
     rewards, s = batch
     config = DRAConfig(mutual_information=kind)
     whole = adjust_rewards(config, torch.cat([rewards, rewards[:1]]), torch.cat([s, 1 - s[:1] / 2]))
-    assert_close(whole[:-1], adjust_rewards(config, rewards, s), rtol=1e-12, atol=1e-12)
+    assert_close(whole[:-1], adjust_rewards(config, rewards, s), rtol=0, atol=WEIGHED)
 
 
 @FAST
@@ -282,7 +287,7 @@ def test_property_more_similarity_never_raises_a_weight(batch, data):
     for kind in ("graph_cut", "facility_location"):
         config = replace(PLAIN, mutual_information=kind)
         before = reward_weights(config, torch.ones(s.shape[:2]), s)
-        assert (reward_weights(config, torch.ones(s.shape[:2]), more) <= before + 1e-12).all()
+        assert (reward_weights(config, torch.ones(s.shape[:2]), more) <= before + WEIGHED).all()
 
 
 @FAST
@@ -294,7 +299,7 @@ def test_property_safe_weights_are_finite_and_in_range(batch, kind):
     assert weights.dtype == torch.float64
     assert ((weights > 0) & (weights <= 1)).all()
     if kind == "graph_cut":
-        assert (weights >= 1 / rewards.shape[1] - 1e-12).all()
+        assert (weights >= 1 / rewards.shape[1] - WEIGHED).all()
     adjusted = adjust_rewards(config, rewards, s)
     assert torch.equal(adjusted.sign(), rewards.sign())
     assert (adjusted.abs() <= rewards.abs()).all()

@@ -19,7 +19,11 @@ from polypath.objectives.dra import (
 )
 from tests.objectives.groups import KINDS, PLAIN, SAFE, TWINS, double, flat, psd
 from tests.reference.dra_authors import authors_rewards
+from tests.refusals import refused
+from tests.rounding import rounding, within
 from tests.strategies import FAST, generator, scored_groups
+
+FLOOR = 1e-6  # what the authors add to a row sum
 
 # --- agreement with the authors' code, and the trap behind each paper setting ------------------
 
@@ -29,7 +33,10 @@ from tests.strategies import FAST, generator, scored_groups
 def test_reference_paper_settings_are_the_authors_formula_one_group_at_a_time(batch):
     for rewards_G, s in zip(*batch, strict=True):
         got = adjust_rewards(PAPER, rewards_G[None], s[None])[0]
-        assert_close(got, authors_rewards(rewards_G, s), rtol=1e-6, atol=1e-9)
+        # A sum of 7 cosines is off by so many roundings of 1, and may itself be near 0.
+        theirs = authors_rewards(rewards_G, s)
+        wrong = rounding(2 * 7) / (s.sum(dim=1) + FLOOR).abs()
+        assert ((got - theirs).abs() <= wrong * theirs.abs()).all()
 
 
 def test_paper_settings_differ_from_the_safe_ones_in_exactly_four():
@@ -54,13 +61,13 @@ def test_trap_a_device_that_cuts_groups_pays_by_row_position():
     by position. Whole groups weigh 1 / (1 + 5 * .95) = .1739 each.
     """
     prompt = torch.arange(12) // 6
-    s = torch.where(prompt.unsqueeze(0) == prompt.unsqueeze(1), 0.95, 0.75).double()
+    s = torch.where(prompt.unsqueeze(0) == prompt.unsqueeze(1), *double([0.95, 0.75]))
     s.fill_diagonal_(1.0)
     devices = [slice(0, 4), slice(4, 8), slice(8, 12)]
     theirs = torch.cat([authors_rewards(torch.ones(4).double(), s[d, d]) for d in devices])
     assert_close(standardized(theirs[:6]), double([-0.64] * 4 + [1.28] * 2), rtol=0, atol=0.01)
     ours = adjust_rewards(PAPER, torch.ones(2, 6), torch.stack([s[:6, :6], s[6:, 6:]]))
-    assert_close(ours, torch.full((2, 6), 1 / 5.75, dtype=torch.float64), rtol=1e-6, atol=0)
+    assert_close(ours, torch.full((2, 6), 1 / (5.75 + FLOOR), dtype=torch.float64), **within(10))
 
 
 def test_trap_dividing_a_negative_reward_punishes_the_rare_mistake_most():
@@ -100,7 +107,9 @@ def test_trap_negative_cosines_flip_the_sign_of_a_reward_or_make_it_explode():
     s[0, 0, 1:] = s[0, 1:, 0] = -0.6
     rewards = double([[1.0, 0, 1]])
     keep = replace(SAFE, negative_similarity="keep")
-    assert adjust_rewards(keep, rewards, s)[0, 0] == pytest.approx(-5.0, rel=1e-4)
+    assert adjust_rewards(keep, rewards, s)[0, 0] == pytest.approx(
+        1 / (-0.2 + FLOOR), rel=rounding(10) / 0.2
+    )
     zero_sum = torch.where(s == -0.6, -0.5, s)
     assert adjust_rewards(keep, rewards, zero_sum)[0, 0] == pytest.approx(1e6)
     assert torch.equal(adjust_rewards(SAFE, rewards, s), rewards)
@@ -174,7 +183,7 @@ def test_log_det_of_a_similarity_that_is_no_kernel_stays_finite():
 @pytest.mark.parametrize("group", [2, 8, 32])
 def test_log_det_redundancy_of_duplicates_is_bounded_by_the_jitter(group):
     redundancy = MUTUAL_INFORMATION["log_det"](SAFE, torch.ones(1, group, group).double())
-    assert ((redundancy > 1) & (redundancy <= math.log(1 / 0.05) + 1e-12)).all()
+    assert ((redundancy > 1) & (redundancy <= math.log(1 / 0.05) + rounding(group**2, 20))).all()
 
 
 def test_similarity_on_the_diagonal_does_not_matter_to_graph_cut():
@@ -206,22 +215,22 @@ def test_inputs_are_not_changed_and_get_no_gradient():
 def test_a_similarity_that_is_not_finite_is_refused(bad):
     s = TWINS.clone()
     s[0, 0, 1] = bad
-    with pytest.raises(ConfigError, match=r"similarity holds NaN or infinite values; expected"):
+    with refused(ConfigError, "similarity"):
         adjust_rewards(SAFE, torch.ones(1, 3), s)
 
 
 def test_an_infinite_reward_is_named():
-    with pytest.raises(DataError, match=r"rewards_P_G\[0, 1\] is -inf"):
+    with refused(DataError, "rewards_P_G[0, 1]", "-inf"):
         adjust_rewards(SAFE, torch.tensor([[1.0, -math.inf, 0]]), TWINS)
 
 
 @pytest.mark.parametrize("function", [adjust_rewards, reward_weights])
 def test_arrays_that_disagree_are_refused(function):
-    with pytest.raises(ShapeError, match=r"similarity_P_G_G has 3 entries on axis 1 \(G\)"):
+    with refused(ShapeError, "similarity_P_G_G"):
         function(SAFE, torch.ones(1, 4), TWINS)
-    with pytest.raises(ShapeError, match=r"empty_P_G has 2 entries on axis 1 \(G\)"):
+    with refused(ShapeError, "empty_P_G"):
         function(SAFE, torch.ones(1, 3), TWINS, torch.zeros(1, 2, dtype=torch.bool))
-    with pytest.raises(ShapeError, match="rewards_P_G must be 2-D"):
+    with refused(ShapeError, "rewards_P_G"):
         function(SAFE, torch.ones(3), TWINS)
 
 
@@ -240,25 +249,25 @@ CHOICES = {
 def test_unknown_choices_are_refused_and_known_ones_accepted(name, allowed):
     for value in allowed.split(", "):
         DRAConfig(**{name: value})
-    with pytest.raises(ConfigError, match=f"dra {name} must be one of {allowed}, got 'papr'"):
+    with refused(ConfigError, name, "papr", *allowed.split(", ")):
         DRAConfig(**{name: "papr"})
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
 def test_lambda_out_of_range_is_refused(value):
-    with pytest.raises(ConfigError, match=f"graph_cut_lambda must be above 0, got {value}"):
+    with refused(ConfigError, "graph_cut_lambda", value):
         DRAConfig(graph_cut_lambda=value)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.5, math.nan])
 def test_jitter_out_of_range_is_refused(value):
-    with pytest.raises(ConfigError, match=r"log_det_jitter must be in \(0, 1\].*try 0.05"):
+    with refused(ConfigError, "log_det_jitter", value):
         DRAConfig(log_det_jitter=value)
 
 
 @pytest.mark.parametrize("value", [-0.1, math.inf, math.nan])
 def test_strength_out_of_range_is_refused(value):
-    with pytest.raises(ConfigError, match=f"dra strength must be at least 0, got {value}"):
+    with refused(ConfigError, "strength", value):
         DRAConfig(strength=value)
 
 
@@ -266,7 +275,7 @@ def test_strength_keeps_the_sign_of_a_weight():
     """With "keep", redundancy -3 gives the weight 1 / -2: its root keeps the sign."""
     s = double([[[1.0, -1, -2], [-1, 1, 0], [-2, 0, 1]]])
     got = reward_weights(replace(PAPER, strength=0.5), torch.ones(1, 3), s)
-    assert got[0, 0].item() == pytest.approx(-(0.5**0.5), rel=1e-5)
+    assert got[0, 0].item() == pytest.approx(-((2 - FLOOR) ** -0.5), rel=rounding(10))
 
 
 def test_every_combination_of_settings_is_finite_on_a_hard_group():

@@ -22,8 +22,11 @@ from tests.objectives.tiny_policy import (
     random_logits,
     token_logp,
 )
+from tests.refusals import refused
+from tests.rounding import within
 
-EXACT = {"rtol": 0, "atol": 1e-9}
+# Log-probabilities are at most 10; softmax, a sum over at most 15 terms of at most 10, their gradients.
+EXACT = within(100, size=10)
 LOSSES = [reverse_kl_loss, forward_kl_loss]
 
 
@@ -146,7 +149,7 @@ def test_no_gradient_reaches_the_reference(loss):
 
 
 def test_arrays_of_different_shapes_are_refused():
-    with pytest.raises(ShapeError, match=r"ref_logp_B_T has 1 entries on axis 0 \(B\)"):
+    with refused(ShapeError, "ref_logp_B_T"):
         reverse_kl_loss(torch.zeros(2, 3), torch.zeros(1, 3))
-    with pytest.raises(ShapeError, match="mask_B_T"):
+    with refused(ShapeError, "mask_B_T"):
         reverse_kl_reward(torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(2, 4))

@@ -25,13 +25,17 @@ from tests.objectives.tiny_policy import (
     token_entropy,
     token_logp,
 )
+from tests.refusals import refused
+from tests.rounding import rounding, within
 from tests.strategies import FAST, seeds, token_batches
 
 FORMS = ["paper", "detached", "exact"]
 PAPER = PositiveEntropyConfig(max_ratio=math.inf)
 OPEN = PositiveEntropyConfig(max_ratio=math.inf, gate="all")
 CORRECT = torch.tensor([len(c) % 2 == 0 or c[0] == 1 for c in COMPLETIONS])
-EXACT = {"rtol": 0, "atol": 1e-9}
+# Ratios of probabilities times log-probabilities are at most 1000 here, weighted by a probability;
+# softmax, products and a sum over at most 15 of them, and their gradients.
+EXACT = within(100, size=1000)
 
 
 def entropies(logits):
@@ -270,7 +274,7 @@ def test_rows_do_not_see_each_other(form):
         alone = positive_entropy(
             config, logp[row], old_logp[row], MASK[row], CORRECT[row], entropy[row]
         ).loss_B_T
-        assert torch.equal(alone, whole[row])
+        assert_close(alone, whole[row], rtol=rounding(10), atol=0)
 
 
 # --- error texts -------------------------------------------------------------------------------
@@ -278,15 +282,13 @@ def test_rows_do_not_see_each_other(form):
 
 def test_exact_without_entropy_says_what_to_do():
     x = torch.zeros(1, 2)
-    with pytest.raises(
-        ConfigError, match=r"'exact' needs the entropy .* Use 'paper' or 'detached'"
-    ):
+    with refused(ConfigError, "exact", "paper", "detached"):
         positive_entropy(PositiveEntropyConfig(form="exact"), x, x, x, torch.ones(1))
 
 
 def test_entropy_of_another_shape_is_refused_rather_than_broadcast():
     x = torch.zeros(2, 3)
-    with pytest.raises(ShapeError, match=r"entropy_B_T has 1 entries on axis 0 \(B\)"):
+    with refused(ShapeError, "entropy_B_T"):
         positive_entropy(
             PositiveEntropyConfig(form="exact"), x, x, x, torch.ones(2), torch.zeros(1, 3)
         )
@@ -294,20 +296,20 @@ def test_entropy_of_another_shape_is_refused_rather_than_broadcast():
 
 def test_correct_of_another_length_is_refused():
     x = torch.zeros(2, 3)
-    with pytest.raises(ShapeError, match=r"correct_B has 3 entries on axis 0 \(B\)"):
+    with refused(ShapeError, "correct_B"):
         positive_entropy(PositiveEntropyConfig(), x, x, x, torch.ones(3))
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("name", "value"),
     [
-        ({"form": "papr"}, "form must be one of paper, detached, exact, got 'papr'"),
-        ({"gate": None}, "gate must be one of correct, all, got None"),
-        ({"normalization": "mean"}, "normalization must be one of sequence_mean, token_mean"),
-        ({"max_ratio": 0.5}, "max_ratio must be at least 1, got 0.5. Use inf"),
-        ({"max_ratio": math.nan}, "max_ratio must be at least 1, got nan"),
+        ("form", "papr"),
+        ("gate", None),
+        ("normalization", "mean"),
+        ("max_ratio", 0.5),
+        ("max_ratio", math.nan),
     ],
 )
-def test_bad_settings_are_refused(setting, message):
-    with pytest.raises(ConfigError, match=message):
-        PositiveEntropyConfig(**setting)
+def test_bad_settings_are_refused(name, value):
+    with refused(ConfigError, name, value):
+        PositiveEntropyConfig(**{name: value})

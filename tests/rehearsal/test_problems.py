@@ -5,6 +5,7 @@ import pytest
 
 from polypath.errors import DataError, MissingFileError
 from polypath.rehearsal.problems import read_problems
+from tests.refusals import refused
 
 GOOD = {"problem_id": 1, "prompt": "2 + 2", "gold": 4, "level": "easy"}
 
@@ -25,21 +26,21 @@ def test_problems_are_read_with_their_extras(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "text"),
+    ("row", "facts"),
     [
-        ("{", r"line 2: not JSON"),
-        ([1], "line 2: expected an object with problem_id, prompt, gold"),
-        ({"problem_id": 2, "prompt": "x"}, "line 2: expected an object"),
-        ({**GOOD, "problem_id": 2, "prompt": ""}, "line 2: prompt must be text or chat"),
-        ({**GOOD, "problem_id": 2, "prompt": [1]}, "line 2: prompt must be text or chat"),
-        (GOOD, "line 2: '1' occurs twice"),
+        ("{", ("line 2", "JSON")),
+        ([1], ("line 2", "problem_id", "prompt", "gold")),
+        ({"problem_id": 2, "prompt": "x"}, ("line 2",)),
+        ({**GOOD, "problem_id": 2, "prompt": ""}, ("line 2", "prompt")),
+        ({**GOOD, "problem_id": 2, "prompt": [1]}, ("line 2", "prompt")),
+        (GOOD, ("line 2", "'1'")),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, row: object, text: str) -> None:
-    with pytest.raises(DataError, match=text):
+def test_a_bad_line_is_named(tmp_path: Path, row: object, facts: tuple[str, ...]) -> None:
+    with refused(DataError, *facts):
         read_problems(write(tmp_path / "p.jsonl", GOOD, row))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match=r"none\.jsonl does not exist"):
+    with refused(MissingFileError, "none.jsonl"):
         read_problems(tmp_path / "none.jsonl")

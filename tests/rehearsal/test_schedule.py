@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from polypath.errors import ConfigError
 from polypath.rehearsal import RehearsalSchedule
 from polypath.rehearsal.schedule import _epoch_order
+from tests.refusals import refused
 
 SIZES = st.integers(1, 40)
 SEEDS = st.integers(0, 2**63)
@@ -95,17 +96,17 @@ def test_rows_come_equally_often_at_every_place() -> None:
 @pytest.mark.parametrize("change", [{"num_rows": 0}, {"rows_per_step": 0}, {"seed": -1}])
 def test_impossible_schedules_are_refused(change: dict[str, int]) -> None:
     (name,) = change
-    with pytest.raises(ConfigError, match=f"{name} must be at least"):
+    with refused(ConfigError, name, *change.values()):
         RehearsalSchedule(**{"num_rows": 4, "rows_per_step": 2, **change})
 
 
 def test_empty_parts_and_wrong_places_are_refused() -> None:
     schedule = RehearsalSchedule(num_rows=9, rows_per_step=6)
-    with pytest.raises(ConfigError, match="use at least 8"):
+    with refused(ConfigError, 8):
         schedule.shard(0, 0, 4, 0, 2)
-    with pytest.raises(ConfigError, match=r"rank in 0\.\.2, got 0 and 3"):
+    with refused(ConfigError, "rank", 3):
         schedule.shard(0, 0, 2, 3, 3)
-    with pytest.raises(ConfigError, match="got 2 and 0"):
+    with refused(ConfigError, 2, 0):
         schedule.shard(0, 2, 2, 0, 3)
-    with pytest.raises(ConfigError, match="step must be at least 0"):
+    with refused(ConfigError, "step"):
         schedule.rows(-1)

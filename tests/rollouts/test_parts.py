@@ -128,7 +128,7 @@ def test_eight_processes_at_once_write_every_row_once(tmp_path: Path) -> None:
         subprocess.Popen(
             [*command, str(rank)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

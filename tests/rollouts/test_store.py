@@ -237,7 +237,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_shards_and_no_lock(tmp_path:
         writer = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=subprocess.PIPE,
         )
         assert writer.stdout is not None

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.similarity import get_similarity
+from tests.refusals import refused
 from tests.similarity.strategies import rows_of
 
 
@@ -37,26 +38,26 @@ def test_rows_of_empty_texts_are_overwritten_whatever_the_function_says():
 
 
 @pytest.mark.parametrize(
-    ("matrix", "message"),
+    ("matrix", "facts"),
     [
-        ([[1.0, np.nan], [np.nan, 1.0]], r"only finite values; entry \(0, 0, 1\) is nan"),
-        ([[1.0, 3.0], [3.0, 1.0]], r"values in \[-1, 1\]; entry \(0, 0, 1\) is 3"),
-        ([[1.0, 0.2], [0.3, 1.0]], r"a symmetric matrix for each group; entry \(0, 0, 1\) is 0.2"),
-        ([[0.0, 1.0], [1.0, 0.0]], r"1 on the diagonal \(no distance\); entry \(0, 0, 0\) is 0"),
+        ([[1.0, np.nan], [np.nan, 1.0]], ((0, 0, 1), "nan")),
+        ([[1.0, 3.0], [3.0, 1.0]], ((0, 0, 1), 3)),
+        ([[1.0, 0.2], [0.3, 1.0]], ((0, 0, 1), 0.2)),
+        ([[0.0, 1.0], [1.0, 0.0]], ((0, 0, 0), 0)),
     ],
 )
-def test_what_is_no_similarity_is_refused(matrix, message):
-    with pytest.raises(DataError, match=message):
+def test_what_is_no_similarity_is_refused(matrix, facts):
+    with refused(DataError, *facts):
         run(lambda texts: np.array([matrix] * len(texts)))
 
 
 def test_wrong_shape_names_both_shapes():
-    with pytest.raises(ShapeError, match=r"\(P, G, G\) = \(2, 2, 2\), got \(4, 4\)"):
+    with refused(ShapeError, (2, 2, 2), (4, 4)):
         run(lambda _: torch.eye(4))
 
 
 def test_wrong_type_is_refused():
-    with pytest.raises(DataError, match=r"must return a tensor or array \(P, G, G\), got list"):
+    with refused(DataError, "list"):
         run(lambda _: [[1.0]])
 
 
@@ -69,5 +70,5 @@ def test_function_is_found_in_a_file(tmp_path):
 def test_a_file_that_fails_to_import_is_named(tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("1 / 0\n")
-    with pytest.raises(ConfigError, match=r"broken.py' failed with ZeroDivisionError"):
+    with refused(ConfigError, "broken.py", "ZeroDivisionError"):
         get_similarity(f"{file}:f")

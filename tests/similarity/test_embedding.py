@@ -12,12 +12,17 @@ from torch.testing import assert_close
 
 from polypath.errors import ConfigError, MissingExtraError
 from polypath.similarity import Completions, SimilarityConfig, get_similarity
+from tests.refusals import refused
+from tests.rounding import F32, rounding, within
 
 PARAPHRASES = [
     "There are 3 boxes with 4 apples in each box, so there are 12 apples.",
     "Every one of the three boxes holds four apples; in total that is twelve apples.",
 ]
 UNRELATED = "The train leaves the station at noon and travels north along the coast."
+
+# Six layers of sums over 384 float32 products, whose errors partly cancel, scaled to length 1.
+SIX_LAYERS = within(6 * 20, eps=F32)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,7 @@ def test_features_are_unit_float32_and_do_not_depend_on_the_batch(minilm):
     assert together_B_D.dtype == torch.float32
     assert_close(together_B_D.norm(dim=1), torch.ones(3))
     alone_B_D = torch.cat([minilm.features(rows(text)) for text in [*PARAPHRASES, UNRELATED]])
-    assert_close(together_B_D, alone_B_D, rtol=0, atol=1e-5)
+    assert_close(together_B_D, alone_B_D, **SIX_LAYERS)
 
 
 def test_equal_texts_are_embedded_once_and_are_exactly_alike(minilm, monkeypatch):
@@ -63,7 +68,7 @@ def test_equal_texts_are_embedded_once_and_are_exactly_alike(minilm, monkeypatch
     assert sorted(asked) == sorted(["", UNRELATED, *PARAPHRASES])
     assert torch.equal(features_B_D[0], features_B_D[3])
     assert torch.equal(features_B_D[0], features_B_D[5])
-    assert_close(features_B_D[1:2], minilm.features(rows(PARAPHRASES[0])), rtol=0, atol=1e-5)
+    assert_close(features_B_D[1:2], minilm.features(rows(PARAPHRASES[0])), **SIX_LAYERS)
 
 
 def test_features_can_be_saved_for_autograd(minilm):
@@ -98,7 +103,9 @@ def test_max_tokens_cuts_the_text(minilm):
     )
     cut = get_similarity("embedding", config)
     texts = rows("one two three four five six seven " + UNRELATED, "one two three four five six")
-    assert cut.matrix(cut.features(texts), 2)[0, 0, 1] == pytest.approx(1.0)
+    assert cut.matrix(cut.features(texts), 2)[0, 0, 1] == pytest.approx(
+        1.0, abs=rounding(100, eps=F32)
+    )
     assert minilm.matrix(minilm.features(texts), 2)[0, 0, 1] < 0.9
 
 
@@ -117,16 +124,15 @@ def test_bfloat16_changes_cosines_by_less_than_a_hundredth(minilm):
 
 def test_an_unknown_dtype_is_named(minilm):
     config = SimilarityConfig(embedding_model=minilm.model_name, embedding_dtype="bf16")
-    with pytest.raises(ConfigError, match=r"Unknown embedding_dtype 'bf16'.*Known: auto"):
+    with refused(ConfigError, "embedding_dtype", "bf16", "auto"):
         get_similarity("embedding", config)
 
 
 def test_a_model_that_cannot_be_loaded_is_a_one_line_error(tmp_path):
     pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
     config = SimilarityConfig(embedding_model=str(tmp_path / "nowhere"))
-    with pytest.raises(ConfigError, match=r"cannot load model '.*nowhere'") as caught:
+    with refused(ConfigError, "nowhere"):
         get_similarity("embedding", config)
-    assert "\n" not in str(caught.value)
 
 
 def test_missing_extra_gives_the_pip_command(monkeypatch):
@@ -139,5 +145,5 @@ def test_missing_extra_gives_the_pip_command(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without_the_extra)
     monkeypatch.delitem(sys.modules, "sentence_transformers", raising=False)
-    with pytest.raises(MissingExtraError, match=r"pip install 'polypath\[embedding\]'"):
+    with refused(MissingExtraError, "pip install 'polypath[embedding]'"):
         get_similarity("embedding")

@@ -15,6 +15,7 @@ from polypath.studies.figures import PALETTE, look_of, new_figure
 from polypath.studies.front import LABELS_AT, _draw_labels, draw_front, spread
 from polypath.studies.measure import Row, SplitResult
 from polypath.studies.trails import Trail
+from tests.rounding import rounding
 
 GAP = 0.05
 
@@ -23,8 +24,8 @@ GAP = 0.05
 def test_spread_keeps_order_and_gaps_within_the_panel(heights):
     moved = spread(heights, GAP)
     order = np.argsort(heights, kind="stable")
-    assert (np.diff(np.array(moved)[order]) >= GAP - 1e-9).all()
-    assert all(-1e-9 <= height <= 1 + 1e-9 for height in moved)
+    assert (np.diff(np.array(moved)[order]) >= GAP - rounding(18)).all()
+    assert all(-rounding(18) <= height <= 1 + rounding(18) for height in moved)
 
 
 def test_spread_moves_as_little_as_it_takes():

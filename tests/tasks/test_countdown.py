@@ -117,7 +117,7 @@ def test_order_of_numbers_changes_neither_part_nor_problem():
 
 
 @given(st.lists(st.integers(1, 9), min_size=3, max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_solvable_targets_are_those_brute_force_reaches(numbers):
     values = brute_force_values(numbers)
     assert solvable_targets(tuple(numbers)) == {t for t in range(10, 100) if t in values}
@@ -135,7 +135,7 @@ def test_every_listed_solution_is_right_and_is_its_own_normal_form(split):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_right_answer_is_always_among_the_solutions(data):
     numbers = data.draw(
         st.permutations(data.draw(st.lists(st.integers(1, 9), min_size=4, max_size=4)))

@@ -10,7 +10,7 @@ from tests.verify.hostile import HOSTILE_MATH
 
 pytest.importorskip("math_verify")
 
-DEADLINE = 2.0
+DEADLINE = 1.0
 MEMORY = 2**30
 ORDINARY = [(rf"Hence \boxed{{{number}}}.", str(number)) for number in range(20)] + [
     (r"\boxed{\frac{x^2}{2} + 1}", r"1 + \frac{1}{2} x^2"),

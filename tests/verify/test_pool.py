@@ -11,6 +11,7 @@ from polypath.errors import ConfigError, DataError, MissingFileError, ShapeError
 from polypath.verify.base import Status
 from polypath.verify.pool import WorkerPool, default_workers, shared_pool
 from polypath.verify.protocol import Frames, encode
+from tests.refusals import refused
 from tests.verify.pools import ACTING, answers, statuses
 
 
@@ -141,27 +142,26 @@ def test_asyncio_tasks_share_a_pool(pool):
 
 
 @pytest.mark.parametrize(
-    ("judge", "options", "kind", "text"),
+    ("judge", "options", "kind", "fact"),
     [
-        ("tests.verify.judges:broken_judge", {}, ConfigError, "ZeroDivisionError: two lines"),
+        ("tests.verify.judges:broken_judge", {}, ConfigError, "ZeroDivisionError"),
         (
             "tests.verify.judges:fileless_judge",
             {"path": "x.db"},
             MissingFileError,
-            "No file x.db. N",
+            "x.db",
         ),
-        ("tests.verify.judges:acting", {}, ConfigError, "has no 'acting'"),
-        ("tests.verify.nowhere:judge", {}, ConfigError, "No module 'tests.verify.nowhere'"),
-        ("tests.verify.judges:not_callable", {}, ConfigError, "must return a callable, got int"),
+        ("tests.verify.judges:acting", {}, ConfigError, "'acting'"),
+        ("tests.verify.nowhere:judge", {}, ConfigError, "tests.verify.nowhere"),
+        ("tests.verify.judges:not_callable", {}, ConfigError, "int"),
         ("tests.verify.judges:broken_judge", {"a": 1}, ConfigError, "TypeError"),
     ],
 )
-def test_a_judge_that_cannot_be_built_is_one_line_for_the_caller(judge, options, kind, text):
+def test_a_judge_that_cannot_be_built_is_one_line_for_the_caller(judge, options, kind, fact):
     with WorkerPool(judge, options=options, workers=2) as pool:
         for _ in range(2):  # and is tried again, not remembered
-            with pytest.raises(kind, match=text) as caught:
+            with refused(kind, fact):
                 pool.verify(["a"] * 50, ["a"] * 50)
-            assert "\n" not in str(caught.value)
 
 
 def test_options_reach_the_factory_and_workers_stay_free_of_torch():
@@ -175,10 +175,10 @@ def test_closing_ends_calls_that_wait():
     pool = WorkerPool(ACTING, workers=1, deadline=30.0)
     threading.Timer(0.5, pool.close).start()
     start = time.monotonic()
-    with pytest.raises(ConfigError, match="closed"):
+    with refused(ConfigError, "closed"):
         pool.verify(["sleep:20"] * 3, [""] * 3)
     assert time.monotonic() - start < 5.0
-    with pytest.raises(ConfigError, match="closed"):
+    with refused(ConfigError, "closed"):
         pool.verify(["a"], ["a"])
 
 
@@ -192,26 +192,26 @@ def test_shared_pools_are_one_per_arguments():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "text"),
+    ("arguments", "fact"),
     [
-        ({"judge": "module"}, "'module:factory'"),
-        ({"judge": ":f"}, "'module:factory'"),
-        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"judge": "module"}, "module:factory"),
+        ({"judge": ":f"}, "module:factory"),
+        ({"workers": 0}, "workers"),
         ({"deadline": 0.0}, "deadline"),
         ({"deadline": float("nan")}, "deadline"),
         ({"memory_bytes": 0}, "memory_bytes"),
         ({"options": {"a": object()}}, "JSON"),
     ],
 )
-def test_settings_out_of_range_are_refused(arguments, text):
-    with pytest.raises(ConfigError, match=text):
+def test_settings_out_of_range_are_refused(arguments, fact):
+    with refused(ConfigError, fact):
         WorkerPool(**{"judge": ACTING, **arguments})
 
 
 def test_batches_that_do_not_fit_are_refused(pool):
-    with pytest.raises(ShapeError, match="got 2 and 1"):
+    with refused(ShapeError, 2, 1):
         pool.verify(["a", "b"], ["a"])
-    with pytest.raises(DataError, match=r"golds\[1\] must be text, got int"):
+    with refused(DataError, "golds[1]", "int"):
         pool.verify(["a", "b"], ["a", 3])
 
 

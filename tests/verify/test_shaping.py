@@ -12,6 +12,7 @@ from polypath.verify.shaping import (
     cosine_length_reward,
     think_format_reward,
 )
+from tests.refusals import refused
 
 RIGHT = Verdict(status=Status.GRADED, reward=1.0, answer="1")
 WRONG = Verdict(status=Status.GRADED, reward=0.0, answer="2")
@@ -120,7 +121,7 @@ def test_settings_out_of_range_are_refused(values):
 
 
 def test_missing_and_unequal_lengths_are_refused():
-    with pytest.raises(ConfigError, match="num_tokens is missing"):
+    with refused(ConfigError, "num_tokens"):
         cosine_length_reward(CosineLength(max_length=5), ["x"], [RIGHT])
-    with pytest.raises(ShapeError, match="got 1, 1 and 2"):
+    with refused(ShapeError, 1, 2):
         cosine_length_reward(CosineLength(max_length=5), ["x"], [RIGHT], [1, 2])

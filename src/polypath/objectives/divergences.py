@@ -5,7 +5,8 @@ stored tokens and u = e^d, the mean of f(u) over samples of pi_ref estimates D_f
 without pi_ref in memory. Authors' code: seamoke/DPH-RL@139a9b2, verl/trainer/ppo/core_algos.py:889-955.
 
 Every form is written in d, from expm1 and log1p, in float64: powers and logarithms of u give NaN
-at |d| of about 100, and near d = 0 float32 cancellation makes a divergence negative.
+at |d| of about 100. Near d = 0 a difference of rounded numbers can fall below 0, by less than
+1e-15 |d|; such a value is set to 0, and its gradient kept.
 """
 
 from dataclasses import dataclass
@@ -168,9 +169,14 @@ def _wide(tensor: Tensor) -> torch.dtype:
     return torch.float32 if tensor.device.type == "mps" else torch.float64
 
 
+def _never_negative(f: Tensor) -> Tensor:
+    """Set values below 0 to 0, and keep the gradient, which ``clamp`` would set to 0 with them."""
+    return f - f.detach().clamp(max=0)
+
+
 def _forward_kl(config: DivergenceConfig, d: Tensor) -> Tensor:
     del config
-    return torch.expm1(d) - d
+    return _never_negative(torch.expm1(d) - d)
 
 
 def _forward_kl_uncentred(config: DivergenceConfig, d: Tensor) -> Tensor:
@@ -180,7 +186,7 @@ def _forward_kl_uncentred(config: DivergenceConfig, d: Tensor) -> Tensor:
 
 def _reverse_kl(config: DivergenceConfig, d: Tensor) -> Tensor:
     del config
-    return d * d.exp() - torch.expm1(d)
+    return _never_negative(d * d.exp() - torch.expm1(d))
 
 
 def _reverse_kl_uncentred(config: DivergenceConfig, d: Tensor) -> Tensor:
@@ -192,13 +198,15 @@ def _jensen_shannon(config: DivergenceConfig, d: Tensor) -> Tensor:
     del config
     # log(2 / (1 + u)), exact near d = 0; adding d gives log(2u / (1 + u)).
     part = -torch.log1p(torch.expm1(d) / 2)
-    return 0.5 * (d.exp() * (d + part) + part)
+    return _never_negative(0.5 * (d.exp() * (d + part) + part))
 
 
 def _alpha(config: AlphaConfig, d: Tensor) -> Tensor:
-    alpha = config.alpha
-    part = torch.expm1((1 - alpha) * d)
-    return ((1 - alpha) * torch.expm1(d) - part) / (alpha * (1 - alpha))
+    # The formula in the registry as a difference of two terms close to d: written as it stands there,
+    # a rounding of d would be divided by a (1 - a), a million times over at the ends.
+    alpha, rest = config.alpha, 1 - config.alpha
+    first = (rest * d).exp() * torch.expm1(alpha * d) / alpha
+    return _never_negative(first - torch.expm1(rest * d) / rest)
 
 
 def _squared_hellinger(config: DivergenceConfig, d: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from polypath import DiversityGRPOConfig, DiversityGRPOTrainer
 from polypath.core.rewards import TaskReward
 from polypath.core.verdicts import completion_text
 from tests.rehearsal.adder import Addition
+from tests.rounding import F32, rounding
 
 OPTIONS: dict[str, Any] = {
     "per_device_train_batch_size": 4,
@@ -100,6 +101,17 @@ def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tens
     """Return the largest absolute difference over all parameters."""
     assert one.keys() == other.keys()
     return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+def step_rounding(parameters: dict[str, torch.Tensor], steps: int = 2) -> float:
+    """Return by how much equal runs of plain gradient descent may differ, from rounding alone.
+
+    A gradient sums products over about a hundred tokens and some tens of features in another order:
+    about the root of their number, a hundred roundings. A step adds a tenth of it (the learning rate)
+    and rounds the parameter.
+    """
+    size = max(float(tensor.abs().max()) for tensor in parameters.values())
+    return rounding(steps * (100 * SGD["learning_rate"] + 1), size, F32)
 
 
 def logged(trainer: Any, name: str) -> list[float]:

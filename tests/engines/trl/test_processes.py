@@ -7,14 +7,13 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.engines.trl.comparisons import (
-    TOLERANCE,
     check_forwards,
     check_log,
     check_parameters,
     check_probes,
     found,
 )
-from tests.engines.trl.helpers import largest_difference
+from tests.engines.trl.helpers import largest_difference, step_rounding
 from tests.engines.trl.layouts import CASES, launch
 
 SEVERAL = (2, 4)
@@ -117,8 +116,8 @@ def steps_of_alone(trained: Trained) -> list[list[list[int]]]:
 
 def test_the_cases_differ_from_each_other(trained: Trained) -> None:
     made = [load_file(trained[1] / f"{case}.safetensors") for case in ("ngram", "answer", "policy")]
-    assert largest_difference(made[0], made[1]) > 10 * TOLERANCE
-    assert largest_difference(made[0], made[2]) > 10 * TOLERANCE
+    assert largest_difference(made[0], made[1]) > 10 * step_rounding(made[0])
+    assert largest_difference(made[0], made[2]) > 10 * step_rounding(made[0])
 
 
 def test_adapters_are_all_that_moves(trained: Trained, adder_dir: Path) -> None:
@@ -127,7 +126,7 @@ def test_adapters_are_all_that_moves(trained: Trained, adder_dir: Path) -> None:
     adapters = {name: tensor for name, tensor in made.items() if "lora_" in name}
     assert len(adapters) == 8  # two matrices in two modules of two layers
     for name, tensor in adapters.items():
-        assert "lora_A" in name or float(tensor.abs().max()) > 10 * TOLERANCE, name  # B began as 0
+        assert "lora_A" in name or tensor.any(), name  # B began as 0
     frozen = {
         name.removeprefix("base_model.model.").replace(".base_layer", ""): tensor
         for name, tensor in made.items()

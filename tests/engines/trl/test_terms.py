@@ -23,9 +23,11 @@ from tests.engines.trl.helpers import (
     make,
     parameters,
     rows,
+    step_rounding,
     train,
 )
 from tests.engines.trl.test_values import Watched
+from tests.rounding import F32, rounding
 
 LOSS_TYPES = ("grpo", "bnpo", "dapo", "dr_grpo", "cispo", "sapo", "luspo", "vespo")
 TERMS = {
@@ -70,7 +72,8 @@ def test_every_loss_type_trains_with_all_terms_on(
         if line.get("gradient_share/policy") is not None
     ]
     assert shares
-    assert all(abs(share - 1) < 1e-5 for share in shares)
+    # Three norms over some ten thousand float32 products, rounded at random: a hundred roundings.
+    assert all(abs(share - 1) < rounding(3 * 100, eps=F32) for share in shares)
 
 
 @pytest.mark.parametrize("term", TERMS)
@@ -300,7 +303,8 @@ def test_evaluation_between_steps_leaves_training_as_it_was(
         trainer_options={"eval_dataset": Dataset.from_list(addition_rows()[:4])},
     )
     # Not bit for bit: evaluating moves the random state, and with it the split into micro-batches.
-    assert largest_difference(parameters(plain), parameters(evaluated)) < 1e-6
+    rounded = step_rounding(parameters(plain), steps=3)
+    assert largest_difference(parameters(plain), parameters(evaluated)) < rounded
 
 
 def test_lora_with_a_rehearsal_set_of_the_base_model(
@@ -314,7 +318,7 @@ def test_lora_with_a_rehearsal_set_of_the_base_model(
         trainer_options={"peft_config": adapter},
     )
     assert finite(trainer)
-    assert logged(trainer, "rehearsal/log_ratio_abs")[0] < 1e-5
+    assert logged(trainer, "rehearsal/log_ratio_abs")[0] < rounding(50, size=2, eps=F32)
     assert logged(trainer, "rehearsal/log_ratio_abs")[1] > 1e-4
 
 

@@ -8,6 +8,7 @@ import torch
 
 from polypath.objectives import PositiveEntropyConfig, positive_entropy
 from tests.engines.trl.helpers import FixedCompletions, coin, dice, logged, make, train
+from tests.rounding import F32, rounding
 
 Tensors = dict[str, torch.Tensor]
 
@@ -65,7 +66,9 @@ def assert_close(got: Tensors, expected: Tensors) -> None:
     size = max(float(tensor.abs().max()) for tensor in expected.values())
     assert size > 1e-3  # a gradient of zero would agree with anything
     for name in expected:
-        assert float((got[name] - expected[name]).abs().max()) < 2e-5 * max(size, 1.0), name
+        # Sums over about a hundred tokens, in float32, in another order.
+        wrong = rounding(100, max(size, 1.0), F32)
+        assert float((got[name] - expected[name]).abs().max()) < wrong, name
 
 
 def minus(one: Tensors, other: Tensors) -> Tensors:
@@ -115,7 +118,9 @@ def test_advantages_are_those_of_dra_for_each_group(
         for start in (0, 4):
             group = slice(start, start + 4)
             expected += dra_by_hand(coin(texts[group]), ids[group], scale)
-        assert batch["advantages"].tolist() == pytest.approx(expected, abs=1e-5)
+        assert batch["advantages"].tolist() == pytest.approx(
+            expected, abs=rounding(10, size=2, eps=F32)
+        )
         redundant += len(texts) - len(set(texts))
     assert redundant  # otherwise nothing was adjusted
     assert min(logged(trainer, "diversity/reward_weight_mean")) < 0.99
@@ -276,7 +281,8 @@ def test_the_gradient_of_the_penalty_is_that_of_the_kl_named(
 def test_the_penalty_acts_in_every_step(tiny_model_dir: Path, tmp_path: Path) -> None:
     trainer = train(tiny_model_dir, tmp_path, beta=0.5, kl_gradient="reverse", max_steps=3)
     penalties = logged(trainer, "kl")
-    assert penalties[0] == pytest.approx(0.0, abs=1e-9)
+    # d^2 / 2, with d the rounding of two forwards of one model.
+    assert penalties[0] == pytest.approx(0.0, abs=rounding(50, size=2, eps=F32) ** 2)
     assert len(penalties) == 3
     assert min(penalties[1:]) > 1e-4
     assert trainer.beta == 0.5
