@@ -17,7 +17,7 @@ from polypath.engines.trl import DiversityGRPOConfig
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.plan.make_plan import Price, make_plan
 from polypath.plan.print_plan import print_plan
-from polypath.plan.settings import known_settings
+from polypath.plan.settings import read_settings
 from polypath.train.config import TaskArguments, _Parser, load_recipe
 from polypath.train.run import build_trainer
 from tests.train.conftest import WriteRecipe
@@ -69,7 +69,7 @@ def test_keys_and_defaults_are_those_of_the_classes_that_hold_them() -> None:
     classes = (TaskArguments, DiversityGRPOConfig, ModelConfig, DatasetMixtureConfig)
     keys = {action.dest for action in _Parser(classes)._actions} - {"help"}
     defaults = {field.name: field.default for kind in classes for field in fields(kind)}
-    known = known_settings()
+    known = read_settings(None).defaults
     assert set(known) == keys | {"env"}
     for name, default in known.items():
         if default is not None:
@@ -78,11 +78,11 @@ def test_keys_and_defaults_are_those_of_the_classes_that_hold_them() -> None:
     assert {"num_generations", "max_completion_length", "loss_type", "dtype", "beta"} <= told
 
 
-def test_a_plan_imports_neither_torch_nor_trl_and_needs_no_model() -> None:
+def test_a_plan_without_its_model_imports_neither_trl_nor_transformers() -> None:
     code = (
         "import sys; from polypath.plan.make_plan import make_plan; from pathlib import Path;"
         "make_plan(Path('recipes/dra_grpo/dra_grpo.yaml'));"
-        "print([m for m in ('torch', 'trl', 'transformers') if m in sys.modules])"
+        "print([m for m in ('trl', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
@@ -161,7 +161,7 @@ def test_overrides_win_in_every_spelling(tmp_path: Path) -> None:
         plan = make_plan(path, [*words, "--max-steps", "3"])
         assert plan.batches.steps == 3
         assert any("beta 0.01" in line for line in plan.methods)
-        assert any(line.startswith("DRA") for line in plan.methods)
+        assert any(line.startswith("dra") for line in plan.methods)
     for words in (["--betta", "1"], ["stray"]):
         with pytest.raises(ConfigError, match=words[0].lstrip("-")):
             make_plan(path, words)
@@ -170,13 +170,13 @@ def test_overrides_win_in_every_spelling(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"scale_rewards": "none", "loss_type": "dr_grpo"}, ["Dr. GRPO: dr_grpo", "not divided"]),
-        ({"scale_rewards": False, "loss_type": "dr_grpo"}, ["Dr. GRPO", "not divided"]),
-        ({"epsilon_high": 0.28}, ["GRPO: dapo loss", "clip 0.2 below and 0.28 above"]),
-        ({"beta": 0.04}, ["beta 0.04, its gradient the reverse KL's"]),
-        ({"beta": 0.04, "use_bias_correction_kl": False}, ["the forward KL's"]),
-        ({"beta": 0.04, "kl_gradient": "forward"}, ["the forward KL's"]),
-        ({"positive_entropy_coef": 0.01}, ["positive entropy: 0.01 x paper form on correct"]),
+        ({"scale_rewards": "none", "loss_type": "dr_grpo"}, ["Dr. GRPO"]),
+        ({"scale_rewards": False, "loss_type": "dr_grpo"}, ["Dr. GRPO"]),
+        ({"epsilon_high": 0.28}, ["GRPO", "dapo", "0.2", "0.28"]),
+        ({"beta": 0.04}, ["0.04", "reverse"]),
+        ({"beta": 0.04, "use_bias_correction_kl": False}, ["0.04", "forward"]),
+        ({"beta": 0.04, "kl_gradient": "forward"}, ["0.04", "forward"]),
+        ({"positive_entropy_coef": 0.01}, ["positive_entropy", "0.01"]),
         (
             {
                 "rehearsal_set": "x",
@@ -184,20 +184,16 @@ def test_overrides_win_in_every_spelling(tmp_path: Path) -> None:
                 "rehearsal_alpha": 0.2,
                 "rehearsal_coef": 0.1,
             },
-            ["rehearsal: 0.1 x alpha (alpha 0.2)", "not explored"],
+            ["rehearsal", "0.1", "alpha 0.2"],
         ),
-        ({"rehearsal_set": "x", "rehearsal_explore_only": False}, ["mastered problems"]),
-        (
-            {"preset": "diverse", "dra_strength": 0.5},
-            ["answer similarity, protected weights to the power 0.5", "from 50% on"],
-        ),
+        ({"preset": "diverse", "dra_strength": 0.7}, ["dra", "answer", "protected", "0.7", "50%"]),
     ],
 )
-def test_methods_are_told_in_words(
+def test_every_method_and_changed_setting_is_listed(
     settings: dict[str, Any], words: list[str], tmp_path: Path
 ) -> None:
-    told = "\n".join(make_plan(write(tmp_path, **settings)).methods)
-    assert all(word in told for word in words), told
+    listed = "\n".join(make_plan(write(tmp_path, **settings)).methods)
+    assert all(word in listed for word in words), listed
 
 
 def test_hours_and_cost_come_from_tokens(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from polypath.errors import ConfigError
 from polypath.plan.methods import rehearses
 from polypath.plan.settings import Settings
 
-# Problems of a split, as published; not counted here. A recipe with max_steps does not need it.
+# Problems of a split, as published with the data (Cobbe 2021, Dang 2025, Li 2023, Yu 2018); not
+# counted here. A recipe with max_steps does not need it.
 PROBLEMS = {
     ("gsm8k", "train"): 7473,
     ("open_rs", "train"): 7000,
