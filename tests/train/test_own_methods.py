@@ -10,7 +10,7 @@ from datasets import Dataset
 from polypath import DiversityGRPOConfig, DiversityGRPOTrainer
 from polypath.cli.main import run as command
 from polypath.errors import PolypathError
-from polypath.plan.plan import make_plan
+from polypath.plan.make_plan import make_plan
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.tasks import get_task
 from polypath.tasks.countdown_base import base_model_dir

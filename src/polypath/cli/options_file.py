@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from polypath.errors import ConfigError, unknown_name
-from polypath.plan.recipe_file import read_flat
 from polypath.tasks.options import option_texts
+from polypath.yaml_file import read_yaml
 
 NOT_IN_A_FILE = frozenset({"config", "help"})
 
@@ -22,15 +22,15 @@ def _fill(context: typer.Context, path: Path | None) -> Path | None:
         return path
     known = _options(context)
     defaults: dict[str, Any] = {}
-    for key, setting in read_flat(path, "Options file").settings.items():
-        name = key.replace("-", "_")
+    for key, value in read_yaml(path, "Options file").items():
+        name = str(key).replace("-", "_")
         if name not in known:
-            raise unknown_name(f"option in {path}:", key, known)
+            raise unknown_name(f"option in {path}:", str(key), known)
         option = known[name]
         if option.name in defaults:
             raise ConfigError(f"{path} gives {key} twice, with - and with _. Leave one out.")
-        if setting.value is not None:
-            defaults[str(option.name)] = _value(key, setting.value, option, path)
+        if value is not None:
+            defaults[str(option.name)] = _value(key, value, option, path)
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from polypath.errors import ConfigError, MissingFileError
+from polypath.errors import ConfigError
 
 
 def train(
@@ -47,12 +47,17 @@ def train(
     for name, value in only_plan.items():
         if value is not None:
             raise ConfigError(f"--{name} belongs to --plan. Add --plan, or leave --{name} out.")
-    _check_rehearsal_set(config, context.args)
+    from polypath.plan.needs import check_rehearsal_set
+    from polypath.plan.settings import read_settings
+
+    settings = read_settings(config, context.args)
+    # Before the imports below, which take seconds.
+    check_rehearsal_set(settings, config.parent if config is not None else Path())
     from polypath.train.config import load_recipe
     from polypath.train.process_group import leave_process_group
     from polypath.train.run import run
 
-    run(load_recipe(config, context.args))
+    run(load_recipe(config, context.args, values=settings.file.values))
     leave_process_group()
 
 
@@ -65,29 +70,10 @@ def _plan(
     json_file: Path | None,
 ) -> None:
     from polypath.cli.runs import console_beside, write_text
-    from polypath.plan.plan import Price, make_plan
-    from polypath.plan.printing import print_plan
+    from polypath.plan.make_plan import Price, make_plan
+    from polypath.plan.print_plan import print_plan
 
     made = make_plan(config, overrides, gpus=gpus, price=Price(throughput=throughput, price=price))
     print_plan(console_beside(json_file), made)
     if json_file is not None:
         write_text(json_file, json.dumps(made.as_dict(), indent=2, default=str) + "\n")
-
-
-def _check_rehearsal_set(config: Path | None, overrides: Sequence[str]) -> None:
-    """Say how to make a rehearsal set that is missing, before anything heavy is loaded.
-
-    Raises:
-        MissingFileError: with the presample command.
-    """
-    from polypath.plan.lines import presample_command, rehearses
-    from polypath.plan.settings import read_settings
-    from polypath.rehearsal.settings import AUTO
-
-    settings = read_settings(config, overrides)
-    if not rehearses(settings):
-        return
-    name = settings.text("rehearsal_set")
-    if name != AUTO and not Path(name).is_dir():
-        command = presample_command(settings, config.parent if config is not None else Path())
-        raise MissingFileError(f"rehearsal_set {name} does not exist. Make it first: {command}")

@@ -1,1 +1,1 @@
-"""What a recipe would do and take, from its settings alone."""
+"""What a recipe would do and need, without starting anything."""

@@ -1,13 +1,14 @@
-"""How much a recipe samples and trains on: TRL 1.16's batches, worked out from the settings."""
+"""How much a recipe samples and trains on: TRL 1.16's batches, computed from the settings."""
 
 import math
 from dataclasses import dataclass
 
 from polypath.errors import ConfigError
-from polypath.plan.lines import rehearses
+from polypath.plan.methods import rehearses
 from polypath.plan.settings import Settings
 
-# Problems of a split, as published: counted by nobody here. A recipe with max_steps needs none.
+# Problems of a split, as published with the data (Cobbe 2021, Dang 2025, Li 2023, Yu 2018); not
+# counted here. A recipe with max_steps does not need it.
 PROBLEMS = {
     ("gsm8k", "train"): 7473,
     ("open_rs", "train"): 7000,
@@ -29,7 +30,7 @@ class Batches:
         rehearsed_per_step: rehearsal rows of an optimizer step.
         steps, prompts, completions, tokens_generated, tokens_trained: of the whole run; ``None``
             where the number of problems is not known. Tokens are the most there can be.
-        problems: of the split; ``problems_from`` says whose number it is.
+        problems: of the split; ``problems_from`` says where the number comes from.
     """
 
     processes: int
@@ -53,7 +54,7 @@ def plan_batches(settings: Settings, processes: int) -> Batches:
     """Work out batches, steps and tokens, as TRL 1.16 does.
 
     Raises:
-        ConfigError: a number is none, or a generation does not hold whole groups.
+        ConfigError: a value is not a number, or a generation does not hold whole groups.
     """
     if processes < 1:
         raise ConfigError(f"gpus must be at least 1, got {processes}.")
@@ -102,7 +103,7 @@ def _micro_steps(settings: Settings, per_micro_step: int, accumulation: int) -> 
     size, steps = (settings.get(n) for n in ("generation_batch_size", "steps_per_generation"))
     if size is not None and steps is not None:
         raise ConfigError(
-            "generation_batch_size and steps_per_generation say the same. Leave one of them out."
+            "generation_batch_size and steps_per_generation set the same thing. Leave one of them out."
         )
     if steps is not None:
         return settings.count("steps_per_generation")

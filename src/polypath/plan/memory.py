@@ -1,145 +1,204 @@
 """The memory of one training GPU, part by part: an estimate to choose hardware by.
 
-    weights       parameters x bytes; with bf16 autocast on float32 weights also its bf16 copies
-    gradients     parameters x bytes
-    optimizer     two moments a parameter; DeepSpeed: 12 bytes (float32 weight and moments)
+    weights       all of them, in the recipe's dtype
+    gradients     as the trained weights
+    optimizer     AdamW's two moments a trained weight
     reference     the weights again, where beta > 0
-    average       4 bytes a trained parameter, with average_weights_from
-    activations   with checkpointing: one hidden state a token and layer, and one layer in full
+    average       float32, with average_weights_from
+    activations   what a forward keeps; with checkpointing its hidden states and one layer
+    logits        TRL's tile of the output layer's result
     generation    keys and values of every sequence under way, or vLLM's share of the GPU
 
-TRL projects hidden states through the output layer in tiles, so no logits are counted. Not counted
-either: CUDA's own (about 1 GB), fragmentation, communication buffers, the embedding model.
+Under DeepSpeed, weights, gradients and optimizer are by its own rule of thumb. What is checked, and
+against what, is in docs/recipes.md. Sizes are decimal: 1 GB is 1e9 bytes.
 """
 
 from dataclasses import dataclass
 
 from polypath.errors import ConfigError
-from polypath.plan.models import (
-    ADAM_STATES,
-    BYTES,
-    DEEPSPEED_STATES,
-    GB,
-    Architecture,
-    Sharding,
-)
 from polypath.plan.settings import Settings
+from polypath.plan.zero import Zero
+
+GB = 1e9
+DTYPES = ("float32", "bfloat16", "float16", "auto")
+ADAMW = (
+    "",
+    "adamw_torch",
+    "adamw_torch_fused",
+)  # optimizers with two moments as wide as the weights
+LOGITS_TILE = (
+    32_768  # columns of the output layer at a time: _CHUNKED_LOGPROB_CHUNK_SIZE of TRL 1.16
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What one GPU works on at a time.
+
+    Attributes:
+        prompt, completion: tokens of the longest sequence.
+        rows: sequences of a micro-step, rehearsed ones included.
+        generated: sequences sampled together; 0 where vLLM samples.
+    """
+
+    prompt: int
+    completion: int
+    rows: int
+    generated: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSize:
+    """Sizes of a model; bytes where not said otherwise.
+
+    Attributes:
+        parameters: number of weights, tied ones once.
+        largest_layer: number of weights of the largest single module.
+        weights: of all weights.
+        kept: by one forward for its backward, without checkpointing: activations, and the copies of
+            the weights that autocast makes.
+        hidden_states: between the layers: what checkpointing keeps of ``kept``.
+        layers: number of layers.
+        cache: keys and values of the sequences sampled together.
+    """
+
+    parameters: int
+    largest_layer: int
+    weights: int
+    kept: int
+    hidden_states: int
+    layers: int
+    cache: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Decimal GB of one training GPU; ``host`` and ``server`` are of the machine and of vLLM's GPUs.
+    """Decimal GB.
 
     Attributes:
-        parts: by name, on the GPU.
-        peak: the most that is held at one moment.
-        host: of the whole run, in the host's memory.
-        server: weights on the GPUs of a vLLM server, in all; the rest of them is its cache.
+        parts: by name, on one training GPU.
+        peak: the most that is held there at one moment.
+        host: of the host's memory, for one machine with all training GPUs; 0 where it holds nothing.
     """
 
     parts: dict[str, float]
     peak: float
     host: float = 0.0
-    server: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Load:
-    """What one GPU works on.
-
-    Attributes:
-        gpus: training GPUs.
-        gpu_gb: memory of one, GB; ``None`` where it is not known.
-        tokens: of the longest sequence, prompt and completion.
-        rows: sequences of a micro-step, rehearsed ones included.
-        generated: sequences sampled together on one process, where no vLLM does it.
-    """
-
-    gpus: int
-    gpu_gb: float | None
-    tokens: int
-    rows: int
-    generated: int
+def why_no_estimate(settings: Settings, zero: Zero | None) -> str:
+    """Return what of a recipe the estimate does not cover; empty where it covers everything."""
+    if settings.get("fsdp"):
+        return "FSDP"
+    if zero is not None and (zero.stage < 2 or zero.weights_on_host):
+        return (
+            "DeepSpeed with weights on the host" if zero.weights_on_host else "ZeRO below stage 2"
+        )
+    for name in ("use_peft", "load_in_4bit", "load_in_8bit", "use_liger_kernel"):
+        if settings.flag(name):
+            return name
+    optimizer = settings.text("optim")
+    return "" if optimizer in ADAMW else f"optim {optimizer}"
 
 
-def estimate(model: Architecture, settings: Settings, shards: Sharding, load: Load) -> Memory:
-    """Estimate the memory of one training GPU.
+def dtype_of(settings: Settings, zero: Zero | None) -> str:
+    """Return the dtype of the weights; DeepSpeed trains in bfloat16.
 
     Raises:
-        ConfigError: ``dtype`` or ``vllm_mode`` is none that TRL knows.
+        ConfigError: TRL does not know this ``dtype``.
     """
-    parts, host = _held(model, settings, shards, load.gpus)
-    held = sum(parts.values())
-    width = 2 if shards.deepspeed or _half(settings) else 4
-    parts["activations"] = _activations(model, settings, load, width) / GB
-    generation, server = _generation(model, settings, load, width)
-    parts["generation"] = generation
-    if settings.flag("use_vllm") and not settings.flag("vllm_enable_sleep_mode"):
-        peak = held + parts["activations"] + generation  # vLLM keeps its share while training
-    else:
-        peak = held + max(parts["activations"], generation)
-    return Memory(parts=parts, peak=peak, host=host, server=server)
-
-
-def _half(settings: Settings) -> bool:
-    """Return whether forwards run in 16 bits; TRL does unless told otherwise."""
-    return settings.get("bf16") is None or settings.flag("bf16") or settings.flag("fp16")
-
-
-def _dtype_bytes(settings: Settings) -> int:
     name = settings.text("dtype") or "float32"
-    if name not in BYTES:
-        raise ConfigError(f"dtype must be one of {', '.join(BYTES)}, got {name!r}.")
-    return BYTES[name]
+    if name not in DTYPES:
+        raise ConfigError(f"dtype must be one of {', '.join(DTYPES)}, got {name!r}.")
+    return "bfloat16" if zero is not None else name
 
 
-def _held(
-    model: Architecture, settings: Settings, shards: Sharding, gpus: int
-) -> tuple[dict[str, float], float]:
-    """Return what a GPU holds all the time, and what the host does."""
-    count = model.parameters / GB
-    width = 2 if shards.deepspeed else _dtype_bytes(settings)
-    split = {name: gpus if getattr(shards, name) else 1 for name in ("weights", "gradients")}
-    states = DEEPSPEED_STATES if shards.deepspeed else ADAM_STATES * width
-    weights = count * width / split["weights"]
-    casts = count * 2 / split["weights"] if width == 4 and _half(settings) else 0.0
-    parts = {
-        "weights": casts + (0.0 if shards.weights_on_host else weights),
-        "gradients": count * width / split["gradients"],
-        "optimizer": count * states / (gpus if shards.states else 1),
-        "reference": weights if settings.number("beta") > 0 else 0.0,
-        "average": count * 4 if settings.get("average_weights_from") is not None else 0.0,
+def autocasts(settings: Settings, zero: Zero | None) -> bool:
+    """Return whether forwards compute in 16 bits whatever the dtype, which is TRL's default."""
+    half = settings.get("bf16") is None or settings.flag("bf16") or settings.flag("fp16")
+    return zero is None and half
+
+
+def estimate(
+    size: ModelSize,
+    settings: Settings,
+    zero: Zero | None,
+    work: Work,
+    *,
+    gpus: int,
+    gpu_gb: float | None,
+) -> Memory:
+    """Estimate the memory of one training GPU.
+
+    Args:
+        size: of the model, measured for ``work``.
+        settings: of the recipe.
+        zero: how DeepSpeed shares out the model, if it does.
+        work: what one GPU works on.
+        gpus: training GPUs.
+        gpu_gb: memory of one, in GB; ``None`` where it is not known.
+
+    Raises:
+        ConfigError: TRL does not know this ``vllm_mode``.
+    """
+    held = _states(size, zero, gpus)
+    whole = size.weights / (gpus if zero is not None and zero.stage == 3 else 1)
+    held["reference"] = whole if settings.number("beta") > 0 else 0.0
+    averaged = settings.get("average_weights_from") is not None
+    held["average"] = 4.0 * size.parameters if averaged else 0.0
+    width = 2 if autocasts(settings, zero) else size.weights // size.parameters
+    held_in_pass = {
+        "activations": _activations(size, settings),
+        "logits": work.rows * work.completion * LOGITS_TILE * width,
     }
-    host = count * width if shards.weights_on_host else 0.0
-    if shards.states_on_host:
-        host += count * states
-        parts["optimizer"] = 0.0
-    if settings.flag("use_peft"):  # adapters only; their own size is left out
-        parts |= {"gradients": 0.0, "optimizer": 0.0, "reference": 0.0, "average": 0.0}
-    return parts, host
+    in_pass = sum(held_in_pass.values())
+    share = _vllm_share(settings) * (gpu_gb or 0.0) * GB
+    if share and not settings.flag("vllm_enable_sleep_mode"):
+        peak = sum(held.values()) + in_pass + share  # vLLM keeps its share while training
+    else:
+        peak = sum(held.values()) + max(in_pass, share or size.cache)
+    parts = {**held, **held_in_pass, "generation": share or size.cache}
+    on_host = zero is not None and zero.optimizer_on_host
+    host = size.parameters * max(4 * gpus, 16) / GB if on_host else 0.0
+    return Memory(
+        parts={name: size / GB for name, size in parts.items()}, peak=peak / GB, host=host
+    )
 
 
-def _activations(model: Architecture, settings: Settings, load: Load, width: int) -> float:
-    tokens = load.tokens * load.rows
-    layer = tokens * width * (8 * model.hidden + 4 * model.intermediate)
+def _states(size: ModelSize, zero: Zero | None, gpus: int) -> dict[str, float]:
+    """Return the bytes of weights, gradients and optimizer.
+
+    DeepSpeed's are those of its ``estimate_zero2_model_states_mem_needs`` and ``estimate_zero3...``:
+    bfloat16 weights and gradients, float32 gradients, weights and moments.
+    """
+    if zero is None:
+        return {
+            "weights": size.weights,
+            "gradients": size.weights,
+            "optimizer": 2.0 * size.weights,
+        }
+    count = size.parameters
+    if zero.stage == 3:  # one layer is gathered whole; half of the gradients' 4 bytes is bfloat16's
+        weights, gradients = 2 * count / gpus + 4 * size.largest_layer, 4 * count / gpus
+    else:
+        weights, gradients = 2.0 * count, 6 * count / gpus
+    if zero.optimizer_on_host:
+        return {"weights": weights, "gradients": 0.0, "optimizer": 0.0}
+    return {"weights": weights, "gradients": gradients, "optimizer": 12 * count / gpus}
+
+
+def _activations(size: ModelSize, settings: Settings) -> float:
     checkpointed = settings.get("activation_checkpointing")
     if checkpointed is None:
         checkpointed = settings.flag("gradient_checkpointing")
-    if checkpointed:
-        return tokens * model.hidden * model.layers * width + layer
-    return layer * model.layers
+    return size.hidden_states + size.kept / size.layers if checkpointed else size.kept
 
 
-def _generation(
-    model: Architecture, settings: Settings, load: Load, width: int
-) -> tuple[float, float]:
-    """Return GB on a training GPU, and of the weights on a vLLM server."""
+def _vllm_share(settings: Settings) -> float:
+    """Return the share of a training GPU that vLLM takes."""
     if not settings.flag("use_vllm"):
-        return model.kv_bytes(width) * load.tokens * load.generated / GB, 0.0
+        return 0.0
     mode = settings.text("vllm_mode") or "colocate"
     if mode not in ("colocate", "server"):
         raise ConfigError(f"vllm_mode must be colocate or server, got {mode!r}.")
-    if mode == "server":
-        return 0.0, model.parameters * 2 / GB
-    share = settings.number("vllm_gpu_memory_utilization")
-    return share * (load.gpu_gb or 0.0), 0.0
+    return settings.number("vllm_gpu_memory_utilization") if mode == "colocate" else 0.0

@@ -22,7 +22,7 @@ from polypath.core.objectives import (
     read_objectives,
 )
 from polypath.errors import ConfigError, MissingExtraError, unknown_name
-from polypath.plan.recipe_file import COMMAND_LINE, FlatFile, Setting, read_flat
+from polypath.plan.flat_yaml import COMMAND_LINE, FlatFile, Setting, read_flat
 from polypath.presets import preset
 
 # Where the keys of a recipe come from, bases first, so that later defaults win.
@@ -45,16 +45,21 @@ class Settings:
     """A recipe's settings, those it leaves out at their defaults.
 
     Attributes:
-        given: what the file and the command line say.
+        given: those of the file and the command line.
         defaults: of every key there is; ``None`` also where the default is not a plain value.
-        facts: numbers of the file's ``# plan:`` line.
+        file: the file as it was read; empty where there is none.
         registry: the methods, a user's own included.
     """
 
     given: Mapping[str, Setting]
     defaults: Mapping[str, Any]
-    facts: Mapping[str, float]
+    file: FlatFile
     registry: Registry = BUILT_IN
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        """Numbers of the file's ``# plan:`` line."""
+        return self.file.facts
 
     def get(self, name: str) -> Any:
         """Return the value of a key."""
@@ -64,7 +69,7 @@ class Settings:
         """Return a number, also one that YAML reads as text (``1e-6``).
 
         Raises:
-            ConfigError: it is none.
+            ConfigError: it is not one.
         """
         value = self.get(name)
         try:
@@ -78,7 +83,7 @@ class Settings:
         """Return a whole number of at least ``least``.
 
         Raises:
-            ConfigError: it is none.
+            ConfigError: it is not one.
         """
         value = self.number(name)
         if value != int(value) or value < least:
@@ -133,7 +138,7 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
     Raises:
         MissingFileError, DataError: the file cannot be read.
         ConfigError: an unknown key; the nearest known one is named.
-        MissingExtraError: TRL, whose settings these are, is not installed.
+        MissingExtraError: TRL, which defines most settings, is not installed.
     """
     file = FlatFile(settings={}, facts={}) if config is None else read_flat(Path(config))
     registry = _registry(file.settings.get("objectives"), overrides)
@@ -150,7 +155,7 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
         chosen = given["preset"]
         of_preset = preset(str(chosen.value)).items()
         given = {k: Setting(key=k, value=v, source=chosen.source) for k, v in of_preset} | given
-    return Settings(given=given, defaults=defaults, facts=file.facts, registry=registry)
+    return Settings(given=given, defaults=defaults, file=file, registry=registry)
 
 
 def _registry(given: Setting | None, overrides: Sequence[str]) -> Registry:
@@ -213,7 +218,7 @@ def _split(overrides: Sequence[str]) -> list[tuple[str, str]]:
     """Return ``(key, text)`` of every override, in any of the spellings a run accepts.
 
     Raises:
-        ConfigError: a text belongs to no key.
+        ConfigError: a text has no key before it.
     """
     found: list[tuple[str, str]] = []
     for text in overrides:

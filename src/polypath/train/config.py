@@ -84,21 +84,27 @@ class _Parser(TrlParser):  # type: ignore[misc]  # trl ships no types
         raise ConfigError(message)
 
 
-def load_recipe(config: str | Path | None, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    config: str | Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    values: Mapping[str, Any] | None = None,
+) -> Recipe:
     """Read a recipe.
 
     Args:
         config: YAML file of ``key: value`` lines, as TRL's own; ``None`` for overrides only.
         overrides: ``["--key", "value", ...]``; they win over the file.
+        values: what the file holds, if it has been read already.
 
     Raises:
         MissingFileError: the file does not exist.
         DataError: the file is not YAML, or not a mapping.
         ConfigError: an unknown key (the nearest known one is named), or a bad value.
     """
-    values: dict[str, Any] = {}
-    if config is not None:
-        values = {str(key): value for key, value in read_yaml(Path(config), "Recipe").items()}
+    if values is None:
+        values = {} if config is None else read_yaml(Path(config), "Recipe")
+    values = {str(key): value for key, value in values.items()}
     if "task_options" in values:
         values["task_options"] = option_texts(values["task_options"])
     given = _override_values(overrides)

@@ -1,14 +1,14 @@
-"""A recipe in words: which methods it switches on, and what must be there before it starts."""
+"""What a run reads, and whether it is on this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from polypath.errors import MissingFileError
-from polypath.objectives import Active, PolicyTerm
-from polypath.plan.models import deepspeed_path, find_model, hub_folder
+from polypath.plan.methods import rehearses
+from polypath.plan.on_machine import find_model, has_weights, hub_folder
 from polypath.plan.settings import Settings
+from polypath.plan.zero import deepspeed_path
 from polypath.rehearsal.settings import AUTO
 from polypath.tasks import get_task
 from polypath.tasks.options import key_values, option_texts
@@ -23,106 +23,14 @@ class Need:
     Attributes:
         what: model, data, databases, embedder, rehearsal set, DeepSpeed file, vLLM server.
         name: folder, file or hub id.
-        present: whether it is on this machine; ``None`` where that cannot be told.
-        hint: how to get it; empty where the hub id says it all.
+        present: whether it is on this machine; ``None`` where this cannot be checked.
+        hint: how to get it; empty where the hub id is enough.
     """
 
     what: str
     name: str
     present: bool | None
     hint: str = ""
-
-
-def methods(settings: Settings) -> list[str]:
-    """Return one line for each part of the objective, the base first."""
-    lines = [_base(settings)]
-    if settings.number("beta") > 0:
-        lines.append(_penalty(settings))
-    lines += [_method(active, settings) for active in _active(settings)]
-    if rehearses(settings):
-        divergence = settings.objectives.divergence
-        made = settings.text("rehearsal_set") == AUTO
-        stored = (
-            "solutions of solved problems, sampled first"
-            if made
-            else "answers to mastered problems"
-        )
-        apart = "; these are not explored" if settings.flag("rehearsal_explore_only") else ""
-        lines.append(
-            f"rehearsal: {settings.number('rehearsal_coef'):g} x {divergence.entry.name}"
-            f"{_changed(divergence)} on stored {stored}{apart}"
-        )
-    if settings.get("average_weights_from") is not None:
-        start = settings.number("average_weights_from")
-        lines.append(f"final weights: the mean over training from {start:.0%} on")
-    return lines
-
-
-def rehearses(settings: Settings) -> bool:
-    """Return whether the rehearsal term is on."""
-    return bool(settings.text("rehearsal_set")) and settings.number("rehearsal_coef") > 0
-
-
-def _base(settings: Settings) -> str:
-    scale = settings.text("scale_rewards").lower()
-    undivided = scale in ("none", "false")
-    name = "Dr. GRPO" if undivided and settings.text("loss_type") == "dr_grpo" else "GRPO"
-    advantages = (
-        "advantages not divided by the deviation"
-        if undivided
-        else f"advantages divided by the deviation of the {'group' if scale == 'true' else scale}"
-    )
-    low = settings.number("epsilon")
-    high = low if settings.get("epsilon_high") is None else settings.number("epsilon_high")
-    clip = f"clip {low:g}" if high == low else f"clip {low:g} below and {high:g} above"
-    return f"{name}: {settings.text('loss_type')} loss, {advantages}, {clip}"
-
-
-def _penalty(settings: Settings) -> str:
-    gradient = settings.text("kl_gradient")
-    if not gradient:
-        gradient = "reverse" if settings.flag("use_bias_correction_kl") else "forward"
-    return f"KL penalty: beta {settings.number('beta'):g}, its gradient the {gradient} KL's"
-
-
-def _active(settings: Settings) -> list[Active[Any]]:
-    """Return the methods that are on, but rehearsal."""
-    objectives = settings.objectives
-    return [*objectives.of_groups, *objectives.terms]
-
-
-def _method(active: Active[Any], settings: Settings) -> str:
-    """Return the line of a method: its name, weight, similarity, what it does, and changed settings."""
-    weight = f"{active.coef:g} x " if isinstance(active.entry, PolicyTerm) else ""
-    by = ""
-    if "similarity_P_G_G" in active.wants:
-        name = settings.text("similarity")
-        model = f" of {settings.text('embedding_model')}" if name == "embedding" else ""
-        by = f", {name} similarity{model}"
-    return f"{active.entry.name}{by}: {weight}{active.entry.line}{_changed(active)}"
-
-
-def _changed(active: Active[Any]) -> str:
-    """Return the settings that are not at their defaults, in brackets."""
-    found = [
-        f"{s.field} {getattr(active.config, s.field)}"
-        for s in active.entry.settings
-        if getattr(active.config, s.field) != s.default
-    ]
-    return f" ({', '.join(found)})" if found else ""
-
-
-def rewards(settings: Settings) -> list[str]:
-    """Return the reward functions with their weights, the task's verifier first."""
-    names = [f"{settings.text('task')} verifier"] if settings.text("task") else []
-    if settings.text("reward_model_name_or_path"):
-        names.append(settings.text("reward_model_name_or_path"))
-    listed = settings.get("reward_funcs") or []
-    names += listed.split() if isinstance(listed, str) else [str(name) for name in listed]
-    weights = settings.get("reward_weights") or [1.0] * len(names)
-    if not isinstance(weights, list) or len(weights) != len(names):
-        return names  # the run says what is wrong
-    return [f"{weight} x {name}" for weight, name in zip(weights, names, strict=True)]
 
 
 def needs(settings: Settings, folder: Path) -> list[Need]:
@@ -157,7 +65,8 @@ def needs(settings: Settings, folder: Path) -> list[Need]:
 def _model_need(settings: Settings) -> Need:
     name = settings.text("model_name_or_path")
     try:
-        present = bool(name) and find_model(name) is not None
+        folder = find_model(name) if name else None
+        present = folder is not None and has_weights(folder)
     except MissingFileError as error:
         return Need(what="model", name=name, present=False, hint=str(error))
     return Need(what="model", name=name or "(not named)", present=present)
@@ -184,6 +93,22 @@ def _data_needs(settings: Settings) -> list[Need]:
         return [Need(what="data", name=hub, present=here), *found]
     hint = "" if hub == "" else f"give the local files: task_options: [data=FOLDER] of {name}"
     return [Need(what="data", name=f"task {name}", present=hub == "", hint=hint), *found]
+
+
+def check_rehearsal_set(settings: Settings, folder: Path) -> None:
+    """Check that the rehearsal set a recipe names exists.
+
+    Args:
+        settings: of the recipe.
+        folder: of the recipe.
+
+    Raises:
+        MissingFileError: it does not; with the command that makes it.
+    """
+    name = settings.text("rehearsal_set")
+    if rehearses(settings) and name != AUTO and not Path(name).is_dir():
+        command = presample_command(settings, folder)
+        raise MissingFileError(f"rehearsal_set {name} does not exist. Make it first: {command}")
 
 
 def presample_command(settings: Settings, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a recipe would do and cost, from its settings alone: no weights, no torch, no network."""
+"""What a recipe would do and cost: from its settings, and the config.json of its model if it is here."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,23 @@ from typing import Any
 
 from polypath.errors import ConfigError
 from polypath.plan.batches import Batches, plan_batches
-from polypath.plan.lines import Need, methods, needs, rewards
-from polypath.plan.memory import Load, Memory, estimate
-from polypath.plan.models import Architecture, Sharding, architecture, sharding
-from polypath.plan.recipe_file import Setting
+from polypath.plan.flat_yaml import Setting
+from polypath.plan.memory import (
+    Memory,
+    ModelSize,
+    Work,
+    autocasts,
+    dtype_of,
+    estimate,
+    why_no_estimate,
+)
+from polypath.plan.methods import methods, rewards
+from polypath.plan.needs import Need, needs
+from polypath.plan.on_machine import find_model
 from polypath.plan.settings import Settings, read_settings
+from polypath.plan.zero import Zero, read_zero
 
-PROMPT_TOKENS = 512  # of a recipe that does not say
+PROMPT_TOKENS = 512  # the longest prompt, if the recipe's `# plan:` line does not give it
 FACTS = ("processes", "vllm_gpus", "gpu_gb", "prompt_tokens")
 
 
@@ -23,8 +33,8 @@ class Price:
     """What is known about the hardware.
 
     Attributes:
-        throughput: tokens generated a second, divided by all GPUs of the run; the time for
-            training counts, so this is measured over whole steps.
+        throughput: tokens generated per second and GPU of the run, averaged over whole steps, so
+            that training time is included.
         price: of one GPU for one hour, in any currency.
     """
 
@@ -46,7 +56,7 @@ class Price:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything ``polypath train --plan`` tells."""
+    """Everything ``polypath train --plan`` prints."""
 
     recipe: str
     model: str
@@ -78,7 +88,7 @@ def make_plan(
     gpus: int | None = None,
     price: Price | None = None,
 ) -> Plan:
-    """Work out what a recipe would do.
+    """Compute what a recipe would do and need. Nothing is started.
 
     Args:
         config: YAML file of the recipe; ``None`` for overrides only.
@@ -88,55 +98,88 @@ def make_plan(
 
     Raises:
         MissingFileError, DataError: the recipe or its DeepSpeed file cannot be read.
-        ConfigError: an unknown key, a value that is no number, or batches that do not divide.
+        ConfigError: an unknown key, a value that is not a number, or batches that do not divide.
     """
     settings = read_settings(config, overrides)
     _check_facts(settings.facts, config)
     folder = Path(config).parent if config is not None else Path()
     processes = gpus or int(settings.facts.get("processes", 1))
     batches = plan_batches(settings, processes)
-    name = settings.text("model_name_or_path")
-    model = architecture(name) if name else None
-    shards = sharding(settings, folder)
-    memory = None if model is None else _memory(model, settings, shards, batches)
+    zero = read_zero(settings, folder)
     gpu_gb = settings.facts.get("gpu_gb")
+    work = _work(settings, batches)
+    name = settings.text("model_name_or_path")
+    model_folder = find_model(name) if name else None
+    size = _measure(model_folder, settings, zero, work)
+    uncovered = why_no_estimate(settings, zero)
+    memory = None
+    if size is not None and not uncovered:
+        memory = estimate(size, settings, zero, work, gpus=processes, gpu_gb=gpu_gb)
     all_gpus = processes + int(settings.facts.get("vllm_gpus", 0))
     hours, cost = _cost(batches, price or Price())
     return Plan(
         recipe=str(config) if config is not None else "(command line)",
         model=name,
-        parameters=None if model is None else model.parameters,
-        architecture=_known_by(model),
+        parameters=None if size is None else size.parameters,
+        architecture=_size_source(model_folder, size),
         methods=methods(settings),
         rewards=rewards(settings),
         batches=batches,
-        sharding=shards.name,
+        sharding=_sharding(settings, zero),
         gpus=all_gpus,
         gpu_gb=gpu_gb,
-        prompt_tokens=_prompt_tokens(settings),
+        prompt_tokens=work.prompt,
         memory=memory,
         needs=needs(settings, folder),
         gpu_hours=hours,
         cost=cost,
         settings=list(settings.given.values()),
-        notes=_notes(settings, batches, memory, gpu_gb),
+        notes=_notes(settings, batches, uncovered) + _fit_notes(memory, gpu_gb),
     )
 
 
-def _prompt_tokens(settings: Settings) -> int:
-    return int(settings.facts.get("prompt_tokens", PROMPT_TOKENS))
-
-
-def _memory(model: Architecture, settings: Settings, shards: Sharding, batches: Batches) -> Memory:
-    pieces = batches.processes * settings.count("gradient_accumulation_steps")
-    load = Load(
-        gpus=batches.processes,
-        gpu_gb=settings.facts.get("gpu_gb"),
-        tokens=_prompt_tokens(settings) + settings.count("max_completion_length"),
-        rows=settings.count("per_device_train_batch_size") + batches.rehearsed_per_step // pieces,
-        generated=batches.completions_per_generation // batches.processes,
+def _work(settings: Settings, batches: Batches) -> Work:
+    micro_steps = batches.processes * settings.count("gradient_accumulation_steps")
+    generated = batches.completions_per_generation // batches.processes
+    return Work(
+        prompt=int(settings.facts.get("prompt_tokens", PROMPT_TOKENS)),
+        completion=settings.count("max_completion_length"),
+        rows=settings.count("per_device_train_batch_size")
+        + batches.rehearsed_per_step // micro_steps,
+        generated=0 if settings.flag("use_vllm") else generated,
     )
-    return estimate(model, settings, shards, load)
+
+
+def _measure(
+    folder: Path | None, settings: Settings, zero: Zero | None, work: Work
+) -> ModelSize | None:
+    """Return the sizes of the recipe's model, ``None`` where it is not here or of no known class."""
+    dtype = dtype_of(settings, zero)
+    if folder is None:
+        return None
+    from polypath.plan.model_size import measure_model  # imports torch: seconds
+
+    return measure_model(
+        folder,
+        work,
+        dtype=dtype,
+        autocast=autocasts(settings, zero),
+        attention=settings.text("attn_implementation"),
+    )
+
+
+def _size_source(folder: Path | None, size: ModelSize | None) -> str:
+    if folder is None:
+        return "size not known: its config.json is not on this machine"
+    if size is None:
+        return "size not known: transformers has no causal language model of its kind"
+    return "measured from its config.json"
+
+
+def _sharding(settings: Settings, zero: Zero | None) -> str:
+    if zero is not None:
+        return zero.name
+    return "FSDP" if settings.get("fsdp") else "none: every GPU holds everything"
 
 
 def _check_facts(facts: Mapping[str, float], config: str | Path | None) -> None:
@@ -148,12 +191,6 @@ def _check_facts(facts: Mapping[str, float], config: str | Path | None) -> None:
             )
 
 
-def _known_by(model: Architecture | None) -> str:
-    if model is None:
-        return "not known: no memory estimate before the model is on this machine"
-    return "assumed from the published config" if model.assumed else "read from config.json"
-
-
 def _cost(batches: Batches, price: Price) -> tuple[float | None, float | None]:
     if price.throughput is None or batches.tokens_generated is None:
         return None, None
@@ -161,9 +198,7 @@ def _cost(batches: Batches, price: Price) -> tuple[float | None, float | None]:
     return hours, None if price.price is None else hours * price.price
 
 
-def _notes(
-    settings: Settings, batches: Batches, memory: Memory | None, gpu_gb: float | None
-) -> list[str]:
+def _notes(settings: Settings, batches: Batches, uncovered: str) -> list[str]:
     notes = []
     if not settings.text("output_dir"):
         notes.append("output_dir is missing: the run needs one.")
@@ -174,10 +209,16 @@ def _notes(
             f"{batches.completions_per_step} completions. Multiply gradient_accumulation_steps by "
             f"{written / batches.processes:g} to keep it."
         )
-    if memory is not None and gpu_gb and memory.peak > gpu_gb:
-        notes.append(
-            f"May not fit: {memory.peak:.0f} GB for sequences of the greatest length, on GPUs of "
-            f"{gpu_gb:g} GB. Lower per_device_train_batch_size (and raise "
-            "gradient_accumulation_steps), or shard more."
-        )
+    if uncovered:
+        notes.append(f"No memory estimate: it does not cover {uncovered}.")
     return notes
+
+
+def _fit_notes(memory: Memory | None, gpu_gb: float | None) -> list[str]:
+    if memory is None or not gpu_gb or memory.peak <= gpu_gb:
+        return []
+    return [
+        f"May not fit: {memory.peak:.0f} GB for sequences of the greatest length, on GPUs of "
+        f"{gpu_gb:g} GB. Lower per_device_train_batch_size (and raise "
+        "gradient_accumulation_steps), or shard more."
+    ]

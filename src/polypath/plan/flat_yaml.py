@@ -1,4 +1,4 @@
-"""Flat YAML files as they are written: keys, values, and the comment beside each that says whose it is.
+"""Flat YAML files as written: keys, values, and the comment beside each that names its source.
 
 Light on purpose: nothing here imports torch, TRL or transformers.
 """
@@ -14,7 +14,7 @@ import yaml
 from polypath.errors import ConfigError
 from polypath.yaml_file import read_yaml
 
-# How a comment beside a key begins, and whose the setting then is.
+# How a comment beside a key begins, and the source it names.
 SOURCES = {"paper": "paper", "authors' code": "authors' code", "ours": "ours"}
 UNSAID = "not said"
 COMMAND_LINE = "command line"
@@ -58,19 +58,18 @@ class FlatFile:
         return {key: setting.value for key, setting in self.settings.items()}
 
 
-def read_flat(path: Path, kind: str = "Recipe") -> FlatFile:
+def read_flat(path: Path) -> FlatFile:
     """Read a flat YAML file with the comments beside its keys.
 
     Args:
         path: the file.
-        kind: what to call it in errors.
 
     Raises:
         MissingFileError: the file does not exist.
         DataError: it is not YAML, not a mapping, or has a key twice.
         ConfigError: its ``# plan:`` line holds something else than ``name=number``.
     """
-    values = read_yaml(path, kind)
+    values = read_yaml(path, "Recipe")
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -84,7 +83,7 @@ def read_flat(path: Path, kind: str = "Recipe") -> FlatFile:
 
 
 def source_of(note: str) -> str:
-    """Return whose a setting is, by how the comment beside it begins."""
+    """Return the source of a setting, by how the comment beside it begins."""
     for start, source in SOURCES.items():
         if re.match(rf"{re.escape(start)}\b", note):
             return source

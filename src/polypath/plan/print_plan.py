@@ -4,14 +4,14 @@ from rich.console import Console
 from rich.table import Table
 
 from polypath.plan.batches import Batches
+from polypath.plan.make_plan import Plan
 from polypath.plan.memory import Memory
-from polypath.plan.plan import Plan
 
 PRESENT = {True: "here", False: "not here", None: "not checked"}
 
 
 def print_plan(console: Console, plan: Plan) -> None:
-    """Print a plan: what, how much, where, and whose every setting is."""
+    """Print a plan: methods, sizes, needs, and the source of every setting."""
     table = _table(f"Plan of {plan.recipe}; nothing was started")
     for line in plan.methods:
         table.add_row("method", line)
@@ -97,13 +97,11 @@ def _memory_lines(plan: Plan, memory: Memory) -> list[tuple[str, str]]:
     parts = ", ".join(f"{name} {size:.1f}" for name, size in memory.parts.items() if size)
     lines = [
         ("memory a GPU", f"about {memory.peak:.1f} GB at its peak: {parts}"),
-        ("", f"for {plan.prompt_tokens:,} prompt tokens and the longest completion; CUDA's own and "
-         "the embedder's come on top"),
+        ("", f"for {plan.prompt_tokens:,} prompt tokens and the longest completion; CUDA's own, buffers "
+         "and the embedder come on top"),
     ]  # fmt: skip
     if memory.host:
         lines.append(("memory of the host", f"{memory.host:.0f} GB"))
-    if memory.server:
-        lines.append(("memory of vLLM", f"{memory.server:.1f} GB of weights, the rest its cache"))
     return lines
 
 
@@ -116,8 +114,8 @@ def _print_needs(console: Console, plan: Plan) -> None:
 
 
 def _print_sources(console: Console, plan: Plan) -> None:
-    table = Table(title="Whose setting", title_justify="left")
-    for column in ("setting", "value", "whose"):
+    table = Table(title="Source of each setting", title_justify="left")
+    for column in ("setting", "value", "source"):
         table.add_column(column)
     for setting in plan.settings:
         table.add_row(setting.key, str(setting.value), setting.note or setting.source)
