@@ -14,16 +14,16 @@ from polypath.rollouts.samples import load_samples
 from polypath.studies import load_study, run_study
 from polypath.studies.arguments import budgets
 from polypath.studies.measure import explore_by_luck
-from polypath.studies.plan import Plan
+from polypath.studies.plan import StudyPlan
 from polypath.studies.run import _alone
-from polypath.studies.work import training_seconds
+from polypath.studies.split_samples import training_seconds
 from polypath.train.callbacks import read_log
 from tests.studies.small_study import not_done
 
 
 def test_a_killed_study_goes_on_and_ends_with_everything(finished_study):
     path, out, results, told = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     assert not_done(plan) == set()
     assert json.loads((out / "results.json").read_text()) == results
     for name in ("table.md", "report.html", "training.png", "checkpoints.png", "front-test.png"):
@@ -63,7 +63,7 @@ def test_rows_methods_seeds_and_temperatures_are_all_there(finished_study):
 
 def test_numbers_are_those_of_compare(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     evaluation = plan.study.evaluations[0]
 
     def samples(name: str, seed: int):
@@ -106,7 +106,7 @@ def test_costs_are_told_and_the_command_that_makes_it_again(finished_study):
     path, out, results, _ = finished_study
     cost = results["cost"]
     total, grpo = cost["total"], cost["methods"]["grpo"]
-    assert total["jobs"] == total["cpu_known"] == len(Plan(load_study(path), out).jobs())
+    assert total["jobs"] == total["cpu_known"] == len(StudyPlan(load_study(path), out).jobs())
     assert total["cpu"] > 1
     assert grpo["jobs"] == 2 * (1 + 2 + 1 + 1)  # training, splits, a checkpoint, a temperature
     assert (
@@ -143,7 +143,7 @@ def test_the_table_shows_the_results(finished_study):
 
 def test_methods_draw_alike_the_base_by_itself_and_entropy_is_that_of_tokens(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     evaluation = plan.study.evaluations[0]
     folders = [plan.samples_folder(plan.base_folder(), evaluation)]
     folders += [plan.samples_folder(plan.run_folder("grpo", s), evaluation) for s in (0, 1)]
@@ -174,7 +174,7 @@ def test_explore_by_luck_is_what_fresh_samples_find():
 
 def test_a_method_that_is_a_checkpoint_of_another_is_not_trained_again(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     assert plan.run_folder("half", 1) == plan.run_folder("grpo", 1)
     assert not any("half" in job.name for job in plan.jobs())
     rows = {row["name"]: row for row in results["splits"]["test"]["rows"]}

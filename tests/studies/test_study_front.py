@@ -14,7 +14,7 @@ from polypath.studies.config import Evaluation
 from polypath.studies.figures import PALETTE, look_of, new_figure
 from polypath.studies.front import LABELS_AT, _draw_labels, draw_front, spread
 from polypath.studies.measure import Row, SplitResult
-from polypath.studies.trails import Trail
+from polypath.studies.over_training import Trail
 
 GAP = 0.05
 

@@ -10,7 +10,7 @@ from polypath.errors import ConfigError
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.studies.arguments import budgets
 from polypath.studies.run import plan_record
-from polypath.studies.sources import row_sources
+from polypath.studies.split_samples import base_and_methods
 from polypath.studies.tables import notes_of
 from tests.studies.small_study import STUDY, not_done, other_base, plan_of
 
@@ -113,7 +113,9 @@ def test_task_options_of_the_recipe_alone_are_refused(tmp_path: Path):
 
 def test_the_base_at_its_own_temperature_is_no_second_row(tmp_path: Path):
     plan = plan_of(tmp_path, tmp_path / "out")
-    names = {t: [s.name for s in row_sources(plan, plan.study.main, t)] for t in (None, 0.5, 1.0)}
+    names = {
+        t: [s.name for s in base_and_methods(plan, plan.study.main, t)] for t in (None, 0.5, 1.0)
+    }
     assert names[None] == names[1.0] == ["base", "grpo", "half", "kl"]
     assert names[0.5] == ["base", "base, cooled", "grpo", "half", "kl"]
     assert "that is the base itself" in " ".join(notes_of(plan.study, 1.0, {}))

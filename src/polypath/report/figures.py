@@ -8,8 +8,11 @@ import numpy as np
 
 from polypath.errors import ConfigError
 from polypath.report.model import Comparison, Curve, Fit, RunAnalysis
-from polypath.report.quickstart import COLOURS, MARKERS, STYLES
 
+# Okabe & Ito 2008: told apart with any common colour blindness, and in grey by line style.
+COLOURS = ("#000000", "#999999", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+STYLES = ("-", "--", "-", "-", "-", "-", "-", "-")
+MARKERS = ("o", "o", "s", "^", "D", "v", "P", "X")
 FORMATS = (".png", ".pdf", ".svg")
 PANEL = (4.6, 3.9)  # inches
 

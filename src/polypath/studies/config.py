@@ -8,9 +8,9 @@ from typing import Any
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.rehearsal.settings import PresampleSettings
-from polypath.tasks import Task, get_task
 
 BASE, COOLED = "base", "base, cooled"
+INDEPENDENT, SHARED = "independent", "shared"
 Settings = Mapping[str, Any]
 
 
@@ -24,7 +24,7 @@ class Evaluation:
         samples: of each problem.
         greedy: whether one greedy sample of each is drawn as well.
         ks: of pass@k.
-        keep_k: samples that "solved" means in the keep and explore shares.
+        keep_k: samples that "solved" means in the keep and explore shares; 0 leaves the shares out.
         temperature: of the samples.
         top_p: nucleus mass.
         max_completion_length: tokens at most.
@@ -102,7 +102,16 @@ class Relation:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A whole study file; see docs/studies for what each key means."""
+    """A whole study file; see docs/studies for what each key means.
+
+    Attributes:
+        temperatures: at which the base is sampled on the tuning split; at the best it has a row.
+        temperature_curve: whether the base is sampled at all of them on the reported splits as well.
+        base_draws: whether the base is sampled with random draws of its own (``independent``), or
+            with those that all methods meet (``shared``).
+        command: that makes the study again.
+        text: of the file.
+    """
 
     name: str
     question: str
@@ -119,6 +128,8 @@ class Study:
     temperatures: tuple[float, ...]
     evaluations: tuple[Evaluation, ...]
     tuning: Evaluation | None
+    temperature_curve: bool = True
+    base_draws: str = INDEPENDENT
     pairs: tuple[tuple[str, str], ...] = ()
     relations: tuple[Relation, ...] = ()
     sampling_seed: int = 0
@@ -141,10 +152,6 @@ class Study:
     def trained(self, name: str) -> Method:
         """Return the method whose training makes this one: itself, or the one it is a checkpoint of."""
         return self.methods[self.methods[name].of or name]
-
-    def build_task(self) -> Task:
-        """Build the task with the study's options."""
-        return get_task(self.task, self.task_options)
 
     def only(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> "Study":
         """Return the study with fewer methods, or with other seeds.

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from polypath.studies.job_functions import COST
 from polypath.studies.jobs import Job
-from polypath.studies.plan import Plan
-from polypath.studies.work import COST
+from polypath.studies.plan import StudyPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Costs:
     total: Cost
 
 
-def costs(plan: Plan, timings: Mapping[str, float]) -> Costs:
+def costs(plan: StudyPlan, timings: Mapping[str, float]) -> Costs:
     """Add up what the jobs of a study took.
 
     Args:

@@ -36,12 +36,18 @@ class TrainingCurve:
 
 def draw_pass_curves(result: SplitResult, path: Path) -> None:
     """Draw pass@k of every row over k, with its interval as a band where there are few rows."""
-    names = [row.name for row in result.rows]
     figure, [axis] = new_figure(1, width=6.2)
+    _draw_pass_panel(axis, result)
+    save(figure, axis.get_legend_handles_labels()[0], path)
+
+
+def _draw_pass_panel(axis: Any, result: SplitResult) -> None:
+    names = [row.name for row in result.rows]
+    bands = sum(row.trained for row in result.rows) <= MOST_BANDS
     for row in result.rows:
         look, c = look_of(row.name, names), row.pass_curve
         axis.plot(c.ks, c.estimate, ms=4.5, label=safe(row.label), **look)
-        if len(names) <= MOST_BANDS:
+        if bands:
             axis.fill_between(c.ks, c.low, c.high, color=look["color"], alpha=0.10, lw=0)
     ks = result.rows[0].pass_curve.ks
     ticks = [k for k in ks if k & (k - 1) == 0 or k == max(ks)]
@@ -52,7 +58,6 @@ def draw_pass_curves(result: SplitResult, path: Path) -> None:
         xlabel="k (samples per problem)",
         ylabel="share of problems solved",
     )
-    save(figure, axis.get_legend_handles_labels()[0], path)
 
 
 def draw_training(
@@ -62,25 +67,44 @@ def draw_training(
     panels = list(dict.fromkeys(curve.panel for curve in curves))
     figure, axes = new_figure(len(panels), width=4.4)
     for axis, panel in zip(axes, panels, strict=True):
-        for curve in curves:
-            if curve.panel != panel:
-                continue
-            look = look_of(curve.name, names)
-            axis.plot(
-                curve.steps,
-                curve.mean,
-                ms=4,
-                markevery=max(1, len(curve.steps) // 8),
-                label=safe(curve.label),
-                **look,
-            )
-            if len(names) <= MOST_BANDS:
-                axis.fill_between(
-                    curve.steps, curve.low, curve.high, color=look["color"], alpha=0.10, lw=0
-                )
-        axis.set(title=panel, xlabel="optimizer step")
+        _draw_training_panel(axis, [c for c in curves if c.panel == panel], names)
     figure.suptitle(title)
     save(figure, axes[0].get_legend_handles_labels()[0], path)
+
+
+def _draw_training_panel(axis: Any, curves: Sequence[TrainingCurve], names: Sequence[str]) -> None:
+    for curve in curves:
+        look = look_of(curve.name, names)
+        every = max(1, len(curve.steps) // 8)
+        axis.plot(curve.steps, curve.mean, ms=4, markevery=every, label=safe(curve.label), **look)
+        if len(names) <= MOST_BANDS:
+            axis.fill_between(
+                curve.steps, curve.low, curve.high, color=look["color"], alpha=0.10, lw=0
+            )
+    axis.set(title=curves[0].panel, xlabel="optimizer step")
+
+
+def draw_overview(
+    result: SplitResult, curves: Sequence[TrainingCurve], path: Path, *, several: str = ""
+) -> None:
+    """Draw a study in one picture: pass@k of every row, and what the runs logged in training.
+
+    Args:
+        result: of the main split.
+        curves: over training.
+        path: of the PNG.
+        several: what to say of curves over several seeds.
+    """
+    panels = list(dict.fromkeys(curve.panel for curve in curves))
+    names = [row.name for row in result.rows if row.trained]
+    figure, axes = new_figure(1 + len(panels), width=4.2, wide_first=1.4, beside=False)
+    _draw_pass_panel(axes[0], result)
+    for axis, panel in zip(axes[1:], panels, strict=True):
+        _draw_training_panel(axis, [c for c in curves if c.panel == panel], names)
+        axis.set_ylim(bottom=0)
+    if several:
+        figure.suptitle(f"training{several}")
+    save(figure, axes[0].get_legend_handles_labels()[0], path, below=True)
 
 
 def over_seeds(
@@ -118,15 +142,23 @@ def look_of(name: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def new_figure(
-    panels: int, *, width: float, height: float = 4.6, columns: int = 0
+    panels: int,
+    *,
+    width: float,
+    height: float = 4.6,
+    columns: int = 0,
+    wide_first: float = 1.0,
+    beside: bool = True,
 ) -> tuple[Any, list[Any]]:
-    """Return a figure of panels beside each other, with room for names at the right.
+    """Return a figure of panels beside each other, by default with room for names at the right.
 
     Args:
         panels: how many.
         width: of each, in inches.
         height: of each.
         columns: panels of a row at most, the rest goes below; 0 for all in one.
+        wide_first: width of the first column by that of the others.
+        beside: whether to leave room for names at the right.
     """
     import matplotlib  # slow to import, and most commands draw nothing
 
@@ -135,8 +167,15 @@ def new_figure(
 
     rows = -(-panels // (columns or panels))
     columns = -(-panels // rows)  # as even as it goes: four are two by two
-    size = (width * columns + 2.2, height * rows)
-    figure, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    size = (width * (columns - 1 + wide_first) + 2.2 * beside, height * rows)
+    figure, axes = pyplot.subplots(
+        rows,
+        columns,
+        figsize=size,
+        width_ratios=[wide_first, *[1.0] * (columns - 1)],
+        layout="constrained",
+        squeeze=False,
+    )
     for axis in axes.flat[panels:]:
         axis.set_visible(False)
     for axis in axes.flat[:panels]:

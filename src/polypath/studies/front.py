@@ -12,7 +12,7 @@ from polypath.report.model import Metric
 from polypath.studies.config import BASE
 from polypath.studies.figures import look_of, new_figure, safe, save
 from polypath.studies.measure import Row, SplitResult
-from polypath.studies.trails import Trail
+from polypath.studies.over_training import Trail
 
 BASE_LINE = "#999999"
 LABEL_HEIGHT = 0.048  # of a label, as a share of the panel's height

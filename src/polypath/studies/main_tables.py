@@ -8,8 +8,9 @@ from polypath.report.estimates import intervals
 from polypath.report.model import NOISE, Difference
 from polypath.report.values import AnalysisSettings
 from polypath.studies.config import Evaluation, Study
+from polypath.studies.matched import MatchedRow
 from polypath.studies.measure import SplitResult
-from polypath.studies.stopped import MatchedRow
+from polypath.studies.over_training import Trail
 from polypath.studies.tables import (
     MISSING,
     Cell,
@@ -19,7 +20,6 @@ from polypath.studies.tables import (
     places_of,
     value_text,
 )
-from polypath.studies.trails import Trail
 
 
 def main_tables(

@@ -1,6 +1,6 @@
 """Where everything of a study lies, and the jobs that make it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import Any
 from polypath.errors import ConfigError
 from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts.files import read_json
-from polypath.studies import work
+from polypath.studies import job_functions
 from polypath.studies.arguments import checked_recipe, training_arguments
-from polypath.studies.config import Evaluation, Method, Study, is_test
+from polypath.studies.config import COOLED, SHARED, Evaluation, Method, Study, is_test
 from polypath.studies.identity import fingerprint, plain, short_hash
 from polypath.studies.jobs import Job
 from polypath.tasks.shipped import shipped_model
@@ -19,20 +19,22 @@ from polypath.train.callbacks import read_log
 from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
 
 
-class Plan:
+class StudyPlan:
     """The files and jobs of a study in a folder.
 
     What decides a result is in the name of its folder, as a hash: with other settings the study
     makes it anew beside the old one, and with the old settings finds it again.
 
     Raises:
-        ConfigError: a method's settings do not fit the recipe, or its checkpoints are not saved;
-            or the study would measure on the split that it trains on.
+        ConfigError: ``out`` is a file; a method's settings do not fit the recipe, or its checkpoints
+            are not saved; or the study would measure on the split that it trains on.
     """
 
     def __init__(self, study: Study, out: str | Path) -> None:
         self.study = study
         self.out = Path(out)
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"--out {out} is a file. Name a folder, existing or new.")
         self._base_identity = {
             "base": study.base,
             "weights": fingerprint(Path(shipped_model(study.base))),
@@ -98,28 +100,55 @@ class Plan:
 
     def samples_folder(self, owner: Path, evaluation: Evaluation, step: int = 0) -> Path:
         """Return the run folder of samples: of a model's last state, or of one of its checkpoints."""
-        e = evaluation
-        drawn = {k: v for k, v in asdict(e).items() if k not in ("ks", "keep_k")}
-        detail = short_hash(drawn | {"seed": self.sampling_seed(owner, evaluation)})
-        name = f"{e.split}-{e.problems}x{e.samples}-T{e.temperature:g}-{detail}"
+        drawn = _drawn(evaluation) | {"seed": self.sampling_seed(owner, evaluation)}
+        name = f"{_size(evaluation)}-T{evaluation.temperature:g}-{short_hash(drawn)}"
         return owner / "evaluations" / (f"step{step}-{name}" if step else name)
 
+    def tried(self) -> dict[str, str]:
+        """Return temperature -> folder of the base's samples at it on the tuning split."""
+        study, owner = self.study, self.base_folder()
+        if study.tuning is None:
+            return {}
+        return {
+            f"{t:g}": str(self.samples_folder(owner, self.cooled(study.tuning, t)))
+            for t in study.temperatures
+        }
+
+    def cooled_folder(self, evaluation: Evaluation, best: float) -> Path:
+        """Return the run folder of the base's samples at its best temperature."""
+        if self.study.temperature_curve:
+            return self.samples_folder(self.base_folder(), self.cooled(evaluation, best))
+        return self._best_folder(evaluation)
+
+    def _best_folder(self, evaluation: Evaluation) -> Path:
+        """Name a folder for what its temperature is chosen from, before the best is known."""
+        drawn = _drawn(evaluation) | {"temperature": None, "greedy": False}
+        drawn |= {"seed": self.study.sampling_seed}
+        tried = {t: Path(folder).name for t, folder in self.tried().items()}
+        detail = short_hash(drawn | {"tried": tried})
+        return self.base_folder() / "evaluations" / f"{_size(evaluation)}-Tbest-{detail}"
+
     def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
-        """Return the seed of samples: the study's, but for the base that the others are held to.
+        """Return the seed of samples: the study's, but the next one for the base's own rows.
 
         All methods meet the same random draws, so their differences are between the methods. The
-        base must not: keep and explore shares multiply chances of the base and of a method, which
-        takes independent samples. With shared draws a model near the base (a cooled one, or one held
-        to it by a divergence) solves and fails the very problems the base does.
+        base must not, unless the study has ``base_draws: shared``: keep and explore shares multiply
+        chances of the base and of a method, which takes independent samples. With shared draws a
+        model near the base (at a lower temperature, or held to it by a divergence) solves and fails
+        the very problems the base does.
         """
         is_base = owner == self.base_folder() and evaluation in self.study.evaluations
-        return self.study.sampling_seed + is_base
+        return self.study.sampling_seed + (is_base and self.study.base_draws != SHARED)
 
     def cooled(self, evaluation: Evaluation, temperature: float) -> Evaluation:
         """Return an evaluation at another temperature; at its own it is the base's, greedy and all."""
         if temperature == evaluation.temperature:
             return evaluation
         return replace(evaluation, temperature=temperature, greedy=False)
+
+    def base_temperatures(self) -> tuple[float, ...]:
+        """Return the temperatures that the base is sampled at on the reported splits."""
+        return self.study.temperatures if self.study.temperature_curve else ()
 
     def checkpoints(self, name: str) -> tuple[int, ...]:
         """Return the steps of a method that are evaluated besides the last."""
@@ -149,17 +178,25 @@ class Plan:
             yield self._presample_job(name)
         for evaluation in study.evaluations:
             yield self._evaluate_job("base", study.base, folder, evaluation)
+        tuned = []
         for temperature in study.temperatures:
-            for evaluation in (*([study.tuning] if study.tuning else []), *study.evaluations):
+            label = f"base at T={temperature:g}"
+            if study.tuning is not None:
+                cooled = self.cooled(study.tuning, temperature)
+                tuned.append(self._evaluate_job(label, study.base, folder, cooled))
+                yield tuned[-1]
+            for evaluation in study.evaluations if study.temperature_curve else ():
                 cooled = self.cooled(evaluation, temperature)
-                label = f"base at T={temperature:g}"
                 yield self._evaluate_job(label, study.base, folder, cooled)
+        if tuned and not study.temperature_curve:
+            for evaluation in study.evaluations:
+                yield self._best_temperature_job(evaluation, tuned)
 
     def _presample_job(self, name: str) -> Job:
         presampling, folder = self.study.presamplings[name], self.presample_folder(name)
         return Job(
             name=f"presample {name}",
-            function=work.presample,
+            function=job_functions.presample,
             arguments={
                 "model": self.study.base,
                 "task": self.study.task,
@@ -181,7 +218,7 @@ class Plan:
         steps = int(self.recipes[name].trainer.max_steps)
         yield Job(
             name=train,
-            function=work.train,
+            function=job_functions.train,
             arguments={
                 "recipe": str(self.study.recipe),
                 "overrides": self._arguments(method, seed, folder),
@@ -212,10 +249,9 @@ class Plan:
         step: int = 0,
     ) -> Job:
         folder = self.samples_folder(owner, evaluation, step)
-        drawn = {k: v for k, v in asdict(evaluation).items() if k not in ("ks", "keep_k")}
         return Job(
             name=f"evaluate {label} on {evaluation.split}",
-            function=work.evaluate,
+            function=job_functions.evaluate,
             arguments={
                 "model": model,
                 "task": self.study.task,
@@ -223,11 +259,24 @@ class Plan:
                 "out": str(folder),
                 "batch_size": self.study.batch_size,
                 "seed": self.sampling_seed(owner, evaluation),
-                **drawn,
+                **_drawn(evaluation),
             },
-            result=folder / work.EVALUATED,
+            result=folder / job_functions.EVALUATED,
             after=(after,) if after else (),
-            kind=f"evaluate {evaluation.split} {evaluation.problems}x{evaluation.samples}",
+            kind=f"evaluate {_size(evaluation, ' ')}",
+        )
+
+    def _best_temperature_job(self, evaluation: Evaluation, tuned: Sequence[Job]) -> Job:
+        """Return the sampling of the base at the temperature that the jobs of tuning find best."""
+        study, folder = self.study, self._best_folder(evaluation)
+        cooled = replace(evaluation, greedy=False)
+        job = self._evaluate_job(COOLED, study.base, self.base_folder(), cooled)
+        own = {"out": str(folder), "seed": study.sampling_seed, "temperature": None}
+        return replace(
+            job,
+            arguments={**job.arguments, **own, "tried": self.tried()},
+            result=folder / job_functions.EVALUATED,
+            after=tuple(one.name for one in tuned),
         )
 
     # --- settings -------------------------------------------------------------------------------
@@ -259,6 +308,15 @@ class Plan:
                     f"The study would measure on the split {split!r}, on which it trains. Use a "
                     "held-out split."
                 )
+
+
+def _drawn(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what decides the samples, not what is told of them."""
+    return {k: v for k, v in asdict(evaluation).items() if k not in ("ks", "keep_k")}
+
+
+def _size(evaluation: Evaluation, separator: str = "-") -> str:
+    return f"{evaluation.split}{separator}{evaluation.problems}x{evaluation.samples}"
 
 
 def _steps_done(log: Path) -> int:

@@ -25,7 +25,7 @@ from polypath.report.values import (
 )
 from polypath.rollouts.samples import Samples
 from polypath.studies.config import Evaluation
-from polypath.studies.measure import ENTROPY, entropy_values
+from polypath.studies.folder_values import ENTROPY, entropy_values
 
 # What k may be: the samples that each needs besides k, and the least k (at 1 it would be pass@1).
 _FAMILIES = {"pass@": (0, 1), "pass^": (0, 2), "majority@": (0, 2), "distinct@": (0, 2)}

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from polypath.rollouts.samples import Samples, load_samples
 from polypath.studies.config import BASE, Relation
-from polypath.studies.plan import Plan
+from polypath.studies.plan import StudyPlan
 from polypath.studies.relation_fit import TRUSTED_RUNS, RelationFit, fit_relation
-from polypath.studies.relation_metrics import Measured, measure_model
+from polypath.studies.relation_metrics import Measured
+from polypath.studies.split_samples import SplitSamples
 from polypath.studies.tables import MISSING, Table
 
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"
@@ -79,12 +79,12 @@ class RelationResult:
         return not where or point.metrics[where].value > self.relation.above
 
 
-def models_of(plan: Plan) -> Iterator[Model]:
+def models_of(plan: StudyPlan) -> Iterator[Model]:
     """Yield every model that is sampled on the main split, each once."""
     study, main = plan.study, plan.study.main
     base = plan.base_folder()
-    temperatures = [main.temperature, *(t for t in study.temperatures if t != main.temperature)]
-    for t in temperatures:
+    others = [t for t in plan.base_temperatures() if t != main.temperature]
+    for t in (main.temperature, *others):
         own = t == main.temperature
         yield Model(
             name=BASE,
@@ -104,7 +104,7 @@ def models_of(plan: Plan) -> Iterator[Model]:
                     yield model
 
 
-def _models_of_run(plan: Plan, name: str, seed: int) -> Iterator[Model]:
+def _models_of_run(plan: StudyPlan, name: str, seed: int) -> Iterator[Model]:
     main = plan.study.main
     label = f"{plan.study.methods[name].label}, seed {seed}"
     states = [(END, 0, main.temperature, label)]
@@ -124,25 +124,19 @@ def _models_of_run(plan: Plan, name: str, seed: int) -> Iterator[Model]:
         )
 
 
-def relate(
-    plan: Plan, shared: Sequence[str], held: Mapping[Path, Samples] | None = None
-) -> tuple[RelationResult, ...]:
+def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
     """Measure every model and fit the relations of the study.
 
     Args:
-        plan: of the study, all of whose samples are there.
-        shared: problems to measure on.
-        held: samples that are read already, by folder.
+        samples: of its main split.
     """
-    relations, held = plan.study.relations, held or {}
-    keys = [key for relation in relations for key in relation.metrics]
-    if not keys:
+    relations = samples.plan.study.relations
+    if not relations:
         return ()
-    points = []
-    for model in models_of(plan):  # one by one, as samples of all would not fit in memory
-        samples = held.get(model.folder) or load_samples(model.folder)
-        metrics = measure_model(samples.subset(shared), keys, plan.study.main, model.folder)
-        points.append(Point(model=model, metrics=metrics))
+    points = [
+        Point(model=model, metrics=samples.values(model.folder).related)
+        for model in models_of(samples.plan)
+    ]
     return tuple(_relate(relation, points) for relation in relations)
 
 

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from polypath.report.model import NOISE, Difference, Metric
 from polypath.studies.config import BASE, COOLED, Study
-from polypath.studies.measure import ENTROPY, Row, SplitResult
+from polypath.studies.folder_values import ENTROPY
+from polypath.studies.measure import Row, SplitResult
 
 Cell = tuple[str, bool]  # text, and whether it is bold
 MISSING = "–"
@@ -34,7 +35,7 @@ def columns_of(result: SplitResult) -> dict[str, str]:
     keys |= {f"pass@{n}": f"pass@{n}" for n in ks}
     if max(ks) > 1:
         keys[f"distinct@{max(ks)}"] = f"distinct in {max(ks)}"
-    keys |= {f"keep@{k}": f"keep@{k}", f"explore@{k}": f"explore@{k}"}
+    keys |= {f"keep@{k}": f"keep@{k}", f"explore@{k}": f"explore@{k}"} if k else {}
     keys[ENTROPY] = "entropy"
     return keys
 
@@ -101,16 +102,25 @@ def _numbers(result: SplitResult) -> Table:
         notes=(
             f"± half of the 95 % interval over problems{_over_seeds(seeds)}. Bold: the highest "
             "estimate of the column, whether or not it is beyond noise. "
-            f"keep@{k}: share of the problems the base solves in {k} samples that are still solved; "
-            f"explore@{k}: of those it does not solve. Of the base itself, in brackets: what fresh "
-            "samples of the same model keep and find by luck. distinct: different correct solutions. "
-            "entropy: nats per sampled token. seconds: of training steps.",
+            + _shares_note(k)
+            + "distinct: different correct solutions. entropy: nats per sampled token. "
+            "seconds: of training steps.",
             *(
                 [f"{result.not_judged:,} samples were not judged (timeouts, errors) and left out."]
                 if result.not_judged
                 else []
             ),
         ),
+    )
+
+
+def _shares_note(k: int) -> str:
+    if not k:
+        return ""
+    return (
+        f"keep@{k}: share of the problems the base solves in {k} samples that are still solved; "
+        f"explore@{k}: of those it does not solve. Of the base itself, in brackets: what fresh "
+        "samples of the same model keep and find by luck. "
     )
 
 

@@ -1,12 +1,16 @@
-"""A study's jobs, as they run in a worker process."""
+"""What the jobs of a study do, in a worker process."""
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from polypath.report.values import AnalysisSettings, Prepared, choose_sizes
 from polypath.rollouts.files import write_json
+from polypath.rollouts.samples import load_samples
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
 COST = "cost.json"  # of a training or pre-sampling, in its folder
@@ -74,18 +78,24 @@ def evaluate(
     problems: int,
     samples: int,
     greedy: bool,
-    temperature: float,
+    temperature: float | None,
     top_p: float,
     max_completion_length: int,
     batch_size: int,
     seed: int,
+    tried: Mapping[str, str] | None = None,
 ) -> None:
-    """Sample a model on a split into a run folder, or go on, and measure the entropy of the samples."""
+    """Sample a model on a split into a run folder, or go on, and measure the entropy of the samples.
+
+    Without a temperature, it is the best of those in ``tried``, each with the folder of its samples.
+    """
     from polypath.sampling.run import sample_run
     from polypath.sampling.settings import SamplingSettings
     from polypath.tasks import get_task
 
     started, cpu = time.monotonic(), time.process_time()
+    if temperature is None:
+        temperature, _ = best_temperature(tried or {})
     settings = SamplingSettings(
         temperature=temperature,
         top_p=top_p,
@@ -115,6 +125,23 @@ def evaluate(
             "surprisal": surprisal,
         },
     )
+
+
+def best_temperature(tried: Mapping[str, str]) -> tuple[float, dict[str, float]]:
+    """Return the temperature with the highest pass@1, the first of equal ones, and all their pass@1.
+
+    Args:
+        tried: temperature, as text -> folder of samples at it.
+    """
+    settings = AnalysisSettings(ks=(1,))
+    accuracy = {}
+    for temperature, folder in tried.items():
+        samples = load_samples(folder)
+        sizes, _ = choose_sizes([samples], settings)
+        accuracy[temperature] = float(
+            np.nanmean(Prepared(samples, sizes, settings).pass_at(sizes.ks))
+        )
+    return float(max(accuracy, key=lambda key: accuracy[key])), accuracy
 
 
 def _surprisal(
@@ -159,16 +186,3 @@ def _surprisal(
         total, number = found.get(problem_id, (0.0, 0))
         found[problem_id] = (total - float(logps.sum()), number + len(logps))
     return found
-
-
-def training_seconds(log: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the seconds of all steps that a run kept, whenever they were trained; None without any.
-
-    Start-up, saving, and steps that a kill made the run repeat do not count.
-    """
-    total, before = 0.0, 0
-    for line in log:
-        if "step_time" in line:
-            total += float(line["step_time"]) * (int(line["step"]) - before)
-            before = int(line["step"])
-    return total if before else None

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from polypath.errors import ConfigError, unknown_name
@@ -39,6 +39,13 @@ class Section:
         if not isinstance(value, str) or (not value.strip() and value != default):
             self.refuse(key, "must be a text", value)
         return " ".join(value.split())
+
+    def choice(self, key: str, known: Sequence[str]) -> str:
+        """Return one of these texts; the first if the key is left out."""
+        value = self.text(key, known[0])
+        if value not in known:
+            raise unknown_name(f"{key} in {self.where}:", value, known)
+        return value
 
     def integer(self, key: str, default: int | None = None, *, least: int = 0) -> int:
         """Return a whole number of at least ``least``."""
