@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from polypath.studies import load_study, run_study
 from polypath.studies.arguments import budgets
 from polypath.studies.measure import explore_by_luck
 from polypath.studies.plan import StudyPlan
-from polypath.studies.run import _alone
 from polypath.studies.split_samples import training_seconds
 from polypath.train.callbacks import read_log
 from tests.studies.small_study import not_done
@@ -158,8 +158,11 @@ def test_methods_draw_alike_the_base_by_itself_and_entropy_is_that_of_tokens(fin
 
 def test_two_studies_do_not_work_in_one_folder(finished_study):
     path, out, _, _ = finished_study
-    with _alone(out), pytest.raises(ConfigError, match="Another study is at work"):
-        run_study(load_study(path), out, console=Console(quiet=True))
+    fcntl = pytest.importorskip("fcntl")
+    with (out / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match=re.escape(str(out))):
+            run_study(load_study(path), out, console=Console(quiet=True))
 
 
 def test_explore_by_luck_is_what_fresh_samples_find():

@@ -74,7 +74,7 @@ def row(name: str, temperature: float, values: tuple[float, float, float], seeds
         temperature=temperature,
         metrics=metrics,
         pass_curve=Curve(ks=(1,), estimate=one, low=one, high=one),
-        seconds=1.0,
+        training_seconds=1.0,
         folders=(),
     )
 

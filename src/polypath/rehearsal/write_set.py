@@ -60,7 +60,9 @@ class PresampleRun:
         )
 
 
-def write_set(run: PresampleRun, model: Any, tokenizer: Any, store: RolloutStore) -> RehearsalManifest:
+def write_set(
+    run: PresampleRun, model: Any, tokenizer: Any, store: RolloutStore
+) -> RehearsalManifest:
     """Partition, compute reference log-probs, write the set; the manifest comes last, and makes it valid."""
     if model is None:  # vLLM drew; the log-probs are for training to start from
         dtype = PRECISIONS[run.settings.precision][0]

@@ -53,17 +53,18 @@ def costs(plan: StudyPlan, timings: Mapping[str, float]) -> Costs:
     """
     return Costs(
         methods={
-            name: _cost(
+            name: cost_of(
                 (job for seed in plan.study.seeds for job in plan.run_jobs(name, seed)), timings
             )
             for name in plan.study.methods
         },
-        base=_cost(plan.base_jobs(), timings),
-        total=_cost(plan.jobs(), timings),
+        base=cost_of(plan.base_jobs(), timings),
+        total=cost_of(plan.jobs(), timings),
     )
 
 
-def _cost(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
+def cost_of(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
+    """Add up what these jobs took, each once; ``timings`` as in ``costs``."""
     unique = {job.result: job for job in jobs}.values()
     wall: dict[str, float] = {}
     for job in unique:

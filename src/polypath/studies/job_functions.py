@@ -11,6 +11,7 @@ import numpy as np
 from polypath.report.values import AnalysisSettings, Prepared, choose_sizes
 from polypath.rollouts.files import write_json
 from polypath.rollouts.samples import load_samples
+from polypath.studies.config import Evaluation, Presampling
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
 COST = "cost.json"  # of a training or pre-sampling, in its folder
@@ -29,19 +30,11 @@ def train(*, recipe: str, overrides: Sequence[str]) -> None:
 
 
 def presample(
-    *,
-    model: str,
-    task: str,
-    task_options: Mapping[str, str],
-    out: str,
-    split: str,
-    limit: int | None,
-    settings: Mapping[str, Any],
+    *, model: str, task: str, task_options: Mapping[str, str], out: str, presampling: Presampling
 ) -> None:
-    """Make a rehearsal set from the base, or go on making it."""
+    """Make a rehearsal set from the base, or resume making it."""
     from polypath.engines.trl import completion_logps
     from polypath.rehearsal.presample import presample as make
-    from polypath.rehearsal.settings import PresampleSettings
     from polypath.tasks import get_task
 
     with _costed(Path(out)):
@@ -49,10 +42,10 @@ def presample(
             model,
             get_task(task, task_options),
             out=out,
+            split=presampling.split,
+            limit=presampling.limit,
             completion_logps=completion_logps,
-            split=split,
-            limit=limit,
-            settings=PresampleSettings(**settings),
+            settings=presampling.settings,
             device=DEVICE,
         )
 
@@ -74,32 +67,25 @@ def evaluate(
     task: str,
     task_options: Mapping[str, str],
     out: str,
-    split: str,
-    problems: int,
-    samples: int,
-    greedy: bool,
-    temperature: float | None,
-    top_p: float,
-    max_completion_length: int,
+    evaluation: Evaluation,
     batch_size: int,
     seed: int,
     tried: Mapping[str, str] | None = None,
 ) -> None:
-    """Sample a model on a split into a run folder, or go on, and measure the entropy of the samples.
+    """Sample a model on a split into a run folder, or resume, and measure the entropy of the samples.
 
-    Without a temperature, it is the best of those in ``tried``, each with the folder of its samples.
+    With ``tried``, as for ``best_temperature``, at the best of these temperatures.
     """
     from polypath.sampling.run import sample_run
     from polypath.sampling.settings import SamplingSettings
     from polypath.tasks import get_task
 
     started, cpu = time.monotonic(), time.process_time()
-    if temperature is None:
-        temperature, _ = best_temperature(tried or {})
+    temperature = best_temperature(tried)[0] if tried else evaluation.temperature
     settings = SamplingSettings(
         temperature=temperature,
-        top_p=top_p,
-        max_new_tokens=max_completion_length,
+        top_p=evaluation.top_p,
+        max_new_tokens=evaluation.max_completion_length,
         batch_size=batch_size,
         seed=seed,
     )
@@ -107,14 +93,15 @@ def evaluate(
         model,
         get_task(task, task_options),
         out=out,
-        split=split,
-        num_samples=samples,
+        split=evaluation.split,
+        num_samples=evaluation.samples,
         settings=settings,
-        limit=problems,
-        greedy=greedy,
+        limit=evaluation.problems,
+        greedy=evaluation.greedy,
         device=DEVICE,
     )
-    surprisal = {} if top_p < 1 else _surprisal(model, Path(out), temperature, batch_size)
+    known = evaluation.top_p == 1  # else tokens are drawn from another distribution than scored
+    surprisal = _surprisal(model, Path(out), temperature, batch_size) if known else {}
     write_json(
         Path(out) / EVALUATED,
         {

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -18,32 +17,20 @@ from polypath.studies.split_samples import RowFolders, SplitSamples, over_temper
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One method, or the base, on one split.
+class Row(RowFolders):
+    """One method, or the base, on one split, with its numbers.
 
     Attributes:
-        name: key of the method; ``base`` or ``base, cooled``.
-        label: in tables.
-        seeds: training seeds behind it; empty for the base.
-        temperature: of its samples.
         metrics: key -> number with interval, those of ``polypath compare`` and ``token_entropy``.
         against_base: key -> paired difference to the base.
         against: key -> paired difference to its reference method, if there is one.
         pass_curve: pass@k.
-        seconds: of training, mean over seeds; NaN for the base.
-        folders: where its samples lie, a folder for each seed.
     """
 
-    name: str
-    label: str
-    seeds: tuple[int, ...]
-    temperature: float
     metrics: Mapping[str, Metric]
     against_base: Mapping[str, Difference] = field(default_factory=dict)
     against: Mapping[str, Difference] = field(default_factory=dict)
     pass_curve: Curve
-    seconds: float
-    folders: tuple[Path, ...]
 
     @property
     def trained(self) -> bool:
@@ -150,14 +137,9 @@ def _measure(source: RowFolders, samples: SplitSamples) -> tuple[Row, Stack]:
     measures = stack(values, len(samples.shared))
     pass_S_N_K = np.stack([one.curve_N_K for one in found])
     row = Row(
-        name=source.name,
-        label=source.label,
-        seeds=source.seeds,
-        temperature=source.temperature,
+        **vars(source),
         metrics={metric.key: metric for metric in metrics(measures, settings)},
         pass_curve=curve(sizes.curve_ks, intervals(pass_S_N_K, None, settings)),
-        seconds=source.seconds,
-        folders=source.folders,
     )
     return row, measures
 

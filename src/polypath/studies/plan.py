@@ -1,6 +1,6 @@
 """Where everything of a study lies, and the jobs that make it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -106,13 +106,10 @@ class StudyPlan:
 
     def tried(self) -> dict[str, str]:
         """Return temperature -> folder of the base's samples at it on the tuning split."""
-        study, owner = self.study, self.base_folder()
-        if study.tuning is None:
-            return {}
-        return {
-            f"{t:g}": str(self.samples_folder(owner, self.cooled(study.tuning, t)))
-            for t in study.temperatures
-        }
+        tuning = self.study.tuning
+        cooled = {t: self.cooled(tuning, t) for t in self.study.temperatures} if tuning else {}
+        owner = self.base_folder()
+        return {f"{t:g}": str(self.samples_folder(owner, e)) for t, e in cooled.items()}
 
     def cooled_folder(self, evaluation: Evaluation, best: float) -> Path:
         """Return the run folder of the base's samples at its best temperature."""
@@ -122,11 +119,10 @@ class StudyPlan:
 
     def _best_folder(self, evaluation: Evaluation) -> Path:
         """Name a folder for what its temperature is chosen from, before the best is known."""
-        drawn = _drawn(evaluation) | {"temperature": None, "greedy": False}
-        drawn |= {"seed": self.study.sampling_seed}
         tried = {t: Path(folder).name for t, folder in self.tried().items()}
-        detail = short_hash(drawn | {"tried": tried})
-        return self.base_folder() / "evaluations" / f"{_size(evaluation)}-Tbest-{detail}"
+        drawn = {"seed": self.study.sampling_seed, "temperature": tried, "greedy": False}
+        name = f"{_size(evaluation)}-Tbest-{short_hash(_drawn(evaluation) | drawn)}"
+        return self.base_folder() / "evaluations" / name
 
     def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
         """Return the seed of samples: the study's, but the next one for the base's own rows.
@@ -163,7 +159,7 @@ class StudyPlan:
     # --- jobs -----------------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
-        """Return every job: the base first, then seed after seed, so that all methods get on."""
+        """Return every job: the base first, then seed after seed, so that all methods progress together."""
         found = [*self.base_jobs()]
         for seed in self.study.seeds:
             for name in self.study.methods:
@@ -173,38 +169,38 @@ class StudyPlan:
 
     def base_jobs(self) -> Iterator[Job]:
         """Yield the jobs that need no training."""
-        study, folder = self.study, self.base_folder()
+        study = self.study
         for name in dict.fromkeys(m.rehearsal for m in study.methods.values() if m.rehearsal):
             yield self._presample_job(name)
         for evaluation in study.evaluations:
-            yield self._evaluate_job("base", study.base, folder, evaluation)
-        tuned = []
+            yield self._base_job("base", evaluation)
+        tuning = []
         for temperature in study.temperatures:
             label = f"base at T={temperature:g}"
             if study.tuning is not None:
-                cooled = self.cooled(study.tuning, temperature)
-                tuned.append(self._evaluate_job(label, study.base, folder, cooled))
-                yield tuned[-1]
+                tuning.append(self._base_job(label, self.cooled(study.tuning, temperature)))
+                yield tuning[-1]
             for evaluation in study.evaluations if study.temperature_curve else ():
-                cooled = self.cooled(evaluation, temperature)
-                yield self._evaluate_job(label, study.base, folder, cooled)
-        if tuned and not study.temperature_curve:
-            for evaluation in study.evaluations:
-                yield self._best_temperature_job(evaluation, tuned)
+                yield self._base_job(label, self.cooled(evaluation, temperature))
+        for evaluation in study.evaluations if tuning and not study.temperature_curve else ():
+            yield self._evaluate_job(
+                COOLED,
+                study.base,
+                replace(evaluation, greedy=False),
+                self._best_folder(evaluation),
+                study.sampling_seed,
+                after=tuple(job.name for job in tuning),
+                tried=self.tried(),
+            )
 
     def _presample_job(self, name: str) -> Job:
-        presampling, folder = self.study.presamplings[name], self.presample_folder(name)
+        folder = self.presample_folder(name)
         return Job(
             name=f"presample {name}",
             function=job_functions.presample,
             arguments={
-                "model": self.study.base,
-                "task": self.study.task,
-                "task_options": dict(self.study.task_options),
-                "out": str(folder),
-                "split": presampling.split,
-                "limit": presampling.limit,
-                "settings": asdict(presampling.settings),
+                **self._model_arguments(self.study.base, folder),
+                "presampling": self.study.presamplings[name],
             },
             result=folder / "manifest.json",
             kind="presample",
@@ -234,50 +230,49 @@ class StudyPlan:
         states += [(step, main, "") for step in self.checkpoints(name)]
         states += [(own, self.cooled(main, t), f", T={t:g}") for t in self.temperatures(name)]
         for step, evaluation, at in states:
-            label = f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at
-            model = str(folder / f"checkpoint-{step}" if step else folder)
-            yield self._evaluate_job(label, model, folder, evaluation, after=train, step=step)
+            yield self._evaluate_job(
+                f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at,
+                str(folder / f"checkpoint-{step}" if step else folder),
+                evaluation,
+                self.samples_folder(folder, evaluation, step),
+                self.sampling_seed(folder, evaluation),
+                after=(train,),
+            )
+
+    def _base_job(self, label: str, evaluation: Evaluation) -> Job:
+        owner = self.base_folder()
+        folder, seed = self.samples_folder(owner, evaluation), self.sampling_seed(owner, evaluation)
+        return self._evaluate_job(label, self.study.base, evaluation, folder, seed)
 
     def _evaluate_job(
         self,
         label: str,
         model: str,
-        owner: Path,
         evaluation: Evaluation,
+        folder: Path,
+        seed: int,
         *,
-        after: str = "",
-        step: int = 0,
+        after: tuple[str, ...] = (),
+        tried: Mapping[str, str] | None = None,
     ) -> Job:
-        folder = self.samples_folder(owner, evaluation, step)
         return Job(
             name=f"evaluate {label} on {evaluation.split}",
             function=job_functions.evaluate,
             arguments={
-                "model": model,
-                "task": self.study.task,
-                "task_options": dict(self.study.task_options),
-                "out": str(folder),
+                **self._model_arguments(model, folder),
+                "evaluation": evaluation,
                 "batch_size": self.study.batch_size,
-                "seed": self.sampling_seed(owner, evaluation),
-                **_drawn(evaluation),
+                "seed": seed,
+                "tried": tried,
             },
             result=folder / job_functions.EVALUATED,
-            after=(after,) if after else (),
+            after=after,
             kind=f"evaluate {_size(evaluation, ' ')}",
         )
 
-    def _best_temperature_job(self, evaluation: Evaluation, tuned: Sequence[Job]) -> Job:
-        """Return the sampling of the base at the temperature that the jobs of tuning find best."""
-        study, folder = self.study, self._best_folder(evaluation)
-        cooled = replace(evaluation, greedy=False)
-        job = self._evaluate_job(COOLED, study.base, self.base_folder(), cooled)
-        own = {"out": str(folder), "seed": study.sampling_seed, "temperature": None}
-        return replace(
-            job,
-            arguments={**job.arguments, **own, "tried": self.tried()},
-            result=folder / job_functions.EVALUATED,
-            after=tuple(one.name for one in tuned),
-        )
+    def _model_arguments(self, model: str, out: Path) -> dict[str, Any]:
+        options = dict(self.study.task_options)
+        return {"model": model, "task": self.study.task, "task_options": options, "out": str(out)}
 
     # --- settings -------------------------------------------------------------------------------
 

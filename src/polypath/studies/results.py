@@ -182,15 +182,4 @@ def _split_record(split: SplitResult) -> dict[str, Any]:
 
 
 def _row_record(row: Row) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "label": row.label,
-        "seeds": row.seeds,
-        "temperature": row.temperature,
-        "training_seconds": row.seconds,
-        "folders": [str(folder) for folder in row.folders],
-        "metrics": row.metrics,
-        "against_base": row.against_base,
-        "against": row.against,
-        "pass_curve": row.pass_curve,
-    }
+    return {**vars(row), "folders": [str(folder) for folder in row.folders]}

@@ -20,14 +20,23 @@ from polypath.studies.relation_metrics import Measured, measure_model
 
 @dataclass(frozen=True, kw_only=True)
 class RowFolders:
-    """Where the samples of a row lie, one folder for each seed."""
+    """Where the samples of a row of a table lie.
+
+    Attributes:
+        name: key of the method; ``base`` or ``base, cooled``.
+        label: in tables.
+        folders: of the samples, one for each seed.
+        temperature: of the samples.
+        seeds: training seeds behind it; empty for the base.
+        training_seconds: mean over seeds; NaN for the base.
+    """
 
     name: str
     label: str
     folders: tuple[Path, ...]
     temperature: float
     seeds: tuple[int, ...] = ()
-    seconds: float = math.nan
+    training_seconds: float = math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +150,9 @@ def base_and_methods(
         took = [training_seconds(plan.log(name, seed)) for seed in plan.study.seeds]
         seconds = [s for s in took if s is not None]
         row = _method(plan, name, evaluation, plan.study.methods[name].label)
-        found.append(replace(row, seconds=float(np.mean(seconds)) if seconds else math.nan))
+        found.append(
+            replace(row, training_seconds=float(np.mean(seconds)) if seconds else math.nan)
+        )
     return tuple(found)
 
 

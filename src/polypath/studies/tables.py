@@ -90,7 +90,8 @@ def _numbers(result: SplitResult) -> Table:
                 text = value_text(metric, places=places_of(key))
                 bold = metric is not None and _rounded(metric, key) == best.get(key)
                 cells.append((text, bold))
-        cells.append((f"{row.seconds:.0f}" if math.isfinite(row.seconds) else MISSING, False))
+        seconds = row.training_seconds
+        cells.append((f"{seconds:.0f}" if math.isfinite(seconds) else MISSING, False))
         rows.append(tuple(cells))
     e, k = result.evaluation, result.evaluation.keep_k
     seeds = max(len(row.seeds) for row in result.rows)
