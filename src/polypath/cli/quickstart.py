@@ -29,8 +29,8 @@ def quickstart(
     """Train small models with GRPO and with each diversity method, and compare them.
 
     Trains from the shipped Countdown base, evaluates on held-out and out-of-domain problems, prints
-    the tables and draws the pictures. Interrupted, the same command resumes. It is a study like any
-    other: studies/quickstart.yaml in the repository.
+    the tables and draws the pictures. Rerun the command to resume; finished jobs are skipped. It is a
+    study like any other: studies/quickstart.yaml in the repository.
     """
     from polypath.studies import run_study
     from polypath.studies.quickstart import quickstart_study, table_rows

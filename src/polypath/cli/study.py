@@ -36,7 +36,7 @@ def study(
 ) -> None:
     """Train and evaluate every method of a study with every seed, and compare them.
 
-    Interrupted or killed, the same command goes on where it was.
+    Rerun the command to resume; finished jobs are skipped.
     """
     from polypath.studies import load_study, run_study
     from polypath.studies.plan import StudyPlan

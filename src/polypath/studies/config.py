@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How a split is sampled, and what is told of it.
+    """How a split is sampled, and what is reported of it.
 
     Attributes:
         split: of the task.
@@ -39,6 +39,22 @@ class Evaluation:
     temperature: float
     top_p: float
     max_completion_length: int
+
+    @property
+    def size(self) -> str:
+        """Problems and samples, as in names of folders and jobs."""
+        return f"{self.problems}x{self.samples}"
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What decides the samples: the settings, but for those of what is reported."""
+        return {k: v for k, v in asdict(self).items() if k not in ("ks", "keep_k")}
+
+    def at(self, temperature: float) -> "Evaluation":
+        """Return it at another temperature, where no greedy samples are drawn."""
+        if temperature == self.temperature:
+            return self
+        return replace(self, temperature=temperature, greedy=False)
 
 
 @dataclass(frozen=True, kw_only=True)

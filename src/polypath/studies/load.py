@@ -46,7 +46,7 @@ RESERVED = {
     "task": "'task' names it",
     "task_options": "'task_options' of the study holds them",
     "rehearsal_set": "'rehearsal' of the method names a pre-sampling",
-    "resume_from_checkpoint": "the same command goes on by itself",
+    "resume_from_checkpoint": "the same command resumes by itself",
     "env": "set it in the recipe",
 }
 

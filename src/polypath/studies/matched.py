@@ -21,7 +21,7 @@ NOTES = {
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedRow:
-    """One method, or the cooled base, against the reference stopped at its pass@1.
+    """One method, or the base at its best temperature, against the reference stopped at its pass@1.
 
     Attributes:
         name: key of the method.

@@ -45,7 +45,7 @@ class SplitResult:
     Attributes:
         evaluation: how it was sampled.
         num_problems: problems that all rows share.
-        rows: base first, then the cooled base if there is one, then the methods.
+        rows: base first, then the base at its best temperature if there is one, then the methods.
         cooled: the base at every temperature of the study, for the curve; no rows of the table.
         pairs: a method and the one it is also compared with -> key -> paired difference.
         method_temperatures: of the main split, methods that are sampled at several temperatures,

@@ -22,8 +22,8 @@ from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
 class StudyPlan:
     """The files and jobs of a study in a folder.
 
-    What decides a result is in the name of its folder, as a hash: with other settings the study
-    makes it anew beside the old one, and with the old settings finds it again.
+    The name of a result's folder holds a hash of what decides the result. With other settings the
+    study makes another folder beside it; with the old settings it finds the old one again.
 
     Raises:
         ConfigError: ``out`` is a file; a method's settings do not fit the recipe, or its checkpoints
@@ -100,28 +100,30 @@ class StudyPlan:
 
     def samples_folder(self, owner: Path, evaluation: Evaluation, step: int = 0) -> Path:
         """Return the run folder of samples: of a model's last state, or of one of its checkpoints."""
-        drawn = _drawn(evaluation) | {"seed": self.sampling_seed(owner, evaluation)}
-        name = f"{_size(evaluation)}-T{evaluation.temperature:g}-{short_hash(drawn)}"
+        drawn = evaluation.drawn | {"seed": self.sampling_seed(owner, evaluation)}
+        name = (
+            f"{evaluation.split}-{evaluation.size}-T{evaluation.temperature:g}-{short_hash(drawn)}"
+        )
         return owner / "evaluations" / (f"step{step}-{name}" if step else name)
 
     def tried(self) -> dict[str, str]:
         """Return temperature -> folder of the base's samples at it on the tuning split."""
         tuning = self.study.tuning
-        cooled = {t: self.cooled(tuning, t) for t in self.study.temperatures} if tuning else {}
+        cooled = {t: tuning.at(t) for t in self.study.temperatures} if tuning else {}
         owner = self.base_folder()
         return {f"{t:g}": str(self.samples_folder(owner, e)) for t, e in cooled.items()}
 
     def cooled_folder(self, evaluation: Evaluation, best: float) -> Path:
         """Return the run folder of the base's samples at its best temperature."""
         if self.study.temperature_curve:
-            return self.samples_folder(self.base_folder(), self.cooled(evaluation, best))
+            return self.samples_folder(self.base_folder(), evaluation.at(best))
         return self._best_folder(evaluation)
 
     def _best_folder(self, evaluation: Evaluation) -> Path:
         """Name a folder for what its temperature is chosen from, before the best is known."""
         tried = {t: Path(folder).name for t, folder in self.tried().items()}
         drawn = {"seed": self.study.sampling_seed, "temperature": tried, "greedy": False}
-        name = f"{_size(evaluation)}-Tbest-{short_hash(_drawn(evaluation) | drawn)}"
+        name = f"{evaluation.split}-{evaluation.size}-Tbest-{short_hash(evaluation.drawn | drawn)}"
         return self.base_folder() / "evaluations" / name
 
     def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
@@ -135,12 +137,6 @@ class StudyPlan:
         """
         is_base = owner == self.base_folder() and evaluation in self.study.evaluations
         return self.study.sampling_seed + (is_base and self.study.base_draws != SHARED)
-
-    def cooled(self, evaluation: Evaluation, temperature: float) -> Evaluation:
-        """Return an evaluation at another temperature; at its own it is the base's, greedy and all."""
-        if temperature == evaluation.temperature:
-            return evaluation
-        return replace(evaluation, temperature=temperature, greedy=False)
 
     def base_temperatures(self) -> tuple[float, ...]:
         """Return the temperatures that the base is sampled at on the reported splits."""
@@ -178,10 +174,10 @@ class StudyPlan:
         for temperature in study.temperatures:
             label = f"base at T={temperature:g}"
             if study.tuning is not None:
-                tuning.append(self._base_job(label, self.cooled(study.tuning, temperature)))
+                tuning.append(self._base_job(label, study.tuning.at(temperature)))
                 yield tuning[-1]
             for evaluation in study.evaluations if study.temperature_curve else ():
-                yield self._base_job(label, self.cooled(evaluation, temperature))
+                yield self._base_job(label, evaluation.at(temperature))
         for evaluation in study.evaluations if tuning and not study.temperature_curve else ():
             yield self._evaluate_job(
                 COOLED,
@@ -228,7 +224,7 @@ class StudyPlan:
         main = self.study.main
         states = [(own, evaluation, "") for evaluation in self.study.evaluations]
         states += [(step, main, "") for step in self.checkpoints(name)]
-        states += [(own, self.cooled(main, t), f", T={t:g}") for t in self.temperatures(name)]
+        states += [(own, main.at(t), f", T={t:g}") for t in self.temperatures(name)]
         for step, evaluation, at in states:
             yield self._evaluate_job(
                 f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at,
@@ -267,7 +263,7 @@ class StudyPlan:
             },
             result=folder / job_functions.EVALUATED,
             after=after,
-            kind=f"evaluate {_size(evaluation, ' ')}",
+            kind=f"evaluate {evaluation.split} {evaluation.size}",
         )
 
     def _model_arguments(self, model: str, out: Path) -> dict[str, Any]:
@@ -303,15 +299,6 @@ class StudyPlan:
                     f"The study would measure on the split {split!r}, on which it trains. Use a "
                     "held-out split."
                 )
-
-
-def _drawn(evaluation: Evaluation) -> dict[str, Any]:
-    """Return what decides the samples, not what is told of them."""
-    return {k: v for k, v in asdict(evaluation).items() if k not in ("ks", "keep_k")}
-
-
-def _size(evaluation: Evaluation, separator: str = "-") -> str:
-    return f"{evaluation.split}{separator}{evaluation.problems}x{evaluation.samples}"
 
 
 def _steps_done(log: Path) -> int:

@@ -93,7 +93,7 @@ def models_of(plan: StudyPlan) -> Iterator[Model]:
             kind=END if own else TEMPERATURE,
             step=0,
             temperature=t,
-            folder=plan.samples_folder(base, plan.cooled(main, t)),
+            folder=plan.samples_folder(base, main.at(t)),
         )
     known: set[Path] = set()
     for name in study.methods:
@@ -120,7 +120,7 @@ def _models_of_run(plan: StudyPlan, name: str, seed: int) -> Iterator[Model]:
             kind=kind,
             step=step,
             temperature=temperature,
-            folder=plan.method_samples_folder(name, seed, plan.cooled(main, temperature), step),
+            folder=plan.method_samples_folder(name, seed, main.at(temperature), step),
         )
 
 

@@ -58,11 +58,7 @@ class Section:
         self, key: str, default: float, *, low: float = 0.0, high: float = math.inf
     ) -> float:
         """Return a number in ``[low, high]``."""
-        return self.check_number(key, self.content.get(key, default), low, high)
-
-    def check_number(self, key: str, value: Any, low: float, high: float) -> float:
-        """Return the value if it is a number in ``[low, high]``."""
-        value = _as_number(value)
+        value = _as_number(self.content.get(key, default))
         if value is None or not low <= value <= high or math.isinf(value):
             limits = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
             self.refuse(key, f"must be a number {limits}", value)

@@ -159,10 +159,7 @@ def base_and_methods(
 def over_temperatures(plan: StudyPlan, name: str) -> list[RowFolders]:
     """Return where a method's samples of the main split at other temperatures lie."""
     main, label = plan.study.main, plan.study.methods[name].label
-    return [
-        _method(plan, name, plan.cooled(main, t), f"{label} at T={t:g}")
-        for t in plan.temperatures(name)
-    ]
+    return [_method(plan, name, main.at(t), f"{label} at T={t:g}") for t in plan.temperatures(name)]
 
 
 def _method(plan: StudyPlan, name: str, evaluation: Evaluation, label: str) -> RowFolders:
@@ -181,7 +178,7 @@ def _curve(plan: StudyPlan, evaluation: Evaluation) -> tuple[RowFolders, ...]:
     found = []
     for temperature in sorted(plan.base_temperatures()):
         name = f"{BASE} at T={temperature:g}"
-        cooled = plan.cooled(evaluation, temperature)
+        cooled = evaluation.at(temperature)
         folder = plan.samples_folder(plan.base_folder(), cooled)
         found.append(RowFolders(name=name, label=name, folders=(folder,), temperature=temperature))
     return tuple(found)
