@@ -5,16 +5,15 @@ import math
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
 from polypath.errors import ConfigError
-from polypath.report.analysis import AnalysisSettings, compare
+from polypath.report.analysis import compare
+from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies import load_study, run_study
 from polypath.studies.arguments import budgets
-from polypath.studies.measure import explore_by_luck
 from polypath.studies.plan import StudyPlan
 from polypath.studies.split_samples import training_seconds
 from polypath.train.callbacks import read_log
@@ -163,16 +162,6 @@ def test_two_studies_do_not_work_in_one_folder(finished_study):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ConfigError, match=re.escape(str(out))):
             run_study(load_study(path), out, console=Console(quiet=True))
-
-
-def test_explore_by_luck_is_what_fresh_samples_find():
-    rng = np.random.default_rng(0)
-    p_N, k = rng.beta(0.3, 2, size=50), 4
-    solved_D_2_N = rng.random((20_000, 2, 50)) < 1 - (1 - p_N) ** k
-    first, second = solved_D_2_N[:, 0], solved_D_2_N[:, 1]
-    simulated = (~first & second).sum() / (~first).sum()
-    exact = explore_by_luck(1 - (1 - p_N) ** k, 1 - (1 - p_N) ** (2 * k))
-    assert exact == pytest.approx(simulated, abs=0.003)
 
 
 def test_a_method_that_is_a_checkpoint_of_another_is_not_trained_again(finished_study):

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from polypath.metrics import matched_difference, pass_at_k_from_counts
-from polypath.report.analysis import AnalysisSettings, analyse
+from polypath.report.analysis import analyse
+from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies import load_study
 from polypath.studies.matched import match

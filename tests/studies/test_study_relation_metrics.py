@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from polypath.errors import ConfigError
-from polypath.report import texts
-from polypath.report.analysis import AnalysisSettings, analyse
+from polypath.report import prepared, text_measures
+from polypath.report.analysis import analyse
+from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import Samples
 from polypath.studies.config import Evaluation
 from polypath.studies.relation_metrics import check_metric, known_metrics, measure_model
@@ -76,8 +77,9 @@ def test_slow_measures_wait_until_they_are_asked_for(samples: Samples, tmp_path,
     def never(*_: object, **__: object) -> float:
         raise AssertionError("computed without being asked for")
 
-    for name in ("self_bleu", "vendi_score_at_k", "extract_equations"):
-        monkeypatch.setattr(texts, name, never)
+    monkeypatch.setattr(prepared, "extract_equations", never)
+    for name in ("self_bleu", "vendi_score_at_k"):
+        monkeypatch.setattr(text_measures, name, never)
     asked = ("pass@1", "potential@8", "ngrams_per_text (all)", "distance (correct)")
     assert list(measure_model(samples, asked, EVALUATION, tmp_path)) == list(asked)
     with pytest.raises(AssertionError, match="without being asked"):

@@ -264,7 +264,7 @@ def _flow(base: MeasuredRun, run: MeasuredRun, k: int, settings: AnalysisSetting
     before, after = base.analysis.samples, run.analysis.samples
     status_N = statuses(before, after)
     base_N, twice_N = base.pass_at(k).mean(axis=0), base.pass_at(2 * k).mean(axis=0)
-    shares = stack([keep_and_explore(seed, base_N, k) for seed in run.prepared], len(base_N))
+    shares = stack([keep_and_explore(base_N, run_N, k) for run_N in run.pass_at(k)], len(base_N))
     keep, explore = (metrics(shares.only({share.key}), settings)[0] for share in shares.values)
     change, _ = paired(run.pass_R_N_K, base.pass_R_N_K, settings)
     return Flow(

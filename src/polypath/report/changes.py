@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from polypath.metrics import keep_explore, mode_changes, problem_changes
-from polypath.report.model import EXPECTED_LOST, FOUND, KEPT, LOST, STATUSES, UNJUDGED, FloatArray
-from polypath.report.prepared import Prepared, ProblemValues
+from polypath.metrics.modes import FOUND, KEPT, LOST
+from polypath.report.model import EXPECTED_LOST, STATUSES, UNJUDGED, FloatArray
+from polypath.report.prepared import ProblemValues
 from polypath.report.runs import Seeds
 from polypath.rollouts.samples import Samples
 
@@ -80,23 +81,22 @@ def expected_modes(base: Seeds, run: Seeds, k: int) -> dict[str, float]:
     return dict(zip((KEPT, LOST, FOUND, EXPECTED_LOST), means, strict=True))
 
 
-def keep_and_explore(run: Prepared, base_pass_N: FloatArray, k: int) -> list[ProblemValues]:
+def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[ProblemValues]:
     """Return Keep and Explore at k of one seed of a run.
 
     Args:
-        run: the seed.
-        base_pass_N: pass@k of the base on the same problems.
+        base_N: pass@k of the base.
+        run_N: pass@k of the seed on the same problems.
         k: samples that "solved" means.
     """
-    run_N = run.pass_at([k])[:, 0]
-    known_N = ~(np.isnan(base_pass_N) | np.isnan(run_N))
-    found = keep_explore(base_pass_N[known_N], run_N[known_N])
+    known_N = ~(np.isnan(base_N) | np.isnan(run_N))
+    found = keep_explore(base_N[known_N], run_N[known_N])
     values = []
     for name, top, bottom in (
         ("keep", found.kept_N, found.base_N),
         ("explore", found.gained_N, 1 - found.base_N),
     ):
-        top_N, bottom_N = np.full((2, len(base_pass_N)), np.nan)
+        top_N, bottom_N = np.full((2, len(base_N)), np.nan)
         top_N[known_N], bottom_N[known_N] = top, bottom
         values.append(
             ProblemValues(

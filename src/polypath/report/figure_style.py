@@ -14,6 +14,7 @@ PALETTE = (
 MARKERS = ("s", "^", "D", "v", "P", "X", "*", "p", "h", "<", ">", "d")
 LINES = ("-", "--", ":")
 BASE_LOOK = {"color": "#000000", "marker": "o", "linestyle": "--"}
+DARK = "#444444"  # what belongs to no method
 MOST_BANDS = 6  # with more lines the bands would hide each other
 BAND = {"alpha": 0.12, "lw": 0}
 
@@ -32,7 +33,13 @@ def look(place: int) -> dict[str, Any]:
 
 
 def new_figure(
-    panels: int, *, width: float, height: float = 4.6, columns: int = 0, margin: float = 0.0
+    panels: int,
+    *,
+    width: float,
+    height: float = 4.6,
+    columns: int = 0,
+    margin: float = 0.0,
+    wide_first: float = 1.0,
 ) -> tuple[Any, list[Any]]:
     """Return a figure and the axes of its panels.
 
@@ -42,6 +49,7 @@ def new_figure(
         height: of each.
         columns: panels of a row at most, the rest goes below; 0 for all in one row.
         margin: inches added at the right, for a legend or names.
+        wide_first: width of the first column relative to the others.
     """
     import matplotlib  # slow to import, and most commands draw nothing
 
@@ -50,8 +58,15 @@ def new_figure(
 
     rows = -(-panels // (columns or panels))
     columns = -(-panels // rows)  # as even as it goes: four are two by two
-    size = (width * columns + margin, height * rows)
-    figure, axes = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    widths = [wide_first, *[1.0] * (columns - 1)]
+    figure, axes = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(width * sum(widths) + margin, height * rows),
+        width_ratios=widths,
+        layout="constrained",
+        squeeze=False,
+    )
     for axis in axes.flat[panels:]:
         axis.set_visible(False)
     for axis in axes.flat[:panels]:
@@ -95,6 +110,13 @@ def handles_of(axis: Any) -> list[Any]:
     """Return what the legend of an axis shows."""
     found: list[Any] = axis.get_legend_handles_labels()[0]
     return found
+
+
+def legend_entry(label: str, *, color: str = DARK, **style: Any) -> Any:
+    """Return a line or a marker for a legend, with its label."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, label=safe(label), **style)
 
 
 def safe(name: str) -> str:

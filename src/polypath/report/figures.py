@@ -24,7 +24,7 @@ COLOURS = ("#000000", "#999999", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E
 STYLES = ("-", "--", "-", "-", "-", "-", "-", "-")
 MARKERS = ("o", "o", "s", "^", "D", "v", "P", "X")
 FORMATS = (".png", ".pdf", ".svg")
-PANEL = {"width": 4.6, "height": 4.2, "columns": 4}  # inches, and panels of a row
+WIDTH, HEIGHT, COLUMNS = 4.6, 4.2, 4  # inches of a panel, and panels of a row
 
 
 def check_figure(path: Path) -> None:
@@ -51,7 +51,7 @@ def draw_runs(runs: Sequence[RunAnalysis], path: Path) -> None:
     """
     check_figure(path)
     distinct = _have_distinct(runs)
-    figure, axes = new_figure(1 + distinct, **PANEL)
+    figure, axes = new_figure(1 + distinct, width=WIDTH, height=HEIGHT)
     _draw_runs(axes[0], runs, "pass")
     if distinct:
         _draw_runs(axes[1], runs, "distinct")
@@ -69,7 +69,9 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     check_figure(path)
     runs = comparison.everyone
     distinct = _have_distinct(runs)
-    figure, axes = new_figure(2 + distinct + len(comparison.fits), **PANEL)
+    figure, axes = new_figure(
+        2 + distinct + len(comparison.fits), width=WIDTH, height=HEIGHT, columns=COLUMNS
+    )
     _draw_runs(axes[0], runs, "pass")
     axes[1].axhline(0, color="black", lw=1)
     for i, flow in enumerate(comparison.flows, start=1):

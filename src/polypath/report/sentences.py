@@ -6,15 +6,12 @@ No sentence about a comparison names its runs: whoever shows it puts "RUN agains
 import math
 from collections.abc import Iterable, Sequence
 
+from polypath.metrics.modes import FOUND, KEPT, LOST, UNSOLVED
 from polypath.report.model import (
     EXPECTED_LOST,
     FELL,
-    FOUND,
-    KEPT,
-    LOST,
     NOISE,
     ROSE,
-    UNSOLVED,
     Comparison,
     Difference,
     Flow,

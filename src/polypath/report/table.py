@@ -39,6 +39,9 @@ class Cell(NamedTuple):
         return f"{self.text} {self.detail}" if self.detail else self.text
 
 
+Cells = tuple[Cell | str, ...]  # a row; a plain text is a cell, too
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportTable:
     """Rows of cells under headings; the first column is a name, the others are numbers.
@@ -46,7 +49,7 @@ class ReportTable:
     Attributes:
         title: above the table.
         columns: headings.
-        rows: a cell for each column; a plain text is a cell, too.
+        rows: a cell for each column.
         notes: below the table.
         words: headings of columns that hold words, not numbers; the first one does anyway.
         sections: numbers of rows after which the terminal leaves a gap.
@@ -54,7 +57,7 @@ class ReportTable:
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell | str, ...], ...]
+    rows: tuple[Cells, ...]
     notes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     sections: tuple[int, ...] = ()

@@ -6,7 +6,7 @@ from itertools import chain
 
 from polypath.report.model import GROUPS, Comparison, Difference, Metric, RunAnalysis
 from polypath.report.numbers import MISSING, ends, number, p_value
-from polypath.report.table import Cell, ReportTable
+from polypath.report.table import Cell, Cells, ReportTable
 
 P_NOTE = (
     "p: corrected for the several k of one measure, not for the number of measures. detectable: "
@@ -41,7 +41,7 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
 def differences_table(comparison: Comparison, run: RunAnalysis) -> ReportTable:
     """Return the differences of one run from the base, a row for each measure with a value."""
     differences = comparison.differences_of(run.name)
-    rows: list[tuple[Cell | str, ...]] = []
+    rows: list[Cells] = []
     sections = []
     for group in GROUPS:
         known = [d for d in differences if d.group == group and math.isfinite(d.estimate)]
@@ -57,7 +57,7 @@ def differences_table(comparison: Comparison, run: RunAnalysis) -> ReportTable:
     )
 
 
-def _difference_row(d: Difference) -> tuple[Cell | str, ...]:
+def _difference_row(d: Difference) -> Cells:
     return (
         d.label,
         number(d.base_value),

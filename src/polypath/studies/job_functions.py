@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from polypath.report.values import AnalysisSettings, Prepared, choose_sizes
+from polypath.report.prepared import Prepared
+from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.files import write_json
 from polypath.rollouts.samples import load_samples
 from polypath.studies.config import Evaluation, Presampling

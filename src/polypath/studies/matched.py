@@ -83,7 +83,7 @@ def _match_row(samples: SplitSamples, row: RowFolders, reference: Trail) -> Matc
     by_key = {
         key: matched_difference(
             values["pass@1"],
-            value_S_N,
+            value_R_N,
             reference.values["pass@1"],
             reference.values[key],
             steps_C=reference.steps,
@@ -91,7 +91,7 @@ def _match_row(samples: SplitSamples, row: RowFolders, reference: Trail) -> Matc
             num_resamples=settings.num_resamples,
             seed=settings.seed,
         )
-        for key, value_S_N in values.items()
+        for key, value_R_N in values.items()
     }
     first = by_key.pop("pass@1")
     differences: dict[str, Difference] = {}

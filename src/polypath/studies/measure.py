@@ -1,18 +1,15 @@
 """From the samples of a study to its numbers: the measures of ``polypath compare``, seeds included."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from polypath.metrics import keep_explore
+from polypath.report.changes import expected_explore, expected_keep, keep_and_explore
 from polypath.report.estimates import Stack, curve, differences, intervals, metrics, stack
-from polypath.report.flows import keep_by_luck
 from polypath.report.model import Curve, Difference, Metric
-from polypath.report.values import AnalysisSettings, FloatArray, Values
+from polypath.report.settings import AnalysisSettings
 from polypath.studies.config import BASE, Evaluation
-from polypath.studies.folder_values import value_of
 from polypath.studies.split_samples import RowFolders, SplitSamples, over_temperatures
 
 
@@ -51,8 +48,8 @@ class SplitResult:
         method_temperatures: of the main split, methods that are sampled at several temperatures,
             their own included, from the lowest on.
         not_judged: samples of all rows whose check took too long or failed; they count as nothing.
-        keep_by_luck: keep share of the base against fresh samples of itself.
-        explore_by_luck: explore share of the same.
+        keep_by_luck: Keep of the base expected under resampling.
+        explore_by_luck: Explore of the same.
     """
 
     evaluation: Evaluation
@@ -101,8 +98,8 @@ def measure(samples: SplitSamples) -> SplitResult:
         rows=tuple(rows),
         cooled=tuple(_measure(source, samples)[0] for source in samples.curve),
         not_judged=samples.not_judged(),
-        keep_by_luck=keep_by_luck(base_N, twice_N),
-        explore_by_luck=explore_by_luck(base_N, twice_N),
+        keep_by_luck=expected_keep(base_N, twice_N),
+        explore_by_luck=expected_explore(base_N, twice_N),
         pairs={
             (one, other): _against(
                 stacks[other], stacks[one], samples.settings, other, by_name[one]
@@ -113,17 +110,6 @@ def measure(samples: SplitSamples) -> SplitResult:
     )
 
 
-def explore_by_luck(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
-    r"""Return Explore of a model against fresh samples of itself.
-
-    The first k fail and the next k do not with chance :math:`(1-p)^k - (1-p)^{2k} = pass@2k -
-    pass@k`; the first k fail with chance :math:`1 - pass@k`.
-    """
-    known_N = ~np.isnan(pass_2k_N)
-    total = (1 - pass_k_N[known_N]).sum()
-    return float((pass_2k_N[known_N] - pass_k_N[known_N]).sum() / total) if total > 0 else math.nan
-
-
 def _measure(source: RowFolders, samples: SplitSamples) -> tuple[Row, Stack]:
     sizes, settings = samples.sizes, samples.settings
     base = samples.values(samples.rows[0].folders[0])
@@ -132,14 +118,14 @@ def _measure(source: RowFolders, samples: SplitSamples) -> tuple[Row, Stack]:
     for one in found:
         mine = list(one.values)
         if sizes.keep_k and one is not base:  # samples cannot say how often fresh ones are right
-            mine += _keep_and_explore(one.keep_N_2[:, 0], base.keep_N_2[:, 0], sizes.keep_k)
+            mine += keep_and_explore(base.keep_N_2[:, 0], one.keep_N_2[:, 0], sizes.keep_k)
         values.append(mine)
     measures = stack(values, len(samples.shared))
-    pass_S_N_K = np.stack([one.curve_N_K for one in found])
+    pass_R_N_K = np.stack([one.curve_N_K for one in found])
     row = Row(
         **vars(source),
         metrics={metric.key: metric for metric in metrics(measures, settings)},
-        pass_curve=curve(sizes.curve_ks, intervals(pass_S_N_K, None, settings)),
+        pass_curve=curve(sizes.curve_ks, intervals(pass_R_N_K, None, settings)),
     )
     return row, measures
 
@@ -150,19 +136,3 @@ def _against(
     if base is run:
         return {}
     return {d.key: d for d in differences(base, run, settings, name, row.name)}
-
-
-def _keep_and_explore(run_N: FloatArray, base_N: FloatArray, k: int) -> list[Values]:
-    """Return the measures that ``report.flows.keep_and_explore`` takes the shares of."""
-    known_N = ~(np.isnan(base_N) | np.isnan(run_N))
-    found = keep_explore(base_N[known_N], run_N[known_N])
-    tops_bottoms = {
-        "keep": (found.kept_N, found.base_N),
-        "explore": (found.gained_N, 1 - found.base_N),
-    }
-    values = []
-    for name, parts in tops_bottoms.items():
-        top_N, bottom_N = np.full((2, len(base_N)), np.nan)
-        top_N[known_N], bottom_N[known_N] = parts
-        values.append(value_of(f"{name}@{k}", top_N, bottom_N=bottom_N, k=k))
-    return values

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polypath.report.values import FloatArray
+from polypath.report.model import FloatArray
 from polypath.studies.config import BASE, Evaluation
-from polypath.studies.figures import TrainingCurve, over_seeds
+from polypath.studies.curve_figures import TrainingCurve, over_seeds
 from polypath.studies.plan import StudyPlan
 from polypath.studies.split_samples import SplitSamples
 
@@ -26,7 +26,7 @@ class Trail:
         name: of the method.
         label: of the method.
         steps: 0 for the base, its checkpoints, and its last.
-        values: ``pass@k`` and ``distinct@k`` -> values ``(S, C, N)``; the base's are the same for all
+        values: ``pass@k`` and ``distinct@k`` -> values ``(R, C, N)``; the base's are the same for all
             seeds.
     """
 
@@ -36,10 +36,10 @@ class Trail:
     values: Mapping[str, FloatArray]
 
     def mean(self, key: str) -> FloatArray:
-        """Return the mean over problems, ``(S, C)``; NaN where none has a value."""
-        value_S_C_N = self.values[key]
-        known = ~np.isnan(value_S_C_N)
-        total = np.where(known, value_S_C_N, 0.0).sum(axis=-1)
+        """Return the mean over problems, ``(R, C)``; NaN where none has a value."""
+        value_R_C_N = self.values[key]
+        known = ~np.isnan(value_R_C_N)
+        total = np.where(known, value_R_C_N, 0.0).sum(axis=-1)
         number = known.sum(axis=-1)
         return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
 

@@ -13,16 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from polypath.errors import ConfigError
-from polypath.report.measures import correctness, solutions
-from polypath.report.texts import LABELS, text_diversity
-from polypath.report.values import (
-    CORRECT_SAMPLES,
-    TEXT_SAMPLES,
-    AnalysisSettings,
-    Prepared,
-    Sizes,
-    Values,
-)
+from polypath.report.measures import measure
+from polypath.report.prepared import Prepared, ProblemValues
+from polypath.report.settings import CORRECT_SAMPLES, TEXT_SAMPLES, AnalysisSettings, Sizes
+from polypath.report.text_measures import LABELS
 from polypath.rollouts.samples import Samples
 from polypath.studies.config import Evaluation
 from polypath.studies.folder_values import ENTROPY, entropy_values
@@ -114,52 +108,32 @@ def measure_model(
         folder: run folder of the samples, for their entropy per token.
     """
     wanted = list(dict.fromkeys(keys))
-    # As `polypath diversity` takes them, for as many samples as were asked of every problem.
-    text = max(2, min(TEXT_SAMPLES, evaluation.samples))
-    run = Prepared(samples, _sizes(1, text), AnalysisSettings())
-    found = {values.key: values for values in text_diversity(run, wanted)}
-    for key in wanted:
-        if key == ENTROPY:
-            found[key] = replace(
-                entropy_values(folder, samples.problem_ids), label="entropy (nats per token)"
-            )
-        elif key not in found:
-            found[key] = _pick(key, samples, text)
-    return {key: _summed(found[key]) for key in wanted}
-
-
-def _sizes(k: int, text: int) -> Sizes:
-    return Sizes(
-        ks=(k,), curve_ks=(k,), potential_k=k, keep_k=k, text=text, correct=CORRECT_SAMPLES
+    at_k = [match for key in wanted if (match := _AT_K.fullmatch(key))]
+    sizes = Sizes(
+        ks=_ks(match for match in at_k if match[1] != _POTENTIAL),
+        curve_ks=(),
+        potential_ks=_ks(match for match in at_k if match[1] == _POTENTIAL),
+        keep_k=0,
+        # As `polypath diversity` takes them, for as many samples as were asked of every problem.
+        text=max(2, min(TEXT_SAMPLES, evaluation.samples)),
+        correct=CORRECT_SAMPLES,
     )
-
-
-def _pick(key: str, samples: Samples, text: int) -> Values:
-    """Return one measure of ``report.measures``, whose generators compute no more than is taken."""
-    at_k = _AT_K.fullmatch(key)
-    k = int(at_k[2]) if at_k else 1
-    sizes = _sizes(k, text)
-    if key.startswith(_POTENTIAL):
-        # With k = 1 alone, what comes before Potential costs nothing.
-        sizes = replace(sizes, ks=(1,))
     run = Prepared(samples, sizes, AnalysisSettings())
-    group = solutions if key.startswith(("distinct@", *_ANSWERS)) else correctness
-    values = next((v for v in group(run) if v.key == key), None)
-    if values is None:  # greedy samples that this model has not, as at another temperature
-        nothing_N = np.full(samples.num_problems, np.nan)
-        return Values(
-            key=key,
-            label=key,
-            group="correctness",
-            over="all",
-            higher_is="better",
-            top_N=nothing_N,
-            note="no greedy samples",
-        )
-    return values
+    found = {values.key: values for values in measure(run, wanted.__contains__)}
+    if ENTROPY in wanted:
+        found[ENTROPY] = entropy_values(folder, samples.problem_ids)
+    # Greedy samples are drawn at the split's own temperature only.
+    missing = Measured(label="", value=math.nan, num_problems=0, note="no greedy samples")
+    return {
+        key: _summed(found[key]) if key in found else replace(missing, label=key) for key in wanted
+    }
 
 
-def _summed(values: Values) -> Measured:
+def _ks(matches: Iterable[re.Match[str]]) -> tuple[int, ...]:
+    return tuple(sorted({int(match[2]) for match in matches}))
+
+
+def _summed(values: ProblemValues) -> Measured:
     """Return the ratio of sums, or the mean, over the problems that have a value."""
     bottom_N = np.ones_like(values.top_N) if values.bottom_N is None else values.bottom_N
     known_N = ~(np.isnan(values.top_N) | np.isnan(bottom_N))

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from polypath.report.numbers import MISSING, with_ends
+from polypath.report.table import ReportTable
 from polypath.studies.config import BASE, Relation
 from polypath.studies.plan import StudyPlan
 from polypath.studies.relation_fit import TRUSTED_RUNS, RelationFit, fit_relation
 from polypath.studies.relation_metrics import Measured
 from polypath.studies.split_samples import SplitSamples
-from polypath.studies.tables import MISSING, Table
 
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"
 
@@ -173,15 +174,12 @@ def _fit(relation: Relation, points: Sequence[Point]) -> RelationFit:
     return fit_relation(x_M, y_M, [point.model.run for point in points])
 
 
-# --- what is told -----------------------------------------------------------------------------------
-
-
 def chosen_words(relation: Relation) -> str:
     """Say which models ``where`` chooses."""
     return f"{relation.where} > {relation.above:g}" if relation.where else "all"
 
 
-def relation_tables(split: str, results: Sequence[RelationResult]) -> list[Table]:
+def relation_tables(split: str, results: Sequence[RelationResult]) -> list[ReportTable]:
     """Return a table with a line for each fit: models, runs, R², Spearman's rho and the slope.
 
     None without relations.
@@ -201,12 +199,12 @@ def relation_tables(split: str, results: Sequence[RelationResult]) -> list[Table
                 over,
                 f"{fit.models}",
                 f"{fit.runs}",
-                interval_text(fit.r_squared, fit.r_squared_low, fit.r_squared_high),
-                interval_text(fit.rho, fit.rho_low, fit.rho_high, sign="+"),
+                with_ends(fit.r_squared, fit.r_squared_low, fit.r_squared_high, places=2),
+                with_ends(fit.rho, fit.rho_low, fit.rho_high, places=2, sign=True),
                 f"{fit.slope:+.3g}" if math.isfinite(fit.slope) else MISSING,
             )
-            rows.append(tuple((cell, False) for cell in cells))
-    table = Table(
+            rows.append(cells)
+    table = ReportTable(
         title=f"{split}: relations of metrics over models",
         columns=("metric against metric", "models", "number", "runs", "R²", "Spearman", "slope"),
         rows=tuple(rows),
@@ -225,23 +223,15 @@ def _notes(results: Sequence[RelationResult]) -> Iterator[str]:
     if any(fit.runs < TRUSTED_RUNS and not fit.note for fit in fits):
         yield f"Intervals over fewer than {TRUSTED_RUNS} runs are too short."
     for result in results:
-        told = f"{result.relation.y} against {result.relation.x}"
+        name = f"{result.relation.y} against {result.relation.x}"
         if result.left_out:
             label, why = next(iter(result.left_out.items()))
             number = len(result.left_out)
-            yield f"{told}: {number} model{'s' * (number > 1)} left out ({label}: {why})."
+            yield f"{name}: {number} model{'s' * (number > 1)} left out ({label}: {why})."
         for fit in (result.all_models, result.chosen):
             if fit is not None and fit.note:
                 over = "" if fit is result.all_models else f" where {chosen_words(result.relation)}"
-                yield f"{told}{over}: no line, {fit.note}."
-
-
-def interval_text(value: float, low: float, high: float, *, sign: str = "") -> str:
-    """Format a number with both ends of its interval, where it has one."""
-    if not math.isfinite(value):
-        return MISSING
-    ends = f" [{low:{sign}.2f}, {high:{sign}.2f}]" if math.isfinite(low) else ""
-    return f"{value:{sign}.2f}{ends}"
+                yield f"{name}{over}: no line, {fit.note}."
 
 
 def relation_record(result: RelationResult) -> dict[str, Any]:

@@ -6,20 +6,21 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polypath
+from polypath.report.records import plain
 from polypath.report.runs import Seeds
-from polypath.report.tables import plain
+from polypath.report.table import ReportTable
 from polypath.studies.arguments import budgets
 from polypath.studies.cost import Costs, cost_sentence, costs
-from polypath.studies.figures import TrainingCurve
+from polypath.studies.curve_figures import TrainingCurve
 from polypath.studies.job_functions import best_temperature
-from polypath.studies.main_tables import main_tables
+from polypath.studies.main_split_tables import main_tables
 from polypath.studies.matched import MatchedRow, match
 from polypath.studies.measure import Row, SplitResult, measure
 from polypath.studies.over_training import Trail, checkpoint_curves, logged_curves, read_trails
 from polypath.studies.plan import StudyPlan
 from polypath.studies.relations import RelationResult, relate, relation_record, relation_tables
 from polypath.studies.split_samples import SplitSamples
-from polypath.studies.tables import Table, notes_of, tables
+from polypath.studies.split_tables import notes_of, tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +70,16 @@ class StudyResult:
         """Return what the study took, and how it is made again."""
         return cost_sentence(self.cost.total, self.plan.study.command)
 
-    def main_tables(self) -> list[Table]:
+    def main_tables(self) -> list[ReportTable]:
         """Return the tables that only the main split has, but for its relations."""
         rows = self.matched, self.matched_pairs, self.trails
         return main_tables(self.plan.study, self.main, *rows)
 
-    def relation_tables(self) -> list[Table]:
+    def relation_tables(self) -> list[ReportTable]:
         """Return the table of relations, if there are any."""
         return relation_tables(self.main.evaluation.split, self.relations)
 
-    def tables(self) -> list[Table]:
+    def tables(self) -> list[ReportTable]:
         """Return all tables."""
         found = tables(self.plan.study, self.splits, self.main_tables())
         return found + self.relation_tables()

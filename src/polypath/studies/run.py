@@ -10,19 +10,22 @@ from rich.console import Console
 from rich.text import Text
 
 from polypath.errors import ConfigError
-from polypath.report.analysis import AnalysisSettings, compare
+from polypath.report.analysis import compare
+from polypath.report.figure_style import MOST_BANDS
 from polypath.report.page import write_page
-from polypath.report.page_extra import PagePicture, PageTable
-from polypath.report.tables import plain
+from polypath.report.page_html import PagePicture
+from polypath.report.records import plain
+from polypath.report.settings import AnalysisSettings
+from polypath.report.table import ReportTable, print_tables
 from polypath.rollouts.files import atomic_write, write_json
-from polypath.studies import figures
+from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import BASE, Study
-from polypath.studies.front import draw_front
+from polypath.studies.curve_figures import draw_overview, draw_pass_curves, draw_training
 from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
 from polypath.studies.relation_figure import draw_relations
 from polypath.studies.results import StudyResult, analyse, record
-from polypath.studies.tables import markdown, print_tables
+from polypath.studies.split_tables import markdown
 
 try:
     import fcntl
@@ -141,7 +144,7 @@ def _draw_splits(result: StudyResult) -> Iterator[Path]:
     out = result.plan.out
     for split in result.splits:
         path = out / f"pass_at_k-{split.evaluation.split}.png"
-        figures.draw_pass_curves(split, path)
+        draw_pass_curves(split, path)
         yield path
         path = out / f"{FRONT}-{split.evaluation.split}.png"
         draw_front(split, path, trails=result.trails if split is result.main else {})
@@ -154,11 +157,11 @@ def _draw_training(result: StudyResult) -> Iterator[Path]:
     several = ""
     if len(study.seeds) > 1:
         several = f", mean of {len(study.seeds)} seeds"
-        if len(names) <= figures.MOST_BANDS:
+        if len(names) <= MOST_BANDS:
             several += " (bands from the lowest to the highest)"
     if result.logged:
         path = out / "overview.png"
-        figures.draw_overview(result.main, result.logged, path, several=several)
+        draw_overview(result.main, result.logged, path, several=several)
         yield path
     for name, title, curves in (
         ("training", "samples drawn in training", result.logged),
@@ -166,16 +169,13 @@ def _draw_training(result: StudyResult) -> Iterator[Path]:
     ):
         if curves:
             path = out / f"{name}.png"
-            figures.draw_training(curves, names, path, title=title + several)
+            draw_training(curves, names, path, title=title + several)
             yield path
 
 
 def _write_page(result: StudyResult, path: Path, workers: int) -> None:
     plan, main = result.plan, result.main
-    more: list[PageTable | PagePicture] = [
-        PageTable(title=t.title, columns=t.columns, rows=t.rows, notes=t.notes)
-        for t in result.main_tables() + result.relation_tables()
-    ]
+    more: list[ReportTable | PagePicture] = [*result.main_tables(), *result.relation_tables()]
     titles = {FRONT: "Accuracy and diversity", RELATION: "Relations of metrics"}
     for name in (FRONT, RELATION) if plan.study.relations else (FRONT,):
         picture = plan.out / f"{name}-{main.evaluation.split}.png"

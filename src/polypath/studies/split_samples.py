@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from polypath.report.measures import measure
+from polypath.report.model import FloatArray
+from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.runs import Seeds, shared_problems
-from polypath.report.values import AnalysisSettings, FloatArray, Prepared, Values, choose_sizes
+from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.samples import Samples, load_samples
 from polypath.studies.config import BASE, COOLED, Evaluation
-from polypath.studies.folder_values import entropy_values, measures
+from polypath.studies.folder_values import entropy_values, in_tables
 from polypath.studies.plan import StudyPlan
 from polypath.studies.relation_metrics import Measured, measure_model
 
@@ -51,7 +54,7 @@ class FolderValues:
         related: the metrics that the relations of the study ask for, on its main split.
     """
 
-    values: tuple[Values, ...]
+    values: tuple[ProblemValues, ...]
     at_k: Mapping[str, FloatArray]
     curve_N_K: FloatArray
     keep_N_2: FloatArray
@@ -96,7 +99,7 @@ class SplitSamples:
         if folder not in self._values:
             run = self._prepared(folder)
             keep_k, curve_N_K = self.sizes.keep_k, run.pass_at(self.sizes.curve_ks)
-            values = [*measures(run), entropy_values(folder, self.shared)]
+            values = [*measure(run, in_tables), entropy_values(folder, self.shared)]
             at_k = {v.key: v.top_N for v in values if v.k}
             keys = self._related if self.evaluation == self.plan.study.main else ()
             self._values[folder] = FolderValues(
