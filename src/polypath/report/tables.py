@@ -28,7 +28,7 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
         (f"{run.name}: {note}" if len(runs) > 1 else note, m.label)
         for run, metrics in zip(runs, of_group, strict=True)
         for m in metrics
-        for note in m.note.split("; ")
+        for note in filter(None, m.note.split("; "))
     ]
     return ReportTable(
         title=group,
