@@ -37,12 +37,14 @@ class MeasuredRun:
     Attributes:
         analysis: its numbers.
         prepared: its seeds.
-        measures: values of all seeds.
+        values: of each seed.
+        measures: the values of all seeds, as arrays.
         pass_R_N_K: pass@k of all seeds at the k's of curves.
     """
 
     analysis: RunAnalysis
     prepared: tuple[Prepared, ...]
+    values: tuple[Sequence[ProblemValues], ...]
     measures: Stack
     pass_R_N_K: FloatArray
 
@@ -199,22 +201,22 @@ def measured_run(
         left_out=joined.left_out,
     )
     return MeasuredRun(
-        analysis=analysis, prepared=tuple(prepared), measures=measures, pass_R_N_K=pass_R_N_K
+        analysis=analysis,
+        prepared=tuple(prepared),
+        values=tuple(values),
+        measures=measures,
+        pass_R_N_K=pass_R_N_K,
     )
 
 
-def compare_measured(
-    base: MeasuredRun, runs: Sequence[MeasuredRun], *, keep_k: int | None = None
-) -> Comparison:
+def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparison:
     """Compare runs that are measured already.
 
     Args:
         base: the base run.
         runs: the others, measured on the same problems at the same sizes.
-        keep_k: samples of Keep and Explore; that of the sizes if left out.
     """
     settings = base.prepared[0].settings
-    k = keep_k or base.prepared[0].sizes.keep_k
     return Comparison(
         base=base.analysis,
         runs=tuple(run.analysis for run in runs),
@@ -225,7 +227,7 @@ def compare_measured(
                 base.measures, run.measures, settings, base.analysis.name, run.analysis.name
             )
         ),
-        flows=tuple(_flow(base, run, k, settings) for run in runs),
+        flows=tuple(_flow(base, run, settings) for run in runs),
         fits=fit_lines([run.analysis for run in (base, *runs)]),
         num_shared_problems=base.analysis.samples.num_problems,
         not_shared={run.analysis.name: 0 for run in (base, *runs)},
@@ -260,7 +262,8 @@ def _sharing_notes(not_shared: Mapping[str, int]) -> tuple[str, ...]:
     )
 
 
-def _flow(base: MeasuredRun, run: MeasuredRun, k: int, settings: AnalysisSettings) -> Flow:
+def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Flow:
+    k = base.prepared[0].sizes.keep_k
     before, after = base.analysis.samples, run.analysis.samples
     status_N = statuses(before, after)
     base_N, twice_N = base.pass_at(k).mean(axis=0), base.pass_at(2 * k).mean(axis=0)

@@ -6,7 +6,7 @@ Values and labels are those of ``report.measures``; only what is asked for is co
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +15,8 @@ import numpy as np
 from polypath.errors import ConfigError
 from polypath.report.measures import measure
 from polypath.report.prepared import Prepared, ProblemValues
-from polypath.report.settings import CORRECT_SAMPLES, TEXT_SAMPLES, AnalysisSettings, Sizes
+from polypath.report.settings import CORRECT_SAMPLES
 from polypath.report.text_measures import LABELS
-from polypath.rollouts.samples import Samples
 from polypath.studies.config import Evaluation
 from polypath.studies.folder_values import ENTROPY, entropy_values
 
@@ -97,35 +96,33 @@ def known_metrics(evaluation: Evaluation) -> Iterator[str]:
 
 
 def measure_model(
-    samples: Samples, keys: Iterable[str], evaluation: Evaluation, folder: Path
+    run: Prepared, keys: Iterable[str], folder: Path, known: Sequence[ProblemValues] = ()
 ) -> dict[str, Measured]:
     """Compute these metrics of one model.
 
     Args:
-        samples: of the model, on the problems that all models have.
+        run: samples of the model, on the problems that all models have.
         keys: checked by ``check_metric``.
-        evaluation: how it was sampled.
         folder: run folder of the samples, for their entropy per token.
+        known: what is measured of these samples already.
     """
-    wanted = list(dict.fromkeys(keys))
-    at_k = [match for key in wanted if (match := _AT_K.fullmatch(key))]
-    sizes = Sizes(
-        ks=_ks(match for match in at_k if match[1] != _POTENTIAL),
-        curve_ks=(),
-        potential_ks=_ks(match for match in at_k if match[1] == _POTENTIAL),
-        keep_k=0,
-        # As `polypath diversity` takes them, for as many samples as were asked of every problem.
-        text=max(2, min(TEXT_SAMPLES, evaluation.samples)),
-        correct=CORRECT_SAMPLES,
-    )
-    run = Prepared(samples, sizes, AnalysisSettings())
-    found = {values.key: values for values in measure(run, wanted.__contains__)}
+    wanted = dict.fromkeys(keys)
+    found = {values.key: values for values in known}
     if ENTROPY in wanted:
-        found[ENTROPY] = entropy_values(folder, samples.problem_ids)
+        found[ENTROPY] = entropy_values(folder, run.samples.problem_ids)
+    missing = [key for key in wanted if key not in found]
+    at_k = [match for key in missing if (match := _AT_K.fullmatch(key))]
+    sizes = replace(
+        run.sizes,
+        ks=_ks(match for match in at_k if match[1] != _POTENTIAL),
+        potential_ks=_ks(match for match in at_k if match[1] == _POTENTIAL),
+    )
+    again = Prepared(run.samples, sizes, run.settings)
+    found |= {values.key: values for values in measure(again, missing.__contains__)}
     # Greedy samples are drawn at the split's own temperature only.
-    missing = Measured(label="", value=math.nan, num_problems=0, note="no greedy samples")
+    without = Measured(label="", value=math.nan, num_problems=0, note="no greedy samples")
     return {
-        key: _summed(found[key]) if key in found else replace(missing, label=key) for key in wanted
+        key: _summed(found[key]) if key in found else replace(without, label=key) for key in wanted
     }
 
 

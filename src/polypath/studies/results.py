@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polypath
+from polypath.report.analysis import MeasuredRun
 from polypath.report.records import plain
-from polypath.report.runs import Seeds
 from polypath.report.table import ReportTable
 from polypath.studies.arguments import budgets
 from polypath.studies.cost import Costs, cost_sentence, costs
@@ -39,7 +39,7 @@ class StudyResult:
         logged: curves of what the runs logged in training.
         cost: of the jobs.
         seconds: name of a job -> what it took.
-        samples: of the rows of the main split, by name.
+        measured: the rows of the main split, by name; empty without a page.
     """
 
     plan: StudyPlan
@@ -54,7 +54,7 @@ class StudyResult:
     logged: Sequence[TrainingCurve]
     cost: Costs
     seconds: Mapping[str, float]
-    samples: Mapping[str, Seeds] = field(repr=False)
+    measured: Mapping[str, MeasuredRun] = field(repr=False)
 
     @property
     def main(self) -> SplitResult:
@@ -85,16 +85,17 @@ class StudyResult:
         return found + self.relation_tables()
 
 
-def analyse(plan: StudyPlan, seconds: Mapping[str, float]) -> StudyResult:
+def analyse(plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> StudyResult:
     """Measure the samples of a study whose jobs are done.
 
     Args:
         plan: of the study.
         seconds: name of a job -> what it took.
+        workers: processes that measure samples side by side.
     """
     study, tried = plan.study, plan.tried()
     best, accuracy = best_temperature(tried) if tried else (None, {})
-    main = SplitSamples(plan, study.main, best)
+    main = SplitSamples(plan, study.main, best, workers=workers)
     others = (SplitSamples(plan, evaluation, best) for evaluation in study.evaluations[1:])
     splits = (measure(main), *map(measure, others))  # one by one: only the main samples are kept
     trails = read_trails(main)
@@ -112,7 +113,7 @@ def analyse(plan: StudyPlan, seconds: Mapping[str, float]) -> StudyResult:
         logged=logged_curves(plan),
         cost=costs(plan, seconds),
         seconds=seconds,
-        samples={row.name: main.seeds[row.name] for row in main.rows},
+        measured=main.measured,
     )
 
 

@@ -10,16 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from polypath.errors import ConfigError
-from polypath.report.analysis import compare
+from polypath.report.analysis import compare_measured
 from polypath.report.figure_style import MOST_BANDS
 from polypath.report.page import write_page
 from polypath.report.page_html import PagePicture
 from polypath.report.records import plain
-from polypath.report.settings import AnalysisSettings
 from polypath.report.table import ReportTable, print_tables
 from polypath.rollouts.files import atomic_write, write_json
 from polypath.studies.accuracy_diversity_figure import draw_front
-from polypath.studies.config import BASE, Study
+from polypath.studies.config import Study
 from polypath.studies.curve_figures import draw_overview, draw_pass_curves, draw_training
 from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
@@ -76,8 +75,8 @@ def run_study(
             console=console,
         )
         ran = time.monotonic()
-        result = analyse(plan, seconds)
-        files = _write(result, workers)
+        result = analyse(plan, seconds, workers=workers)
+        files = _write(result)
         content = record(result, started=started, ran=ran)
         write_json(plan.out / RESULTS, content)
         _tell(console, result, [plan.out / TABLE, plan.out / RESULTS, *files])
@@ -125,7 +124,7 @@ def _write_settings(plan: StudyPlan) -> None:
         write_json(folder / "settings.json", plain(plan.method_identity(name)))
 
 
-def _write(result: StudyResult, workers: int) -> list[Path]:
+def _write(result: StudyResult) -> list[Path]:
     """Write the tables, figures and page; return the files but for the tables."""
     plan = result.plan
     text = markdown(plan.study, result.tables(), result.notes(), result.closing())
@@ -136,7 +135,7 @@ def _write(result: StudyResult, workers: int) -> list[Path]:
         draw_relations(plan.study, result.relations, files[-1])
     if plan.study.page:
         files.append(plan.out / PAGE)
-        _write_page(result, files[-1], workers)
+        _write_page(result, files[-1])
     return files
 
 
@@ -173,16 +172,15 @@ def _draw_training(result: StudyResult) -> Iterator[Path]:
             yield path
 
 
-def _write_page(result: StudyResult, path: Path, workers: int) -> None:
+def _write_page(result: StudyResult, path: Path) -> None:
     plan, main = result.plan, result.main
     more: list[ReportTable | PagePicture] = [*result.main_tables(), *result.relation_tables()]
     titles = {FRONT: "Accuracy and diversity", RELATION: "Relations of metrics"}
     for name in (FRONT, RELATION) if plan.study.relations else (FRONT,):
         picture = plan.out / f"{name}-{main.evaluation.split}.png"
         more.append(PagePicture(title=titles[name], png=picture.read_bytes()))
-    runs = [result.samples[row.name] for row in main.rows if row.name != BASE]
-    settings = AnalysisSettings(ks=main.evaluation.ks)
-    comparison = compare(result.samples[BASE], runs, settings=settings, workers=workers)
+    base, *runs = result.measured.values()
+    comparison = compare_measured(base, runs)
     write_page(comparison, path, more=more)
 
 

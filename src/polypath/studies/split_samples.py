@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from polypath.report.analysis import MeasuredRun, measure_runs
 from polypath.report.measures import measure
 from polypath.report.model import FloatArray
 from polypath.report.prepared import Prepared, ProblemValues
@@ -71,11 +72,14 @@ class SplitSamples:
         curve: the base at every temperature of the study.
         seeds: name of a row, or of a point of the curve -> its samples.
         shared: problems that all of these have.
+        measured: name of a row -> everything there is to measure; of the main split, for the page.
         sizes: how many samples each measure looks at.
         settings: of the intervals.
     """
 
-    def __init__(self, plan: StudyPlan, evaluation: Evaluation, best: float | None) -> None:
+    def __init__(
+        self, plan: StudyPlan, evaluation: Evaluation, best: float | None, *, workers: int = 1
+    ) -> None:
         self.plan, self.evaluation = plan, evaluation
         self.rows, self.curve = base_and_methods(plan, evaluation, best), _curve(plan, evaluation)
         self.seeds: dict[str, Seeds] = {}
@@ -89,6 +93,17 @@ class SplitSamples:
         sizes, _ = choose_sizes([s for seeds in self.seeds.values() for s in seeds], self.settings)
         self.sizes = replace(sizes, keep_k=evaluation.keep_k)
         self._values: dict[Path, FolderValues] = {}
+        self.measured: dict[str, MeasuredRun] = {}
+        if plan.study.page and evaluation == plan.study.main:
+            runs = [tuple(s.subset(self.shared) for s in self.seeds[row.name]) for row in self.rows]
+            found = measure_runs(runs, sizes, self.settings, workers=workers)
+            self.measured = {row.name: run for row, run in zip(self.rows, found, strict=True)}
+        self._known = {
+            folder: values
+            for row in self.rows
+            if row.name in self.measured
+            for folder, values in zip(row.folders, self.measured[row.name].values, strict=True)
+        }
 
     def values(self, folder: Path) -> FolderValues:
         """Return the values of a folder's samples on the shared problems.
@@ -99,7 +114,9 @@ class SplitSamples:
         if folder not in self._values:
             run = self._prepared(folder)
             keep_k, curve_N_K = self.sizes.keep_k, run.pass_at(self.sizes.curve_ks)
-            values = [*measure(run, in_tables), entropy_values(folder, self.shared)]
+            known = self._known.get(folder) or measure(run, in_tables)
+            values = [v for v in known if in_tables(v.key)]
+            values.append(entropy_values(folder, self.shared))
             at_k = {v.key: v.top_N for v in values if v.k}
             keys = self._related if self.evaluation == self.plan.study.main else ()
             self._values[folder] = FolderValues(
@@ -109,7 +126,7 @@ class SplitSamples:
                 keep_N_2=run.pass_at([keep_k, 2 * keep_k])
                 if keep_k
                 else np.full((len(self.shared), 2), np.nan),
-                related=measure_model(run.samples, keys, self.evaluation, folder) if keys else {},
+                related=measure_model(run, keys, folder, known) if keys else {},
             )
         return self._values[folder]
 
