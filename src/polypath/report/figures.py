@@ -19,10 +19,6 @@ from polypath.report.figure_style import (
 )
 from polypath.report.model import Comparison, Curve, Fit, RunAnalysis
 
-# Okabe & Ito 2008: told apart with any common colour blindness, and in grey by line style.
-COLOURS = ("#000000", "#999999", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-STYLES = ("-", "--", "-", "-", "-", "-", "-", "-")
-MARKERS = ("o", "o", "s", "^", "D", "v", "P", "X")
 FORMATS = (".png", ".pdf", ".svg")
 WIDTH, HEIGHT, COLUMNS = 4.6, 4.2, 4  # inches of a panel, and panels of a row
 

@@ -131,7 +131,7 @@ def meaning(d: Difference) -> str:
     return d.higher_is if d.verdict == ROSE else _OPPOSITE[d.higher_is]
 
 
-def join(parts: Sequence[str], last: str = "and") -> str:
+def join(parts: Sequence[str]) -> str:
     """Join words with commas and a last "and".
 
     >>> join(["1", "2", "4"])
@@ -139,7 +139,7 @@ def join(parts: Sequence[str], last: str = "and") -> str:
     """
     if len(parts) < 2:
         return "".join(parts)
-    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _correctness(differences: Sequence[Difference]) -> str:
