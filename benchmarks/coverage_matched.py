@@ -53,15 +53,15 @@ class World:
         ``apart`` gives each problem a seed of its own, for the same means with less noise.
         """
         base_N = logit(np.clip(rng.beta(0.5, 1.0, size=problems), 1e-4, 1 - 1e-4))
-        moved_2_S_N = rng.normal(0, self.spread, size=(2, seeds, problems if apart else 1))
-        moved_2_S_N = moved_2_S_N + rng.normal(0, OWN, size=(2, seeds, problems))
+        moved_2_R_N = rng.normal(0, self.spread, size=(2, seeds, problems if apart else 1))
+        moved_2_R_N = moved_2_R_N + rng.normal(0, OWN, size=(2, seeds, problems))
         # The base has no seeds; the checkpoints of a run are moved alike, the later the more.
         grown = np.linspace(0, 1, len(self.curve))
         reference = [
-            expit(factor * base_N + shift + share * moved_2_S_N[1])
+            expit(factor * base_N + shift + share * moved_2_R_N[1])
             for (factor, shift), share in zip(self.curve, grown, strict=True)
         ]
-        return expit(self.method[0] * base_N + self.method[1] + moved_2_S_N[0]), np.stack(
+        return expit(self.method[0] * base_N + self.method[1] + moved_2_R_N[0]), np.stack(
             reference, axis=1
         )
 

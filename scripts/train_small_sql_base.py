@@ -13,6 +13,7 @@ import argparse
 import itertools
 import math
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +22,15 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 import transformers
+from polypath.report.values import AnalysisSettings, Prepared, choose_sizes
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from polypath.metrics.pass_at_k import pass_at_k
-from polypath.metrics.solutions import distinct_solutions_at_k
-from polypath.studies.evaluation import evaluate
+from polypath.rollouts.samples import load_samples
+from polypath.sampling.run import sample_run
+from polypath.sampling.settings import SamplingSettings
+from polypath.tasks import get_task
 from polypath.tasks.small_sql import MAX_COMPLETION_TOKENS
 from polypath.tasks.small_sql_base import Demonstration, demonstrations, small_sql_model_dir
 from polypath.tasks.small_sql_questions import questions_of
@@ -167,19 +170,29 @@ def train(
 
 def measure(folder: Path, split: str, *, limit: int, temperature: float, seed: int) -> str:
     """Return a table row: split, temperature, pass@k, distinct solutions, questions asked."""
-    found = evaluate(
-        folder,
-        task="small_sql",
-        split=split,
-        num_problems=limit,
-        num_samples=max(DRAWS),
-        temperature=temperature,
-        seed=seed,
-    )
-    passed = pass_at_k(found.correct_N_S, DRAWS).mean(axis=0)
-    distinct = distinct_solutions_at_k(found.solutions_N_S, found.correct_N_S, DRAWS[-2:])
-    cells = [f"{value:.3f}" for value in passed] + [f"{v:.2f}" for v in distinct.mean(axis=0)]
-    return f"| {split} | {temperature:g} | {' | '.join(cells)} | {len(found.problem_ids)} |"
+    task, settings = get_task("small_sql"), AnalysisSettings(ks=DRAWS)
+    with tempfile.TemporaryDirectory() as out:
+        sample_run(
+            folder,
+            task,
+            out=out,
+            split=split,
+            num_samples=max(DRAWS),
+            settings=SamplingSettings(
+                temperature=temperature,
+                max_new_tokens=task.max_completion_length,
+                batch_size=2048,
+                seed=seed,
+            ),
+            limit=limit,
+            device="cpu",
+        )
+        samples = load_samples(out)
+    found = Prepared(samples, choose_sizes([samples], settings)[0], settings)
+    passed, distinct = found.pass_at(DRAWS), found.distinct_at(DRAWS[-2:])
+    cells = [f"{value:.3f}" for value in passed.mean(axis=0)]
+    cells += [f"{value:.2f}" for value in distinct.mean(axis=0)]
+    return f"| {split} | {temperature:g} | {' | '.join(cells)} | {samples.num_problems} |"
 
 
 CARD = """---

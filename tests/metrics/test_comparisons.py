@@ -64,8 +64,8 @@ def test_two_alike_seeds_do_not_make_the_interval_endless():
 def simulate(rng, seeds, spread, effect=0.0):
     """Problems with a rate each; a seed shifts all of them."""
     rate_N = rng.normal(0.5, 0.2, size=80)
-    shift_M_S = rng.normal(0, spread, size=(2, seeds, 1)) + np.array([effect, 0])[:, None, None]
-    return rate_N + shift_M_S + rng.normal(0, 0.1, size=(2, seeds, 80))
+    shift_M_R = rng.normal(0, spread, size=(2, seeds, 1)) + np.array([effect, 0])[:, None, None]
+    return rate_N + shift_M_R + rng.normal(0, 0.1, size=(2, seeds, 80))
 
 
 @pytest.mark.parametrize(("seeds", "spread", "most"), [(2, 0.05, 0.98), (3, 0.05, 0.98), (3, 0, 1)])
@@ -115,7 +115,7 @@ def test_problems_missing_in_any_run_are_left_out():
         (lambda: smallest_detectable([1, 2], [1, 2], power=0.3), ConfigError, ("power", 0.3)),
         (lambda: smallest_detectable([1, 2], [1]), ShapeError, ()),
         (lambda: seed_difference([[1, 2]], [[1]]), ShapeError, ()),
-        (lambda: seed_difference([1, 2], [[1, 2]]), ShapeError, ("a_S_N",)),
+        (lambda: seed_difference([1, 2], [[1, 2]]), ShapeError, ("a_R_N",)),
         (lambda: seed_difference([[1]], [[1]]), DataError, ()),
         (lambda: seed_difference([[1, 2]], [[1, 2]], level=2), ConfigError, ("level", 2)),
     ],

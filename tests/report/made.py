@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from polypath.report.analysis import compare
-from polypath.report.flows import count_statuses, statuses
+from polypath.report.changes import count_statuses, statuses
 from polypath.report.model import Comparison
 from polypath.rollouts.samples import Samples
 

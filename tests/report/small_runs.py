@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from polypath.report.analysis import AnalysisSettings, Metric, RunAnalysis
+from polypath.report.model import Metric, RunAnalysis
+from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import Samples
 
 FAST = AnalysisSettings(num_resamples=500)

@@ -17,12 +17,12 @@ from polypath.metrics import (
     self_bleu,
     vendi_score,
 )
-from polypath.report.analysis import (
-    GROUPS,
-    AnalysisSettings,
-    analyse,
-)
-from polypath.report.flows import keep_by_luck
+from polypath.report.analysis import analyse
+from polypath.report.changes import expected_explore, expected_keep
+from polypath.report.measures import measure
+from polypath.report.model import GROUPS
+from polypath.report.prepared import Prepared
+from polypath.report.settings import AnalysisSettings, choose_sizes
 from tests.report.small_runs import FAST, drawn, rates, run_of, value
 
 
@@ -208,15 +208,38 @@ def test_interval_of_nearly_equal_problems_carries_a_warning():
     assert value(varied, "pass@1").note == ""
 
 
-def test_keep_by_luck_is_what_fresh_samples_of_the_same_model_keep():
+def test_only_wanted_measures_are_computed():
+    samples = drawn(rates(10))
+    settings = AnalysisSettings(num_resamples=100)
+    sizes, _ = choose_sizes([samples], settings)
+    run = Prepared(samples, sizes, settings)
+    every = {values.key: values for values in measure(run)}
+    keys = ["pass@2", "majority@4", "potential@4", "distinct@8", "entropy (all)", "vendi (all)"]
+    some = measure(run, keys.__contains__)
+    assert [values.key for values in some] == keys
+    for values in some:
+        np.testing.assert_array_equal(values.top_N, every[values.key].top_N)
+
+
+def test_keep_expected_under_resampling_is_what_fresh_samples_of_the_same_model_keep():
     p_N = np.array(rates(20_000))
     right_N = np.random.default_rng(0).binomial(8, p_N)
     pass_4_N, pass_8_N = pass_at_k_from_counts(np.full(20_000, 8), right_N, [4, 8]).T
     solved_N = 1 - (1 - p_N) ** 4
     truth = (solved_N**2).sum() / solved_N.sum()
-    assert keep_by_luck(pass_4_N, pass_8_N) == pytest.approx(truth, abs=0.005)
+    assert expected_keep(pass_4_N, pass_8_N) == pytest.approx(truth, abs=0.005)
     # Squaring the estimate would not do.
     assert (pass_4_N**2).sum() / pass_4_N.sum() > truth + 0.01
+
+
+def test_explore_expected_under_resampling_is_what_fresh_samples_find():
+    rng = np.random.default_rng(0)
+    p_N, k = rng.beta(0.3, 2, size=50), 4
+    solved_D_2_N = rng.random((20_000, 2, 50)) < 1 - (1 - p_N) ** k
+    first, second = solved_D_2_N[:, 0], solved_D_2_N[:, 1]
+    simulated = (~first & second).sum() / (~first).sum()
+    exact = expected_explore(1 - (1 - p_N) ** k, 1 - (1 - p_N) ** (2 * k))
+    assert exact == pytest.approx(simulated, abs=0.003)
 
 
 def test_greedy_samples_give_the_papers_potential():

@@ -13,13 +13,9 @@ from polypath.metrics import (
     seed_difference,
     smallest_detectable,
 )
-from polypath.report.analysis import (
-    AnalysisSettings,
-    Comparison,
-    RunAnalysis,
-    analyse,
-    compare,
-)
+from polypath.report.analysis import analyse, compare
+from polypath.report.model import Comparison, RunAnalysis
+from polypath.report.settings import AnalysisSettings
 from tests.report.small_runs import FAST, drawn, rates, run_of, value
 
 
@@ -45,8 +41,8 @@ def test_seeds_that_differ_widen_the_interval():
     assert pooled.high - pooled.low > max(widths)
     base = drawn(rates(40), name="base", seed=9)
     (found, *_) = compare(base, [seeds], settings=FAST).differences
-    shares_S_N = [[np.mean(row) for row in seed.correct] for seed in seeds]
-    expected = seed_difference(shares_S_N, [[np.mean(row) for row in base.correct]])
+    shares_R_N = [[np.mean(row) for row in seed.correct] for seed in seeds]
+    expected = seed_difference(shares_R_N, [[np.mean(row) for row in base.correct]])
     assert (found.estimate, found.low, found.high, found.p_value, found.smallest_detectable) == (
         pytest.approx(
             (

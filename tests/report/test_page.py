@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from polypath.errors import ConfigError
+from polypath.report.html_text import mark
+from polypath.report.numbers import number
 from polypath.report.page import write_page
-from polypath.report.page_data import pack_texts, to_json
-from polypath.report.page_words import mark
+from polypath.report.page_explorer import pack_texts, to_json
+from polypath.report.page_html import PagePicture
+from polypath.report.sentences import changes, reading
+from polypath.report.table import Cell, ReportTable
 from tests.report.browser import Browser, chromium, find_chromium
 from tests.report.made import RIGHT, large, small, with_texts
 
@@ -181,16 +185,44 @@ def test_a_difference_without_an_interval_says_so(tmp_path):
 
 
 def test_a_folder_is_no_place_for_a_page(tmp_path):
-    with pytest.raises(ConfigError, match="is a folder; name the HTML file"):
+    with pytest.raises(ConfigError, match=tmp_path.name):
         write_page(small(), tmp_path)
 
 
-def test_the_summary_counts_what_is_lost_and_found(page):
-    text = page.read_text(encoding="utf-8")
-    assert "solves with any sample, <strong>2 are lost</strong>" in text
-    assert "of 2 that it does not, <strong>1 are found</strong>" in text
-    assert "<bdi>first</bdi>: 3 left out while reading: <bdi>not JSON</bdi>" in text
-    assert "Every sample is here" in text
+def test_the_page_says_what_the_summary_says_and_shows_every_number(page):
+    text, comparison = page.read_text(encoding="utf-8"), small()
+    for run, flow in zip(comparison.runs, comparison.flows, strict=True):
+        differences = comparison.differences_of(run.name)
+        for sentence in changes(differences, flow):
+            assert mark(sentence, 2000) in text
+        for d in differences:
+            if math.isfinite(d.estimate):
+                assert number(d.estimate, sign=True) in text
+                assert d.label in text
+    assert mark(reading(comparison.runs[0])) in text  # with what was left out
+
+
+def test_a_study_adds_its_tables_and_pictures(tmp_path):
+    table = ReportTable(
+        title="<b>T</b>",
+        columns=("a", "b&c"),
+        rows=(("<script>x</script>", Cell("1", bold=True)),),
+        notes=("n < 3",),
+    )
+    more = [table, PagePicture(title='a "front"', png=b"abc")]
+    page = write_page(small(), tmp_path / "page.html", more=more).read_text(encoding="utf-8")
+    study = page[page.index('<section id="study"') : page.index('<section id="curves"')]
+    assert '<a href="#study">' in page
+    assert "<script" not in study
+    assert "&lt;script&gt;" in study
+    assert "<strong><bdi>1</bdi></strong>" in study
+    assert "b&amp;c" in study
+    assert "n &lt; 3" in study
+    assert 'alt="a &quot;front&quot;" src="data:image/png;base64,YWJj"' in study
+
+
+def test_a_page_without_a_study_has_no_section_for_one(page):
+    assert "study" not in re.sub(r"<script.*?</script>", "", page.read_text(), flags=re.DOTALL)
 
 
 # In the browser.

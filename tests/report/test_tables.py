@@ -7,21 +7,20 @@ import math
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from polypath.report.analysis import AnalysisSettings, Comparison, analyse, compare
-from polypath.report.tables import (
+from polypath.report.analysis import analyse, compare
+from polypath.report.model import GROUPS, Comparison
+from polypath.report.numbers import number, p_value, with_ends
+from polypath.report.records import (
     analysis_record,
     comparison_record,
     differences_csv,
-    flow_lines,
     metrics_csv,
-    number,
     plain,
-    print_comparison,
-    print_metrics,
-    reading,
 )
+from polypath.report.settings import AnalysisSettings
+from polypath.report.table import ReportTable
+from polypath.report.tables import differences_table, metrics_table
 from tests.report.small_runs import drawn, run_of
 
 FAST = AnalysisSettings(num_resamples=200)
@@ -34,70 +33,63 @@ def comparison() -> Comparison:
     return compare(base, [drawn(rates[::-1], name="new", seed=1)], settings=FAST)
 
 
-def shown(console: Console) -> str:
-    return " ".join(console.export_text().split())
-
-
-def wide() -> Console:
-    return Console(width=200, record=True, file=io.StringIO())
-
-
-def test_reading_tells_what_was_read_and_what_was_left_out():
-    run = analyse(run_of({"a": [1, None, 0], "b": [1, 1, 1]}, name="mine"), settings=FAST)
-    assert reading(run) == "mine: 2 problems, 6 samples (5 judged)."
-    samples = run_of({"a": [1, 0]})
-    object.__setattr__(samples, "left_out", {"not JSON": 2, "duplicate sample": 1})
-    assert reading(analyse(samples, settings=FAST)) == (
-        "run: 1 problem, 2 samples; left out 3 rows: 2 not JSON, 1 duplicate sample."
-    )
-    seeds = [run_of({"a": [1, 0]}), run_of({"a": [1, 0]})]
-    assert "4 samples in 2 seeds" in reading(analyse(seeds, settings=FAST))
+def texts(table: ReportTable) -> dict[str, dict[str, str]]:
+    """Label of a row -> heading -> text."""
+    rows = csv.DictReader(io.StringIO(table.csv()))
+    return {row.pop("measure"): row for row in rows}
 
 
 def test_metrics_are_rows_and_runs_are_columns():
     runs = [analyse(run_of({"a": [1, 0], "b": [0, 0]}, name=name), settings=FAST) for name in "xy"]
-    console = wide()
-    print_metrics(console, runs, "correctness")
-    text = shown(console)
-    assert "x y" in text
-    assert "pass@1 0.250 (0.000 to 0.500) 0.250 (0.000 to 0.500)" in text
-    assert "Div-Equ" not in text
+    rows = texts(metrics_table(runs, "correctness"))
+    for run in runs:
+        for m in run.metrics:
+            if m.group == "correctness":
+                assert rows[m.label][run.name] == with_ends(m.estimate, m.low, m.high)
+            else:
+                assert m.label not in rows
 
 
-def test_reasons_of_what_is_undefined_follow_the_table_once():
+def test_a_measure_that_one_run_lacks_is_a_row_with_a_gap():
+    known = run_of({"a": [1, 0]}, name="known")
+    unknown = run_of({"a": [None, None]}, name="unknown")
+    runs = [analyse(run, settings=FAST) for run in (known, unknown)]
+    assert texts(metrics_table(runs, "correctness"))["pass@1"] == {"known": "0.500", "unknown": "–"}
+
+
+def test_what_no_run_has_is_no_row_and_the_reason_is_one_note():
     run = analyse(run_of({"a": [None, None]}), settings=FAST)
-    console = wide()
-    print_metrics(console, [run], "correctness")
-    text = shown(console)
-    assert text.count("no sample has a verdict") == 1
-    assert "nan" not in text
+    table = metrics_table([run], "correctness")
+    assert table.rows == ()
+    [note] = table.notes
+    assert "pass@1" in note
+    assert "nan" not in note
 
 
-def test_markup_in_names_is_text():
-    name = "[red]x[/red] [/]"
-    run = analyse(run_of({"a": [1, 0]}, name=name), settings=FAST)
-    console = wide()
-    print_metrics(console, [run], "correctness")
-    assert name in shown(console)
+def test_directions_of_measures_are_noted(comparison: Comparison):
+    for group in GROUPS:
+        directions = {m.higher_is for m in comparison.base.metrics if m.group == group}
+        table = metrics_table([comparison.base], group)
+        assert all(direction in table.notes[0] for direction in directions)
 
 
-def test_comparison_shows_each_difference_with_its_interval_and_verdict(comparison: Comparison):
-    console = wide()
-    print_comparison(console, comparison)
-    text = shown(console)
-    for d in comparison.differences:
-        assert d.label in text
-    d = comparison.differences[0]
-    assert f"{d.estimate:+.3f} ({d.low:+.3f} to {d.high:+.3f})" in text
-    assert d.verdict in text
-    for line in flow_lines(comparison.flows[0]):
-        assert line in text
-
-
-def test_keep_is_shown_beside_what_luck_keeps(comparison: Comparison):
-    (flow,) = comparison.flows
-    (line,) = [line for line in flow_lines(flow) if line.startswith("Keep")]
-    assert line.endswith(f"the base against fresh samples of itself: {flow.keep_by_luck:.3f}")
+def test_differences_are_rows_with_interval_p_value_and_verdict(comparison: Comparison):
+    table = differences_table(comparison, comparison.runs[0])
+    rows = texts(table)
+    known = [d for d in comparison.differences if math.isfinite(d.estimate)]
+    assert list(rows) == [d.label for d in known]
+    for d in known:
+        assert rows[d.label] == {
+            "base": number(d.base_value),
+            "run": number(d.run_value),
+            "difference": with_ends(d.estimate, d.low, d.high, sign=True),
+            "p": p_value(d.p_holm),
+            "detectable": number(d.smallest_detectable) if d.smallest_detectable > 0 else "–",
+            "problems": str(d.num_problems),
+            "verdict": d.verdict,
+        }
+    groups = [d.group for d in known]
+    assert set(table.sections) == {len(groups) - 1 - groups[::-1].index(g) for g in set(groups)}
 
 
 def test_json_holds_no_nan_and_every_number(comparison: Comparison):
@@ -113,10 +105,25 @@ def test_json_holds_no_nan_and_every_number(comparison: Comparison):
     assert "completions" not in text
 
 
+def test_keys_that_others_read_stay(comparison: Comparison):
+    record = comparison_record(comparison, [])
+    about = ["key", "label", "group", "over", "higher_is", "k"]
+    numbers = ["estimate", "low", "high"]
+    assert list(record["base"]["metrics"][0]) == [*about, *numbers, "num_problems", "note"]
+    assert list(record["differences"][0]) == [
+        *about,
+        *("family", "run", "base", "run_value", "base_value", *numbers, "p_value", "p_holm"),
+        *("smallest_detectable", "verdict", "num_problems", "note"),
+    ]
+    assert list(record["flows"][0]) == [
+        *("run", "status_N", "problems", "modes", "expected_modes", "keep", "explore"),
+        *("keep_by_luck", "k", "difference_curve"),
+    ]
+
+
 def test_csv_reads_back_as_the_metrics(comparison: Comparison):
-    runs = [comparison.base, *comparison.runs]
-    table = list(csv.DictReader(io.StringIO(metrics_csv(runs))))
-    metrics = [(run.name, m) for run in runs for m in run.metrics]
+    table = list(csv.DictReader(io.StringIO(metrics_csv(comparison.everyone))))
+    metrics = [(run.name, m) for run in comparison.everyone for m in run.metrics]
     assert len(table) == len(metrics)
     for row, (name, metric) in zip(table, metrics, strict=True):
         assert (row["run"], row["key"], row["note"]) == (name, metric.key, metric.note)
@@ -131,14 +138,6 @@ def test_csv_reads_back_as_the_metrics(comparison: Comparison):
 def test_values_json_cannot_hold_become_null():
     found = plain({"a": np.array([1.0, math.nan]), "b": (np.int64(2), math.inf), 3: None})
     assert found == {"a": [1.0, None], "b": [2, None], "3": None}
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.03121, "0.031"), (12.345, "12.35"), (123.45, "123.5"), (-0.5, "-0.500")]
-)
-def test_numbers_have_the_decimals_they_need(value: float, text: str):
-    assert number(value) == text
-    assert number(0.2, sign=True) == "+0.200"
 
 
 def test_record_of_one_run_has_its_counts():

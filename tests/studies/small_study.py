@@ -14,7 +14,7 @@ from rich.console import Console
 
 from polypath.rollouts.samples import load_samples
 from polypath.studies import load_study, run_study
-from polypath.studies.plan import Plan
+from polypath.studies.plan import StudyPlan
 from polypath.studies.run import plan_record
 from polypath.tasks.countdown_base import base_model_dir
 from polypath.train.callbacks import read_log
@@ -73,11 +73,11 @@ def write(folder: Path, **changes: Any) -> Path:
     return path
 
 
-def plan_of(folder: Path, out: Path, **changes: Any) -> Plan:
-    return Plan(load_study(write(folder, **changes)), out)
+def plan_of(folder: Path, out: Path, **changes: Any) -> StudyPlan:
+    return StudyPlan(load_study(write(folder, **changes)), out)
 
 
-def not_done(plan: Plan) -> set[str]:
+def not_done(plan: StudyPlan) -> set[str]:
     return {entry["job"] for entry in plan_record(plan) if not entry["done"]}
 
 
@@ -106,7 +106,7 @@ def killed_and_finished(folder: Path) -> FinishedStudy:
     """Return the study file, its folder, the results and the output of a killed and resumed study."""
     path, out = write(folder), folder / "out"
     killed_in_training(["study", str(path), "--out", str(out)], out)
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     lost = plan.samples_folder(plan.base_folder(), plan.study.main)
     before = load_samples(lost)
     shutil.rmtree(lost)

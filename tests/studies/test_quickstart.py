@@ -1,72 +1,111 @@
-"""The quickstart, whole but short: trains, evaluates, draws, resumes."""
+"""The quickstart: a study like any other, with numbers that its command changes; whole but short."""
 
 import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from polypath.cli.main import run
 from polypath.errors import ConfigError
-from polypath.studies.quickstart import METHODS, QuickstartSettings
-from polypath.studies.quickstart.plan import RECIPE, UPDATES_PER_ROUND, plan
-from polypath.train.config import load_recipe
+from polypath.studies import load_study
+from polypath.studies.plan import StudyPlan
+from polypath.studies.quickstart import FILE, UPDATES_PER_ROUND, quickstart_study
+
+IN_THE_REPOSITORY = Path(__file__).parents[2] / "studies" / "quickstart.yaml"
 
 
-def test_short_run_gives_table_picture_and_resumes(tmp_path: Path, capsys):
+def test_the_file_of_the_repository_is_the_one_that_ships():
+    assert IN_THE_REPOSITORY.read_text() == FILE.read_text()
+    linked, shipped = load_study(IN_THE_REPOSITORY), load_study(FILE)
+    assert linked == shipped == quickstart_study()
+    assert linked.recipe.is_file()
+
+
+def test_a_short_run_gives_rows_and_pictures_and_resumes(tmp_path: Path, capsys):
+    out, table = tmp_path / "out", tmp_path / "t.json"
     command = [
-        *["quickstart", "--out", str(tmp_path / "out"), "--methods", "grpo,rehearsal"],
-        *["--steps", "1", "--problems", "4", "--samples", "64", "--json", str(tmp_path / "t.json")],
+        *["quickstart", "--out", str(out), "--methods", "rehearsal", "--steps", "1"],
+        *["--problems", "4", "--samples", "64", "--seed", "3", "--json", str(table)],
     ]
     assert run(command) == 0
-    first = capsys.readouterr().out
-    assert "rehearsal against GRPO: pass@1" in first
-    rows = json.loads((tmp_path / "t.json").read_text())
-    assert [(row["method"], row["split"]) for row in rows[:4]] == [
-        ("base", "test"),
-        ("base, cooled", "test"),
-        ("GRPO", "test"),
-        ("rehearsal", "test"),
-    ]
-    assert len(rows) == 4 * 3
-    assert all(0 <= row["pass@1"] <= row["pass@64"] <= 1 for row in rows)
-    assert (tmp_path / "out" / "quickstart.png").stat().st_size > 20_000
+    assert "rehearsal" in capsys.readouterr().out
+    rows = json.loads(table.read_text())
+    methods = ["base", "base, cooled", "GRPO", "rehearsal"]
+    if json.loads((out / "results.json").read_text())["temperature"]["best"] == 1.0:
+        methods.remove("base, cooled")  # which is the base itself then
+    for split in ("test", "test_3numbers", "test_large"):
+        assert [row["method"] for row in rows if row["split"] == split] == methods
+    for row in rows:
+        assert 0 <= row["pass@1"] <= row["pass@4"] <= row["pass@64"] <= 1
+        assert row["distinct low"] <= row["distinct"] <= row["distinct high"]
+        assert (row["seconds"] is None) == row["method"].startswith("base")
+    for name in ("overview.png", "pass_at_k-test.png", "training.png"):
+        assert (out / name).stat().st_size > 20_000
+    seeds = {
+        path.parent.name: json.loads((path / "manifest.json").read_text())["seed"]
+        for path in out.glob("*/*/**/evaluations/*/samples")
+    }
+    assert set(seeds.values()) == {3}  # the base meets the draws that the methods meet
 
-    evaluations = list((tmp_path / "out" / "runs").glob("grpo*/evaluations/test_large*.npz"))
-    assert len(evaluations) == 1
-    evaluations[0].unlink()  # as if killed before this one was written
+    lost = next(out.glob("runs/grpo*/seed3/evaluations/test_large*/evaluated.json"))
+    lost.unlink()  # as if killed before this one was written
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/seed3/finished.json")}
     assert run(command) == 0
-    second = capsys.readouterr().out
-    assert "jobs were done before" in second
-    assert json.loads((tmp_path / "t.json").read_text()) == rows
+    assert json.loads(table.read_text()) == rows
+    assert lost.exists()
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
 
 
-def test_grpo_is_always_trained_and_every_override_is_a_known_setting(tmp_path: Path):
-    settings = QuickstartSettings(out=tmp_path, methods=("dra",))
-    assert settings.methods == ("grpo", "dra")
-    for method in METHODS.values():
-        overrides = [
-            text for item in method.overrides.items() for text in (f"--{item[0]}", item[1])
-        ]
-        recipe = load_recipe(RECIPE, ["--output_dir", str(tmp_path), *overrides])
+def test_the_numbers_of_the_command_are_in_the_study_and_in_the_command_that_makes_it_again():
+    study = quickstart_study(methods=["dra"], steps=3, problems=9, samples=70, seed=5)
+    assert list(study.methods) == [
+        "grpo",
+        "dra",
+    ]  # what the others are compared with is always there
+    assert study.settings["max_steps"] == 3 * UPDATES_PER_ROUND
+    assert [(e.problems, e.samples) for e in study.evaluations] == [(9, 70), (4, 64), (4, 64)]
+    assert study.tuning is not None
+    assert (study.tuning.split, study.tuning.problems) == ("dev", 4)
+    assert study.seeds == (study.sampling_seed,) == (5,)
+    assert study.presamplings["rehearsal"].settings.seed == 5
+    assert yaml.safe_load(study.text)["seeds"] == [5]
+    options = study.command.split()[2:]
+    assert dict(zip(options[::2], options[1::2], strict=True)) == {
+        "--methods": "dra",
+        "--steps": "3",
+        "--problems": "9",
+        "--samples": "70",
+        "--seed": "5",
+    }
+    assert quickstart_study().command == "polypath quickstart"
+
+
+def test_a_resumed_training_is_exact_and_rounds_are_those_of_the_recipe(tmp_path: Path):
+    plan = StudyPlan(quickstart_study(), tmp_path)
+    for recipe in plan.recipes.values():
         assert recipe.trainer.steps_per_generation == UPDATES_PER_ROUND
         cycle = recipe.trainer.steps_per_generation * recipe.trainer.num_iterations
-        assert recipe.trainer.save_steps % cycle == 0  # a resumed run is exact
+        assert recipe.trainer.save_steps % cycle == 0
 
 
-def test_jobs_depend_only_on_jobs_that_exist_and_results_are_distinct(tmp_path: Path):
-    jobs = plan(QuickstartSettings(out=tmp_path))
-    names = {job.name for job in jobs}
-    assert len({job.result for job in jobs}) == len(names) == len(jobs)
-    assert all(set(job.after) <= names for job in jobs)
+def test_the_base_is_sampled_at_the_best_temperature_alone_once_that_is_known(tmp_path: Path):
+    plan = StudyPlan(quickstart_study(), tmp_path)
+    jobs = {job.name: job for job in plan.jobs()}
+    assert not any(name.startswith("evaluate base at") and "test" in name for name in jobs)
+    cooled = jobs["evaluate base, cooled on test"]
+    tried = {name for name in jobs if name.startswith("evaluate base at")}
+    assert set(cooled.after) == tried
+    assert len(tried) == len(plan.study.temperatures)
+    assert all(set(job.after) <= set(jobs) for job in jobs.values())
+    fewer = StudyPlan(quickstart_study(problems=100), tmp_path)  # of dev, too: another choice
+    folders = [one.cooled_folder(one.study.evaluations[1], 0.5) for one in (plan, fewer)]
+    assert folders[0] != folders[1]
 
 
-@pytest.mark.parametrize("setting", [{"steps": 0}, {"num_samples": 8}, {"methods": ("no",)}])
-def test_bad_settings_are_refused(tmp_path: Path, setting):
+@pytest.mark.parametrize(
+    "numbers", [{"steps": 0}, {"samples": 8}, {"problems": 1}, {"seed": -1}, {"methods": ["no"]}]
+)
+def test_bad_numbers_are_refused(numbers):
     with pytest.raises(ConfigError):
-        QuickstartSettings(out=tmp_path, **setting)
-
-
-def test_other_coefficients_go_to_another_folder(tmp_path: Path):
-    a, b = (QuickstartSettings(out=tmp_path, steps=steps) for steps in (1, 2))
-    assert a.train_folder("dra") != b.train_folder("dra")
-    assert a.train_folder("dra") != a.train_folder("grpo")
+        quickstart_study(**numbers)

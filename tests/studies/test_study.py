@@ -2,28 +2,27 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
 from polypath.errors import ConfigError
-from polypath.report.analysis import AnalysisSettings, compare
+from polypath.report.analysis import compare
+from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies import load_study, run_study
 from polypath.studies.arguments import budgets
-from polypath.studies.measure import explore_by_luck
-from polypath.studies.plan import Plan
-from polypath.studies.run import _alone
-from polypath.studies.work import training_seconds
+from polypath.studies.plan import StudyPlan
+from polypath.studies.split_samples import training_seconds
 from polypath.train.callbacks import read_log
 from tests.studies.small_study import not_done
 
 
 def test_a_killed_study_goes_on_and_ends_with_everything(finished_study):
     path, out, results, told = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     assert not_done(plan) == set()
     assert json.loads((out / "results.json").read_text()) == results
     for name in ("table.md", "report.html", "training.png", "checkpoints.png", "front-test.png"):
@@ -63,7 +62,7 @@ def test_rows_methods_seeds_and_temperatures_are_all_there(finished_study):
 
 def test_numbers_are_those_of_compare(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     evaluation = plan.study.evaluations[0]
 
     def samples(name: str, seed: int):
@@ -106,7 +105,7 @@ def test_costs_are_told_and_the_command_that_makes_it_again(finished_study):
     path, out, results, _ = finished_study
     cost = results["cost"]
     total, grpo = cost["total"], cost["methods"]["grpo"]
-    assert total["jobs"] == total["cpu_known"] == len(Plan(load_study(path), out).jobs())
+    assert total["jobs"] == total["cpu_known"] == len(StudyPlan(load_study(path), out).jobs())
     assert total["cpu"] > 1
     assert grpo["jobs"] == 2 * (1 + 2 + 1 + 1)  # training, splits, a checkpoint, a temperature
     assert (
@@ -143,7 +142,7 @@ def test_the_table_shows_the_results(finished_study):
 
 def test_methods_draw_alike_the_base_by_itself_and_entropy_is_that_of_tokens(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     evaluation = plan.study.evaluations[0]
     folders = [plan.samples_folder(plan.base_folder(), evaluation)]
     folders += [plan.samples_folder(plan.run_folder("grpo", s), evaluation) for s in (0, 1)]
@@ -158,23 +157,16 @@ def test_methods_draw_alike_the_base_by_itself_and_entropy_is_that_of_tokens(fin
 
 def test_two_studies_do_not_work_in_one_folder(finished_study):
     path, out, _, _ = finished_study
-    with _alone(out), pytest.raises(ConfigError, match="Another study is at work"):
-        run_study(load_study(path), out, console=Console(quiet=True))
-
-
-def test_explore_by_luck_is_what_fresh_samples_find():
-    rng = np.random.default_rng(0)
-    p_N, k = rng.beta(0.3, 2, size=50), 4
-    solved_D_2_N = rng.random((20_000, 2, 50)) < 1 - (1 - p_N) ** k
-    first, second = solved_D_2_N[:, 0], solved_D_2_N[:, 1]
-    simulated = (~first & second).sum() / (~first).sum()
-    exact = explore_by_luck(1 - (1 - p_N) ** k, 1 - (1 - p_N) ** (2 * k))
-    assert exact == pytest.approx(simulated, abs=0.003)
+    fcntl = pytest.importorskip("fcntl")
+    with (out / ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match=re.escape(str(out))):
+            run_study(load_study(path), out, console=Console(quiet=True))
 
 
 def test_a_method_that_is_a_checkpoint_of_another_is_not_trained_again(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     assert plan.run_folder("half", 1) == plan.run_folder("grpo", 1)
     assert not any("half" in job.name for job in plan.jobs())
     rows = {row["name"]: row for row in results["splits"]["test"]["rows"]}

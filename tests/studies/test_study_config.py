@@ -55,7 +55,7 @@ def test_pre_samplings_have_names_where_there_are_several(tmp_path: Path):
     study = load_study(write(tmp_path, presample=named, methods=methods))
     assert study.methods["kl"].rehearsal == "hard"
     assert study.presamplings["hard"].limit == 7
-    with pytest.raises(ConfigError, match=r"rehearsal in methods.kl must name one of .*easy"):
+    with pytest.raises(ConfigError, match=r"methods\.kl.*easy"):
         load_study(write(tmp_path, presample=named))
 
 
@@ -98,140 +98,153 @@ def test_a_study_knows_the_command_that_makes_it_again(tmp_path: Path):
     assert study.only(None, [3, 4]).command == f"polypath study {path} --seeds 3,4"
 
 
-REFUSED = {
-    "a match without a reference": ({"matched": True, "against": None}, "matched .* got 'none'"),
+# What is wrong -> changes of the study, and what the error must name: the key, what it got, what fits.
+REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "a match without a reference": ({"matched": True, "against": None}, ["matched", "against"]),
     "a match with a reference that has no checkpoints": (
         {"matched": True},
-        "matched in .* needs 'against' with a method that has 'checkpoints' .* got 'grpo'",
+        ["matched", "checkpoints", "'grpo'"],
     ),
-    "a match that is neither wanted nor not": ({"matched": "maybe"}, "matched .* true or false"),
-    "a temperature of 0": ({"method_temperatures": [0]}, "method_temperatures .* above 0"),
+    "a match that is neither wanted nor not": ({"matched": "maybe"}, ["matched", "'maybe'"]),
+    "a temperature of 0": ({"method_temperatures": [0]}, ["method_temperatures", "[0]"]),
     "a method's temperature twice": (
         {"methods": changed("methods", "grpo", temperatures=[0.5, 0.5])},
-        "temperatures in methods.grpo must not name a number twice",
+        ["temperatures", "methods.grpo", "[0.5, 0.5]"],
     ),
-    "a key that is unknown": ({"sedes": [1]}, "Unknown key .*'sedes'.*'seeds'"),
+    "a key that is unknown": ({"sedes": [1]}, ["'sedes'", "'seeds'"]),
     "an unknown key of a method": (
         {"methods": changed("methods", "grpo", setings={})},
-        "methods.grpo: 'setings'.*'settings'",
+        ["methods.grpo", "'setings'", "'settings'"],
     ),
     "an unknown key of an evaluation": (
         {"evaluation": {"test": {"sample": 4}}},
-        "evaluation.test: 'sample'.*'samples'",
+        ["evaluation.test", "'sample'", "'samples'"],
     ),
-    "an unknown pre-sampling setting": ({"presample": {"treshold": 1}}, "'threshold'"),
+    "an unknown pre-sampling setting": ({"presample": {"treshold": 1}}, ["'threshold'"]),
     "a bad pre-sampling setting": (
         {"presample": {"k": 4, "threshold": 9}},
-        "presample: threshold .* 1..4, got 9",
+        ["presample", "threshold", "9"],
     ),
     "an unknown treatment of repeats": (
         {"presample": {"k": 4, "threshold": 1, "repeated_answers": "dropp"}},
-        "presample: Unknown repeated_answers 'dropp'. Did you mean 'drop'",
+        ["presample", "repeated_answers", "'dropp'", "'drop'"],
     ),
-    "a pre-sampling setting of another type": ({"presample": {"k": "four"}}, "presample"),
-    "an unknown task": ({"task": "countdwon"}, "'countdown'"),
-    "an unknown split": ({"evaluation": {"tset": {}}}, "'tset'.*'test'"),
-    "an unknown stage": ({"stage": "tuning"}, "'tuning'.*'tune'"),
-    "an unknown reference": ({"against": "grop"}, "'grop'.*'grpo'"),
+    "a pre-sampling setting of another type": ({"presample": {"k": "four"}}, ["presample", "four"]),
+    "an unknown task": ({"task": "countdwon"}, ["'countdwon'", "'countdown'"]),
+    "an unknown split": ({"evaluation": {"tset": {}}}, ["'tset'", "'test'"]),
+    "an unknown stage": ({"stage": "tuning"}, ["stage", "'tuning'", "'tune'"]),
+    "an unknown reference": ({"against": "grop"}, ["against", "'grop'", "'grpo'"]),
     "a checkpoint of a method that is not there": (
         {"methods": changed("methods", "c", of="grop", step=2)},
-        "'of' of methods.c: 'grop'.*'grpo'",
+        ["'of'", "methods.c", "'grop'", "'grpo'"],
     ),
     "a checkpoint of a checkpoint": (
         {"methods": changed("methods", "a", of="grpo", step=2) | {"b": {"of": "a", "step": 2}}},
-        "'of' of methods.b: 'a'. Known: grpo, kl",
+        ["'of'", "methods.b", "'a'", "grpo, kl"],
     ),
     "a checkpoint without its step": (
         {"methods": changed("methods", "a", of="grpo")},
-        "methods.a must hold both of 'of' and 'step'",
+        ["methods.a", "'of'", "'step'"],
     ),
     "a checkpoint with settings": (
         {"methods": changed("methods", "a", of="grpo", step=2, settings={"beta": 0.1})},
-        "settings in methods.a must be left out: it is a checkpoint of another",
+        ["settings", "methods.a"],
     ),
     "a checkpoint of step 0": (
         {"methods": changed("methods", "a", of="grpo", step=0)},
-        "step in methods.a must be a whole number of at least 1",
+        ["step", "methods.a", "0"],
     ),
-    "a pair with a method that is not there": ({"pairs": [["kl", "grop"]]}, "pairs of .*'grop'"),
-    "a pair of one": ({"pairs": [["kl", "kl"]]}, "pairs in .* must be a list of"),
-    "pairs that are none": ({"pairs": ["kl"]}, "pairs in .* must be a list of"),
+    "a pair with a method that is not there": ({"pairs": [["kl", "grop"]]}, ["pairs", "'grop'"]),
+    "a pair of one": ({"pairs": [["kl", "kl"]]}, ["pairs", "'kl'"]),
+    "pairs that are none": ({"pairs": ["kl"]}, ["pairs", "'kl'"]),
     "a method against itself": (
         {"methods": changed("methods", "kl", against="kl")},
-        "against of methods.kl: 'kl'. Known: grpo",
+        ["against", "methods.kl", "'kl'", "grpo"],
     ),
     "a rehearsal that is not there": (
         {"methods": changed("methods", "kl", rehearsal="other")},
-        "Unknown pre-sampling .*'other'",
+        ["methods.kl", "'other'"],
     ),
-    "relations that are no list": ({"relations": {"x": "pass@1"}}, "relations in .* list of"),
+    "relations that are no list": ({"relations": {"x": "pass@1"}}, ["relations", "pass@1"]),
     "an unknown key of a relation": (
         {"relations": [{"x": "pass@1", "y": "pass@4", "minimum": 1}]},
-        r"relations \(1.\) of .*'minimum'",
+        ["relations (1.)", "'minimum'"],
     ),
-    "a relation without y": ({"relations": [{"x": "pass@1"}]}, "y in relations .* must be a text"),
+    "a relation without y": ({"relations": [{"x": "pass@1"}]}, ["y in relations", "None"]),
     "a relation of a metric with itself": (
         {"relations": [{"x": "pass@1", "y": "pass@1"}]},
-        "another metric than x, got 'pass@1'",
+        ["y in relations", "'pass@1'"],
     ),
     "an unknown metric": (
         {"relations": [{"x": "pass@1", "y": "pass@4"}, {"x": "div_eq (all)", "y": "pass@4"}]},
-        r"'div_eq \(all\)' in relations \(2.\) of .*Nearest: 'div_equ \(all\)'",
+        ["'div_eq (all)'", "relations (2.)", "'div_equ (all)'"],
     ),
     "a metric beyond the samples": (
         {"relations": [{"x": "vendi (all)", "y": "potential@16"}]},
-        "'potential@16' .* between 1 and 3: test has 4 samples",
+        ["'potential@16'", "between 1 and 3", "4 samples"],
     ),
     "an unknown metric that chooses": (
         {"relations": [{"x": "pass@1", "y": "pass@4", "where": {"metric": "pas@1", "above": 0}}]},
-        "Unknown metric 'pas@1'",
+        ["'pas@1'", "'pass@1'"],
     ),
     "a choice without a number": (
         {"relations": [{"x": "pass@1", "y": "pass@4", "where": {"metric": "pass@1"}}]},
-        "where of relations .* 'metric' and 'above'",
+        ["where of relations", "'above'"],
     ),
-    "no methods": ({"methods": {}}, "methods in .* must not be empty"),
-    "no evaluation": ({"evaluation": None}, "evaluation is missing"),
-    "seeds that are no list": ({"seeds": 3}, "seeds in .* list of whole numbers"),
-    "no seed": ({"seeds": []}, "at least one seed"),
-    "a seed twice": ({"seeds": [1, 1]}, "twice"),
-    "a negative temperature": ({"temperatures": [-1]}, "temperatures .* above 0"),
-    "temperatures without a tuning split": ({"temperatures": [0.5]}, "needs 'tuning'"),
-    "k beyond the samples": ({"evaluation": {"test": {"samples": 4, "ks": [8]}}}, "samples=4"),
+    "no methods": ({"methods": {}}, ["methods"]),
+    "no evaluation": ({"evaluation": None}, ["evaluation"]),
+    "seeds that are no list": ({"seeds": 3}, ["seeds", "3"]),
+    "no seed": ({"seeds": []}, ["seeds", "[]"]),
+    "a seed twice": ({"seeds": [1, 1]}, ["seeds", "[1, 1]"]),
+    "a negative temperature": ({"temperatures": [-1]}, ["temperatures", "[-1]"]),
+    "temperatures without a tuning split": ({"temperatures": [0.5]}, ["temperatures", "'tuning'"]),
+    "k beyond the samples": (
+        {"evaluation": {"test": {"samples": 4, "ks": [8]}}},
+        ["ks", "samples=4", "[8]"],
+    ),
     "keep_k beyond the samples": (
         {"evaluation": {"test": {"samples": 4, "keep_k": 8}}},
-        "keep_k .* at most samples=4",
+        ["keep_k", "samples=4", "8"],
     ),
-    "a text for a number": ({"batch_size": "many"}, "batch_size .* got 'many'"),
-    "a label twice": ({"methods": changed("methods", "kl", label="GRPO")}, "called 'GRPO'"),
-    "a label of the base": ({"methods": changed("methods", "kl", label="base")}, "called 'base'"),
-    "a name that is no folder's": ({"name": "a/b"}, "letters, digits"),
+    "draws of the base that are neither": (
+        {"base_draws": "same"},
+        ["base_draws", "'same'", "shared"],
+    ),
+    "keep and explore shares of draws that the base shares": (
+        {"base_draws": "shared"},
+        ["base_draws", "keep_k: 0", "evaluation.test", "2"],
+    ),
+    "a text for a number": ({"batch_size": "many"}, ["batch_size", "'many'"]),
+    "a label twice": ({"methods": changed("methods", "kl", label="GRPO")}, ["'GRPO'"]),
+    "a label of the base": ({"methods": changed("methods", "kl", label="base")}, ["'base'"]),
+    "a name that is no folder's": ({"name": "a/b"}, ["name", "'a/b'"]),
     "a setting that the runner decides": (
         {"methods": changed("methods", "kl", settings={"seed": 3})},
-        "must not hold 'seed'",
+        ["methods.kl", "'seed'", "'seeds'"],
     ),
     "a setting that is no value": (
         {"settings": {"max_steps": {"a": 1}}},
-        "max_steps in settings",
+        ["max_steps", "settings"],
     ),
-    "to report on the training split": ({"evaluation": {"train": {}}}, "'train'.*for training"),
+    "to report on the training split": ({"evaluation": {"train": {}}}, ["'train'"]),
     "to choose the temperature on a test split": (
         {"tuning": {"split": "test_large"}, "temperatures": [0.5]},
-        "choose settings on the split 'test_large'",
+        ["'test_large'", "dev"],
     ),
-    "to tune on a test split": ({"stage": "tune"}, "'test'; test splits are only for reporting"),
+    "to tune on a test split": ({"stage": "tune"}, ["'test'", "dev"]),
     "to report where the temperature is chosen": (
         {"tuning": {"split": "dev"}, "temperatures": [0.5], "evaluation": {"dev": {}}},
-        "'dev' and report on it",
+        ["temperature", "'dev'"],
     ),
 }
 
 
 @pytest.mark.parametrize("why", REFUSED)
 def test_it_is_refused_in_one_line(tmp_path: Path, why: str):
-    changes, message = REFUSED[why]
-    with pytest.raises(PolypathError, match=message) as caught:
+    changes, named = REFUSED[why]
+    with pytest.raises(PolypathError) as caught:
         load_study(write(tmp_path, **changes))
+    assert [fact for fact in named if fact not in str(caught.value)] == []
     assert "\n" not in str(caught.value)
 
 
@@ -240,19 +253,19 @@ def test_a_tune_study_reports_on_its_tuning_split(tmp_path: Path):
         write(tmp_path, stage="tune", evaluation=None, tuning={"split": "dev", "samples": 4})
     )
     assert [e.split for e in study.evaluations] == ["dev"]
-    with pytest.raises(ConfigError, match="test splits are only for reporting"):
+    with pytest.raises(ConfigError, match="'test'"):
         load_study(write(tmp_path, stage="tune", tuning={"split": "dev"}))
 
 
 def test_a_method_that_is_there_twice_is_not_dropped_silently(tmp_path: Path):
     path = write(tmp_path)
     path.write_text(path.read_text().replace("  kl:", "  grpo:"))
-    with pytest.raises(DataError, match="'grpo' is there twice"):
+    with pytest.raises(DataError, match="'grpo'"):
         load_study(path)
 
 
 def test_files_that_are_no_study_are_told(tmp_path: Path):
-    with pytest.raises(MissingFileError, match="does not exist"):
+    with pytest.raises(MissingFileError, match=r"none\.yaml"):
         load_study(tmp_path / "none.yaml")
     for text in ("- a\n- b\n", "a: [", "\x00"):
         (tmp_path / "bad.yaml").write_text(text)
@@ -277,8 +290,9 @@ def test_some_methods_and_other_seeds_can_be_chosen(tmp_path: Path):
     assert pair.only(["kl"], None).reference_of("kl") == ""
     with pytest.raises(ConfigError, match=r"'kll'.*'kl'"):
         study.only(["kll"], None)
-    with pytest.raises(ConfigError, match="at least 0"):
-        study.only(None, [])
+    for seeds in ([], [-1]):
+        with pytest.raises(ConfigError, match="--seeds"):
+            study.only(None, seeds)
 
 
 def test_yaml_merges_of_shared_settings_work(tmp_path: Path):
@@ -290,3 +304,12 @@ def test_yaml_merges_of_shared_settings_work(tmp_path: Path):
         + "  kl: {settings: {<<: *shared, beta: 0.2}}\n"
     )
     assert load_study(path).methods["kl"].settings == {"beta": 0.2, "epsilon": 0.3}
+
+
+def test_a_linked_study_names_what_lies_beside_the_file_that_it_points_to(tmp_path: Path):
+    path = write(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "linked.yaml"
+    link.symlink_to(path)
+    assert load_study(link).recipe.resolve() == load_study(path).recipe.resolve()
+    assert load_study(link).command == f"polypath study {link}"

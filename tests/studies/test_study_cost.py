@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from polypath.studies.cost import Cost, _cost, cost_sentence
+from polypath.studies.cost import Cost, cost_of, cost_sentence
 from polypath.studies.jobs import Job
 from tests.studies.test_jobs import write
 
@@ -24,7 +24,7 @@ def test_jobs_are_added_up_by_kind_and_each_once(tmp_path: Path):
         of_kind(tmp_path / "none.json", "evaluate c", "evaluate test 3x4"),
     ]
     seconds = {"train a": 40.0, "evaluate a again": 3.0, "evaluate b": 5.0, "gone": 99.0}
-    got = _cost(jobs, seconds)
+    got = cost_of(jobs, seconds)
     assert got == Cost(
         jobs=4, timed=3, wall={"train": 40.0, "evaluate": 8.0}, cpu_known=2, cpu=32.5
     )

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polypath.report.figure_style import PALETTE, new_figure
 from polypath.report.model import Curve, Metric
+from polypath.studies.accuracy_diversity_figure import LABELS_AT, _draw_labels, draw_front, spread
 from polypath.studies.config import Evaluation
-from polypath.studies.figures import PALETTE, look_of, new_figure
-from polypath.studies.front import LABELS_AT, _draw_labels, draw_front, spread
+from polypath.studies.curve_figures import look_of
 from polypath.studies.measure import Row, SplitResult
-from polypath.studies.trails import Trail
+from polypath.studies.over_training import Trail
 from tests.rounding import rounding
 
 GAP = 0.05
@@ -75,7 +76,7 @@ def row(name: str, temperature: float, values: tuple[float, float, float], seeds
         temperature=temperature,
         metrics=metrics,
         pass_curve=Curve(ks=(1,), estimate=one, low=one, high=one),
-        seconds=1.0,
+        training_seconds=1.0,
         folders=(),
     )
 

@@ -8,19 +8,21 @@ import pytest
 from scipy import stats
 
 from polypath.metrics import matched_difference, pass_at_k_from_counts
-from polypath.report.analysis import AnalysisSettings, analyse
+from polypath.report.analysis import analyse
+from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies import load_study
+from polypath.studies.matched import match
 from polypath.studies.measure import measure
-from polypath.studies.plan import Plan
-from polypath.studies.sources import load, row_sources, temperature_sources
-from polypath.studies.stopped import match
+from polypath.studies.over_training import read_trails
+from polypath.studies.plan import StudyPlan
+from polypath.studies.split_samples import SplitSamples
 from tests.studies.small_study import STUDY, plan_of
 
 
 def test_methods_are_matched_with_the_reference_stopped_at_their_pass_at_1(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     main = plan.study.main
     matched = results["splits"]["test"]["matched"]
     rows = [row["name"] for row in results["splits"]["test"]["rows"]]
@@ -73,9 +75,10 @@ def test_pairs_are_compared_on_every_split_and_held_to_the_path_of_the_second(fi
     assert study.only(["kl", "grpo"], None).pairs == (("kl", "grpo"),)
 
 
-def test_a_study_may_do_without_the_match(tmp_path: Path):
-    plan = plan_of(tmp_path, tmp_path / "out", matched=False)
-    assert match(plan, [("kl", "grpo")], (), {"grpo": None}, {}, ()) == ()
+def test_a_study_may_do_without_the_match(finished_study, tmp_path: Path):
+    plan = plan_of(tmp_path, finished_study[1], matched=False)
+    main = SplitSamples(plan, plan.study.main, None)
+    assert match(main, [("kl", "grpo")], read_trails(main)) == ()
 
 
 def test_a_method_may_have_a_reference_of_its_own(finished_study, tmp_path):
@@ -83,8 +86,7 @@ def test_a_method_may_have_a_reference_of_its_own(finished_study, tmp_path):
     methods = {**STUDY["methods"], "kl": {**STUDY["methods"]["kl"], "against": "grpo"}}
     plan = plan_of(tmp_path, out, against="kl", matched=False, methods=methods)
     evaluation = plan.study.evaluations[1]
-    samples = load(row_sources(plan, evaluation, None) + temperature_sources(plan, evaluation))
-    rows = {row.name: row for row in measure(plan, evaluation, None, samples=samples).rows}
+    rows = {row.name: row for row in measure(SplitSamples(plan, evaluation, None)).rows}
     assert rows["grpo"].against["pass@1"].base == "kl"
     assert rows["kl"].against["pass@1"].base == "grpo"
     stored = next(r for r in results["splits"]["test_3numbers"]["rows"] if r["name"] == "kl")
@@ -116,7 +118,7 @@ def test_a_method_over_temperatures_has_its_own_row_among_them(finished_study):
 
 def test_relations_hold_every_model_of_the_main_split_against_each_other(finished_study):
     path, out, results, _ = finished_study
-    plan = Plan(load_study(path), out)
+    plan = StudyPlan(load_study(path), out)
     first, second = results["splits"]["test"]["relations"]
     assert "relations" not in results["splits"]["test_3numbers"]
     runs = {"base": 2, **{f"grpo, seed {s}": 3 for s in (0, 1)}, "kl, seed 0": 1, "kl, seed 1": 1}

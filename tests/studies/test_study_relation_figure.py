@@ -7,8 +7,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from polypath.report.figure_style import PALETTE, new_figure
 from polypath.studies.config import Relation
-from polypath.studies.figures import PALETTE, new_figure
 from polypath.studies.relation_figure import draw_relations
 from polypath.studies.relation_metrics import Measured
 from polypath.studies.relations import (

@@ -36,8 +36,8 @@ def test_a_resample_is_that_of_scipy_on_the_points_drawn_so_often(drawn):
     x_M, y_M = np.array(x, dtype=float), np.array(y, dtype=float)
     rs, rhos = _resampled(x_M, y_M, run_M, 20, seed=1)
     count = len(names)
-    times_R_C = np.random.default_rng(1).multinomial(count, np.full(count, 1 / count), size=20)
-    for r, rho, times_C in zip(rs, rhos, times_R_C, strict=True):
+    times_Z_C = np.random.default_rng(1).multinomial(count, np.full(count, 1 / count), size=20)
+    for r, rho, times_C in zip(rs, rhos, times_Z_C, strict=True):
         a, b = np.repeat(x_M, times_C[run_M]), np.repeat(y_M, times_C[run_M])
         if len(set(a)) < 2 or len(set(b)) < 2:
             assert math.isnan(r)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from polypath.errors import ConfigError
-from polypath.report import texts
-from polypath.report.analysis import AnalysisSettings, analyse
+from polypath.report import prepared, text_measures
+from polypath.report.analysis import analyse
+from polypath.report.prepared import Prepared
+from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.samples import Samples
 from polypath.studies.config import Evaluation
 from polypath.studies.relation_metrics import check_metric, known_metrics, measure_model
@@ -51,6 +53,11 @@ def samples() -> Samples:
     )
 
 
+def prepared_run(samples: Samples) -> Prepared:
+    settings = AnalysisSettings(ks=EVALUATION.ks, text_samples=9)
+    return Prepared(samples, choose_sizes([samples], settings)[0], settings)
+
+
 def test_every_known_metric_is_the_one_of_diversity(samples: Samples, tmp_path: Path):
     (tmp_path / "evaluated.json").write_text(
         json.dumps({"surprisal": {"a": [3.0, 4], "b": [5.0, 6], "f": [2.0, 10]}})
@@ -58,7 +65,7 @@ def test_every_known_metric_is_the_one_of_diversity(samples: Samples, tmp_path: 
     keys = list(known_metrics(EVALUATION))
     for key in keys:
         check_metric(key, EVALUATION, "s.yaml")
-    found = measure_model(samples, keys, EVALUATION, tmp_path)
+    found = measure_model(prepared_run(samples), keys, tmp_path)
     settings = AnalysisSettings(ks=(1, 4, 8), num_resamples=100, text_samples=9)
     told = {metric.key: metric for metric in analyse(samples, settings=settings).metrics}
     # diversity has Potential at one k only: the largest that is below the 8 judged samples of "c".
@@ -76,17 +83,18 @@ def test_slow_measures_wait_until_they_are_asked_for(samples: Samples, tmp_path,
     def never(*_: object, **__: object) -> float:
         raise AssertionError("computed without being asked for")
 
-    for name in ("self_bleu", "vendi_score_at_k", "extract_equations"):
-        monkeypatch.setattr(texts, name, never)
+    monkeypatch.setattr(prepared, "extract_equations", never)
+    for name in ("self_bleu", "vendi_score_at_k"):
+        monkeypatch.setattr(text_measures, name, never)
     asked = ("pass@1", "potential@8", "ngrams_per_text (all)", "distance (correct)")
-    assert list(measure_model(samples, asked, EVALUATION, tmp_path)) == list(asked)
+    assert list(measure_model(prepared_run(samples), asked, tmp_path)) == list(asked)
     with pytest.raises(AssertionError, match="without being asked"):
-        measure_model(samples, ["div_equ (all)"], EVALUATION, tmp_path)
+        measure_model(prepared_run(samples), ["div_equ (all)"], tmp_path)
 
 
 def test_a_model_without_greedy_samples_has_no_greedy_metric(samples: Samples, tmp_path: Path):
     warm = replace(samples, greedy_correct=None)
-    found = measure_model(warm, ["greedy", "potential@8 (greedy)"], EVALUATION, tmp_path)
+    found = measure_model(prepared_run(warm), ["greedy", "potential@8 (greedy)"], tmp_path)
     assert all(math.isnan(measured.value) for measured in found.values())
 
 

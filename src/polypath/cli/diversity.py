@@ -19,6 +19,8 @@ from polypath.cli.runs import (
     TextSamplesOption,
     WorkersOption,
     console_beside,
+    print_lines,
+    print_reading,
     read_runs,
     settings_from,
     waiting,
@@ -46,8 +48,12 @@ def diversity(
     figure: FigureOption = None,
 ) -> None:
     """Measure the correctness and diversity of samples, each number with its interval."""
-    from polypath.report import figures, tables
-    from polypath.report.analysis import GROUPS, RunAnalysis, analyse, choose_sizes, combine
+    from polypath.report import figures, records
+    from polypath.report.analysis import analyse, combine
+    from polypath.report.model import GROUPS, RunAnalysis
+    from polypath.report.settings import choose_sizes
+    from polypath.report.table import print_tables
+    from polypath.report.tables import metrics_table
 
     if figure is not None:
         figures.check_figure(figure)
@@ -56,17 +62,17 @@ def diversity(
     read = read_runs(runs, key, task, task_option)
     sizes, notes = choose_sizes([samples for run in read for samples in run], settings)
     start = [analyse(run, settings=settings, groups=(), sizes=sizes) for run in read]
-    tables.print_reading(console, start, notes)
+    print_reading(console, start, notes)
     parts: list[list[RunAnalysis]] = []
     for group in GROUPS:  # tables appear one after the other: measures of texts take longest
         parts.append([analyse(run, settings=settings, groups=[group], sizes=sizes) for run in read])
-        tables.print_metrics(console, parts[-1], group)
+        print_tables(console, [metrics_table(parts[-1], group)])
     analyses = [combine(of_run) for of_run in zip(*parts, strict=True)]
     if json_file is not None:
-        record = {"notes": list(notes), "runs": [tables.analysis_record(run) for run in analyses]}
+        record = {"notes": list(notes), "runs": [records.analysis_record(run) for run in analyses]}
         write_text(json_file, json.dumps(record, indent=2) + "\n")
     if csv_file is not None:
-        write_text(csv_file, tables.metrics_csv(analyses))
+        write_text(csv_file, records.metrics_csv(analyses))
     if figure is not None:
         with writing(figure):
             figures.draw_runs(analyses, figure)
@@ -93,9 +99,11 @@ def compare(
 
     With three or more runs, also fits each diversity against Potential@k.
     """
-    from polypath.report import figures, tables
+    from polypath.report import figures, records
     from polypath.report.analysis import compare as run_comparison
-    from polypath.report.words import summary
+    from polypath.report.sentences import summary
+    from polypath.report.table import print_tables
+    from polypath.report.tables import differences_table
 
     if figure is not None:
         figures.check_figure(figure)
@@ -104,15 +112,15 @@ def compare(
     first, *others = read_runs([base, *runs], key, task, task_option)
     with waiting("Comparing"):
         comparison = run_comparison(first, others, settings=settings, workers=workers)
-    words = summary(comparison)
-    tables.print_reading(console, [comparison.base, *comparison.runs], comparison.notes)
-    tables.print_comparison(console, comparison)
-    tables.print_words(console, words)
+    told = summary(comparison)
+    print_reading(console, comparison.everyone, comparison.notes)
+    print_tables(console, [differences_table(comparison, run) for run in comparison.runs])
+    print_lines(console, told)
     if json_file is not None:
-        record = tables.comparison_record(comparison, words)
+        record = records.comparison_record(comparison, told)
         write_text(json_file, json.dumps(record, indent=2) + "\n")
     if csv_file is not None:
-        write_text(csv_file, tables.differences_csv(comparison))
+        write_text(csv_file, records.differences_csv(comparison))
     if figure is not None:
         with writing(figure):
             figures.draw_comparison(comparison, figure)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from polypath.cli.runs import console_beside, write_text
+
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder of everything; run again to resume.")] = Path(
@@ -27,22 +29,19 @@ def quickstart(
     """Train small models with GRPO and with each diversity method, and compare them.
 
     Trains from the shipped Countdown base, evaluates on held-out and out-of-domain problems, prints
-    the tables and draws the picture. Interrupted, the same command goes on where it was.
+    the tables and draws the pictures. Rerun the command to resume; finished jobs are skipped. It is a
+    study like any other: studies/quickstart.yaml in the repository.
     """
-    from polypath.studies.quickstart import METHODS, QuickstartSettings
-    from polypath.studies.quickstart import quickstart as run
+    from polypath.studies import run_study
+    from polypath.studies.quickstart import quickstart_study, table_rows
 
-    names = tuple(name.strip() for name in methods.split(",") if name.strip()) or tuple(METHODS)
-    settings = QuickstartSettings(
-        out=out,
-        methods=names,
+    study = quickstart_study(
+        methods=[name.strip() for name in methods.split(",") if name.strip()],
         steps=steps,
-        num_problems=problems,
-        num_samples=samples,
+        problems=problems,
+        samples=samples,
         seed=seed,
-        workers=workers,
     )
-    rows = run(settings)
+    results = run_study(study, out, workers=workers, console=console_beside(json_file))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps([row.record() for row in rows], indent=2) + "\n")
+        write_text(json_file, json.dumps(table_rows(results), indent=2) + "\n")

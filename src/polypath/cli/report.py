@@ -17,6 +17,8 @@ from polypath.cli.runs import (
     TextSamplesOption,
     WorkersOption,
     console_beside,
+    print_lines,
+    print_reading,
     read_runs,
     settings_from,
     waiting,
@@ -42,18 +44,17 @@ def report(
 
     The page is one file that works without a network.
     """
-    from polypath.report import tables
     from polypath.report.analysis import compare
     from polypath.report.page import write_page
-    from polypath.report.words import summary
+    from polypath.report.sentences import summary
 
     settings = settings_from(k, level, seed, text_samples, correct_samples)
     console = console_beside()
     first, *others = read_runs([base, *runs], key, task, task_option)
     with waiting("Comparing"):
         comparison = compare(first, others, settings=settings, workers=workers)
-    tables.print_reading(console, [comparison.base, *comparison.runs], comparison.notes)
-    tables.print_words(console, summary(comparison))
+    print_reading(console, comparison.everyone, comparison.notes)
+    print_lines(console, summary(comparison))
     with writing(out):
         write_page(comparison, out)
     console.print(f"Written: {out}", markup=False)

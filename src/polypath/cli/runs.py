@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from polypath.errors import ConfigError
 from polypath.tasks.options import key_values
 
 if TYPE_CHECKING:
-    from polypath.report.analysis import AnalysisSettings
+    from polypath.report.model import RunAnalysis
+    from polypath.report.settings import AnalysisSettings
     from polypath.rollouts.samples import Samples
 
 WIDE = 160  # columns where no terminal says how many there are: a file, a pipe
@@ -101,7 +103,7 @@ def settings_from(
     Raises:
         ConfigError: --k is no list of whole numbers, or a value is out of range.
     """
-    from polypath.report.analysis import AnalysisSettings
+    from polypath.report.settings import AnalysisSettings
 
     try:
         ks = None if k is None else tuple(int(part) for part in k.split(",") if part.strip())
@@ -149,6 +151,24 @@ def read_runs(
                 seeds.append(load_samples(path, name=name, keys=mapping, verify_batch=verify_batch))
         runs.append((paths[0], tuple(seeds)))
     return _with_names_apart(runs)
+
+
+def print_reading(
+    console: Console, runs: "Sequence[RunAnalysis]", notes: Iterable[str] = ()
+) -> None:
+    """Print what was read of each run, what was left out, and what limits the numbers."""
+    from polypath.report.sentences import reading
+
+    for run in runs:
+        print_lines(console, [f"{run.name}: {reading(run)}."])
+        print_lines(console, run.notes, style="dim")
+    print_lines(console, notes, style="dim")
+
+
+def print_lines(console: Console, lines: Iterable[str], *, style: str = "") -> None:
+    """Print texts as they are, a paragraph each."""
+    for line in lines:
+        console.print(Text(line, style))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -14,7 +14,7 @@ from polypath.cli.runs import JsonOption, console_beside, write_text
 from polypath.errors import ConfigError
 
 if TYPE_CHECKING:
-    from polypath.studies.plan import Plan
+    from polypath.studies.plan import StudyPlan
 
 
 def study(
@@ -36,21 +36,17 @@ def study(
 ) -> None:
     """Train and evaluate every method of a study with every seed, and compare them.
 
-    Interrupted or killed, the same command goes on where it was.
+    Rerun the command to resume; finished jobs are skipped.
     """
     from polypath.studies import load_study, run_study
-    from polypath.studies.plan import Plan
+    from polypath.studies.plan import StudyPlan
     from polypath.studies.run import plan_record
 
-    if workers < 1:
-        raise ConfigError(f"--workers must be at least 1, got {workers}.")
     console = console_beside(json_file)
     chosen = load_study(file).only(_names(only), _numbers(seeds))
     folder = out if out is not None else Path("runs") / "studies" / chosen.name
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out {folder} is a file. Name a folder, existing or new.")
     if plan:
-        planned = Plan(chosen, folder)
+        planned = StudyPlan(chosen, folder)
         _print_plan(console, planned)
         record: object = plan_record(planned)
     else:
@@ -59,7 +55,7 @@ def study(
         write_text(json_file, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def _print_plan(console: Console, plan: "Plan") -> None:
+def _print_plan(console: Console, plan: "StudyPlan") -> None:
     jobs = plan.jobs()
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("job")

@@ -107,9 +107,9 @@ def bootstrap_ratio(
     """
     numerator, denominator = _pair(numerator_N, denominator_N, "numerator_N", "denominator_N")
     known = ~(np.isnan(numerator) | np.isnan(denominator))
-    estimate_K, ratios_R_K = _resample(numerator, denominator, known, level, num_resamples, seed)
+    estimate_K, ratios_Z_K = _resample(numerator, denominator, known, level, num_resamples, seed)
     n_K = known.reshape(len(known), -1).sum(axis=0)
-    low_K, high_K = _ends(ratios_R_K, n_K, level)
+    low_K, high_K = _ends(ratios_Z_K, n_K, level)
     shape = numerator.shape[1:]
     return Interval(
         estimate=estimate_K.reshape(shape),
@@ -154,14 +154,14 @@ def paired_difference(
     a, b = _pair(a_N, b_N, "a_N", "b_N")
     d = a - b
     known = ~np.isnan(d)
-    estimate_K, means_R_K = _resample(d, np.ones_like(d), known, level, num_resamples, seed)
+    estimate_K, means_Z_K = _resample(d, np.ones_like(d), known, level, num_resamples, seed)
     n_K = known.reshape(len(d), -1).sum(axis=0)
-    low_K, high_K = _ends(means_R_K, n_K, level)
+    low_K, high_K = _ends(means_Z_K, n_K, level)
     # Sums that are 0 on paper may be off by rounding, and must count on both sides.
     noise_K = 1e-12 * np.where(known, np.abs(d), 0.0).reshape(len(d), -1).max(axis=0)
-    below_K = (means_R_K <= noise_K).sum(axis=0)
-    above_K = (means_R_K >= -noise_K).sum(axis=0)
-    drawn_K = (~np.isnan(means_R_K)).sum(axis=0)
+    below_K = (means_Z_K <= noise_K).sum(axis=0)
+    above_K = (means_Z_K >= -noise_K).sum(axis=0)
+    drawn_K = (~np.isnan(means_Z_K)).sum(axis=0)
     p_K = np.minimum(1.0, 2 * (np.minimum(below_K, above_K) + 1) / (drawn_K + 1))
     shape = d.shape[1:]
     return PairedDifference(
@@ -210,7 +210,7 @@ def _resample(
     num_resamples: int,
     seed: int,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the ratio of sums over all problems ``(K,)`` and over each resample ``(R, K)``."""
+    """Return the ratio of sums over all problems ``(K,)`` and over each resample ``(Z, K)``."""
     if not 0 < level < 1:
         raise ConfigError(f"level must be between 0 and 1, got {level}. Use 0.95 for 95 %.")
     if num_resamples < 100:
@@ -219,30 +219,30 @@ def _resample(
     top_N_K = np.where(known, numerator, 0.0).reshape(n, -1)
     bottom_N_K = np.where(known, denominator, 0.0).reshape(n, -1)
     ratios: list[FloatArray] = []
-    for times_R_N in resampled_times(n, num_resamples, seed):
-        weights_R_N = times_R_N.astype(np.float64)
+    for times_Z_N in resampled_times(n, num_resamples, seed):
+        weights_Z_N = times_Z_N.astype(np.float64)
         # Two matrix products do all statistics at once.
-        ratios.append(_divide(weights_R_N @ top_N_K, weights_R_N @ bottom_N_K))
+        ratios.append(_divide(weights_Z_N @ top_N_K, weights_Z_N @ bottom_N_K))
     return _divide(top_N_K.sum(axis=0), bottom_N_K.sum(axis=0)), np.concatenate(ratios)
 
 
 def resampled_times(n: int, num_resamples: int, seed: int) -> Iterable[npt.NDArray[np.uint8]]:
-    """Return, in chunks ``(R, n)``, how often each resample of n problems holds each problem."""
+    """Return, in chunks ``(Z, n)``, how often each resample of n problems holds each problem."""
     if n * num_resamples <= _CACHED:
         return _cached_times(n, num_resamples, seed)
     return _times_drawn(n, num_resamples, seed)
 
 
 def _times_drawn(n: int, num_resamples: int, seed: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield, in chunks ``(R, n)``, how often each resample of n problems holds each problem."""
+    """Yield, in chunks ``(Z, n)``, how often each resample of n problems holds each problem."""
     rng = np.random.default_rng(seed)
     step = max(1, _CHUNK // n)
     for start in range(0, num_resamples, step):
         rows = min(step, num_resamples - start)
-        drawn_R_N = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        times_R_N = np.bincount(drawn_R_N.ravel(), minlength=rows * n).reshape(rows, n)
+        drawn_Z_N = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        times_Z_N = np.bincount(drawn_Z_N.ravel(), minlength=rows * n).reshape(rows, n)
         # One problem 256 times in one resample has a chance below 1e-500.
-        yield times_R_N.astype(np.uint8)
+        yield times_Z_N.astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=2)
@@ -256,14 +256,14 @@ def _divide(top: FloatArray, bottom: FloatArray) -> FloatArray:
     return result
 
 
-def _ends(values_R_K: FloatArray, n_K: IntArray, level: float) -> tuple[FloatArray, FloatArray]:
+def _ends(values_Z_K: FloatArray, n_K: IntArray, level: float) -> tuple[FloatArray, FloatArray]:
     """Return both ends over the resamples that have a value; NaN for fewer than two problems."""
-    low_K, high_K = np.full((2, values_R_K.shape[1]), np.nan)
-    some_K = ~np.isnan(values_R_K).all(axis=0) & (n_K > 1)
+    low_K, high_K = np.full((2, values_Z_K.shape[1]), np.nan)
+    some_K = ~np.isnan(values_Z_K).all(axis=0) & (n_K > 1)
     for n in np.unique(n_K[some_K]):
         tail = expanded_tail(int(n), level)
         these_K = some_K & (n_K == n)
-        chosen = values_R_K[:, these_K]
+        chosen = values_Z_K[:, these_K]
         quantile = np.nanquantile if np.isnan(chosen).any() else np.quantile
         low_K[these_K], high_K[these_K] = quantile(chosen, [tail, 1 - tail], axis=0)
     return low_K, high_K

@@ -107,7 +107,7 @@ class SeedDifference:
 
 
 def seed_difference(
-    a_S_N: npt.ArrayLike, b_S_N: npt.ArrayLike, *, level: float = 0.95, power: float = 0.8
+    a_R_N: npt.ArrayLike, b_R_N: npt.ArrayLike, *, level: float = 0.95, power: float = 0.8
 ) -> SeedDifference:
     r"""Compare two methods by all their training seeds, clusters of values on the same problems.
 
@@ -120,8 +120,8 @@ def seed_difference(
     is the sum of three parts, each estimated without bias by analysis of variance:
 
     * differences of problem means, :math:`s^2_d / N`, which holds P and e;
-    * seed means of each method, :math:`s^2_m / S_m`, which holds S and e;
-    * minus e, which both hold: the residual mean square by :math:`S_m N`.
+    * seed means of each method, :math:`s^2_m / R_m`, which holds S and e;
+    * minus e, which both hold: the residual mean square by :math:`R_m N`.
 
     The sum is at least the first part. The interval is the estimate ± a t quantile, with Satterthwaite's
     degrees of freedom. Where seeds do not differ at all it is longer than needed. Not a bootstrap: with
@@ -131,8 +131,8 @@ def seed_difference(
     For a trained method of one seed the interval then speaks of that one run only.
 
     Args:
-        a_S_N: per-problem values of each seed's run, such as pass@k.
-        b_S_N: the other method; its number of seeds may differ. Problems with a NaN in any run
+        a_R_N: per-problem values of each seed's run, such as pass@k.
+        b_R_N: the other method; its number of seeds may differ. Problems with a NaN in any run
             are left out.
         level: confidence level in (0, 1).
         power: of ``smallest_detectable``, in [0.5, 1).
@@ -146,11 +146,11 @@ def seed_difference(
         raise ConfigError(
             f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
         )
-    a, b = np.asarray(a_S_N, dtype=np.float64), np.asarray(b_S_N, dtype=np.float64)
-    check_shapes(a_S_N=a)
-    check_shapes(b_S_N=b)
+    a, b = np.asarray(a_R_N, dtype=np.float64), np.asarray(b_R_N, dtype=np.float64)
+    check_shapes(a_R_N=a)
+    check_shapes(b_R_N=b)
     if a.shape[1] != b.shape[1] or not len(a) or not len(b):
-        raise ShapeError(f"a_S_N has shape {a.shape} and b_S_N {b.shape}; N must agree, S be > 0.")
+        raise ShapeError(f"a_R_N has shape {a.shape} and b_R_N {b.shape}; N must agree, R be > 0.")
     known_N = ~(np.isnan(a).any(axis=0) | np.isnan(b).any(axis=0))
     if known_N.sum() < 2:
         raise DataError("seed_difference needs at least two problems with a value in every run.")
@@ -180,21 +180,21 @@ def seed_difference(
     )
 
 
-def seed_parts(values_S_N: FloatArray) -> list[float]:
+def seed_parts(values_R_N: FloatArray) -> list[float]:
     """Return what the seeds of one method add to the variance, and what must be taken off again."""
-    seeds, problems = values_S_N.shape
+    seeds, problems = values_R_N.shape
     if seeds == 1:
         return []
-    residual_S_N = (
-        values_S_N
-        - values_S_N.mean(axis=0)
-        - values_S_N.mean(axis=1, keepdims=True)
-        + values_S_N.mean()
+    residual_R_N = (
+        values_R_N
+        - values_R_N.mean(axis=0)
+        - values_R_N.mean(axis=1, keepdims=True)
+        + values_R_N.mean()
     )
-    square = float((residual_S_N**2).sum()) / ((seeds - 1) * (problems - 1))
-    return [float(values_S_N.mean(axis=1).var(ddof=1)) / seeds, -square / (seeds * problems)]
+    square = float((residual_R_N**2).sum()) / ((seeds - 1) * (problems - 1))
+    return [float(values_R_N.mean(axis=1).var(ddof=1)) / seeds, -square / (seeds * problems)]
 
 
-def _seed_freedoms(values_S_N: FloatArray) -> list[int]:
-    seeds, problems = values_S_N.shape
+def _seed_freedoms(values_R_N: FloatArray) -> list[int]:
+    seeds, problems = values_R_N.shape
     return [] if seeds == 1 else [seeds - 1, (seeds - 1) * (problems - 1)]

@@ -69,25 +69,25 @@ class MatchedDifference:
 
 @dataclass(frozen=True)
 class _Match:
-    """Where R means of the reference are stopped; checkpoint ``left_R`` plus the share ``weight_R``."""
+    """Where Z means of the reference are stopped; checkpoint ``left_Z`` plus the share ``weight_Z``."""
 
-    left_R: npt.NDArray[np.int64]
-    weight_R: FloatArray
-    reference_R: FloatArray
-    reference_pass_R: FloatArray
-    above_R: npt.NDArray[np.bool_]
-    below_R: npt.NDArray[np.bool_]
+    left_Z: npt.NDArray[np.int64]
+    weight_Z: FloatArray
+    reference_Z: FloatArray
+    reference_pass_Z: FloatArray
+    above_Z: npt.NDArray[np.bool_]
+    below_Z: npt.NDArray[np.bool_]
 
     @property
-    def place_R(self) -> FloatArray:
-        return np.asarray(self.left_R + self.weight_R)
+    def place_Z(self) -> FloatArray:
+        return np.asarray(self.left_Z + self.weight_Z)
 
 
 def matched_difference(
-    method_pass_S_N: npt.ArrayLike,
-    method_S_N: npt.ArrayLike,
-    reference_pass_S_C_N: npt.ArrayLike,
-    reference_S_C_N: npt.ArrayLike,
+    method_pass_R_N: npt.ArrayLike,
+    method_R_N: npt.ArrayLike,
+    reference_pass_R_C_N: npt.ArrayLike,
+    reference_R_C_N: npt.ArrayLike,
     *,
     steps_C: Sequence[float] | None = None,
     level: float = 0.95,
@@ -116,9 +116,9 @@ def matched_difference(
     moves all means at once, :math:`\mu^* = \mu + \tau \, (\delta + f \epsilon)`:
 
     * :math:`\delta`: problems are drawn again, the same ones for all means;
-    * :math:`\epsilon`: seeds, :math:`\sum_s g_s (\mu_s - \mu) / \sqrt{S (S-1)}` with normal :math:`g`, of
-      each method: the same seeds for all its checkpoints, and the variance of a mean of S seeds,
-      of which drawing seeds again has but (S-1)/S. The base has no seeds, and does not move;
+    * :math:`\epsilon`: seeds, :math:`\sum_s g_s (\mu_s - \mu) / \sqrt{R (R-1)}` with normal :math:`g`, of
+      each method: the same seeds for all its checkpoints, and the variance of a mean of R seeds,
+      of which drawing seeds again has but (R-1)/R. The base has no seeds, and does not move;
     * :math:`f \le 1` takes off what problems and seeds both hold, as ``seed_difference`` does;
     * :math:`\tau = \sqrt{\nu / \chi^2_\nu}` gives t tails, with Satterthwaite's degrees of freedom.
 
@@ -130,11 +130,11 @@ def matched_difference(
     intervals hold the truth is in docs/statistics.md.
 
     Args:
-        method_pass_S_N: pass@1 of each problem, by seed.
-        method_S_N: the outcome of the same samples, such as pass@64.
-        reference_pass_S_C_N: pass@1 of the reference at its checkpoints in order, the first one the
+        method_pass_R_N: pass@1 of each problem, by seed.
+        method_R_N: the outcome of the same samples, such as pass@64.
+        reference_pass_R_C_N: pass@1 of the reference at its checkpoints in order, the first one the
             base: the same values for all seeds. Its number of seeds may differ from the method's.
-        reference_S_C_N: its outcome. Problems with a NaN in any array are left out.
+        reference_R_C_N: its outcome. Problems with a NaN in any array are left out.
         steps_C: optimizer steps of the checkpoints, rising; 0, 1, 2, ... without. They decide what
             ``step`` says, and nothing else.
         level: confidence level in (0, 1).
@@ -146,45 +146,45 @@ def matched_difference(
         ShapeError: the arrays do not fit together, or there are fewer than two checkpoints.
         DataError: fewer than two problems have values everywhere, or a value is infinite.
     """
-    method_S_2_N, reference_S_C_2_N = _checked(
-        method_pass_S_N, method_S_N, reference_pass_S_C_N, reference_S_C_N
+    method_R_2_N, reference_R_C_2_N = _checked(
+        method_pass_R_N, method_R_N, reference_pass_R_C_N, reference_R_C_N
     )
-    num_checkpoints = reference_S_C_2_N.shape[1]
+    num_checkpoints = reference_R_C_2_N.shape[1]
     steps = _steps(steps_C, num_checkpoints)
     if num_resamples < 100:
         raise ConfigError(f"num_resamples must be at least 100, got {num_resamples}.")
-    found = _match(method_S_2_N.mean((0, 2))[None], reference_S_C_2_N.mean((0, 3))[None])
-    by_outcome, by_pass = _linear(method_S_2_N, reference_S_C_2_N, found)
-    moves = _Moves.draw(method_S_2_N, reference_S_C_2_N, num_resamples, seed)
+    found = _match(method_R_2_N.mean((0, 2))[None], reference_R_C_2_N.mean((0, 3))[None])
+    by_outcome, by_pass = _linear(method_R_2_N, reference_R_C_2_N, found)
+    moves = _Moves.draw(method_R_2_N, reference_R_C_2_N, num_resamples, seed)
     line = seed_difference(*by_outcome, level=level)
-    method_R_2, reference_R_C_2 = moves.means(by_outcome, line)
-    difference_R = method_R_2[:, 1] - _match(method_R_2, reference_R_C_2).reference_R
+    method_Z_2, reference_Z_C_2 = moves.means(by_outcome, line)
+    difference_Z = method_Z_2[:, 1] - _match(method_Z_2, reference_Z_C_2).reference_Z
     tails = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(difference_R, tails)
+    low, high = np.quantile(difference_Z, tails)
     # Where it is stopped is a matter of pass@1 alone, and the same for all outcomes.
     again = _match(*moves.means(by_pass, seed_difference(*by_pass, level=level)))
-    step_R = np.interp(again.place_R, np.arange(num_checkpoints), steps)
-    step_low, step_high = np.quantile(step_R, tails)
-    value = float(method_S_2_N[:, 1].mean())
-    outside = (ABOVE if found.above_R[0] else "") + (BELOW if found.below_R[0] else "")
+    step_Z = np.interp(again.place_Z, np.arange(num_checkpoints), steps)
+    step_low, step_high = np.quantile(step_Z, tails)
+    value = float(method_R_2_N[:, 1].mean())
+    outside = (ABOVE if found.above_Z[0] else "") + (BELOW if found.below_Z[0] else "")
     return MatchedDifference(
-        estimate=value - float(found.reference_R[0]),
+        estimate=value - float(found.reference_Z[0]),
         low=float(low),
         high=float(high),
-        p_value=_p_value(difference_R),
+        p_value=_p_value(difference_Z),
         level=level,
         method_value=value,
-        reference_value=float(found.reference_R[0]),
-        step=float(np.interp(found.place_R[0], np.arange(num_checkpoints), steps)),
+        reference_value=float(found.reference_Z[0]),
+        step=float(np.interp(found.place_Z[0], np.arange(num_checkpoints), steps)),
         step_low=float(step_low),
         step_high=float(step_high),
         outside=outside,
-        outside_share=float((again.above_R | again.below_R).mean()),
-        pass_gap=float(method_S_2_N[:, 0].mean() - found.reference_pass_R[0]) if outside else 0.0,
+        outside_share=float((again.above_Z | again.below_Z).mean()),
+        pass_gap=float(method_R_2_N[:, 0].mean() - found.reference_pass_Z[0]) if outside else 0.0,
         degrees_of_freedom=line.degrees_of_freedom,
         smallest_detectable=line.smallest_detectable,
-        num_problems=method_S_2_N.shape[2],
-        num_seeds=(len(method_S_2_N), len(reference_S_C_2_N)),
+        num_problems=method_R_2_N.shape[2],
+        num_seeds=(len(method_R_2_N), len(reference_R_C_2_N)),
     )
 
 
@@ -199,26 +199,26 @@ def _checked(
         np.asarray(values, dtype=np.float64)
         for values in (method, method_pass, reference, reference_pass)
     )
-    check_shapes(method_pass_S_N=a_pass, method_S_N=a)
-    check_shapes(reference_pass_S_C_N=b_pass, reference_S_C_N=b)
+    check_shapes(method_pass_R_N=a_pass, method_R_N=a)
+    check_shapes(reference_pass_R_C_N=b_pass, reference_R_C_N=b)
     if a.shape[1] != b.shape[2] or not len(a) or not len(b):
         raise ShapeError(
-            f"method_S_N has shape {a.shape} and reference_S_C_N {b.shape}; N must agree, S be > 0."
+            f"method_R_N has shape {a.shape} and reference_R_C_N {b.shape}; N must agree, R be > 0."
         )
     if b.shape[1] < 2:
         raise ShapeError(
             f"The reference must have at least two checkpoints, the base and another, got {b.shape[1]}."
         )
-    method_S_2_N, reference_S_C_2_N = np.stack([a_pass, a], 1), np.stack([b_pass, b], 2)
-    if np.isinf(method_S_2_N).any() or np.isinf(reference_S_C_2_N).any():
+    method_R_2_N, reference_R_C_2_N = np.stack([a_pass, a], 1), np.stack([b_pass, b], 2)
+    if np.isinf(method_R_2_N).any() or np.isinf(reference_R_C_2_N).any():
         raise DataError("Values must be finite or NaN, but hold infinity.")
-    known_N = ~(np.isnan(method_S_2_N).any((0, 1)) | np.isnan(reference_S_C_2_N).any((0, 1, 2)))
+    known_N = ~(np.isnan(method_R_2_N).any((0, 1)) | np.isnan(reference_R_C_2_N).any((0, 1, 2)))
     if known_N.sum() < 2:
         raise DataError(
             "matched_difference needs at least two problems with a value in every run and at every "
             f"checkpoint, got {known_N.sum()}."
         )
-    return method_S_2_N[..., known_N], reference_S_C_2_N[..., known_N]
+    return method_R_2_N[..., known_N], reference_R_C_2_N[..., known_N]
 
 
 def _steps(steps_C: Sequence[float] | None, number: int) -> FloatArray:
@@ -228,28 +228,28 @@ def _steps(steps_C: Sequence[float] | None, number: int) -> FloatArray:
     return np.asarray(steps, dtype=np.float64)
 
 
-def _match(method_R_2: FloatArray, reference_R_C_2: FloatArray) -> _Match:
-    """Stop the reference at the first crossing, for R sets of means at once."""
-    pass_R, pass_R_C = method_R_2[:, 0], reference_R_C_2[:, :, 0]
-    rows = np.arange(len(pass_R))
-    reached_R_C = pass_R_C >= pass_R[:, None] - _SAME
-    above_R = np.asarray(~reached_R_C.any(axis=1))
-    stop_R = np.where(above_R, pass_R_C.argmax(axis=1), reached_R_C.argmax(axis=1))
-    left_R = np.maximum(stop_R - 1, 0)
-    rise_R = pass_R_C[rows, stop_R] - pass_R_C[rows, left_R]
-    crosses_R = ~above_R & (stop_R > 0)
-    share_R = (pass_R - pass_R_C[rows, left_R]) / np.where(crosses_R, rise_R, 1.0)
+def _match(method_Z_2: FloatArray, reference_Z_C_2: FloatArray) -> _Match:
+    """Stop the reference at the first crossing, for Z sets of means at once."""
+    pass_Z, pass_Z_C = method_Z_2[:, 0], reference_Z_C_2[:, :, 0]
+    rows = np.arange(len(pass_Z))
+    reached_Z_C = pass_Z_C >= pass_Z[:, None] - _SAME
+    above_Z = np.asarray(~reached_Z_C.any(axis=1))
+    stop_Z = np.where(above_Z, pass_Z_C.argmax(axis=1), reached_Z_C.argmax(axis=1))
+    left_Z = np.maximum(stop_Z - 1, 0)
+    rise_Z = pass_Z_C[rows, stop_Z] - pass_Z_C[rows, left_Z]
+    crosses_Z = ~above_Z & (stop_Z > 0)
+    share_Z = (pass_Z - pass_Z_C[rows, left_Z]) / np.where(crosses_Z, rise_Z, 1.0)
     # A match at a checkpoint itself is the end of the segment before it.
-    weight_R = np.where(crosses_R, np.clip(share_R, 0.0, 1.0), (stop_R > 0).astype(np.float64))
-    left_R_2, right_R_2 = reference_R_C_2[rows, left_R], reference_R_C_2[rows, stop_R]
-    stopped_R_2 = (1 - weight_R[:, None]) * left_R_2 + weight_R[:, None] * right_R_2
+    weight_Z = np.where(crosses_Z, np.clip(share_Z, 0.0, 1.0), (stop_Z > 0).astype(np.float64))
+    left_Z_2, right_Z_2 = reference_Z_C_2[rows, left_Z], reference_Z_C_2[rows, stop_Z]
+    stopped_Z_2 = (1 - weight_Z[:, None]) * left_Z_2 + weight_Z[:, None] * right_Z_2
     return _Match(
-        left_R=left_R,
-        weight_R=weight_R,
-        reference_R=stopped_R_2[:, 1],
-        reference_pass_R=stopped_R_2[:, 0],
-        above_R=above_R,
-        below_R=np.asarray(pass_R_C[:, 0] > pass_R + _SAME),
+        left_Z=left_Z,
+        weight_Z=weight_Z,
+        reference_Z=stopped_Z_2[:, 1],
+        reference_pass_Z=stopped_Z_2[:, 0],
+        above_Z=above_Z,
+        below_Z=np.asarray(pass_Z_C[:, 0] > pass_Z + _SAME),
     )
 
 
@@ -257,25 +257,25 @@ _Pair = tuple[FloatArray, FloatArray]
 
 
 def _linear(
-    method_S_2_N: FloatArray, reference_S_C_2_N: FloatArray, found: _Match
+    method_R_2_N: FloatArray, reference_R_C_2_N: FloatArray, found: _Match
 ) -> tuple[_Pair, _Pair]:
     """Return per seed and problem what the two sides contribute, ``(S, N)`` each.
 
     First to the matched difference, second to the difference of pass@1 that decides the match.
     """
-    left, weight = int(found.left_R[0]), float(found.weight_R[0])
-    pair_S_2_2_N = reference_S_C_2_N[:, left : left + 2]
-    mean_2_2 = pair_S_2_2_N.mean(axis=(0, 3))
+    left, weight = int(found.left_Z[0]), float(found.weight_Z[0])
+    pair_R_2_2_N = reference_R_C_2_N[:, left : left + 2]
+    mean_2_2 = pair_R_2_2_N.mean(axis=(0, 3))
     rise = mean_2_2[1] - mean_2_2[0]
-    inside = not (found.above_R[0] or found.below_R[0])
+    inside = not (found.above_Z[0] or found.below_Z[0])
     # Outside, the reference is held at a checkpoint wherever the method's pass@1 goes.
     slope = float(rise[1] / rise[0]) if inside and rise[0] else 0.0
-    stopped_S_2_N = (1 - weight) * pair_S_2_2_N[:, 0] + weight * pair_S_2_2_N[:, 1]
+    stopped_R_2_N = (1 - weight) * pair_R_2_2_N[:, 0] + weight * pair_R_2_2_N[:, 1]
     by_outcome = (
-        method_S_2_N[:, 1] - slope * method_S_2_N[:, 0],
-        stopped_S_2_N[:, 1] - slope * stopped_S_2_N[:, 0],
+        method_R_2_N[:, 1] - slope * method_R_2_N[:, 0],
+        stopped_R_2_N[:, 1] - slope * stopped_R_2_N[:, 0],
     )
-    return by_outcome, (method_S_2_N[:, 0], stopped_S_2_N[:, 0])
+    return by_outcome, (method_R_2_N[:, 0], stopped_R_2_N[:, 0])
 
 
 def _seed_factor(linear: _Pair, line: SeedDifference) -> float:
@@ -287,54 +287,54 @@ def _seed_factor(linear: _Pair, line: SeedDifference) -> float:
 
 @dataclass(frozen=True)
 class _Moves:
-    """Draws of how far other problems and other seeds would have moved the means, ``(R, K)`` each.
+    """Draws of how far other problems and other seeds would have moved the means, ``(Z, K)`` each.
 
     The K means are pass@1 and outcome of the method, then of each checkpoint of the reference.
     """
 
     mean_K: FloatArray
-    by_problems_R_K: FloatArray
-    by_seeds_R_K: FloatArray
+    by_problems_Z_K: FloatArray
+    by_seeds_Z_K: FloatArray
     seed: int
 
     @classmethod
     def draw(
-        cls, method_S_2_N: FloatArray, reference_S_C_2_N: FloatArray, num_resamples: int, seed: int
+        cls, method_R_2_N: FloatArray, reference_R_C_2_N: FloatArray, num_resamples: int, seed: int
     ) -> "_Moves":
-        num_problems = method_S_2_N.shape[2]
-        sides = (method_S_2_N, reference_S_C_2_N.reshape(len(reference_S_C_2_N), -1, num_problems))
+        num_problems = method_R_2_N.shape[2]
+        sides = (method_R_2_N, reference_R_C_2_N.reshape(len(reference_R_C_2_N), -1, num_problems))
         mean_K = np.concatenate([side.mean(axis=(0, 2)) for side in sides])
         from_mean_N_K = np.concatenate([side.mean(axis=0) for side in sides]).T - mean_K
         times = resampled_times(num_problems, num_resamples, seed)
-        moved_R_K = np.concatenate([part.astype(np.float64) @ from_mean_N_K for part in times])
-        moved_R_K /= np.sqrt(num_problems * (num_problems - 1))
+        moved_Z_K = np.concatenate([part.astype(np.float64) @ from_mean_N_K for part in times])
+        moved_Z_K /= np.sqrt(num_problems * (num_problems - 1))
         rng = np.random.default_rng([seed, 1])  # not the stream that problems are drawn with
         by_seeds = [_moved_by_seeds(side, rng, num_resamples) for side in sides]
-        return cls(mean_K, moved_R_K, np.concatenate(by_seeds, axis=1), seed)
+        return cls(mean_K, moved_Z_K, np.concatenate(by_seeds, axis=1), seed)
 
     def means(self, linear: _Pair, line: SeedDifference) -> tuple[FloatArray, FloatArray]:
-        """Return R resampled means of pass@1 and outcome: ``(R, 2)`` and ``(R, C, 2)``."""
+        """Return Z resampled means of pass@1 and outcome: ``(Z, 2)`` and ``(Z, C, 2)``."""
         rng = np.random.default_rng([self.seed, 2])
         freedom = line.degrees_of_freedom
-        tail_R_1 = np.sqrt(freedom / rng.chisquare(freedom, size=(len(self.by_problems_R_K), 1)))
-        moved_R_K = self.by_problems_R_K + _seed_factor(linear, line) * self.by_seeds_R_K
-        again_R_K = self.mean_K + tail_R_1 * moved_R_K
-        return again_R_K[:, :2], again_R_K[:, 2:].reshape(len(again_R_K), -1, 2)
+        tail_Z_1 = np.sqrt(freedom / rng.chisquare(freedom, size=(len(self.by_problems_Z_K), 1)))
+        moved_Z_K = self.by_problems_Z_K + _seed_factor(linear, line) * self.by_seeds_Z_K
+        again_Z_K = self.mean_K + tail_Z_1 * moved_Z_K
+        return again_Z_K[:, :2], again_Z_K[:, 2:].reshape(len(again_Z_K), -1, 2)
 
 
 def _moved_by_seeds(
-    side_S_K_N: FloatArray, rng: np.random.Generator, num_resamples: int
+    side_R_K_N: FloatArray, rng: np.random.Generator, num_resamples: int
 ) -> FloatArray:
-    """Return R draws of how far other seeds would have moved the means, ``(R, K)``."""
-    seeds, num_means = side_S_K_N.shape[:2]
+    """Return Z draws of how far other seeds would have moved the means, ``(Z, K)``."""
+    seeds, num_means = side_R_K_N.shape[:2]
     if seeds == 1:
         return np.zeros((num_resamples, num_means))
-    from_mean_S_K = side_S_K_N.mean(axis=2) - side_S_K_N.mean(axis=(0, 2))
-    normal_R_S = rng.standard_normal((num_resamples, seeds))
-    return np.asarray(normal_R_S @ from_mean_S_K / np.sqrt(seeds * (seeds - 1)))
+    from_mean_R_K = side_R_K_N.mean(axis=2) - side_R_K_N.mean(axis=(0, 2))
+    normal_Z_R = rng.standard_normal((num_resamples, seeds))
+    return np.asarray(normal_Z_R @ from_mean_R_K / np.sqrt(seeds * (seeds - 1)))
 
 
-def _p_value(difference_R: FloatArray) -> float:
+def _p_value(difference_Z: FloatArray) -> float:
     # Differences that are 0 on paper may be off by rounding, and must count on both sides.
-    sides = (difference_R <= _SAME).sum(), (difference_R >= -_SAME).sum()
-    return min(1.0, 2 * (int(min(sides)) + 1) / (len(difference_R) + 1))
+    sides = (difference_Z <= _SAME).sum(), (difference_Z >= -_SAME).sum()
+    return min(1.0, 2 * (int(min(sides)) + 1) / (len(difference_Z) + 1))

@@ -21,12 +21,12 @@ from rich.console import Console
 from polypath.errors import ConfigError
 from polypath.rehearsal import dataset
 from polypath.rehearsal.dataset import RehearsalSet
-from polypath.rehearsal.finish import CompletionLogps, Job, write_set
 from polypath.rehearsal.keys import problems_key
 from polypath.rehearsal.partition import count_correct, near_perfect_candidates
 from polypath.rehearsal.samples import read_samples
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.rehearsal.summary import PresampleSummary, summarize, unfinished
+from polypath.rehearsal.write_set import CompletionLogps, PresampleRun, write_set
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.files import remove_leftovers
 from polypath.sampling.backends import Backend, open_backend
@@ -117,7 +117,7 @@ def presample(
             text = f"{folder} is complete already; nothing to do."
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         return summarize(folder, finished, new_samples=0, started=started, already_complete=True)
-    run = Job(
+    run = PresampleRun(
         model_name=str(model),
         device=where,
         task=task,
@@ -154,7 +154,7 @@ def presample(
     )
 
 
-def _sample(run: Job, backend: Backend, store: RolloutStore) -> tuple[int, int]:
+def _sample(run: PresampleRun, backend: Backend, store: RolloutStore) -> tuple[int, int]:
     """Bring the store to hold all samples the settings ask for.
 
     Returns:
@@ -181,7 +181,7 @@ def _sample(run: Job, backend: Backend, store: RolloutStore) -> tuple[int, int]:
 
 
 def _draw(
-    run: Job,
+    run: PresampleRun,
     backend: Backend,
     store: RolloutStore,
     problems: Sequence[Problem],

@@ -10,83 +10,47 @@ from itertools import chain
 import numpy as np
 
 from polypath.errors import ConfigError, unknown_name
-from polypath.report.estimates import Stack, curve, differences, intervals, metrics, paired, stack
-from polypath.report.flows import (
+from polypath.report.changes import (
     count_statuses,
+    expected_keep,
     expected_modes,
-    fit_lines,
     keep_and_explore,
-    keep_by_luck,
     modes,
     statuses,
 )
-from polypath.report.measures import MEASURES
-from polypath.report.model import (
-    FELL,
-    FOUND,
-    GROUPS,
-    KEPT,
-    LOST,
-    NOISE,
-    ROSE,
-    UNJUDGED,
-    UNSOLVED,
-    Comparison,
-    Curve,
-    Difference,
-    Fit,
-    Flow,
-    Metric,
-    RunAnalysis,
-)
+from polypath.report.estimates import Stack, curve, differences, intervals, metrics, paired, stack
+from polypath.report.fits import fit_lines
+from polypath.report.measures import MEASURES, measure
+from polypath.report.model import GROUPS, Comparison, Curve, FloatArray, Flow, RunAnalysis
+from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.runs import Run, Seeds, as_seeds, name_of, pool, shared_problems
-from polypath.report.values import (
-    AnalysisSettings,
-    FloatArray,
-    Prepared,
-    Sizes,
-    Values,
-    choose_sizes,
-)
+from polypath.report.settings import AnalysisSettings, Sizes, choose_sizes
 from polypath.rollouts.samples import Samples
-
-__all__ = [
-    "FELL",
-    "FOUND",
-    "GROUPS",
-    "KEPT",
-    "LOST",
-    "NOISE",
-    "ROSE",
-    "UNJUDGED",
-    "UNSOLVED",
-    "AnalysisSettings",
-    "Comparison",
-    "Curve",
-    "Difference",
-    "Fit",
-    "Flow",
-    "Metric",
-    "Run",
-    "RunAnalysis",
-    "Sizes",
-    "analyse",
-    "choose_sizes",
-    "combine",
-    "compare",
-]
 
 NO_CURVE = Curve(ks=(), estimate=np.empty(0), low=np.empty(0), high=np.empty(0))
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Measured:
-    """A run with what its numbers come from."""
+class MeasuredRun:
+    """A run with the values per problem that its numbers come from.
+
+    Attributes:
+        analysis: its numbers.
+        prepared: its seeds.
+        values: of each seed.
+        measures: the values of all seeds, as arrays.
+        pass_R_N_K: pass@k of all seeds at the k's of curves.
+    """
 
     analysis: RunAnalysis
     prepared: tuple[Prepared, ...]
+    values: tuple[Sequence[ProblemValues], ...]
     measures: Stack
-    pass_S_N_K: FloatArray
+    pass_R_N_K: FloatArray
+
+    def pass_at(self, k: int) -> FloatArray:
+        """Return pass@k of each seed and problem, ``(R, N)``."""
+        return np.stack([seed.pass_at([k])[:, 0] for seed in self.prepared])
 
 
 def analyse(
@@ -106,11 +70,17 @@ def analyse(
         groups: of ``GROUPS``; only their metrics are computed.
         sizes: from ``choose_sizes`` over several runs, so that all are measured alike.
 
+    Returns:
+        The run's metrics and curves.
+
     Raises:
         ConfigError: a group is unknown.
         DataError: an asked-for k is more than any problem has samples, or seeds share no problem.
     """
-    settings = settings or AnalysisSettings()
+    settings, groups = settings or AnalysisSettings(), tuple(groups)
+    unknown = [group for group in groups if group not in MEASURES]
+    if unknown:
+        raise unknown_name("group of metrics", unknown[0], MEASURES)
     seeds = as_seeds(run)
     shared = shared_problems([seeds])
     notes = _sharing_notes({seed.name: seed.num_problems - len(shared) for seed in seeds})
@@ -118,7 +88,9 @@ def analyse(
     if sizes is None:
         sizes, size_notes = choose_sizes(seeds, settings)
         notes += size_notes
-    analysis = _measure(seeds, settings, sizes, tuple(groups)).analysis
+    prepared = [Prepared(seed, sizes, settings) for seed in seeds]
+    values = [measure(seed, groups=groups) for seed in prepared]
+    analysis = measured_run(prepared, values, groups).analysis
     return replace(analysis, notes=notes + analysis.notes)
 
 
@@ -141,48 +113,126 @@ def compare(
         workers: processes that measure seeds side by side. More than 1 are spawned, so a script needs
             ``if __name__ == "__main__":``; the numbers are the same.
 
+    Returns:
+        The runs' numbers, their differences from the base, and what was kept, lost and found.
+
     Raises:
         ConfigError: no run to compare, two runs of one name, or fewer than 1 worker.
         DataError: the runs share no problem, or as in ``analyse``.
     """
-    if workers < 1:
-        raise ConfigError(f"workers must be at least 1, got {workers}.")
     settings = settings or AnalysisSettings()
     everyone = [as_seeds(run) for run in (base, *runs)]
-    names = [name_of(seeds) for seeds in everyone]
-    _check_names(names)
+    _check_names([name_of(seeds) for seeds in everyone])
     shared = shared_problems(everyone)
     not_shared = {
-        name: len(set().union(*(seed.problem_ids for seed in seeds)) - set(shared))
-        for name, seeds in zip(names, everyone, strict=True)
+        name_of(seeds): len(set().union(*(seed.problem_ids for seed in seeds)) - set(shared))
+        for seeds in everyone
     }
     everyone = [tuple(seed.subset(shared) for seed in seeds) for seeds in everyone]
     sizes, notes = choose_sizes([seed for seeds in everyone for seed in seeds], settings)
-    found = iter(_values_of_all(list(chain(*everyone)), settings, sizes, workers))
-    first, *others = [
-        _measure(seeds, settings, sizes, GROUPS, [next(found) for _ in seeds]) for seeds in everyone
-    ]
+    first, *others = measure_runs(everyone, sizes, settings, workers=workers)
+    found = compare_measured(first, others)
+    return replace(found, not_shared=not_shared, notes=notes + _sharing_notes(not_shared))
+
+
+def measure_runs(
+    runs: Sequence[Seeds], sizes: Sizes, settings: AnalysisSettings, *, workers: int = 1
+) -> list[MeasuredRun]:
+    """Measure all metrics of runs.
+
+    Args:
+        runs: the seeds of each, all on the same problems in the same order.
+        sizes: from ``choose_sizes`` over all of them.
+        settings: as in ``analyse``.
+        workers: processes that measure seeds side by side.
+
+    Raises:
+        ConfigError: fewer than 1 worker.
+    """
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, got {workers}.")
+    prepared = [[Prepared(seed, sizes, settings) for seed in seeds] for seeds in runs]
+    if workers == 1:
+        found = iter([measure(seed) for seeds in prepared for seed in seeds])
+    else:
+        fresh = partial(_measure_samples, sizes=sizes, settings=settings)
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
+            found = iter(list(processes.map(fresh, chain(*runs))))
+    return [measured_run(seeds, [next(found) for _ in seeds], GROUPS) for seeds in prepared]
+
+
+def _measure_samples(
+    samples: Samples, sizes: Sizes, settings: AnalysisSettings
+) -> list[ProblemValues]:
+    return measure(Prepared(samples, sizes, settings))
+
+
+def measured_run(
+    prepared: Sequence[Prepared], values: Sequence[Sequence[ProblemValues]], groups: Sequence[str]
+) -> MeasuredRun:
+    """Turn the values of a run's seeds into its numbers.
+
+    Args:
+        prepared: the seeds, on the same problems.
+        values: of each seed, from ``measures.measure``.
+        groups: that were measured; decides which curves there are.
+    """
+    sizes, settings = prepared[0].sizes, prepared[0].settings
+    seeds = tuple(seed.samples for seed in prepared)
+    measures = stack(values, seeds[0].num_problems)
+    pass_R_N_K = np.stack([seed.pass_at(sizes.curve_ks) for seed in prepared])
+    pass_curve, distinct_curve = NO_CURVE, None
+    if "correctness" in groups:
+        pass_curve = curve(sizes.curve_ks, intervals(pass_R_N_K, None, settings))
+    if "solutions" in groups and any((seed.correct_ids_N_S >= 0).any() for seed in prepared):
+        distinct_R_N_K = np.stack([seed.distinct_at(sizes.curve_ks) for seed in prepared])
+        distinct_curve = curve(sizes.curve_ks, intervals(distinct_R_N_K, None, settings))
+    joined = pool(seeds)
+    analysis = RunAnalysis(
+        name=name_of(seeds),
+        samples=joined,
+        num_seeds=len(seeds),
+        metrics=metrics(measures, settings),
+        ks=sizes.ks,
+        pass_curve=pass_curve,
+        distinct_curve=distinct_curve,
+        num_samples=int(joined.num_samples_N.sum()),
+        num_judged=int(joined.num_judged_N.sum()),
+        left_out=joined.left_out,
+    )
+    return MeasuredRun(
+        analysis=analysis,
+        prepared=tuple(prepared),
+        values=tuple(values),
+        measures=measures,
+        pass_R_N_K=pass_R_N_K,
+    )
+
+
+def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparison:
+    """Compare runs that are measured already.
+
+    Args:
+        base: the base run.
+        runs: the others, measured on the same problems at the same sizes.
+    """
+    settings = base.prepared[0].settings
     return Comparison(
-        base=first.analysis,
-        runs=tuple(run.analysis for run in others),
+        base=base.analysis,
+        runs=tuple(run.analysis for run in runs),
         differences=tuple(
             d
-            for run in others
+            for run in runs
             for d in differences(
-                first.measures,
-                run.measures,
-                settings,
-                first.analysis.name,
-                run.analysis.name,
+                base.measures, run.measures, settings, base.analysis.name, run.analysis.name
             )
         ),
-        flows=tuple(_flow(first, run, sizes, settings) for run in others),
-        fits=fit_lines([run.analysis for run in (first, *others)]),
-        num_shared_problems=len(shared),
-        not_shared=not_shared,
+        flows=tuple(_flow(base, run, settings) for run in runs),
+        fits=fit_lines([run.analysis for run in (base, *runs)]),
+        num_shared_problems=base.analysis.samples.num_problems,
+        not_shared={run.analysis.name: 0 for run in (base, *runs)},
         level=settings.level,
         seed=settings.seed,
-        notes=notes + _sharing_notes(not_shared),
     )
 
 
@@ -212,83 +262,25 @@ def _sharing_notes(not_shared: Mapping[str, int]) -> tuple[str, ...]:
     )
 
 
-def _values_of_all(
-    seeds: Sequence[Samples], settings: AnalysisSettings, sizes: Sizes, workers: int
-) -> list[list[Values]]:
-    """Return what all groups of metrics are made of, seed by seed."""
-    measure = partial(_values, settings=settings, sizes=sizes)
-    if workers == 1:
-        return [measure(seed) for seed in seeds]
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
-        return list(processes.map(measure, seeds))
-
-
-def _values(
-    seed: Samples, settings: AnalysisSettings, sizes: Sizes, groups: Iterable[str] = GROUPS
-) -> list[Values]:
-    prepared = Prepared(seed, sizes, settings)
-    return [value for group in groups for value in MEASURES[group](prepared)]
-
-
-def _measure(
-    seeds: Seeds,
-    settings: AnalysisSettings,
-    sizes: Sizes,
-    groups: tuple[str, ...],
-    values: Sequence[Sequence[Values]] | None = None,
-) -> _Measured:
-    unknown = [group for group in groups if group not in MEASURES]
-    if unknown:
-        raise unknown_name("group of metrics", unknown[0], MEASURES)
-    prepared = [Prepared(seed, sizes, settings) for seed in seeds]
-    values = values or [_values(seed, settings, sizes, groups) for seed in seeds]
-    measures = stack(values, seeds[0].num_problems)
-    pass_S_N_K = np.stack([p.pass_at(sizes.curve_ks) for p in prepared])
-    pass_curve, distinct_curve = NO_CURVE, None
-    if "correctness" in groups:
-        pass_curve = curve(sizes.curve_ks, intervals(pass_S_N_K, None, settings))
-    if "solutions" in groups and any((p.correct_ids_N_S >= 0).any() for p in prepared):
-        distinct_S_N_K = np.stack([p.distinct_at(sizes.curve_ks) for p in prepared])
-        distinct_curve = curve(sizes.curve_ks, intervals(distinct_S_N_K, None, settings))
-    joined = pool(seeds)
-    analysis = RunAnalysis(
-        name=name_of(seeds),
-        samples=joined,
-        num_seeds=len(seeds),
-        metrics=metrics(measures, settings),
-        ks=sizes.ks,
-        pass_curve=pass_curve,
-        distinct_curve=distinct_curve,
-        num_samples=int(joined.num_samples_N.sum()),
-        num_judged=int(joined.num_judged_N.sum()),
-        left_out=joined.left_out,
-    )
-    return _Measured(
-        analysis=analysis, prepared=tuple(prepared), measures=measures, pass_S_N_K=pass_S_N_K
-    )
-
-
-def _flow(base: _Measured, run: _Measured, sizes: Sizes, settings: AnalysisSettings) -> Flow:
-    status_N = statuses(base.analysis.samples, run.analysis.samples)
-    k = sizes.keep_k
-    base_N, twice_N = (
-        np.stack([p.pass_at([size])[:, 0] for p in base.prepared]).mean(axis=0)
-        for size in (k, 2 * k)
-    )
-    run_S_N = np.stack([p.pass_at([k])[:, 0] for p in run.prepared])
-    keep, explore = keep_and_explore(base_N, run_S_N, k, settings)
-    change = paired(run.pass_S_N_K, base.pass_S_N_K, settings)
+def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Flow:
+    k = base.prepared[0].sizes.keep_k
+    before, after = base.analysis.samples, run.analysis.samples
+    status_N = statuses(before, after)
+    base_N, twice_N = base.pass_at(k).mean(axis=0), base.pass_at(2 * k).mean(axis=0)
+    shares = stack([keep_and_explore(base_N, run_N, k) for run_N in run.pass_at(k)], len(base_N))
+    keep, explore = (metrics(shares.only({share.key}), settings)[0] for share in shares.values)
+    change, _ = paired(run.pass_R_N_K, base.pass_R_N_K, settings)
     return Flow(
         run=run.analysis.name,
         status_N=status_N,
         problems=count_statuses(status_N),
-        modes=modes(base.analysis.samples, run.analysis.samples),
+        modes=modes(before, after),
         expected_modes=expected_modes(
             tuple(p.samples for p in base.prepared), tuple(p.samples for p in run.prepared), k
         ),
         keep=keep,
         explore=explore,
-        keep_by_luck=keep_by_luck(base_N, twice_N),
+        keep_by_luck=expected_keep(base_N, twice_N),
         k=k,
-        difference_curve=curve(sizes.curve_ks, change),
+        difference_curve=curve(base.prepared[0].sizes.curve_ks, change),
     )

@@ -17,8 +17,9 @@ from polypath.metrics import (
     smallest_detectable,
 )
 from polypath.metrics.bootstrap import TRUSTED_FROM
-from polypath.report.model import FELL, NOISE, ROSE, Curve, Difference, Metric
-from polypath.report.values import AnalysisSettings, BoolArray, FloatArray, Values
+from polypath.report.model import FELL, NOISE, ROSE, Curve, Difference, FloatArray, Metric
+from polypath.report.prepared import BoolArray, ProblemValues
+from polypath.report.settings import AnalysisSettings
 
 NO_VALUE = "no problem has a value"
 TOO_ALIKE = "interval likely too short: few problems, or nearly all with the same value"
@@ -26,24 +27,29 @@ TOO_ALIKE = "interval likely too short: few problems, or nearly all with the sam
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """M measures of the seeds of a run; ``bottom_S_N_M`` is 1 below a mean."""
+    """M measures of R training seeds of a run, ``(R, N, M)``; ``bottom_R_N_M`` is 1 below a mean."""
 
-    values: tuple[Values, ...]
-    top_S_N_M: FloatArray
-    bottom_S_N_M: FloatArray
+    values: tuple[ProblemValues, ...]
+    top_R_N_M: FloatArray
+    bottom_R_N_M: FloatArray
 
     def only(self, keys: Container[str]) -> "Stack":
         """Keep the measures of these keys."""
         kept = [m for m, value in enumerate(self.values) if value.key in keys]
         return Stack(
             values=tuple(self.values[m] for m in kept),
-            top_S_N_M=self.top_S_N_M[..., kept],
-            bottom_S_N_M=self.bottom_S_N_M[..., kept],
+            top_R_N_M=self.top_R_N_M[..., kept],
+            bottom_R_N_M=self.bottom_R_N_M[..., kept],
         )
 
 
-def stack(seeds: Sequence[Sequence[Values]], num_problems: int) -> Stack:
-    """Put the values of the measures that all seeds have into one array."""
+def stack(seeds: Sequence[Sequence[ProblemValues]], num_problems: int) -> Stack:
+    """Put the values of the measures that all seeds have into one array.
+
+    Args:
+        seeds: from ``measures.measure``, on the same problems.
+        num_problems: N.
+    """
     shared = set.intersection(*({value.key for value in seed} for seed in seeds))
     seeds = [[value for value in seed if value.key in shared] for seed in seeds]
 
@@ -52,51 +58,50 @@ def stack(seeds: Sequence[Sequence[Values]], num_problems: int) -> Stack:
 
     return Stack(
         values=tuple(seeds[0]),
-        top_S_N_M=np.stack([columns([v.top_N for v in seed]) for seed in seeds]),
-        bottom_S_N_M=np.stack([columns([_bottom(v) for v in seed]) for seed in seeds]),
+        top_R_N_M=np.stack([columns([v.top_N for v in seed]) for seed in seeds]),
+        bottom_R_N_M=np.stack([columns([_bottom(v) for v in seed]) for seed in seeds]),
     )
 
 
-def _bottom(value: Values) -> FloatArray:
+def _bottom(value: ProblemValues) -> FloatArray:
     return np.ones_like(value.top_N) if value.bottom_N is None else value.bottom_N
 
 
 def intervals(
-    top_S_N_M: FloatArray, bottom_S_N_M: FloatArray | None, settings: AnalysisSettings
+    top_R_N_M: FloatArray, bottom_R_N_M: FloatArray | None, settings: AnalysisSettings
 ) -> Interval:
-    """Return M ratios of sums, or means without ``bottom_S_N_M``, with their intervals.
+    """Return M ratios of sums, or means without ``bottom_R_N_M``, with their intervals.
 
     Of one seed by bootstrap over problems. Of several the mean over seeds, on the problems that
     all have a value for, with the interval of ``seed_difference`` to nothing.
     """
-    bottom_S_N_M = np.ones_like(top_S_N_M) if bottom_S_N_M is None else bottom_S_N_M
-    if len(top_S_N_M) == 1:
+    bottom_R_N_M = np.ones_like(top_R_N_M) if bottom_R_N_M is None else bottom_R_N_M
+    if len(top_R_N_M) == 1:
         return bootstrap_ratio(
-            top_S_N_M[0],
-            bottom_S_N_M[0],
+            top_R_N_M[0],
+            bottom_R_N_M[0],
             level=settings.level,
             num_resamples=settings.num_resamples,
             seed=settings.seed,
         )
-    values = _contributions(top_S_N_M, bottom_S_N_M, _known(top_S_N_M, bottom_S_N_M))
-    return _by_seeds(values, np.zeros_like(values[:1]), settings)
+    values = _contributions(top_R_N_M, bottom_R_N_M, _known(top_R_N_M, bottom_R_N_M))
+    return _by_seeds(values, np.zeros_like(values[:1]), settings)[0]
 
 
 def _by_seeds(
-    run_S_N_M: FloatArray, base_S_N_M: FloatArray, settings: AnalysisSettings
-) -> PairedDifference:
-    """Return the differences of M measures where one side has several seeds."""
-    num_measures = run_S_N_M.shape[-1]
-    parts = np.full((4, num_measures), np.nan)
-    known_N_M = _known(run_S_N_M, base_S_N_M)
+    run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
+) -> tuple[PairedDifference, FloatArray]:
+    """Return the differences of M measures where one side has several seeds, and what is detectable."""
+    parts = np.full((5, run_R_N_M.shape[-1]), np.nan)
+    known_N_M = _known(run_R_N_M, base_R_N_M)
     for m in np.flatnonzero(known_N_M.any(axis=0)):
         at_N = known_N_M[:, m]
-        parts[0, m] = run_S_N_M[:, at_N, m].mean() - base_S_N_M[:, at_N, m].mean()
+        parts[0, m] = run_R_N_M[:, at_N, m].mean() - base_R_N_M[:, at_N, m].mean()
         if at_N.sum() >= 2:
-            found = seed_difference(run_S_N_M[..., m], base_S_N_M[..., m], level=settings.level)
-            parts[:, m] = found.estimate, found.low, found.high, found.p_value
-    estimate, low, high, p_value = parts
-    return PairedDifference(
+            d = seed_difference(run_R_N_M[..., m], base_R_N_M[..., m], level=settings.level)
+            parts[:, m] = d.estimate, d.low, d.high, d.p_value, d.smallest_detectable
+    estimate, low, high, p_value, detectable_M = parts
+    found = PairedDifference(
         estimate=estimate,
         low=low,
         high=high,
@@ -104,24 +109,20 @@ def _by_seeds(
         level=settings.level,
         p_value=p_value,
     )
+    return found, detectable_M
 
 
 def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
     """Return the measures with their intervals."""
     if not measures.values:
         return ()
-    top_S_N_M, bottom_S_N_M = measures.top_S_N_M, measures.bottom_S_N_M
-    found = intervals(top_S_N_M, bottom_S_N_M, settings)
-    values = _contributions(top_S_N_M, bottom_S_N_M, _known(top_S_N_M, bottom_S_N_M))
+    top_R_N_M, bottom_R_N_M = measures.top_R_N_M, measures.bottom_R_N_M
+    found = intervals(top_R_N_M, bottom_R_N_M, settings)
+    values = _contributions(top_R_N_M, bottom_R_N_M, _known(top_R_N_M, bottom_R_N_M))
     alike_M = _too_alike(values)
     return tuple(
         Metric(
-            key=value.key,
-            label=value.label,
-            group=value.group,
-            over=value.over,
-            higher_is=value.higher_is,
-            k=value.k,
+            **value.about,
             estimate=float(found.estimate[m]),
             low=float(found.low[m]),
             high=float(found.high[m]),
@@ -144,80 +145,87 @@ def curve(ks: Sequence[int], found: Interval) -> Curve:
 
 
 def contributions(base: Stack, run: Stack) -> tuple[FloatArray, FloatArray]:
-    r"""Return per problem what it contributes to each measure of both runs, ``(S, N, M)``.
+    r"""Return per problem what it contributes to each measure of both runs, ``(R, N, M)``.
 
     Of a mean that is the value itself. A ratio of sums r is linearised at its estimate,
     :math:`r + (t_i - r b_i) / \bar b`, whose mean over problems is r; the spread of these values is
     that of the ratio up to terms that vanish with the number of problems. Problems without a value
     in either run are NaN in both, so both sides rest on the same problems.
     """
-    known_N_M = _known(base.top_S_N_M, base.bottom_S_N_M, run.top_S_N_M, run.bottom_S_N_M)
+    known_N_M = _known(base.top_R_N_M, base.bottom_R_N_M, run.top_R_N_M, run.bottom_R_N_M)
     return (
-        _contributions(base.top_S_N_M, base.bottom_S_N_M, known_N_M),
-        _contributions(run.top_S_N_M, run.bottom_S_N_M, known_N_M),
+        _contributions(base.top_R_N_M, base.bottom_R_N_M, known_N_M),
+        _contributions(run.top_R_N_M, run.bottom_R_N_M, known_N_M),
     )
 
 
-def _known(*arrays_S_N_M: FloatArray) -> BoolArray:
+def _known(*arrays_R_N_M: FloatArray) -> BoolArray:
     """Say for which problems and measures every seed has a value in all of the arrays."""
-    return np.asarray(~np.isnan(np.concatenate(arrays_S_N_M)).any(axis=0), dtype=np.bool_)
+    return np.asarray(~np.isnan(np.concatenate(arrays_R_N_M)).any(axis=0), dtype=np.bool_)
 
 
 def _contributions(
-    top_S_N_M: FloatArray, bottom_S_N_M: FloatArray, known_N_M: BoolArray
+    top_R_N_M: FloatArray, bottom_R_N_M: FloatArray, known_N_M: BoolArray
 ) -> FloatArray:
-    top = np.where(known_N_M, top_S_N_M, 0.0)
-    bottom = np.where(known_N_M, bottom_S_N_M, 0.0)
-    total_S_1_M = bottom.sum(axis=1, keepdims=True)
-    total_S_1_M = np.where(total_S_1_M != 0, total_S_1_M, np.nan)
-    ratio_S_1_M = top.sum(axis=1, keepdims=True) / total_S_1_M
-    linear = ratio_S_1_M + (top - ratio_S_1_M * bottom) * known_N_M.sum(axis=0) / total_S_1_M
+    top = np.where(known_N_M, top_R_N_M, 0.0)
+    bottom = np.where(known_N_M, bottom_R_N_M, 0.0)
+    total_R_1_M = bottom.sum(axis=1, keepdims=True)
+    total_R_1_M = np.where(total_R_1_M != 0, total_R_1_M, np.nan)
+    ratio_R_1_M = top.sum(axis=1, keepdims=True) / total_R_1_M
+    linear = ratio_R_1_M + (top - ratio_R_1_M * bottom) * known_N_M.sum(axis=0) / total_R_1_M
     # Of a mean the same number comes out; taking it as it is keeps it free of rounding.
-    is_mean_M = (bottom_S_N_M == 1).all(axis=(0, 1))
-    result: FloatArray = np.where(known_N_M, np.where(is_mean_M, top_S_N_M, linear), np.nan)
+    is_mean_M = (bottom_R_N_M == 1).all(axis=(0, 1))
+    result: FloatArray = np.where(known_N_M, np.where(is_mean_M, top_R_N_M, linear), np.nan)
     return result
 
 
 def paired(
-    run_S_N_M: FloatArray, base_S_N_M: FloatArray, settings: AnalysisSettings
-) -> PairedDifference:
-    """Return the mean of run minus base over problems, paired; seeds are clusters of values."""
-    if len(run_S_N_M) > 1 or len(base_S_N_M) > 1:
-        return _by_seeds(run_S_N_M, base_S_N_M, settings)
-    return paired_difference(
-        run_S_N_M[0],
-        base_S_N_M[0],
+    run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
+) -> tuple[PairedDifference, FloatArray]:
+    """Compare M measures of two runs, paired by problem; seeds are clusters of values.
+
+    Args:
+        run_R_N_M: values of each seed and problem.
+        base_R_N_M: the same problems; its number of seeds may differ.
+        settings: level, resamples and their seed.
+
+    Returns:
+        The means of run minus base, and their minimum detectable effects, ``(M,)``.
+    """
+    if len(run_R_N_M) > 1 or len(base_R_N_M) > 1:
+        return _by_seeds(run_R_N_M, base_R_N_M, settings)
+    found = paired_difference(
+        run_R_N_M[0],
+        base_R_N_M[0],
         level=settings.level,
         num_resamples=settings.num_resamples,
         seed=settings.seed,
     )
+    return found, smallest_detectable(run_R_N_M[0], base_R_N_M[0], level=settings.level)
 
 
 def differences(
     base: Stack, run: Stack, settings: AnalysisSettings, base_name: str, run_name: str
 ) -> tuple[Difference, ...]:
-    """Return the paired difference of every measure both have, p-values corrected within each family."""
+    """Return the paired difference of every measure that both runs have.
+
+    p-values are corrected within each family, the several k of one measure.
+    """
     # Only some runs may have greedy samples, and the measures that take them.
     base = base.only({value.key for value in run.values})
     run = run.only({value.key for value in base.values})
-    base_S_N_M, run_S_N_M = contributions(base, run)
-    found = paired(run_S_N_M, base_S_N_M, settings)
+    base_R_N_M, run_R_N_M = contributions(base, run)
+    found, detectable_M = paired(run_R_N_M, base_R_N_M, settings)
     holm_M = _holm_by_family(run.values, found.p_value)
-    detectable_M = _detectable(run_S_N_M, base_S_N_M, settings)
-    alike_M = _too_alike(run_S_N_M.mean(axis=0, keepdims=True) - base_S_N_M.mean(axis=0))
+    alike_M = _too_alike(run_R_N_M.mean(axis=0, keepdims=True) - base_R_N_M.mean(axis=0))
     return tuple(
         Difference(
-            key=value.key,
-            label=value.label,
-            group=value.group,
-            over=value.over,
-            higher_is=value.higher_is,
-            k=value.k,
+            **value.about,
             family=value.family,
             run=run_name,
             base=base_name,
-            run_value=_mean(run_S_N_M[..., m]),
-            base_value=_mean(base_S_N_M[..., m]),
+            run_value=_mean(run_R_N_M[..., m]),
+            base_value=_mean(base_R_N_M[..., m]),
             estimate=float(found.estimate[m]),
             low=float(found.low[m]),
             high=float(found.high[m]),
@@ -234,8 +242,8 @@ def differences(
     )
 
 
-def _mean(value_S_N: FloatArray) -> float:
-    known = value_S_N[~np.isnan(value_S_N)]
+def _mean(value_R_N: FloatArray) -> float:
+    known = value_R_N[~np.isnan(value_R_N)]
     return float(known.mean()) if known.size else math.nan
 
 
@@ -246,35 +254,22 @@ def verdict(estimate: float, p_holm: float, level: float) -> str:
     return ROSE if estimate > 0 else FELL
 
 
-def _too_alike(values_S_N_M: FloatArray) -> BoolArray:
+def _too_alike(values_R_N_M: FloatArray) -> BoolArray:
     """Say of which measures resampling the problems cannot know the spread."""
-    return np.asarray(effective_problems(values_S_N_M.mean(axis=0)) < TRUSTED_FROM, dtype=np.bool_)
+    return np.asarray(effective_problems(values_R_N_M.mean(axis=0)) < TRUSTED_FROM, dtype=np.bool_)
 
 
 def _note(notes: Sequence[str], estimate: float, too_alike: bool) -> str:
-    told = list(dict.fromkeys(note for note in notes if note))
+    known = list(dict.fromkeys(note for note in notes if note))
     if not math.isfinite(estimate):
-        return "; ".join(told) or NO_VALUE
-    return "; ".join([*told, *([TOO_ALIKE] if too_alike else [])])
+        return "; ".join(known) or NO_VALUE
+    return "; ".join([*known, *([TOO_ALIKE] if too_alike else [])])
 
 
-def _holm_by_family(values: Sequence[Values], p_M: FloatArray) -> FloatArray:
+def _holm_by_family(values: Sequence[ProblemValues], p_M: FloatArray) -> FloatArray:
     """Correct what is tested at several k; a measure on its own keeps its p-value."""
     families = np.array([value.family or value.key for value in values])
     result_M = p_M.copy()
     for family in np.unique(families):
         result_M[families == family] = holm(p_M[families == family])
-    return result_M
-
-
-def _detectable(
-    run_S_N_M: FloatArray, base_S_N_M: FloatArray, settings: AnalysisSettings
-) -> FloatArray:
-    if len(run_S_N_M) == len(base_S_N_M) == 1:
-        return smallest_detectable(run_S_N_M[0], base_S_N_M[0], level=settings.level)
-    result_M = np.full(run_S_N_M.shape[-1], np.nan)
-    known_N_M = _known(run_S_N_M, base_S_N_M)
-    for m in np.flatnonzero(known_N_M.sum(axis=0) >= 2):
-        found = seed_difference(run_S_N_M[..., m], base_S_N_M[..., m], level=settings.level)
-        result_M[m] = found.smallest_detectable
     return result_M

@@ -1,38 +1,59 @@
-"""What is known of one run, and of what changed between runs on the same problems.
+"""Results: the numbers of one run, and what changed between runs on the same problems.
 
 All numbers carry an interval by bootstrap over problems; see ``polypath.metrics.bootstrap`` for what
 such an interval covers and where it does not.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from polypath.rollouts.samples import Samples
+from polypath.metrics.modes import FOUND, KEPT, LOST, UNSOLVED
+from polypath.rollouts.samples import Samples
 
 FloatArray = npt.NDArray[np.float64]
 
-KEPT, LOST, FOUND, UNSOLVED, UNJUDGED = "kept", "lost", "found", "unsolved", "unjudged"
-BY_LUCK = "lost by luck"
+UNJUDGED = "unjudged"
+STATUSES = (KEPT, LOST, FOUND, UNSOLVED, UNJUDGED)  # of a problem, in the order of tables
+EXPECTED_LOST = "lost by luck"  # a key in JSON; expected under resampling of the base
 ROSE, FELL, NOISE = "rose", "fell", "within noise"
 GROUPS = ("correctness", "solutions", "text diversity")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One number of one run, with its interval.
+class Measure:
+    """What is measured; the fields that values per problem, metrics and differences share.
 
     Attributes:
         key: name in JSON and CSV, unique within a run: ``pass@16``, ``self_bleu (correct)``.
-        label: for people.
+        label: name in tables.
         group: ``correctness``, ``solutions`` or ``text diversity``.
         over: which samples it looks at, ``all`` or ``correct``.
         higher_is: ``better``, ``more diverse`` or ``less diverse``.
         k: samples of a problem it looks at; 0 where it looks at all of them.
+    """
+
+    key: str
+    label: str
+    group: str
+    over: str = "all"
+    higher_is: str
+    k: int = 0
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Return these fields, to make another object about the same measure."""
+        return {f.name: getattr(self, f.name) for f in fields(Measure)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Measure):
+    """One number of one run, with its interval.
+
+    Attributes:
         estimate: NaN when undefined.
         low: lower end of the interval; NaN with the estimate.
         high: upper end.
@@ -40,12 +61,6 @@ class Metric:
         note: why it is undefined, or what was left out; else empty.
     """
 
-    key: str
-    label: str
-    group: str
-    over: str
-    higher_is: str
-    k: int = 0
     estimate: float
     low: float
     high: float
@@ -82,7 +97,7 @@ class RunAnalysis:
     """
 
     name: str
-    samples: "Samples"
+    samples: Samples
     num_seeds: int = 1
     metrics: tuple[Metric, ...]
     ks: tuple[int, ...]
@@ -99,38 +114,27 @@ class RunAnalysis:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class Difference(Measure):
     """How one metric of a run differs from the base run's, paired by problem.
 
     Attributes:
-        key: of the metric.
-        label: of the metric.
-        group: of the metric.
-        over: of the metric.
-        higher_is: of the metric.
-        k: of the metric.
         family: what several k of one metric are called together, such as ``pass@k``; else empty.
         run: name of the run.
         base: name of the base run.
-        run_value: of the problems that both runs have a value for.
-        base_value: of the same problems.
+        run_value: mean over the problems that both runs have a value for.
+        base_value: mean over the same problems.
         estimate: run minus base.
         low: lower end of the interval.
         high: upper end.
         p_value: two-sided, for "no difference".
         p_holm: the same after Holm's correction over the k's of this metric and run.
-        smallest_detectable: true difference this many problems would show 80 % of the time.
+        smallest_detectable: minimum detectable effect: the smallest true difference that this many
+            problems detect with 80 % power.
         verdict: ``rose`` or ``fell`` when ``p_holm`` is below 1 - level, else ``within noise``.
         num_problems: problems compared.
         note: why it is undefined; else empty.
     """
 
-    key: str
-    label: str
-    group: str
-    over: str
-    higher_is: str
-    k: int = 0
     family: str = ""
     run: str
     base: str
@@ -159,10 +163,11 @@ class Flow:
         modes: ``kept``, ``lost`` and ``found`` -> number of distinct correct solutions, among all
             samples at hand: the run with more samples seems to find more.
         expected_modes: the same expected in ``k`` samples of each, with ``lost by luck``: how many
-            the base would lose to fresh samples of itself. Empty without solutions.
+            the base is expected to lose under resampling. Empty without solutions.
         keep: share of problems the base solves with k samples that the run solves, too.
         explore: share of problems the base does not solve with k samples that the run solves.
-        keep_by_luck: Keep of the base run against fresh samples of itself; judge ``keep`` by it.
+        keep_by_luck: Keep of the base run expected under resampling: against fresh samples of
+            itself. Compare ``keep`` with it.
         k: samples of ``keep`` and ``explore``.
         difference_curve: pass@k of the run minus the base run's, paired by problem.
     """
@@ -234,6 +239,11 @@ class Comparison:
     level: float = 0.95
     seed: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def everyone(self) -> tuple[RunAnalysis, ...]:
+        """Return the base and the other runs."""
+        return (self.base, *self.runs)
 
     def differences_of(self, run: str) -> tuple[Difference, ...]:
         """Return the differences of one run."""

@@ -10,11 +10,21 @@ from string import Template
 from typing import Any
 
 from polypath.errors import ConfigError
+from polypath.report.html_text import mark
 from polypath.report.model import Comparison
 from polypath.report.page_charts import chart_data
-from polypath.report.page_data import Texts, index_data, pack_texts, to_json
-from polypath.report.page_extra import PagePicture, PageTable, link, section
-from polypath.report.page_words import facts, mark, notes, summary, tables, texts_note
+from polypath.report.page_explorer import Texts, index_data, pack_texts, to_json
+from polypath.report.page_html import (
+    PagePicture,
+    facts,
+    notes,
+    study_link,
+    study_section,
+    summary,
+    tables,
+    texts_note,
+)
+from polypath.report.table import ReportTable
 
 TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB
 LIBRARIES = ("d3-7.9.0.min.js", "plot-0.6.17.min.js")
@@ -39,7 +49,7 @@ def write_page(
     path: str | Path,
     *,
     text_budget: int = TEXT_BUDGET,
-    more: Sequence[PageTable | PagePicture] = (),
+    more: Sequence[ReportTable | PagePicture] = (),
 ) -> Path:
     """Write the page of a comparison.
 
@@ -56,7 +66,7 @@ def write_page(
         comparison: what to show.
         path: of the HTML file; missing folders are made.
         text_budget: characters of the file that packed texts may take.
-        more: tables and pictures for a section of their own after the summary.
+        more: tables and pictures of a study, for a section of their own after the summary.
 
     Returns:
         The path.
@@ -67,17 +77,15 @@ def write_page(
     path = Path(path)
     if path.is_dir():
         raise ConfigError(f"{path} is a folder; name the HTML file to write, such as report.html.")
-    samples = [run.samples for run in (comparison.base, *comparison.runs)]
+    samples = [run.samples for run in comparison.everyone]
     page = _fill(comparison, pack_texts(samples, text_budget), more)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8", newline="\n")
     return path
 
 
-def _fill(
-    comparison: Comparison, texts: Texts, more: Sequence[PageTable | PagePicture] = ()
-) -> str:
-    names = [comparison.base.name, *(run.name for run in comparison.runs)]
+def _fill(comparison: Comparison, texts: Texts, more: Sequence[ReportTable | PagePicture]) -> str:
+    names = [run.name for run in comparison.everyone]
     others = ", ".join(mark(name, 60) for name in names[1:])
     heading = f"{others} against {mark(names[0], 60)}" if others else mark(names[0], 60)
     data: dict[str, Any] = {
@@ -97,8 +105,8 @@ def _fill(
         level=f"{100 * comparison.level:g}",
         facts=facts(comparison),
         summary=summary(comparison) + notes(comparison),
-        more=section(more),
-        more_link=link(more),
+        more=study_section(more),
+        more_link=study_link(more),
         tables=tables(comparison),
         texts_note=texts_note(comparison, texts),
         css=css,

@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from polypath.report.model import Comparison, Curve, Flow, Metric
+from polypath.report.model import STATUSES, Comparison, Curve, Flow, Metric
+from polypath.report.sentences import shares, solutions
 
-STATUSES = ("kept", "lost", "found", "unsolved", "unjudged")
 MAX_LOG_POINTS = 300
 TRAINING_KEYS = {
     "diversity/accuracy": "accuracy of training samples",
@@ -23,7 +23,7 @@ TRAINING_KEYS = {
 
 def chart_data(comparison: Comparison) -> dict[str, Any]:
     """Return the numbers behind every chart; NaN becomes null."""
-    runs = (comparison.base, *comparison.runs)
+    runs = comparison.everyone
     return {
         "pass": _points((i, run.pass_curve) for i, run in enumerate(runs)),
         "difference": _points(
@@ -123,33 +123,8 @@ def _fits(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _flow(run: int, flow: Flow) -> dict[str, Any]:
-    keep = ""
-    if math.isfinite(flow.keep.estimate):
-        keep = (
-            f"Keep at k = {flow.k}: {flow.keep.estimate:.3f} "
-            f"[{flow.keep.low:.3f}, {flow.keep.high:.3f}]"
-        )
-        if math.isfinite(flow.keep_by_luck):
-            keep += f"; the base against fresh samples of itself: {flow.keep_by_luck:.3f}"
-        keep += "."
     problems = {status: int(flow.problems.get(status, 0)) for status in STATUSES}
-    return {"run": run, "problems": problems, "keep": keep, "modes": _modes(flow)}
-
-
-def _modes(flow: Flow) -> str:
-    """Say what became of solutions: where known in equal samples of each run, with luck's part."""
-    expected = flow.expected_modes
-    if expected:
-        kept, lost, found = (f"{expected[name]:,.0f}" for name in ("kept", "lost", "found"))
-        luck = f" ({expected['lost by luck']:,.0f} would be by luck alone)"
-        return (
-            f"Distinct correct solutions in {flow.k} samples of each: {kept} kept, {lost} lost"
-            f"{luck if 'lost by luck' in expected else ''}, {found} found."
-        )
-    if any(flow.modes.values()):
-        kept, lost, found = (f"{flow.modes.get(name, 0):,}" for name in ("kept", "lost", "found"))
-        return f"Distinct correct solutions: {kept} kept, {lost} lost, {found} found."
-    return ""
+    return {"run": run, "problems": problems, "keep": shares(flow), "modes": solutions(flow)}
 
 
 def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:

@@ -105,7 +105,7 @@ def _check_checkpoints(method: Method, recipe: Recipe) -> None:
 
 
 def _check_task_options(study: Study, recipe: Recipe) -> None:
-    """Refuse options that only training would have: the samples are judged with the study's."""
+    """Refuse options that only training would have: the samples are verified with the study's."""
     options = dict(study.task_options)
     trained = dict(text.split("=", 1) for text in recipe.task.task_options or [])
     if trained != options:

@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.rehearsal.settings import PresampleSettings
-from polypath.tasks import Task, get_task
 
 BASE, COOLED = "base", "base, cooled"
+INDEPENDENT, SHARED = "independent", "shared"
 Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How a split is sampled, and what is told of it.
+    """How a split is sampled, and what is reported of it.
 
     Attributes:
         split: of the task.
@@ -24,7 +24,7 @@ class Evaluation:
         samples: of each problem.
         greedy: whether one greedy sample of each is drawn as well.
         ks: of pass@k.
-        keep_k: samples that "solved" means in the keep and explore shares.
+        keep_k: samples that "solved" means in the keep and explore shares; 0 leaves the shares out.
         temperature: of the samples.
         top_p: nucleus mass.
         max_completion_length: tokens at most.
@@ -39,6 +39,22 @@ class Evaluation:
     temperature: float
     top_p: float
     max_completion_length: int
+
+    @property
+    def size(self) -> str:
+        """Problems and samples, as in names of folders and jobs."""
+        return f"{self.problems}x{self.samples}"
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """What decides the samples: the settings, but for those of what is reported."""
+        return {k: v for k, v in asdict(self).items() if k not in ("ks", "keep_k")}
+
+    def at(self, temperature: float) -> "Evaluation":
+        """Return it at another temperature, where no greedy samples are drawn."""
+        if temperature == self.temperature:
+            return self
+        return replace(self, temperature=temperature, greedy=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +118,16 @@ class Relation:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A whole study file; see docs/studies for what each key means."""
+    """A whole study file; see docs/studies for what each key means.
+
+    Attributes:
+        temperatures: at which the base is sampled on the tuning split; at the best it has a row.
+        temperature_curve: whether the base is sampled at all of them on the reported splits as well.
+        base_draws: whether the base is sampled with random draws of its own (``independent``), or
+            with those that all methods meet (``shared``).
+        command: that makes the study again.
+        text: of the file.
+    """
 
     name: str
     question: str
@@ -119,6 +144,8 @@ class Study:
     temperatures: tuple[float, ...]
     evaluations: tuple[Evaluation, ...]
     tuning: Evaluation | None
+    temperature_curve: bool = True
+    base_draws: str = INDEPENDENT
     pairs: tuple[tuple[str, str], ...] = ()
     relations: tuple[Relation, ...] = ()
     sampling_seed: int = 0
@@ -141,10 +168,6 @@ class Study:
     def trained(self, name: str) -> Method:
         """Return the method whose training makes this one: itself, or the one it is a checkpoint of."""
         return self.methods[self.methods[name].of or name]
-
-    def build_task(self) -> Task:
-        """Build the task with the study's options."""
-        return get_task(self.task, self.task_options)
 
     def only(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> "Study":
         """Return the study with fewer methods, or with other seeds.

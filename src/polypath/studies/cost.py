@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from polypath.studies.job_functions import COST
 from polypath.studies.jobs import Job
-from polypath.studies.plan import Plan
-from polypath.studies.work import COST
+from polypath.studies.plan import StudyPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Costs:
     total: Cost
 
 
-def costs(plan: Plan, timings: Mapping[str, float]) -> Costs:
+def costs(plan: StudyPlan, timings: Mapping[str, float]) -> Costs:
     """Add up what the jobs of a study took.
 
     Args:
@@ -53,17 +53,18 @@ def costs(plan: Plan, timings: Mapping[str, float]) -> Costs:
     """
     return Costs(
         methods={
-            name: _cost(
+            name: cost_of(
                 (job for seed in plan.study.seeds for job in plan.run_jobs(name, seed)), timings
             )
             for name in plan.study.methods
         },
-        base=_cost(plan.base_jobs(), timings),
-        total=_cost(plan.jobs(), timings),
+        base=cost_of(plan.base_jobs(), timings),
+        total=cost_of(plan.jobs(), timings),
     )
 
 
-def _cost(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
+def cost_of(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
+    """Add up what these jobs took, each once; ``timings`` as in ``costs``."""
     unique = {job.result: job for job in jobs}.values()
     wall: dict[str, float] = {}
     for job in unique:

@@ -1,7 +1,7 @@
 """Run jobs that depend on each other in a few worker processes, with progress, and resumable.
 
-A job is done when its result file exists, and it writes that file last and at once. So a run that
-was interrupted or killed goes on where it was, whatever was finished before.
+A job is done when its result file exists, and it writes that file last and at once. So the same call
+resumes a run that was interrupted or killed; finished jobs are skipped.
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +57,12 @@ class Job:
     result: Path
     after: tuple[str, ...] = ()
     total: int = 0
-    done: Callable[[], int] | None = field(default=None)
+    done: Callable[[], int] | None = None
     kind: str = ""
 
 
 class JobFailed(PolypathError, RuntimeError):
     """A job raised; the message says which, why, and where its output is."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Running:
-    """A job at work: its bar, and when it was started."""
-
-    job: Job
-    task: TaskID
-    started: float
 
 
 def run_jobs(
@@ -81,9 +72,10 @@ def run_jobs(
     log: Path,
     timings: Path,
     console: Console | None = None,
-    keep_going: bool = False,
 ) -> dict[str, float]:
     """Run every job whose result is missing, each after those it depends on.
+
+    After a failure, jobs that do not need the failed one still run; the failure is raised at the end.
 
     Args:
         jobs: in the order they should start, dependencies allowing.
@@ -91,14 +83,13 @@ def run_jobs(
         log: file that receives everything the workers print.
         timings: JSON file of the seconds each job took; written after every job.
         console: for progress; ``None`` is a new one on standard output.
-        keep_going: after a job failed, still run those that do not need it; the failure is raised
-            in the end. Without, the first failure stops everything.
 
     Returns:
         What ``timings`` holds: seconds of each job, in this call or an earlier one.
 
     Raises:
-        JobFailed: a job raised. Jobs that were done stay done.
+        JobFailed: a job raised, or its process died, which stops the others as well. Jobs that were
+            done stay done.
         KeyboardInterrupt: after the workers were stopped.
     """
     console = console or Console()
@@ -117,12 +108,17 @@ def run_jobs(
     )
     try:
         with _progress(console) as progress:
-            scheduler = _Scheduler(pool, workers, jobs, seconds, log, progress, console, keep_going)
-            for name, taken in scheduler.run():
-                seconds[name] = taken
+            scheduler = _Scheduler(
+                pool=pool,
+                workers=workers,
+                jobs=jobs,
+                waiting=waiting,
+                seconds=seconds,
+                progress=progress,
+                console=console,
+            )
+            for _ in scheduler.run(log):
                 write_json(timings, seconds)
-            if scheduler.failures:
-                raise JobFailed(_in_one_line(scheduler.failures, len(scheduler.never_run)))
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.kill()
@@ -132,46 +128,67 @@ def run_jobs(
     return seconds
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Running:
+    """A job at work: its bar, and when it was started."""
+
+    job: Job
+    task: TaskID
+    started: float
+
+
 class _Scheduler:
-    """Keeps ``workers`` jobs running until none is left."""
+    """Keeps ``workers`` jobs running until none is left; adds what each took to ``seconds``."""
 
     def __init__(
         self,
+        *,
         pool: ProcessPoolExecutor,
         workers: int,
         jobs: Sequence[Job],
-        seconds: Mapping[str, float],
-        log: Path,
+        waiting: list[Job],
+        seconds: dict[str, float],
         progress: Progress,
         console: Console,
-        keep_going: bool,
     ) -> None:
-        self._pool, self._workers, self._log = pool, workers, log
-        self._progress, self._console, self._keep_going = progress, console, keep_going
-        self._jobs, self._seconds = jobs, dict(seconds)
-        self._waiting = [job for job in jobs if not job.result.exists()]
-        self._number = len(self._waiting)
-        self._running: dict[Future[None], Running] = {}
+        self._pool, self._workers = pool, workers
+        self._jobs, self._waiting, self._seconds = jobs, waiting, seconds
+        self._progress, self._console = progress, console
+        self._number = len(waiting)
+        self._running: dict[Future[None], _Running] = {}
         self._overall = progress.add_task("all jobs", total=self._number)
-        self.failures: list[JobFailed] = []
-        self.never_run: list[Job] = []  # they need a job that failed
+        self._failures: list[str] = []
+        self._never_run: list[Job] = []  # they need a job that failed
 
-    def run(self) -> Iterator[tuple[str, float]]:
-        """Yield name and seconds of each job as it is done."""
+    def run(self, log: Path) -> Iterator[str]:
+        """Yield the name of each job as it is done; ``log`` is named in errors.
+
+        Raises:
+            JobFailed: in the end, if jobs failed; at once, if a process died.
+        """
         while self._waiting or self._running:
             self._start_ready()
             finished, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._show()
             for future in finished:
                 running = self._running.pop(future)
-                seconds = time.monotonic() - running.started
                 self._progress.remove_task(running.task)
                 self._progress.advance(self._overall)
-                if self._failed(running.job, future):
-                    continue
-                self._seconds[running.job.name] = seconds
-                self._tell(f"[green]done[/] {running.job.name} ({seconds:.0f} s)")
-                yield running.job.name, seconds
+                name, seconds = running.job.name, time.monotonic() - running.started
+                if reason := self._why_failed(name, future, log):
+                    self._failures.append(f"{name} failed: {reason} (its output is in {log})")
+                    self._drop_those_after(running.job)
+                    self._tell(f"[red]failed[/] {name}: {escape(reason)}")
+                else:
+                    self._seconds[name] = seconds
+                    self._tell(f"[green]done[/] {name} ({seconds:.0f} s)")
+                    yield name
+        if self._failures:
+            others = len(self._never_run)
+            dropped = f" {others} jobs that need them were not run." if others else ""
+            raise JobFailed(
+                f"{'; '.join(self._failures)}.{dropped} Run the same command again to try them again."
+            )
 
     def _show(self) -> None:
         for running in self._running.values():
@@ -181,7 +198,7 @@ class _Scheduler:
 
     def _tell(self, what: str) -> None:
         left = len(self._waiting) + len(self._running)
-        number = self._number - left - len(self.never_run)
+        number = self._number - left - len(self._never_run)
         self._console.print(f"{what} [dim]{number} of {self._number}{self._left()}[/]")
 
     def _left(self) -> str:
@@ -206,38 +223,31 @@ class _Scheduler:
                 self._waiting.remove(job)
                 task = self._progress.add_task(job.name, total=job.total or None)
                 future = self._pool.submit(job.function, **job.arguments)
-                self._running[future] = Running(job=job, task=task, started=time.monotonic())
+                self._running[future] = _Running(job=job, task=task, started=time.monotonic())
 
-    def _failed(self, job: Job, future: "Future[None]") -> bool:
-        """Return whether a job failed; raise why unless the others should go on.
+    def _why_failed(self, name: str, future: "Future[None]", log: Path) -> str:
+        """Return why a job failed, in one line; empty if it did not.
 
         Raises:
-            JobFailed: the job raised.
+            JobFailed: its process died, and the pool with it.
         """
         try:
             future.result()
         except BrokenProcessPool as error:
             raise JobFailed(
-                f"{job.name} died without a word (killed, or out of memory). Its output is in "
-                f"{self._log}. Run the same command again to go on."
+                f"{name} died without a word (killed, or out of memory). Its output is in {log}. "
+                "Run the same command again to resume."
             ) from error
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            failure = JobFailed(f"{job.name} failed: {reason} (its output is in {self._log})")
-            if not self._keep_going:
-                raise failure from error
-            self.failures.append(failure)
-            self._drop_those_after(job)
-            self._tell(f"[red]failed[/] {job.name}: {escape(reason)}")
-            return True
-        return False
+            return " ".join(str(error).split()) or type(error).__name__
+        return ""
 
     def _drop_those_after(self, failed: Job) -> None:
         gone = {failed.name}
         while late := [job for job in self._waiting if gone.intersection(job.after)]:
             for job in late:
                 self._waiting.remove(job)
-                self.never_run.append(job)
+                self._never_run.append(job)
                 gone.add(job.name)
 
 
@@ -282,11 +292,6 @@ def time_left(
         return None
     total = sum(rest) + sum(known[job.kind] for job in waiting)
     return max([total / workers, *rest])
-
-
-def _in_one_line(failures: Sequence[JobFailed], never_run: int) -> str:
-    others = f" {never_run} jobs that need them were not run." if never_run else ""
-    return f"{'; '.join(map(str, failures))}.{others} Run the same command again to try them again."
 
 
 def _progress(console: Console) -> Progress:

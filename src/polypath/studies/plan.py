@@ -1,6 +1,6 @@
 """Where everything of a study lies, and the jobs that make it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import Any
 from polypath.errors import ConfigError
 from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts.files import read_json
-from polypath.studies import work
+from polypath.studies import job_functions
 from polypath.studies.arguments import checked_recipe, training_arguments
-from polypath.studies.config import Evaluation, Method, Study, is_test
+from polypath.studies.config import COOLED, SHARED, Evaluation, Method, Study, is_test
 from polypath.studies.identity import fingerprint, plain, short_hash
 from polypath.studies.jobs import Job
 from polypath.tasks.shipped import shipped_model
@@ -19,20 +19,22 @@ from polypath.train.callbacks import read_log
 from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
 
 
-class Plan:
+class StudyPlan:
     """The files and jobs of a study in a folder.
 
-    What decides a result is in the name of its folder, as a hash: with other settings the study
-    makes it anew beside the old one, and with the old settings finds it again.
+    The name of a result's folder holds a hash of what decides the result. With other settings the
+    study makes another folder beside it; with the old settings it finds the old one again.
 
     Raises:
-        ConfigError: a method's settings do not fit the recipe, or its checkpoints are not saved;
-            or the study would measure on the split that it trains on.
+        ConfigError: ``out`` is a file; a method's settings do not fit the recipe, or its checkpoints
+            are not saved; or the study would measure on the split that it trains on.
     """
 
     def __init__(self, study: Study, out: str | Path) -> None:
         self.study = study
         self.out = Path(out)
+        if self.out.exists() and not self.out.is_dir():
+            raise ConfigError(f"--out {out} is a file. Name a folder, existing or new.")
         self._base_identity = {
             "base": study.base,
             "weights": fingerprint(Path(shipped_model(study.base))),
@@ -98,28 +100,47 @@ class Plan:
 
     def samples_folder(self, owner: Path, evaluation: Evaluation, step: int = 0) -> Path:
         """Return the run folder of samples: of a model's last state, or of one of its checkpoints."""
-        e = evaluation
-        drawn = {k: v for k, v in asdict(e).items() if k not in ("ks", "keep_k")}
-        detail = short_hash(drawn | {"seed": self.sampling_seed(owner, evaluation)})
-        name = f"{e.split}-{e.problems}x{e.samples}-T{e.temperature:g}-{detail}"
+        drawn = evaluation.drawn | {"seed": self.sampling_seed(owner, evaluation)}
+        name = (
+            f"{evaluation.split}-{evaluation.size}-T{evaluation.temperature:g}-{short_hash(drawn)}"
+        )
         return owner / "evaluations" / (f"step{step}-{name}" if step else name)
 
+    def tried(self) -> dict[str, str]:
+        """Return temperature -> folder of the base's samples at it on the tuning split."""
+        tuning = self.study.tuning
+        cooled = {t: tuning.at(t) for t in self.study.temperatures} if tuning else {}
+        owner = self.base_folder()
+        return {f"{t:g}": str(self.samples_folder(owner, e)) for t, e in cooled.items()}
+
+    def cooled_folder(self, evaluation: Evaluation, best: float) -> Path:
+        """Return the run folder of the base's samples at its best temperature."""
+        if self.study.temperature_curve:
+            return self.samples_folder(self.base_folder(), evaluation.at(best))
+        return self._best_folder(evaluation)
+
+    def _best_folder(self, evaluation: Evaluation) -> Path:
+        """Name a folder for what its temperature is chosen from, before the best is known."""
+        tried = {t: Path(folder).name for t, folder in self.tried().items()}
+        drawn = {"seed": self.study.sampling_seed, "temperature": tried, "greedy": False}
+        name = f"{evaluation.split}-{evaluation.size}-Tbest-{short_hash(evaluation.drawn | drawn)}"
+        return self.base_folder() / "evaluations" / name
+
     def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
-        """Return the seed of samples: the study's, but for the base that the others are held to.
+        """Return the seed of samples: the study's, but the next one for the base's own rows.
 
         All methods meet the same random draws, so their differences are between the methods. The
-        base must not: keep and explore shares multiply chances of the base and of a method, which
-        takes independent samples. With shared draws a model near the base (a cooled one, or one held
-        to it by a divergence) solves and fails the very problems the base does.
+        base must not, unless the study has ``base_draws: shared``: keep and explore shares multiply
+        chances of the base and of a method, which takes independent samples. With shared draws a
+        model near the base (at a lower temperature, or held to it by a divergence) solves and fails
+        the very problems the base does.
         """
         is_base = owner == self.base_folder() and evaluation in self.study.evaluations
-        return self.study.sampling_seed + is_base
+        return self.study.sampling_seed + (is_base and self.study.base_draws != SHARED)
 
-    def cooled(self, evaluation: Evaluation, temperature: float) -> Evaluation:
-        """Return an evaluation at another temperature; at its own it is the base's, greedy and all."""
-        if temperature == evaluation.temperature:
-            return evaluation
-        return replace(evaluation, temperature=temperature, greedy=False)
+    def base_temperatures(self) -> tuple[float, ...]:
+        """Return the temperatures that the base is sampled at on the reported splits."""
+        return self.study.temperatures if self.study.temperature_curve else ()
 
     def checkpoints(self, name: str) -> tuple[int, ...]:
         """Return the steps of a method that are evaluated besides the last."""
@@ -134,7 +155,7 @@ class Plan:
     # --- jobs -----------------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
-        """Return every job: the base first, then seed after seed, so that all methods get on."""
+        """Return every job: the base first, then seed after seed, so that all methods progress together."""
         found = [*self.base_jobs()]
         for seed in self.study.seeds:
             for name in self.study.methods:
@@ -144,30 +165,38 @@ class Plan:
 
     def base_jobs(self) -> Iterator[Job]:
         """Yield the jobs that need no training."""
-        study, folder = self.study, self.base_folder()
+        study = self.study
         for name in dict.fromkeys(m.rehearsal for m in study.methods.values() if m.rehearsal):
             yield self._presample_job(name)
         for evaluation in study.evaluations:
-            yield self._evaluate_job("base", study.base, folder, evaluation)
+            yield self._base_job("base", evaluation)
+        tuning = []
         for temperature in study.temperatures:
-            for evaluation in (*([study.tuning] if study.tuning else []), *study.evaluations):
-                cooled = self.cooled(evaluation, temperature)
-                label = f"base at T={temperature:g}"
-                yield self._evaluate_job(label, study.base, folder, cooled)
+            label = f"base at T={temperature:g}"
+            if study.tuning is not None:
+                tuning.append(self._base_job(label, study.tuning.at(temperature)))
+                yield tuning[-1]
+            for evaluation in study.evaluations if study.temperature_curve else ():
+                yield self._base_job(label, evaluation.at(temperature))
+        for evaluation in study.evaluations if tuning and not study.temperature_curve else ():
+            yield self._evaluate_job(
+                COOLED,
+                study.base,
+                replace(evaluation, greedy=False),
+                self._best_folder(evaluation),
+                study.sampling_seed,
+                after=tuple(job.name for job in tuning),
+                tried=self.tried(),
+            )
 
     def _presample_job(self, name: str) -> Job:
-        presampling, folder = self.study.presamplings[name], self.presample_folder(name)
+        folder = self.presample_folder(name)
         return Job(
             name=f"presample {name}",
-            function=work.presample,
+            function=job_functions.presample,
             arguments={
-                "model": self.study.base,
-                "task": self.study.task,
-                "task_options": dict(self.study.task_options),
-                "out": str(folder),
-                "split": presampling.split,
-                "limit": presampling.limit,
-                "settings": asdict(presampling.settings),
+                **self._model_arguments(self.study.base, folder),
+                "presampling": self.study.presamplings[name],
             },
             result=folder / "manifest.json",
             kind="presample",
@@ -181,7 +210,7 @@ class Plan:
         steps = int(self.recipes[name].trainer.max_steps)
         yield Job(
             name=train,
-            function=work.train,
+            function=job_functions.train,
             arguments={
                 "recipe": str(self.study.recipe),
                 "overrides": self._arguments(method, seed, folder),
@@ -195,40 +224,51 @@ class Plan:
         main = self.study.main
         states = [(own, evaluation, "") for evaluation in self.study.evaluations]
         states += [(step, main, "") for step in self.checkpoints(name)]
-        states += [(own, self.cooled(main, t), f", T={t:g}") for t in self.temperatures(name)]
+        states += [(own, main.at(t), f", T={t:g}") for t in self.temperatures(name)]
         for step, evaluation, at in states:
-            label = f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at
-            model = str(folder / f"checkpoint-{step}" if step else folder)
-            yield self._evaluate_job(label, model, folder, evaluation, after=train, step=step)
+            yield self._evaluate_job(
+                f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at,
+                str(folder / f"checkpoint-{step}" if step else folder),
+                evaluation,
+                self.samples_folder(folder, evaluation, step),
+                self.sampling_seed(folder, evaluation),
+                after=(train,),
+            )
+
+    def _base_job(self, label: str, evaluation: Evaluation) -> Job:
+        owner = self.base_folder()
+        folder, seed = self.samples_folder(owner, evaluation), self.sampling_seed(owner, evaluation)
+        return self._evaluate_job(label, self.study.base, evaluation, folder, seed)
 
     def _evaluate_job(
         self,
         label: str,
         model: str,
-        owner: Path,
         evaluation: Evaluation,
+        folder: Path,
+        seed: int,
         *,
-        after: str = "",
-        step: int = 0,
+        after: tuple[str, ...] = (),
+        tried: Mapping[str, str] | None = None,
     ) -> Job:
-        folder = self.samples_folder(owner, evaluation, step)
-        drawn = {k: v for k, v in asdict(evaluation).items() if k not in ("ks", "keep_k")}
         return Job(
             name=f"evaluate {label} on {evaluation.split}",
-            function=work.evaluate,
+            function=job_functions.evaluate,
             arguments={
-                "model": model,
-                "task": self.study.task,
-                "task_options": dict(self.study.task_options),
-                "out": str(folder),
+                **self._model_arguments(model, folder),
+                "evaluation": evaluation,
                 "batch_size": self.study.batch_size,
-                "seed": self.sampling_seed(owner, evaluation),
-                **drawn,
+                "seed": seed,
+                "tried": tried,
             },
-            result=folder / work.EVALUATED,
-            after=(after,) if after else (),
-            kind=f"evaluate {evaluation.split} {evaluation.problems}x{evaluation.samples}",
+            result=folder / job_functions.EVALUATED,
+            after=after,
+            kind=f"evaluate {evaluation.split} {evaluation.size}",
         )
+
+    def _model_arguments(self, model: str, out: Path) -> dict[str, Any]:
+        options = dict(self.study.task_options)
+        return {"model": model, "task": self.study.task, "task_options": options, "out": str(out)}
 
     # --- settings -------------------------------------------------------------------------------
 

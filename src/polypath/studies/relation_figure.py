@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from polypath.report.figure_style import DARK, legend_entry, new_figure, safe, save
+from polypath.report.numbers import with_ends
 from polypath.studies.config import BASE, Study
-from polypath.studies.figures import look_of, new_figure, safe, save
+from polypath.studies.curve_figures import LEGEND, look_of
 from polypath.studies.relation_fit import RelationFit
 from polypath.studies.relations import (
     CHECKPOINT,
@@ -15,10 +17,8 @@ from polypath.studies.relations import (
     Point,
     RelationResult,
     chosen_words,
-    interval_text,
 )
 
-DARK = "#444444"
 COLUMNS = 3
 SIZES = {END: 7.5, CHECKPOINT: 4.5, TEMPERATURE: 5.5}
 LINES = ("-", "--")  # through all models, and through those that ``where`` chooses
@@ -29,20 +29,20 @@ def draw_relations(study: Study, results: Sequence[RelationResult], path: Path) 
 
     Models that ``where`` does not choose are pale.
     """
-    figure, axes = new_figure(len(results), width=4.9, height=4.6, columns=COLUMNS)
+    figure, axes = new_figure(len(results), width=4.9, columns=COLUMNS, margin=LEGEND)
     names = list(study.methods)
     for axis, result in zip(axes, results, strict=True):
         for point in sorted(result.points, key=lambda p: SIZES[p.model.kind]):
             _draw_point(axis, result, point, names)
-        told = [_draw_line(axis, result, result.all_models, LINES[0], "all")]
+        titles = [_draw_line(axis, result, result.all_models, LINES[0], "all")]
         if result.chosen is not None:
             words = chosen_words(result.relation)
-            told.append(_draw_line(axis, result, result.chosen, LINES[1], words))
+            titles.append(_draw_line(axis, result, result.chosen, LINES[1], words))
         axis.set(
             xlabel=safe(result.labels[result.relation.x]),
             ylabel=safe(result.labels[result.relation.y]),
         )
-        axis.set_title(safe("\n".join(told)), fontsize=8.5, loc="left")
+        axis.set_title(safe("\n".join(titles)), fontsize=8.5, loc="left")
         axis.margins(0.06)
     figure.suptitle(f"relations of metrics over models on {study.main.split}")
     save(figure, _legend(study, results, names), path)
@@ -76,34 +76,26 @@ def _draw_line(axis: Any, result: RelationResult, fit: RelationFit, style: str, 
     xs = [point.metrics[result.relation.x].value for point in points]
     ends = [min(xs), max(xs)]
     axis.plot(ends, [fit.intercept + fit.slope * x for x in ends], style, color=DARK, lw=1.2)
-    r = interval_text(fit.r_squared, fit.r_squared_low, fit.r_squared_high)
-    rho = interval_text(fit.rho, fit.rho_low, fit.rho_high)
+    r = with_ends(fit.r_squared, fit.r_squared_low, fit.r_squared_high, places=2)
+    rho = with_ends(fit.rho, fit.rho_low, fit.rho_high, places=2)
     return f"{numbers}, R² = {r}, rho = {rho}"
 
 
 def _legend(study: Study, results: Sequence[RelationResult], names: Sequence[str]) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    points = [point for result in results for point in result.points]
-    drawn = {point.model.name for point in points}
+    models = [point.model for result in results for point in result.points]
     found = []
     for name in (BASE, *names):
-        if name in drawn:
+        if any(model.name == name for model in models):
             look = look_of(name, names)
             label = BASE if name == BASE else study.methods[name].label
-            found.append(
-                Line2D([], [], ls="", color=look["color"], marker=look["marker"], label=safe(label))
-            )
-    kinds = {point.model.kind for point in points}
+            found.append(legend_entry(label, color=look["color"], marker=look["marker"], ls=""))
     for kind, label, fill in (
         (CHECKPOINT, "checkpoint", DARK),
         (TEMPERATURE, "other temperature", "white"),
     ):
-        if kind in kinds:
-            found.append(
-                Line2D([], [], ls="", color=DARK, marker="o", ms=SIZES[kind], mfc=fill, label=label)
-            )
-    found.append(Line2D([], [], color=DARK, lw=1.2, ls=LINES[0], label="line through all"))
+        if any(model.kind == kind for model in models):
+            found.append(legend_entry(label, marker="o", ls="", ms=SIZES[kind], mfc=fill))
+    found.append(legend_entry("line through all", lw=1.2, ls=LINES[0]))
     if any(result.chosen is not None for result in results):
-        found.append(Line2D([], [], color=DARK, lw=1.2, ls=LINES[1], label="through the chosen"))
+        found.append(legend_entry("through the chosen", lw=1.2, ls=LINES[1]))
     return found

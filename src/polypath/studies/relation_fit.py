@@ -86,9 +86,9 @@ def fit_relation(
     from scipy import stats  # slow to import
 
     line = stats.linregress(x_M, y_M)
-    rs_R, rhos_R = _resampled(x_M, y_M, run_M, num_resamples, seed)
-    square_low, square_high = _square(*_ends(rs_R, level, len(names)))
-    rho_low, rho_high = _ends(rhos_R, level, len(names))
+    rs_Z, rhos_Z = _resampled(x_M, y_M, run_M, num_resamples, seed)
+    square_low, square_high = _square(*_ends(rs_Z, level, len(names)))
+    rho_low, rho_high = _ends(rhos_Z, level, len(names))
     return RelationFit(
         models=len(x_M),
         runs=len(names),
@@ -121,29 +121,29 @@ def _resampled(
     if count < 2:
         return np.empty(0), np.empty(0)
     rng = np.random.default_rng(seed)
-    times_R_C = rng.multinomial(count, np.full(count, 1 / count), size=num_resamples)
-    times_R_M: FloatArray = times_R_C[:, run_M].astype(np.float64)
+    times_Z_C = rng.multinomial(count, np.full(count, 1 / count), size=num_resamples)
+    times_Z_M: FloatArray = times_Z_C[:, run_M].astype(np.float64)
     # A rank in a resample: the points below, half of those at the same value.
-    ranks = [times_R_M @ ((v < v[:, None]) + 0.5 * (v == v[:, None])).T for v in (x_M, y_M)]
+    ranks = [times_Z_M @ ((v < v[:, None]) + 0.5 * (v == v[:, None])).T for v in (x_M, y_M)]
     return (
-        _correlation(x_M[None], y_M[None], times_R_M),
-        _correlation(ranks[0], ranks[1], times_R_M),
+        _correlation(x_M[None], y_M[None], times_Z_M),
+        _correlation(ranks[0], ranks[1], times_Z_M),
     )
 
 
-def _correlation(x_R_M: FloatArray, y_R_M: FloatArray, times_R_M: FloatArray) -> FloatArray:
+def _correlation(x_Z_M: FloatArray, y_Z_M: FloatArray, times_Z_M: FloatArray) -> FloatArray:
     """Return Pearson's correlation in each resample, each point counted so many times."""
-    total_R_1 = times_R_M.sum(axis=1, keepdims=True)
-    dx, dy = (v - (times_R_M * v).sum(axis=1, keepdims=True) / total_R_1 for v in (x_R_M, y_R_M))
-    xx_R, yy_R, xy_R = ((times_R_M * a * b).sum(axis=1) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
-    floor = SAME * (x_R_M**2).mean() * (y_R_M**2).mean() * total_R_1[:, 0] ** 2
-    known_R = xx_R * yy_R > floor
-    return np.where(known_R, xy_R / np.sqrt(np.where(known_R, xx_R * yy_R, 1.0)), np.nan)
+    total_Z_1 = times_Z_M.sum(axis=1, keepdims=True)
+    dx, dy = (v - (times_Z_M * v).sum(axis=1, keepdims=True) / total_Z_1 for v in (x_Z_M, y_Z_M))
+    xx_Z, yy_Z, xy_Z = ((times_Z_M * a * b).sum(axis=1) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+    floor = SAME * (x_Z_M**2).mean() * (y_Z_M**2).mean() * total_Z_1[:, 0] ** 2
+    known_Z = xx_Z * yy_Z > floor
+    return np.where(known_Z, xy_Z / np.sqrt(np.where(known_Z, xx_Z * yy_Z, 1.0)), np.nan)
 
 
-def _ends(values_R: FloatArray, level: float, runs: int) -> tuple[float, float]:
+def _ends(values_Z: FloatArray, level: float, runs: int) -> tuple[float, float]:
     """Return the expanded percentile interval (Hesterberg 2015), for this many independent parts."""
-    known = values_R[~np.isnan(values_R)]
+    known = values_Z[~np.isnan(values_Z)]
     if not len(known):
         return math.nan, math.nan
     tail = expanded_tail(runs, level)

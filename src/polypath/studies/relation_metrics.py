@@ -6,26 +6,19 @@ Values and labels are those of ``report.measures``; only what is asked for is co
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from polypath.errors import ConfigError
-from polypath.report.measures import correctness, solutions
-from polypath.report.texts import LABELS, text_diversity
-from polypath.report.values import (
-    CORRECT_SAMPLES,
-    TEXT_SAMPLES,
-    AnalysisSettings,
-    Prepared,
-    Sizes,
-    Values,
-)
-from polypath.rollouts.samples import Samples
+from polypath.report.measures import measure
+from polypath.report.prepared import Prepared, ProblemValues
+from polypath.report.settings import CORRECT_SAMPLES
+from polypath.report.text_measures import LABELS
 from polypath.studies.config import Evaluation
-from polypath.studies.measure import ENTROPY, entropy_values
+from polypath.studies.folder_values import ENTROPY, entropy_values
 
 # What k may be: the samples that each needs besides k, and the least k (at 1 it would be pass@1).
 _FAMILIES = {"pass@": (0, 1), "pass^": (0, 2), "majority@": (0, 2), "distinct@": (0, 2)}
@@ -103,63 +96,41 @@ def known_metrics(evaluation: Evaluation) -> Iterator[str]:
 
 
 def measure_model(
-    samples: Samples, keys: Iterable[str], evaluation: Evaluation, folder: Path
+    run: Prepared, keys: Iterable[str], folder: Path, known: Sequence[ProblemValues] = ()
 ) -> dict[str, Measured]:
     """Compute these metrics of one model.
 
     Args:
-        samples: of the model, on the problems that all models have.
+        run: samples of the model, on the problems that all models have.
         keys: checked by ``check_metric``.
-        evaluation: how it was sampled.
         folder: run folder of the samples, for their entropy per token.
+        known: what is measured of these samples already.
     """
-    wanted = list(dict.fromkeys(keys))
-    # As `polypath diversity` takes them, for as many samples as were asked of every problem.
-    text = max(2, min(TEXT_SAMPLES, evaluation.samples))
-    run = Prepared(samples, _sizes(1, text), AnalysisSettings())
-    found = {values.key: values for values in text_diversity(run, wanted)}
-    for key in wanted:
-        if key == ENTROPY:
-            found[key] = replace(
-                entropy_values(folder, samples.problem_ids), label="entropy (nats per token)"
-            )
-        elif key not in found:
-            found[key] = _pick(key, samples, text)
-    return {key: _summed(found[key]) for key in wanted}
-
-
-def _sizes(k: int, text: int) -> Sizes:
-    return Sizes(
-        ks=(k,), curve_ks=(k,), potential_k=k, keep_k=k, text=text, correct=CORRECT_SAMPLES
+    wanted = dict.fromkeys(keys)
+    found = {values.key: values for values in known}
+    if ENTROPY in wanted:
+        found[ENTROPY] = entropy_values(folder, run.samples.problem_ids)
+    missing = [key for key in wanted if key not in found]
+    at_k = [match for key in missing if (match := _AT_K.fullmatch(key))]
+    sizes = replace(
+        run.sizes,
+        ks=_ks(match for match in at_k if match[1] != _POTENTIAL),
+        potential_ks=_ks(match for match in at_k if match[1] == _POTENTIAL),
     )
+    again = Prepared(run.samples, sizes, run.settings)
+    found |= {values.key: values for values in measure(again, missing.__contains__)}
+    # Greedy samples are drawn at the split's own temperature only.
+    without = Measured(label="", value=math.nan, num_problems=0, note="no greedy samples")
+    return {
+        key: _summed(found[key]) if key in found else replace(without, label=key) for key in wanted
+    }
 
 
-def _pick(key: str, samples: Samples, text: int) -> Values:
-    """Return one measure of ``report.measures``, whose generators compute no more than is taken."""
-    at_k = _AT_K.fullmatch(key)
-    k = int(at_k[2]) if at_k else 1
-    sizes = _sizes(k, text)
-    if key.startswith(_POTENTIAL):
-        # With k = 1 alone, what comes before Potential costs nothing.
-        sizes = replace(sizes, ks=(1,))
-    run = Prepared(samples, sizes, AnalysisSettings())
-    group = solutions if key.startswith(("distinct@", *_ANSWERS)) else correctness
-    values = next((v for v in group(run) if v.key == key), None)
-    if values is None:  # greedy samples that this model has not, as at another temperature
-        nothing_N = np.full(samples.num_problems, np.nan)
-        return Values(
-            key=key,
-            label=key,
-            group="correctness",
-            over="all",
-            higher_is="better",
-            top_N=nothing_N,
-            note="no greedy samples",
-        )
-    return values
+def _ks(matches: Iterable[re.Match[str]]) -> tuple[int, ...]:
+    return tuple(sorted({int(match[2]) for match in matches}))
 
 
-def _summed(values: Values) -> Measured:
+def _summed(values: ProblemValues) -> Measured:
     """Return the ratio of sums, or the mean, over the problems that have a value."""
     bottom_N = np.ones_like(values.top_N) if values.bottom_N is None else values.bottom_N
     known_N = ~(np.isnan(values.top_N) | np.isnan(bottom_N))

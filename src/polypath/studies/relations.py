@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from polypath.rollouts.samples import Samples, load_samples
+from polypath.report.numbers import MISSING, with_ends
+from polypath.report.table import ReportTable
 from polypath.studies.config import BASE, Relation
-from polypath.studies.plan import Plan
+from polypath.studies.plan import StudyPlan
 from polypath.studies.relation_fit import TRUSTED_RUNS, RelationFit, fit_relation
-from polypath.studies.relation_metrics import Measured, measure_model
-from polypath.studies.tables import MISSING, Table
+from polypath.studies.relation_metrics import Measured
+from polypath.studies.split_samples import SplitSamples
 
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"
 
@@ -79,12 +80,12 @@ class RelationResult:
         return not where or point.metrics[where].value > self.relation.above
 
 
-def models_of(plan: Plan) -> Iterator[Model]:
+def models_of(plan: StudyPlan) -> Iterator[Model]:
     """Yield every model that is sampled on the main split, each once."""
     study, main = plan.study, plan.study.main
     base = plan.base_folder()
-    temperatures = [main.temperature, *(t for t in study.temperatures if t != main.temperature)]
-    for t in temperatures:
+    others = [t for t in plan.base_temperatures() if t != main.temperature]
+    for t in (main.temperature, *others):
         own = t == main.temperature
         yield Model(
             name=BASE,
@@ -93,7 +94,7 @@ def models_of(plan: Plan) -> Iterator[Model]:
             kind=END if own else TEMPERATURE,
             step=0,
             temperature=t,
-            folder=plan.samples_folder(base, plan.cooled(main, t)),
+            folder=plan.samples_folder(base, main.at(t)),
         )
     known: set[Path] = set()
     for name in study.methods:
@@ -104,7 +105,7 @@ def models_of(plan: Plan) -> Iterator[Model]:
                     yield model
 
 
-def _models_of_run(plan: Plan, name: str, seed: int) -> Iterator[Model]:
+def _models_of_run(plan: StudyPlan, name: str, seed: int) -> Iterator[Model]:
     main = plan.study.main
     label = f"{plan.study.methods[name].label}, seed {seed}"
     states = [(END, 0, main.temperature, label)]
@@ -120,29 +121,23 @@ def _models_of_run(plan: Plan, name: str, seed: int) -> Iterator[Model]:
             kind=kind,
             step=step,
             temperature=temperature,
-            folder=plan.method_samples_folder(name, seed, plan.cooled(main, temperature), step),
+            folder=plan.method_samples_folder(name, seed, main.at(temperature), step),
         )
 
 
-def relate(
-    plan: Plan, shared: Sequence[str], held: Mapping[Path, Samples] | None = None
-) -> tuple[RelationResult, ...]:
+def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
     """Measure every model and fit the relations of the study.
 
     Args:
-        plan: of the study, all of whose samples are there.
-        shared: problems to measure on.
-        held: samples that are read already, by folder.
+        samples: of its main split.
     """
-    relations, held = plan.study.relations, held or {}
-    keys = [key for relation in relations for key in relation.metrics]
-    if not keys:
+    relations = samples.plan.study.relations
+    if not relations:
         return ()
-    points = []
-    for model in models_of(plan):  # one by one, as samples of all would not fit in memory
-        samples = held.get(model.folder) or load_samples(model.folder)
-        metrics = measure_model(samples.subset(shared), keys, plan.study.main, model.folder)
-        points.append(Point(model=model, metrics=metrics))
+    points = [
+        Point(model=model, metrics=samples.values(model.folder).related)
+        for model in models_of(samples.plan)
+    ]
     return tuple(_relate(relation, points) for relation in relations)
 
 
@@ -179,15 +174,12 @@ def _fit(relation: Relation, points: Sequence[Point]) -> RelationFit:
     return fit_relation(x_M, y_M, [point.model.run for point in points])
 
 
-# --- what is told -----------------------------------------------------------------------------------
-
-
 def chosen_words(relation: Relation) -> str:
     """Say which models ``where`` chooses."""
     return f"{relation.where} > {relation.above:g}" if relation.where else "all"
 
 
-def relation_tables(split: str, results: Sequence[RelationResult]) -> list[Table]:
+def relation_tables(split: str, results: Sequence[RelationResult]) -> list[ReportTable]:
     """Return a table with a line for each fit: models, runs, R², Spearman's rho and the slope.
 
     None without relations.
@@ -207,12 +199,12 @@ def relation_tables(split: str, results: Sequence[RelationResult]) -> list[Table
                 over,
                 f"{fit.models}",
                 f"{fit.runs}",
-                interval_text(fit.r_squared, fit.r_squared_low, fit.r_squared_high),
-                interval_text(fit.rho, fit.rho_low, fit.rho_high, sign="+"),
+                with_ends(fit.r_squared, fit.r_squared_low, fit.r_squared_high, places=2),
+                with_ends(fit.rho, fit.rho_low, fit.rho_high, places=2, sign=True),
                 f"{fit.slope:+.3g}" if math.isfinite(fit.slope) else MISSING,
             )
-            rows.append(tuple((cell, False) for cell in cells))
-    table = Table(
+            rows.append(cells)
+    table = ReportTable(
         title=f"{split}: relations of metrics over models",
         columns=("metric against metric", "models", "number", "runs", "R²", "Spearman", "slope"),
         rows=tuple(rows),
@@ -231,23 +223,15 @@ def _notes(results: Sequence[RelationResult]) -> Iterator[str]:
     if any(fit.runs < TRUSTED_RUNS and not fit.note for fit in fits):
         yield f"Intervals over fewer than {TRUSTED_RUNS} runs are too short."
     for result in results:
-        told = f"{result.relation.y} against {result.relation.x}"
+        name = f"{result.relation.y} against {result.relation.x}"
         if result.left_out:
             label, why = next(iter(result.left_out.items()))
             number = len(result.left_out)
-            yield f"{told}: {number} model{'s' * (number > 1)} left out ({label}: {why})."
+            yield f"{name}: {number} model{'s' * (number > 1)} left out ({label}: {why})."
         for fit in (result.all_models, result.chosen):
             if fit is not None and fit.note:
                 over = "" if fit is result.all_models else f" where {chosen_words(result.relation)}"
-                yield f"{told}{over}: no line, {fit.note}."
-
-
-def interval_text(value: float, low: float, high: float, *, sign: str = "") -> str:
-    """Format a number with both ends of its interval, where it has one."""
-    if not math.isfinite(value):
-        return MISSING
-    ends = f" [{low:{sign}.2f}, {high:{sign}.2f}]" if math.isfinite(low) else ""
-    return f"{value:{sign}.2f}{ends}"
+                yield f"{name}{over}: no line, {fit.note}."
 
 
 def relation_record(result: RelationResult) -> dict[str, Any]:

@@ -1,32 +1,24 @@
-"""The fronts of accuracy and diversity: over temperatures, and over training."""
+"""The figure of diversity against accuracy: of all rows, over training and over temperatures."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from polypath.report.figure_style import legend_entry, new_figure, safe, save
 from polypath.report.model import Metric
 from polypath.studies.config import BASE
-from polypath.studies.figures import look_of, new_figure, safe, save
+from polypath.studies.curve_figures import LEGEND, look_of
 from polypath.studies.measure import Row, SplitResult
-from polypath.studies.trails import Trail
+from polypath.studies.over_training import Trail
 
 BASE_LINE = "#999999"
 LABEL_HEIGHT = 0.048  # of a label, as a share of the panel's height
 SIGNS_AT, LABELS_AT = 1.05, 1.075  # beside the panel, in shares of its width
 HALO = 2.0  # points of white around what is written inside the panel
 _Number = tuple[float, float, float, str]  # temperature, its point, and a colour
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Panel:
-    """What one panel shows: ``key`` against pass@1."""
-
-    key: str
-    title: str
 
 
 def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) -> None:
@@ -41,34 +33,33 @@ def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) 
         trails: of the methods on this split; empty for splits without checkpoints.
     """
     k = max(result.evaluation.ks)
-    panels = [_Panel(key=f"pass@{k}", title=f"pass@{k}")]
+    titles = {f"pass@{k}": f"pass@{k}"}
     if k > 1:
-        panels.append(
-            _Panel(key=f"distinct@{k}", title=f"distinct correct solutions in {k} samples")
-        )
-    figure, axes = new_figure(len(panels), width=6.2, height=5.4)
-    for axis, panel in zip(axes, panels, strict=True):
-        _draw_panel(axis, result, panel, trails)
+        titles[f"distinct@{k}"] = f"distinct correct solutions in {k} samples"
+    figure, axes = new_figure(len(titles), width=6.2, height=5.4, margin=LEGEND)
+    for axis, (key, title) in zip(axes, titles.items(), strict=True):
+        _draw_panel(axis, result, key, trails)
+        axis.set_title(title)
     over = "seeds and " if max(len(row.seeds) for row in result.rows) > 1 else ""
     figure.suptitle(
         f"accuracy and diversity on {result.evaluation.split}: "
         f"means over {over}{result.num_problems:,} problems"
     )
-    save(figure, _lines(result, trails), path, below=True)
+    save(figure, _legend(result, trails), path, below=True)
 
 
-def _draw_panel(axis: Any, result: SplitResult, panel: _Panel, trails: Mapping[str, Trail]) -> None:
+def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, Trail]) -> None:
     names = [row.name for row in result.rows]
-    numbers = _draw_base(axis, result, panel)
+    numbers = _draw_base(axis, result, key)
     ends = []
     for row in result.rows:
         look = look_of(row.name, names)
         color = look["color"]
         if row.name in trails:
-            _draw_trail(axis, trails[row.name], panel, color)
+            _draw_trail(axis, trails[row.name], key, color)
         rows = result.method_temperatures.get(row.name, ())
-        numbers += _draw_temperatures(axis, rows, panel, color)
-        point = _point(row, panel)
+        numbers += _draw_temperatures(axis, rows, key, color)
+        point = _point(row, key)
         if point is None:
             continue
         x, y = point
@@ -76,7 +67,7 @@ def _draw_panel(axis: Any, result: SplitResult, panel: _Panel, trails: Mapping[s
             [x],
             [y],
             xerr=_bars(row.metrics["pass@1"]),
-            yerr=_bars(row.metrics[panel.key]),
+            yerr=_bars(row.metrics[key]),
             color=color,
             marker=look["marker"],
             ms=7,
@@ -92,16 +83,16 @@ def _draw_panel(axis: Any, result: SplitResult, panel: _Panel, trails: Mapping[s
         else:  # far from the other names; methods leave the base towards the right
             side = "right" if row.name == BASE else "left"
             _write(axis, row.label, point, "#444444", size=8.5, side=side)
-    axis.set(xlabel="pass@1 (sampled)", title=panel.title)
+    axis.set_xlabel("pass@1 (sampled)")
     axis.margins(0.06)
     axis.autoscale_view()
     _draw_labels(axis, ends)
     _draw_numbers(axis, numbers)
 
 
-def _draw_base(axis: Any, result: SplitResult, panel: _Panel) -> list[_Number]:
+def _draw_base(axis: Any, result: SplitResult, key: str) -> list[_Number]:
     """Draw the base over temperatures, and return the numbers to write at them."""
-    places = [(row, point) for row in result.cooled if (point := _point(row, panel)) is not None]
+    places = [(row, point) for row in result.cooled if (point := _point(row, key)) is not None]
     if len(places) < 2:
         return []
     xs, ys = zip(*(point for _, point in places), strict=True)
@@ -111,16 +102,16 @@ def _draw_base(axis: Any, result: SplitResult, panel: _Panel) -> list[_Number]:
     return [(row.temperature, *p, "#666666") for row, p in places if row.temperature not in marked]
 
 
-def _draw_trail(axis: Any, trail: Trail, panel: _Panel, color: str) -> None:
+def _draw_trail(axis: Any, trail: Trail, key: str, color: str) -> None:
     """Draw a method over training, from the base to its last step, with dots at its checkpoints."""
-    xs, ys = trail.mean("pass@1").mean(axis=0), trail.mean(panel.key).mean(axis=0)
+    xs, ys = trail.mean("pass@1").mean(axis=0), trail.mean(key).mean(axis=0)
     axis.plot(xs, ys, "-", color=color, lw=1.0, alpha=0.8, zorder=2)
     axis.plot(xs[1:-1], ys[1:-1], ".", color=color, ms=5, zorder=2)
 
 
-def _draw_temperatures(axis: Any, rows: Sequence[Row], panel: _Panel, color: str) -> list[_Number]:
+def _draw_temperatures(axis: Any, rows: Sequence[Row], key: str, color: str) -> list[_Number]:
     """Draw a method over temperatures, and return the numbers to write at the lowest and highest."""
-    places = [(row, point) for row in rows if (point := _point(row, panel)) is not None]
+    places = [(row, point) for row in rows if (point := _point(row, key)) is not None]
     if len(places) < 2:
         return []
     xs, ys = zip(*(point for _, point in places), strict=True)
@@ -221,29 +212,23 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     return moved
 
 
-def _lines(result: SplitResult, trails: Mapping[str, Trail]) -> list[Any]:
-    """Return what the legend says of the lines; colours are told by the names beside the panels."""
-    from matplotlib.lines import Line2D
-
-    dark = "#444444"
-    found = [Line2D([], [], color=dark, marker="s", ls="", ms=6, label="end of training")]
+def _legend(result: SplitResult, trails: Mapping[str, Trail]) -> list[Any]:
+    """Return what the legend says of the lines; the names beside the panels say the colours."""
+    found = [legend_entry("end of training", marker="s", ls="", ms=6)]
     if trails:
         label = "over training, from the base, dots at checkpoints"
-        found.append(Line2D([], [], color=dark, marker=".", lw=1.0, label=label))
+        found.append(legend_entry(label, marker=".", lw=1.0))
     if result.method_temperatures:
         label = "over temperatures (numbers: T)"
-        found.append(
-            Line2D([], [], color=dark, marker="o", ls="--", lw=1, ms=3.5, mfc="white", label=label)
-        )
+        found.append(legend_entry(label, marker="o", ls="--", lw=1, ms=3.5, mfc="white"))
     if len(result.cooled) > 1:
         label = "base over temperatures"
-        found.append(Line2D([], [], color=BASE_LINE, marker="o", lw=2.0, ms=4, label=label))
-    found.append(Line2D([], [], color=dark, lw=0.8, label="95 % interval (cross)"))
-    return found
+        found.append(legend_entry(label, color=BASE_LINE, marker="o", lw=2.0, ms=4))
+    return [*found, legend_entry("95 % interval (cross)", lw=0.8)]
 
 
-def _point(row: Row, panel: _Panel) -> tuple[float, float] | None:
-    found = [row.metrics.get(key) for key in ("pass@1", panel.key)]
+def _point(row: Row, key: str) -> tuple[float, float] | None:
+    found = [row.metrics.get(name) for name in ("pass@1", key)]
     values = [m.estimate for m in found if m is not None and math.isfinite(m.estimate)]
     return (values[0], values[1]) if len(values) == 2 else None
 

@@ -1,25 +1,17 @@
 """The tables that only a study's main split has: at equal pass@1, over training, over temperatures."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 from polypath.metrics.matched import ABOVE
 from polypath.report.estimates import intervals
-from polypath.report.model import NOISE, Difference
-from polypath.report.values import AnalysisSettings
+from polypath.report.numbers import MISSING, number, with_ends, with_half
+from polypath.report.settings import AnalysisSettings
+from polypath.report.table import Cell, Cells, ReportTable
 from polypath.studies.config import Evaluation, Study
+from polypath.studies.matched import MatchedRow
 from polypath.studies.measure import SplitResult
-from polypath.studies.stopped import MatchedRow
-from polypath.studies.tables import (
-    MISSING,
-    Cell,
-    Table,
-    difference_tables,
-    half_width,
-    places_of,
-    value_text,
-)
-from polypath.studies.trails import Trail
+from polypath.studies.over_training import Trail
+from polypath.studies.split_tables import difference_tables, metric_text, places_of, starred
 
 
 def main_tables(
@@ -28,7 +20,7 @@ def main_tables(
     matched: Sequence[MatchedRow],
     pairs: Sequence[MatchedRow],
     trails: Mapping[str, Trail],
-) -> list[Table]:
+) -> list[ReportTable]:
     """Return those that the study has anything for."""
     found = [_at_equal_pass(study, result, matched)] if matched else []
     found += [_at_equal_pass(study, result, pairs, in_pairs=True)] if pairs else []
@@ -44,20 +36,20 @@ def main_tables(
 
 def _at_equal_pass(
     study: Study, result: SplitResult, matched: Sequence[MatchedRow], *, in_pairs: bool = False
-) -> Table:
+) -> ReportTable:
     ks = result.evaluation.ks
     keys = {f"pass@{k}": f"pass@{k}" for k in ks if k > 1}
     if max(ks) > 1:
         keys[f"distinct@{max(ks)}"] = f"distinct in {max(ks)}"
     labels = {row.against: study.methods[row.against].label for row in matched}
     label = "the other" if in_pairs else labels[study.against]
-    rows = tuple(
+    rows: tuple[Cells, ...] = tuple(
         (
-            (f"{row.label} against {labels[row.against]}" if in_pairs else row.label, False),
-            (f"{row.pass_at_1:.3f}", False),
-            (_stop(row), False),
-            (f"{row.pass_gap:+.3f}" if row.outside else MISSING, False),
-            *(_ends_cell(row.differences.get(key), places=places_of(key)) for key in keys),
+            f"{row.label} against {labels[row.against]}" if in_pairs else row.label,
+            number(row.pass_at_1),
+            _stop(row),
+            number(row.pass_gap, sign=True) if row.outside else MISSING,
+            *(_difference_cell(row, key) for key in keys),
         )
         for row in matched
     )
@@ -74,7 +66,7 @@ def _at_equal_pass(
             "is taken; base: it is below the base's. Then the differences are not at equal pass@1, "
             "and 'pass@1 left' is what the method has more."
         )
-    return Table(
+    return ReportTable(
         title=f"{result.evaluation.split}: at equal pass@1, against {label} stopped early"
         + (", in pairs" if in_pairs else ""),
         columns=("method", "pass@1", "stopped at step", "pass@1 left", *keys.values()),
@@ -83,28 +75,37 @@ def _at_equal_pass(
     )
 
 
+def _difference_cell(row: MatchedRow, key: str) -> Cell:
+    """Write a difference with both ends, which need not be equally far."""
+    d = row.differences.get(key)
+    if d is None:
+        return Cell(MISSING)
+    return starred(with_ends(d.estimate, d.low, d.high, places=places_of(key), sign=True), d)
+
+
 def _stop(row: MatchedRow) -> str:
     if row.outside:
         return f"{'best' if row.outside == ABOVE else 'base'}: {row.step:.0f}"
     return f"{row.step:.0f} [{row.step_low:.0f}, {row.step_high:.0f}]"
 
 
-def _over_training(study: Study, result: SplitResult, trails: Mapping[str, Trail]) -> Table:
+def _over_training(study: Study, result: SplitResult, trails: Mapping[str, Trail]) -> ReportTable:
     keys = _front_keys(result.evaluation)
     settings = AnalysisSettings()
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[str, ...]] = []
     for trail in trails.values():
         found = {key: intervals(trail.values[key].swapaxes(1, 2), None, settings) for key in keys}
         for c, step in enumerate(trail.steps):
             if not step:
                 continue  # the base has its row in the first table
-            cells = [(trail.label, False), (str(step), False)]
-            for key, interval in found.items():
-                places = places_of(key)
-                half = half_width(float(interval.low[c]), float(interval.high[c]), places)
-                cells.append((f"{interval.estimate[c]:.{places}f}{half}", False))
-            rows.append(tuple(cells))
-    return Table(
+            cells = [
+                with_half(
+                    *(float(part[c]) for part in (i.estimate, i.low, i.high)), places=places_of(k)
+                )
+                for k, i in found.items()
+            ]
+            rows.append((trail.label, str(step), *cells))
+    return ReportTable(
         title=f"{result.evaluation.split}: over training",
         columns=("method", "step", *_headings(keys)),
         rows=tuple(rows),
@@ -124,25 +125,18 @@ def _headings(keys: Sequence[str]) -> list[str]:
     return [key.replace("distinct@", "distinct in ") for key in keys]
 
 
-def _over_temperatures(result: SplitResult) -> Table:
+def _over_temperatures(result: SplitResult) -> ReportTable:
     keys = _front_keys(result.evaluation)
-    rows: list[tuple[Cell, ...]] = []
-    for group in (result.cooled, *result.method_temperatures.values()):
-        for row in group:
-            label = row.label if "at T=" in row.label else f"{row.label} at T={row.temperature:g}"
-            cells = [value_text(row.metrics.get(key), places=places_of(key)) for key in keys]
-            rows.append(((label, False), *((cell, False) for cell in cells)))
-    return Table(
+    rows = tuple(
+        (
+            row.label if "at T=" in row.label else f"{row.label} at T={row.temperature:g}",
+            *(metric_text(row.metrics.get(key), key) for key in keys),
+        )
+        for group in (result.cooled, *result.method_temperatures.values())
+        for row in group
+    )
+    return ReportTable(
         title=f"{result.evaluation.split}: over temperatures",
         columns=("method", *_headings(keys)),
-        rows=tuple(rows),
+        rows=rows,
     )
-
-
-def _ends_cell(d: Difference | None, *, places: int) -> Cell:
-    """Format a difference with both ends, which need not be equally far."""
-    if d is None or not math.isfinite(d.estimate):
-        return MISSING, False
-    beyond = d.verdict != NOISE
-    text = f"{d.estimate:+.{places}f} [{d.low:+.{places}f}, {d.high:+.{places}f}]"
-    return f"{text} *" if beyond else text, beyond

@@ -1,33 +1,18 @@
-"""Every measure of a run, as values per problem: what intervals and paired tests start from."""
+"""How runs are measured: what the user may choose, and the sample sizes that follow from the runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import ConfigError, DataError
-from polypath.metrics import (
-    NO_SAMPLE,
-    distinct_solutions_at_k,
-    encode_solutions,
-    pass_at_k_from_counts,
-)
 from polypath.rollouts.samples import Samples
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 TEXT_SAMPLES = 16
 CORRECT_SAMPLES = 4
-DRAWS = 16  # random subsets at most, where there is no formula for fewer samples than there are
-
-NO_VERDICT = (
-    "no sample has a verdict (give a task to verify with, or a file with correct or reward)"
-)
-NO_ANSWER = "no sample has an answer (give a task to verify with, or a file with answer)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,92 +63,36 @@ class AnalysisSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many samples each kind of measure looks at, the same for all runs of a comparison."""
+    """How many samples each kind of measure looks at, the same for all runs of a comparison.
+
+    Attributes:
+        ks: of pass@k and its kin.
+        curve_ks: of curves.
+        potential_ks: of Potential@k.
+        keep_k: samples that "solved" means in the keep and explore shares.
+        text: texts that measures over all samples are taken at.
+        correct: texts or answers that measures over correct samples are taken at.
+    """
 
     ks: tuple[int, ...]
     curve_ks: tuple[int, ...]
-    potential_k: int
+    potential_ks: tuple[int, ...]
     keep_k: int
     text: int
     correct: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Values:
-    """One measure of one run, problem by problem.
-
-    The measure is the sum of ``top_N`` by the sum of ``bottom_N``, over the problems where neither
-    is NaN; without ``bottom_N``, the mean of ``top_N``. ``family`` joins what is corrected together
-    for being tested at several k. The other fields are those of ``Metric``.
-    """
-
-    key: str
-    label: str
-    group: str
-    over: str
-    higher_is: str
-    top_N: FloatArray
-    bottom_N: FloatArray | None = None
-    k: int = 0
-    family: str = ""
-    note: str = ""
-
-
-class Prepared:
-    """A run ready to be measured: counts, solution ids, and the texts drawn from it."""
-
-    def __init__(self, samples: Samples, sizes: Sizes, settings: AnalysisSettings) -> None:
-        self.samples = samples
-        self.sizes = sizes
-        self.settings = settings
-
-    @cached_property
-    def judged_N_S(self) -> BoolArray:
-        """Which samples have a verdict."""
-        return self._grid(lambda verdict: verdict is not None)
-
-    @cached_property
-    def correct_N_S(self) -> BoolArray:
-        """Which samples are correct."""
-        return self._grid(lambda verdict: verdict is True)
-
-    @cached_property
-    def ids_N_S(self) -> IntArray:
-        """Solution ids of all samples."""
-        return encode_solutions(self.samples.answers)
-
-    @cached_property
-    def judged_ids_N_S(self) -> IntArray:
-        """Solution ids of the judged samples; the others do not exist as far as counting goes."""
-        return np.where(self.judged_N_S, self.ids_N_S, NO_SAMPLE)
-
-    @cached_property
-    def correct_ids_N_S(self) -> IntArray:
-        """Solution ids of the correct samples alone."""
-        return np.where(self.correct_N_S, self.ids_N_S, NO_SAMPLE)
-
-    def pass_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are judged."""
-        n_N = self.samples.num_judged_N
-        value_N_K = pass_at_k_from_counts(n_N, self.samples.num_correct_N, ks)
-        return np.where(n_N[:, None] > 0, value_N_K, np.nan)
-
-    def distinct_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return the distinct correct solutions in k judged samples, ``(N, K)``."""
-        return distinct_solutions_at_k(self.judged_ids_N_S, self.correct_N_S, ks)
-
-    def _grid(self, is_so: Callable[[bool | None], bool]) -> BoolArray:
-        rows = self.samples.correct
-        grid_N_S = np.zeros((len(rows), max((len(row) for row in rows), default=0)), dtype=np.bool_)
-        for n, row in enumerate(rows):
-            grid_N_S[n, : len(row)] = [is_so(verdict) for verdict in row]
-        return grid_N_S
 
 
 def choose_sizes(
     runs: Sequence[Samples], settings: AnalysisSettings
 ) -> tuple[Sizes, tuple[str, ...]]:
     """Choose sizes that all runs can be measured at, and say what limits them.
+
+    Args:
+        runs: all seeds of all runs.
+        settings: may ask for sizes; the others follow from the fewest samples of a problem.
+
+    Returns:
+        The sizes, and a note where the fewest samples of a problem limit k.
 
     Raises:
         DataError: an asked-for k is more than any problem of some run has samples.
@@ -193,8 +122,8 @@ def choose_sizes(
             ks=ks,
             curve_ks=ladder(ks[-1], finer=True),
             # One sample beyond k is needed for an estimate without bias.
-            potential_k=max((k for k in ks if k < fewest), default=ks[-1]),
-            # Twice as many are needed to say what luck alone would keep.
+            potential_ks=(max((k for k in ks if k < fewest), default=ks[-1]),),
+            # Twice as many are needed to say what fresh samples of the base would keep.
             keep_k=max((k for k in ks if 2 * k <= fewest), default=ks[0]),
             text=max(2, text),
             correct=max(2, correct),
@@ -234,21 +163,3 @@ def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> 
         f"k stops at {fewest}, the fewest judged samples: {who} no more, others up to {most}. "
         f"Ask for a larger k to leave out the problems with fewer."
     )
-
-
-def unjudged(run: Prepared) -> str:
-    """Return the reason why nothing can be said of correct samples; empty if it can."""
-    return "" if run.samples.num_judged_N.any() else NO_VERDICT
-
-
-def few(value_N: FloatArray, of: str) -> str:
-    """Say how many problems have no value, as they have fewer of something; empty if none."""
-    missing = int(np.isnan(value_N).sum())
-    if not missing:
-        return ""
-    which = (
-        f"without any {of[2:].removesuffix('s')}"
-        if of.startswith("1 ")
-        else f"with fewer than {of}"
-    )
-    return f"left out {missing:,} of {len(value_N):,} problems {which}"

@@ -30,7 +30,7 @@ CompletionLogps = Callable[..., list[torch.Tensor]]
 
 
 @dataclass(kw_only=True)
-class Job:
+class PresampleRun:
     """What the steps of one call of ``presample`` share."""
 
     model_name: str
@@ -60,7 +60,9 @@ class Job:
         )
 
 
-def write_set(run: Job, model: Any, tokenizer: Any, store: RolloutStore) -> RehearsalManifest:
+def write_set(
+    run: PresampleRun, model: Any, tokenizer: Any, store: RolloutStore
+) -> RehearsalManifest:
     """Partition, compute reference log-probs, write the set; the manifest comes last, and makes it valid."""
     if model is None:  # vLLM drew; the log-probs are for training to start from
         dtype = PRECISIONS[run.settings.precision][0]

@@ -1,7 +1,7 @@
 """Measures of how the texts of a problem differ, over all of them and over the correct ones."""
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from polypath.metrics import (
     distinct_ngrams_pooled,
     div_equ,
     equal_k_expectation,
-    extract_equations,
     mean_pairwise_distance,
     ngram_jaccard,
     self_bleu,
     vendi_score_at_k,
 )
-from polypath.report.values import DRAWS, FloatArray, IntArray, Prepared, Values, few, unjudged
+from polypath.report.model import FloatArray
+from polypath.report.prepared import DRAWS, Prepared, ProblemValues, few, unjudged
+from polypath.report.settings import IntArray
 
 # key -> label; those with a place for a number of texts depend on it, and are taken at an equal one
 LABELS = {
@@ -31,7 +32,7 @@ LABELS = {
 }
 
 
-def text_diversity(run: Prepared, wanted: Collection[str] | None = None) -> Iterator[Values]:
+def text_diversity(run: Prepared, wanted: Callable[[str], bool]) -> Iterator[ProblemValues]:
     """Div-Equ, n-gram diversity, 1 - Self-BLEU, Vendi score and mean distance.
 
     Those that depend on the number of texts are taken at ``sizes.text`` texts (``sizes.correct`` for
@@ -40,7 +41,10 @@ def text_diversity(run: Prepared, wanted: Collection[str] | None = None) -> Iter
 
     Args:
         run: what to measure.
-        wanted: the names to compute, such as ``"vendi (correct)"``; all if None.
+        wanted: says by its key, such as ``vendi (correct)``, whether a measure is wanted.
+
+    Yields:
+        A value for each problem of every wanted measure.
     """
     places_N = {
         "all": [np.arange(size) for size in run.samples.num_samples_N],
@@ -51,7 +55,7 @@ def text_diversity(run: Prepared, wanted: Collection[str] | None = None) -> Iter
         (key, over): np.full(len(run.samples.problem_ids), np.nan)
         for over in places_N
         for key in LABELS
-        if wanted is None or f"{key} ({over})" in wanted
+        if wanted(f"{key} ({over})")
     }
     of_ngrams = [name for name in values if name[0] in _OF_NGRAMS]
     # Problem by problem, so that the n-grams of only one are in memory.
@@ -62,19 +66,18 @@ def text_diversity(run: Prepared, wanted: Collection[str] | None = None) -> Iter
             if over in chosen:
                 found = _OF_NGRAMS[key](chosen[over], size_of[over], run.settings.seed)
                 values[key, over][n] = found
-    of_equations = [over for key, over in values if key == _EQUATIONS]
-    equations_N = [
-        [extract_equations(text) for text in texts]
-        for texts in (run.samples.completions if of_equations else ())
-    ]
-    for over in of_equations:
-        chosen_N = [
-            [row[place] for place in at]
-            for row, at in zip(equations_N, places_N[over], strict=True)
-        ]
-        values[_EQUATIONS, over] = div_equ(chosen_N, k=size_of[over]).ratio_N
+    for over in (over for key, over in values if key == _EQUATIONS):
+        values[_EQUATIONS, over] = _div_equ(run, places_N[over], size_of[over])
     for (key, over), value_N in values.items():
         yield _as_values(run, key, over, size_of[over], value_N)
+
+
+def _div_equ(run: Prepared, places_N: Sequence[IntArray], size: int) -> FloatArray:
+    """Return the different equations per equation of ``size`` of the texts at these places."""
+    chosen_N = [
+        [run.equations_N[n][place] for place in places] for n, places in enumerate(places_N)
+    ]
+    return div_equ(chosen_N, k=size).ratio_N
 
 
 class _Texts:
@@ -134,7 +137,7 @@ _OF_NGRAMS: Mapping[str, Callable[[_Texts, int, int], float]] = {
 }
 
 
-def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArray) -> Values:
+def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArray) -> ProblemValues:
     texts = "correct texts" if over == "correct" else "texts"
     label = LABELS[key].format(f"{size} {texts}")
     sized = label != LABELS[key]
@@ -144,7 +147,7 @@ def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArra
     if key == _EQUATIONS:
         reason += ", or without an equation"
     note = unjudged(run) if over == "correct" else ""
-    return Values(
+    return ProblemValues(
         key=f"{key} ({over})",
         label=label,
         group="text diversity",

@@ -1,12 +1,18 @@
-"""A study's jobs, as they run in a worker process."""
+"""What the jobs of a study do, in a worker process."""
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from polypath.report.prepared import Prepared
+from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.files import write_json
+from polypath.rollouts.samples import load_samples
+from polypath.studies.config import Evaluation, Presampling
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
 COST = "cost.json"  # of a training or pre-sampling, in its folder
@@ -25,19 +31,11 @@ def train(*, recipe: str, overrides: Sequence[str]) -> None:
 
 
 def presample(
-    *,
-    model: str,
-    task: str,
-    task_options: Mapping[str, str],
-    out: str,
-    split: str,
-    limit: int | None,
-    settings: Mapping[str, Any],
+    *, model: str, task: str, task_options: Mapping[str, str], out: str, presampling: Presampling
 ) -> None:
-    """Make a rehearsal set from the base, or go on making it."""
+    """Make a rehearsal set from the base, or resume making it."""
     from polypath.engines.trl import completion_logps
     from polypath.rehearsal.presample import presample as make
-    from polypath.rehearsal.settings import PresampleSettings
     from polypath.tasks import get_task
 
     with _costed(Path(out)):
@@ -45,10 +43,10 @@ def presample(
             model,
             get_task(task, task_options),
             out=out,
+            split=presampling.split,
+            limit=presampling.limit,
             completion_logps=completion_logps,
-            split=split,
-            limit=limit,
-            settings=PresampleSettings(**settings),
+            settings=presampling.settings,
             device=DEVICE,
         )
 
@@ -70,26 +68,25 @@ def evaluate(
     task: str,
     task_options: Mapping[str, str],
     out: str,
-    split: str,
-    problems: int,
-    samples: int,
-    greedy: bool,
-    temperature: float,
-    top_p: float,
-    max_completion_length: int,
+    evaluation: Evaluation,
     batch_size: int,
     seed: int,
+    tried: Mapping[str, str] | None = None,
 ) -> None:
-    """Sample a model on a split into a run folder, or go on, and measure the entropy of the samples."""
+    """Sample a model on a split into a run folder, or resume, and measure the entropy of the samples.
+
+    With ``tried``, as for ``best_temperature``, at the best of these temperatures.
+    """
     from polypath.sampling.run import sample_run
     from polypath.sampling.settings import SamplingSettings
     from polypath.tasks import get_task
 
     started, cpu = time.monotonic(), time.process_time()
+    temperature = best_temperature(tried)[0] if tried else evaluation.temperature
     settings = SamplingSettings(
         temperature=temperature,
-        top_p=top_p,
-        max_new_tokens=max_completion_length,
+        top_p=evaluation.top_p,
+        max_new_tokens=evaluation.max_completion_length,
         batch_size=batch_size,
         seed=seed,
     )
@@ -97,14 +94,15 @@ def evaluate(
         model,
         get_task(task, task_options),
         out=out,
-        split=split,
-        num_samples=samples,
+        split=evaluation.split,
+        num_samples=evaluation.samples,
         settings=settings,
-        limit=problems,
-        greedy=greedy,
+        limit=evaluation.problems,
+        greedy=evaluation.greedy,
         device=DEVICE,
     )
-    surprisal = {} if top_p < 1 else _surprisal(model, Path(out), temperature, batch_size)
+    known = evaluation.top_p == 1  # else tokens are drawn from another distribution than scored
+    surprisal = _surprisal(model, Path(out), temperature, batch_size) if known else {}
     write_json(
         Path(out) / EVALUATED,
         {
@@ -115,6 +113,23 @@ def evaluate(
             "surprisal": surprisal,
         },
     )
+
+
+def best_temperature(tried: Mapping[str, str]) -> tuple[float, dict[str, float]]:
+    """Return the temperature with the highest pass@1, the first of equal ones, and all their pass@1.
+
+    Args:
+        tried: temperature, as text -> folder of samples at it.
+    """
+    settings = AnalysisSettings(ks=(1,))
+    accuracy = {}
+    for temperature, folder in tried.items():
+        samples = load_samples(folder)
+        sizes, _ = choose_sizes([samples], settings)
+        accuracy[temperature] = float(
+            np.nanmean(Prepared(samples, sizes, settings).pass_at(sizes.ks))
+        )
+    return float(max(accuracy, key=lambda key: accuracy[key])), accuracy
 
 
 def _surprisal(
@@ -159,16 +174,3 @@ def _surprisal(
         total, number = found.get(problem_id, (0.0, 0))
         found[problem_id] = (total - float(logps.sum()), number + len(logps))
     return found
-
-
-def training_seconds(log: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the seconds of all steps that a run kept, whenever they were trained; None without any.
-
-    Start-up, saving, and steps that a kill made the run repeat do not count.
-    """
-    total, before = 0.0, 0
-    for line in log:
-        if "step_time" in line:
-            total += float(line["step_time"]) * (int(line["step"]) - before)
-            before = int(line["step"])
-    return total if before else None

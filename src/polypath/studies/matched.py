@@ -1,6 +1,6 @@
 """The methods against the reference stopped early, at equal pass@1."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +9,8 @@ from polypath.metrics import MatchedDifference, holm, matched_difference
 from polypath.metrics.matched import ABOVE, BELOW
 from polypath.report.estimates import verdict
 from polypath.report.model import Difference
-from polypath.report.runs import Seeds
-from polypath.report.values import AnalysisSettings
-from polypath.studies.measure import Row
-from polypath.studies.plan import Plan
-from polypath.studies.trails import Trail, values_of
+from polypath.studies.over_training import Trail
+from polypath.studies.split_samples import RowFolders, SplitSamples
 
 NOTES = {
     "": "",
@@ -24,7 +21,7 @@ NOTES = {
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedRow:
-    """One method, or the cooled base, against the reference stopped at its pass@1.
+    """One method, or the base at its best temperature, against the reference stopped at its pass@1.
 
     Attributes:
         name: key of the method.
@@ -54,51 +51,39 @@ class MatchedRow:
 
 
 def match(
-    plan: Plan,
+    samples: SplitSamples,
     wanted: Iterable[tuple[str, str]],
-    rows: Sequence[Row],
     trails: Mapping[str, Trail],
-    loaded: Mapping[str, Seeds],
-    shared: Sequence[str],
 ) -> tuple[MatchedRow, ...]:
     """Compare rows of the main split with references at equal pass@1.
 
     Args:
-        plan: of the study.
+        samples: of the main split.
         wanted: names of a row and its reference.
-        rows: of the main split.
         trails: of the methods; without that of a reference there is nothing to match with.
-        loaded: samples of the rows, by name.
-        shared: problems that the trails are measured on.
 
     Returns:
         Empty if the study does not ask for it, no reference has checkpoints, or pass@1 is all that
         is measured.
     """
-    if not plan.study.matched or max(plan.study.main.ks) == 1:
+    if not samples.plan.study.matched or max(samples.evaluation.ks) == 1:
         return ()
-    by_name = {row.name: row for row in rows}
+    rows = {row.name: row for row in samples.rows}
     return tuple(
-        _match_row(plan, by_name[name], trails[reference], loaded, shared)
+        _match_row(samples, rows[name], trails[reference])
         for name, reference in wanted
         if reference in trails
     )
 
 
-def _match_row(
-    plan: Plan,
-    row: Row,
-    reference: Trail,
-    loaded: Mapping[str, Seeds],
-    shared: Sequence[str],
-) -> MatchedRow:
-    settings = AnalysisSettings()
-    seeds = [values_of(seed, shared, plan.study.main) for seed in loaded[row.name]]
+def _match_row(samples: SplitSamples, row: RowFolders, reference: Trail) -> MatchedRow:
+    settings = samples.settings
+    seeds = [samples.values(folder).at_k for folder in row.folders]
     values = {key: np.stack([seed[key] for seed in seeds]) for key in seeds[0]}
     by_key = {
         key: matched_difference(
             values["pass@1"],
-            value_S_N,
+            value_R_N,
             reference.values["pass@1"],
             reference.values[key],
             steps_C=reference.steps,
@@ -106,7 +91,7 @@ def _match_row(
             num_resamples=settings.num_resamples,
             seed=settings.seed,
         )
-        for key, value_S_N in values.items()
+        for key, value_R_N in values.items()
     }
     first = by_key.pop("pass@1")
     differences: dict[str, Difference] = {}
@@ -129,7 +114,7 @@ def _match_row(
 
 
 def _differences(
-    row: Row, reference: Trail, family: str, members: Mapping[str, MatchedDifference]
+    row: RowFolders, reference: Trail, family: str, members: Mapping[str, MatchedDifference]
 ) -> dict[str, Difference]:
     """Return the differences at several k of one measure, their p-values corrected for that."""
     corrected = holm([d.p_value for d in members.values()])

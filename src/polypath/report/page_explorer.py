@@ -1,4 +1,4 @@
-"""What the page's explorer knows: its index of problems, and their packed texts."""
+"""What the page's explorer shows: its index of problems, and their packed texts."""
 
 import base64
 import json
@@ -6,12 +6,11 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from polypath.report.changes import solutions_by_problem
 from polypath.report.model import Comparison
-
-if TYPE_CHECKING:
-    from polypath.rollouts.samples import Samples
+from polypath.rollouts.samples import Samples
 
 RIGHT, WRONG, UNKNOWN = 1, 0, 2
 STATUS_CODE = {"kept": "k", "lost": "l", "found": "f", "unsolved": "u", "unjudged": "?"}
@@ -77,16 +76,14 @@ class Texts:
 
 def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
     """Return the explorer's list of problems, column by column."""
-    runs = [run.samples for run in (comparison.base, *comparison.runs)]
+    runs = [run.samples for run in comparison.everyone]
     base = runs[0]
     chars = max(80, min(600, INDEX_CHARS // max(base.num_problems, 1)))
     chunk_of = [-1] * base.num_problems
     for chunk, first in enumerate(texts.firsts):
         last = (*texts.firsts, texts.num_problems)[chunk + 1]
         chunk_of[first:last] = [chunk] * (last - first)
-    solutions = [
-        [_right_answers(run, n) for n in range(base.num_problems)] for run in runs
-    ]  # per run and problem
+    solutions = [solutions_by_problem(run) for run in runs]
     return {
         "id": [name[:200] for name in base.problem_ids],
         "prompt": [_first(runs, "prompts", n)[:chars] for n in range(base.num_problems)],
@@ -102,7 +99,7 @@ def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
     }
 
 
-def pack_texts(runs: Sequence["Samples"], budget: int) -> Texts:
+def pack_texts(runs: Sequence[Samples], budget: int) -> Texts:
     """Pack prompts, solutions and sample texts into at most ``budget`` characters of base64."""
     num_problems = runs[0].num_problems
     step = max(1, num_problems // PROBED)
@@ -123,17 +120,12 @@ def to_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _first(runs: Sequence["Samples"], field: str, n: int) -> str:
+def _first(runs: Sequence[Samples], field: str, n: int) -> str:
     """Return the first run's text that is there; an empty one where no run has it."""
     return next((text for run in runs if (text := getattr(run, field)[n]) is not None), "")
 
 
-def _right_answers(run: "Samples", n: int) -> set[str]:
-    pairs = zip(run.answers[n], run.correct[n], strict=True)
-    return {answer for answer, right in pairs if right and answer is not None}
-
-
-def _pack(runs: Sequence["Samples"], limits: Limits, budget: int) -> Texts:
+def _pack(runs: Sequence[Samples], limits: Limits, budget: int) -> Texts:
     """Pack problems in order; stop at the first chunk that doesn't fit."""
     chunks: list[str] = []
     firsts: list[int] = []
@@ -160,7 +152,7 @@ def _deflate(text: str) -> str:
     return base64.b64encode(packer.compress(text.encode("ascii")) + packer.flush()).decode("ascii")
 
 
-def _packed_detail(runs: Sequence["Samples"], n: int, limits: Limits) -> str:
+def _packed_detail(runs: Sequence[Samples], n: int, limits: Limits) -> str:
     prompt, gold = _first(runs, "prompts", n), _first(runs, "golds", n)
     keys: dict[str | None, int] = {}  # tells solutions apart, also those whose text is cut
     detail = {
@@ -172,7 +164,7 @@ def _packed_detail(runs: Sequence["Samples"], n: int, limits: Limits) -> str:
 
 
 def _run_detail(
-    run: "Samples", n: int, limits: Limits, keys: dict[str | None, int]
+    run: Samples, n: int, limits: Limits, keys: dict[str | None, int]
 ) -> dict[str, Any]:
     """Return one run's solutions of one problem: right ones first, frequent ones first.
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from polypath.errors import ConfigError, unknown_name
@@ -40,6 +40,13 @@ class Section:
             self.refuse(key, "must be a text", value)
         return " ".join(value.split())
 
+    def choice(self, key: str, known: Sequence[str]) -> str:
+        """Return one of these texts; the first if the key is left out."""
+        value = self.text(key, known[0])
+        if value not in known:
+            raise unknown_name(f"{key} in {self.where}:", value, known)
+        return value
+
     def integer(self, key: str, default: int | None = None, *, least: int = 0) -> int:
         """Return a whole number of at least ``least``."""
         value = self.content.get(key, default)
@@ -51,11 +58,7 @@ class Section:
         self, key: str, default: float, *, low: float = 0.0, high: float = math.inf
     ) -> float:
         """Return a number in ``[low, high]``."""
-        return self.check_number(key, self.content.get(key, default), low, high)
-
-    def check_number(self, key: str, value: Any, low: float, high: float) -> float:
-        """Return the value if it is a number in ``[low, high]``."""
-        value = _as_number(value)
+        value = _as_number(self.content.get(key, default))
         if value is None or not low <= value <= high or math.isinf(value):
             limits = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
             self.refuse(key, f"must be a number {limits}", value)

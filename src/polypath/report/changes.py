@@ -1,0 +1,137 @@
+"""What a run kept, lost and found against a base run: problems, correct solutions, and shares."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from polypath.metrics import keep_explore, mode_changes, problem_changes
+from polypath.metrics.modes import FOUND, KEPT, LOST
+from polypath.report.model import EXPECTED_LOST, STATUSES, UNJUDGED, FloatArray
+from polypath.report.prepared import ProblemValues
+from polypath.report.runs import Seeds
+from polypath.rollouts.samples import Samples
+
+
+def statuses(base: Samples, run: Samples) -> tuple[str, ...]:
+    """Return what became of each problem: solved means by any of its judged samples."""
+    changes = problem_changes(
+        base.num_judged_N, base.num_correct_N, run.num_judged_N, run.num_correct_N
+    )
+    return tuple(change or UNJUDGED for change in changes)
+
+
+def count_statuses(status_N: Sequence[str]) -> dict[str, int]:
+    """Count the problems of each status; ``unjudged`` is there only if there are any."""
+    counts = Counter(status_N)
+    return {status: counts[status] for status in STATUSES if counts[status] or status != UNJUDGED}
+
+
+def solutions_by_problem(samples: Samples) -> list[set[str]]:
+    """Return the distinct correct solutions of each problem, among all its samples."""
+    return [
+        {
+            answer
+            for answer, right in zip(answers, rights, strict=True)
+            if right and answer is not None
+        }
+        for answers, rights in zip(samples.answers, samples.correct, strict=True)
+    ]
+
+
+def modes(base: Samples, run: Samples) -> dict[str, int]:
+    """Count the distinct correct solutions of all problems: in both runs, in one, in the other.
+
+    A solution that is rare in both runs may be seen in one of them by chance; with equal runs as
+    many are lost as are found.
+    """
+    counts = {KEPT: 0, LOST: 0, FOUND: 0}
+    for before, after in zip(solutions_by_problem(base), solutions_by_problem(run), strict=True):
+        counts[KEPT] += len(before & after)
+        counts[LOST] += len(before - after)
+        counts[FOUND] += len(after - before)
+    return counts
+
+
+def expected_modes(base: Seeds, run: Seeds, k: int) -> dict[str, float]:
+    """Return the solutions kept, lost and found in k samples of each.
+
+    With them what the base is expected to lose under resampling. Summed over the problems with k
+    samples in both runs, and averaged over seeds.
+
+    Args:
+        base: seeds of the base run.
+        run: seeds of the other run, on the same problems.
+        k: samples of each problem.
+
+    Returns:
+        Empty if there are no such problems, or no solutions.
+    """
+    pairs = [(mine, theirs) for theirs in base for mine in run]
+    parts = np.zeros((len(pairs), 4))
+    for i, (mine, theirs) in enumerate(pairs):
+        found = mode_changes(theirs.answers, theirs.correct, mine.answers, mine.correct, k=k)
+        known_N = ~np.isnan(found.kept_N)
+        columns = (found.kept_N, found.lost_N, found.found_N, found.lost_by_luck_N)
+        parts[i] = [column_N[known_N].sum() for column_N in columns]
+    means = parts.mean(axis=0).tolist()
+    if not any(means[:3]):
+        return {}
+    return dict(zip((KEPT, LOST, FOUND, EXPECTED_LOST), means, strict=True))
+
+
+def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[ProblemValues]:
+    """Return Keep and Explore at k of one seed of a run.
+
+    Args:
+        base_N: pass@k of the base.
+        run_N: pass@k of the seed on the same problems.
+        k: samples that "solved" means.
+    """
+    known_N = ~(np.isnan(base_N) | np.isnan(run_N))
+    found = keep_explore(base_N[known_N], run_N[known_N])
+    values = []
+    for name, top, bottom in (
+        ("keep", found.kept_N, found.base_N),
+        ("explore", found.gained_N, 1 - found.base_N),
+    ):
+        top_N, bottom_N = np.full((2, len(base_N)), np.nan)
+        top_N[known_N], bottom_N[known_N] = top, bottom
+        values.append(
+            ProblemValues(
+                key=f"{name}@{k}",
+                label=f"{name.capitalize()} at k = {k}",
+                group="correctness",
+                higher_is="better",
+                k=k,
+                top_N=top_N,
+                bottom_N=bottom_N,
+            )
+        )
+    return values
+
+
+def expected_keep(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
+    r"""Return Keep expected under resampling: a model against fresh samples of itself.
+
+    Both draws of k solve a problem with chance :math:`(1-(1-p)^k)^2 = 2\,pass@k - pass@2k`, which
+    2k samples estimate without bias; squaring the estimate of pass@k would be biased upwards.
+    """
+    return _ratio(2 * pass_k_N - pass_2k_N, pass_k_N)
+
+
+def expected_explore(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
+    r"""Return Explore expected under resampling: a model against fresh samples of itself.
+
+    The first k fail and the next k do not with chance :math:`(1-p)^k - (1-p)^{2k} = pass@2k -
+    pass@k`; the first k fail with chance :math:`1 - pass@k`.
+    """
+    return _ratio(pass_2k_N - pass_k_N, 1 - pass_k_N)
+
+
+def _ratio(top_N: FloatArray, bottom_N: FloatArray) -> float:
+    """Return the ratio of sums over the problems that have enough samples for both."""
+    known_N = ~np.isnan(top_N)
+    total = bottom_N[known_N].sum()
+    return float(top_N[known_N].sum() / total) if total > 0 else math.nan

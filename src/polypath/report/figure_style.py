@@ -1,0 +1,124 @@
+"""The look of every figure drawn with matplotlib: colours, panels, axes of k, curves, legends."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from polypath.report.model import Curve
+
+# Okabe & Ito 2008 without black, then Tol's muted scheme: a method keeps its colour and its marker.
+PALETTE = (
+    *("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+    *("#882255", "#332288", "#999933", "#44AA99", "#661100", "#AA4499"),
+)
+MARKERS = ("s", "^", "D", "v", "P", "X", "*", "p", "h", "<", ">", "d")
+LINES = ("-", "--", ":")
+BASE_LOOK = {"color": "#000000", "marker": "o", "linestyle": "--"}
+DARK = "#444444"  # what belongs to no method
+MOST_BANDS = 6  # with more lines the bands would hide each other
+BAND = {"alpha": 0.12, "lw": 0}
+
+
+def look(place: int) -> dict[str, Any]:
+    """Return colour, marker and line of a method: twelve of each, then again with another line.
+
+    Args:
+        place: of the method among the methods, from 0.
+    """
+    return {
+        "color": PALETTE[place % len(PALETTE)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": LINES[place // len(PALETTE) % len(LINES)],
+    }
+
+
+def new_figure(
+    panels: int,
+    *,
+    width: float,
+    height: float = 4.6,
+    columns: int = 0,
+    margin: float = 0.0,
+    wide_first: float = 1.0,
+) -> tuple[Any, list[Any]]:
+    """Return a figure and the axes of its panels.
+
+    Args:
+        panels: how many.
+        width: of each, in inches.
+        height: of each.
+        columns: panels of a row at most, the rest goes below; 0 for all in one row.
+        margin: inches added at the right, for a legend or names.
+        wide_first: width of the first column relative to the others.
+    """
+    import matplotlib  # slow to import, and most commands draw nothing
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = -(-panels // (columns or panels))
+    columns = -(-panels // rows)  # as even as it goes: four are two by two
+    widths = [wide_first, *[1.0] * (columns - 1)]
+    figure, axes = pyplot.subplots(
+        rows,
+        columns,
+        figsize=(width * sum(widths) + margin, height * rows),
+        width_ratios=widths,
+        layout="constrained",
+        squeeze=False,
+    )
+    for axis in axes.flat[panels:]:
+        axis.set_visible(False)
+    for axis in axes.flat[:panels]:
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, list(axes.flat[:panels])
+
+
+def draw_curve(
+    axis: Any, curve: Curve, label: str, style: dict[str, Any], *, band: bool = True
+) -> None:
+    """Draw a number over k, with its interval as a band."""
+    axis.plot(curve.ks, curve.estimate, ms=4, label=safe(label), **style)
+    if band:
+        axis.fill_between(curve.ks, curve.low, curve.high, color=style["color"], **BAND)
+
+
+def k_axis(axis: Any, curves: Sequence[Curve]) -> None:
+    """Make x the number of samples, in powers of two up to the largest k of the curves."""
+    largest = max((max(curve.ks, default=1) for curve in curves), default=1)
+    ticks = sorted({2**i for i in range(largest.bit_length()) if 2**i < 0.8 * largest} | {largest})
+    axis.set_xscale("log", base=2)
+    axis.set_xlim(0.9, 1.1 * largest)  # a logarithmic axis without a point would find no limits
+    axis.set_xticks(ticks, [str(k) for k in ticks])
+    axis.set_xlabel("k (samples per problem)")
+
+
+def save(figure: Any, handles: Sequence[Any], path: Path, *, below: bool = False) -> None:
+    """Write the figure with a legend of these handles, below the panels or at their right."""
+    from matplotlib import pyplot
+
+    where = "outside lower center" if below else "outside right center"
+    columns = min(len(handles), 6) if below else 1
+    figure.legend(handles=handles, loc=where, ncols=columns, frameon=False, fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+def handles_of(axis: Any) -> list[Any]:
+    """Return what the legend of an axis shows."""
+    found: list[Any] = axis.get_legend_handles_labels()[0]
+    return found
+
+
+def legend_entry(label: str, *, color: str = DARK, **style: Any) -> Any:
+    """Return a line or a marker for a legend, with its label."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=color, label=safe(label), **style)
+
+
+def safe(name: str) -> str:
+    """Keep matplotlib from reading a name as mathematics, or hiding one that starts with "_"."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")

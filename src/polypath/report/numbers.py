@@ -1,0 +1,72 @@
+"""How numbers are written, in tables, sentences and figures."""
+
+import math
+
+MISSING = "–"  # in place of a number that is not known
+
+
+def number(value: float, *, places: int | None = None, sign: bool = False) -> str:
+    """Write a number with three decimals, fewer where it is large.
+
+    Args:
+        value: NaN is written as a dash.
+        places: decimals, instead.
+        sign: write a plus before positive numbers.
+
+    >>> number(0.03121), number(12.345), number(0.2, sign=True), number(1.5, places=2)
+    ('0.031', '12.35', '+0.200', '1.50')
+    """
+    if not math.isfinite(value):
+        return MISSING
+    if places is None:
+        places = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
+    return f"{value:{'+' if sign else ''}.{places}f}"
+
+
+def ends(low: float, high: float, *, places: int | None = None, sign: bool = False) -> str:
+    """Write both ends of an interval; empty where they are not known.
+
+    >>> ends(0.1, 0.25), ends(-0.1, 0.25, places=1, sign=True)
+    ('[0.100, 0.250]', '[-0.1, +0.2]')
+    """
+    if not math.isfinite(low):
+        return ""
+    return f"[{number(low, places=places, sign=sign)}, {number(high, places=places, sign=sign)}]"
+
+
+def with_ends(
+    value: float, low: float, high: float, *, places: int | None = None, sign: bool = False
+) -> str:
+    """Write a number with both ends of its interval, where they are known.
+
+    >>> with_ends(0.2, 0.1, 0.25)
+    '0.200 [0.100, 0.250]'
+    """
+    told = number(value, places=places, sign=sign)
+    return (
+        told if told == MISSING else f"{told} {ends(low, high, places=places, sign=sign)}".strip()
+    )
+
+
+def with_half(value: float, low: float, high: float, *, places: int = 3, sign: bool = False) -> str:
+    """Write a number with half the width of its interval, where that is known.
+
+    >>> with_half(0.2, 0.1, 0.25), with_half(1.5, 0.1, 2.9, places=2, sign=True)
+    ('0.200 ±.075', '+1.50 ±1.40')
+    """
+    half = (high - low) / 2
+    told = number(value, places=places, sign=sign)
+    if told == MISSING or not math.isfinite(half):
+        return told
+    return f"{told} ±{half:.{places}f}".replace("±0.", "±.")
+
+
+def p_value(p: float) -> str:
+    """Write a p-value.
+
+    >>> p_value(0.00001), p_value(0.0312), p_value(1.0)
+    ('<.001', '.031', '1.000')
+    """
+    if not math.isfinite(p):
+        return MISSING
+    return "<.001" if p < 0.001 else f"{p:.3f}".removeprefix("0")

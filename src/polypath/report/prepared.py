@@ -1,0 +1,137 @@
+"""One run prepared for measuring, and what measuring gives: a value for each problem."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from polypath.metrics import (
+    NO_SAMPLE,
+    distinct_solutions_at_k,
+    encode_solutions,
+    extract_equations,
+    pass_at_k_from_counts,
+)
+from polypath.report.model import FloatArray, Measure
+from polypath.report.settings import AnalysisSettings, IntArray, Sizes
+from polypath.rollouts.samples import Samples
+
+BoolArray = npt.NDArray[np.bool_]
+
+DRAWS = 16  # random subsets at most, where there is no formula for fewer samples than there are
+
+NO_VERDICT = (
+    "no sample has a verdict (give a task to verify with, or a file with correct or reward)"
+)
+NO_ANSWER = "no sample has an answer (give a task to verify with, or a file with answer)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemValues(Measure):
+    """One measure of one run, problem by problem.
+
+    The measure is the sum of ``top_N`` divided by the sum of ``bottom_N``, over the problems where
+    neither is NaN; without ``bottom_N``, the mean of ``top_N``.
+
+    Attributes:
+        top_N: value of each problem, or the numerator of a ratio; NaN where undefined.
+        bottom_N: denominator of a ratio; None for a mean.
+        family: joins what is corrected together for being tested at several k; else empty.
+        note: why it is undefined, or how many problems were left out; else empty.
+    """
+
+    top_N: FloatArray
+    bottom_N: FloatArray | None = None
+    family: str = ""
+    note: str = ""
+
+
+class Prepared:
+    """One seed of a run ready to be measured: which samples are correct, and which solution each is.
+
+    Args:
+        samples: of the seed.
+        sizes: how many samples each kind of measure looks at.
+        settings: seed of the draws.
+    """
+
+    def __init__(self, samples: Samples, sizes: Sizes, settings: AnalysisSettings) -> None:
+        self.samples = samples
+        self.sizes = sizes
+        self.settings = settings
+
+    @cached_property
+    def judged_N_S(self) -> BoolArray:
+        """Which samples have a verdict; problems with fewer samples are padded with False."""
+        return self._grid(lambda verdict: verdict is not None)
+
+    @cached_property
+    def correct_N_S(self) -> BoolArray:
+        """Which samples are correct."""
+        return self._grid(lambda verdict: verdict is True)
+
+    @cached_property
+    def ids_N_S(self) -> IntArray:
+        """Solution ids of all samples, from 0 in each problem; negative without an answer or sample."""
+        return encode_solutions(self.samples.answers)
+
+    @cached_property
+    def judged_ids_N_S(self) -> IntArray:
+        """Solution ids of the judged samples; the others do not exist as far as counting goes."""
+        return np.where(self.judged_N_S, self.ids_N_S, NO_SAMPLE)
+
+    @cached_property
+    def correct_ids_N_S(self) -> IntArray:
+        """Solution ids of the correct samples alone."""
+        return np.where(self.correct_N_S, self.ids_N_S, NO_SAMPLE)
+
+    @cached_property
+    def greedy_N(self) -> FloatArray | None:
+        """1 where the greedy sample is correct, else 0, NaN without a verdict; None without any."""
+        greedy = self.samples.greedy_correct
+        if greedy is None:
+            return None
+        return np.array([math.nan if right is None else float(right) for right in greedy])
+
+    @cached_property
+    def equations_N(self) -> list[list[list[str]]]:
+        """The equations in each text of each problem."""
+        return [[extract_equations(text) for text in texts] for texts in self.samples.completions]
+
+    def pass_at(self, ks: Sequence[int]) -> FloatArray:
+        """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are judged."""
+        n_N = self.samples.num_judged_N
+        value_N_K = pass_at_k_from_counts(n_N, self.samples.num_correct_N, ks)
+        return np.where(n_N[:, None] > 0, value_N_K, np.nan)
+
+    def distinct_at(self, ks: Sequence[int]) -> FloatArray:
+        """Return the distinct correct solutions in k judged samples, ``(N, K)``."""
+        return distinct_solutions_at_k(self.judged_ids_N_S, self.correct_N_S, ks)
+
+    def _grid(self, is_so: Callable[[bool | None], bool]) -> BoolArray:
+        rows = self.samples.correct
+        grid_N_S = np.zeros((len(rows), max((len(row) for row in rows), default=0)), dtype=np.bool_)
+        for n, row in enumerate(rows):
+            grid_N_S[n, : len(row)] = [is_so(verdict) for verdict in row]
+        return grid_N_S
+
+
+def unjudged(run: Prepared) -> str:
+    """Return the reason why nothing can be said of correct samples; empty if it can."""
+    return "" if run.samples.num_judged_N.any() else NO_VERDICT
+
+
+def few(value_N: FloatArray, of: str) -> str:
+    """Say how many problems have no value, as they have fewer of something; empty if none."""
+    missing = int(np.isnan(value_N).sum())
+    if not missing:
+        return ""
+    which = (
+        f"without any {of[2:].removesuffix('s')}"
+        if of.startswith("1 ")
+        else f"with fewer than {of}"
+    )
+    return f"left out {missing:,} of {len(value_N):,} problems {which}"

@@ -1,0 +1,69 @@
+"""Analyses and comparisons as JSON and CSV."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from polypath.report.model import Comparison, Difference, Metric, RunAnalysis
+from polypath.report.table import ReportTable
+
+
+def analysis_record(run: RunAnalysis) -> dict[str, Any]:
+    """Return a run as an object for JSON: every metric and curve, without the samples."""
+    record = {f.name: plain(getattr(run, f.name)) for f in fields(run) if f.name != "samples"}
+    return {"num_problems": len(run.samples.problem_ids), **record}
+
+
+def comparison_record(comparison: Comparison, summary: Sequence[str]) -> dict[str, Any]:
+    """Return a comparison as an object for JSON, with its summary in sentences."""
+    record: dict[str, Any] = {"summary": list(summary)}
+    for f in fields(comparison):
+        value = getattr(comparison, f.name)
+        if f.name == "base":
+            record["base"] = analysis_record(value)
+        elif f.name == "runs":
+            record["runs"] = [analysis_record(run) for run in value]
+        else:
+            record[f.name] = plain(value)
+    ids = comparison.base.samples.problem_ids
+    for flow in record["flows"]:
+        flow["status_N"] = dict(zip(ids, flow["status_N"], strict=True))
+    return record
+
+
+def metrics_csv(runs: Sequence[RunAnalysis]) -> str:
+    """Return the metrics of all runs as CSV, a row for each metric of each run."""
+    rows = [{"run": run.name, **asdict(metric)} for run in runs for metric in run.metrics]
+    return _csv(["run", *(f.name for f in fields(Metric))], rows)
+
+
+def differences_csv(comparison: Comparison) -> str:
+    """Return the differences as CSV, a row for each metric of each run."""
+    return _csv([f.name for f in fields(Difference)], map(asdict, comparison.differences))
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return one row for each object, every number in full; what is undefined is empty."""
+    cells = [plain(list(row.values())) for row in rows]
+    texts = [tuple("" if value is None else str(value) for value in row) for row in cells]
+    return ReportTable(title="", columns=tuple(columns), rows=tuple(texts)).csv()
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON can hold; NaN and infinity, which it cannot, become null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain({f.name: getattr(value, f.name) for f in fields(value)})
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,196 @@
+"""What runs and comparisons show, in sentences; terminal, JSON and page use the same ones.
+
+No sentence about a comparison names its runs: whoever shows it puts "RUN against BASE" before it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from polypath.metrics.modes import FOUND, KEPT, LOST, UNSOLVED
+from polypath.report.model import (
+    EXPECTED_LOST,
+    FELL,
+    NOISE,
+    ROSE,
+    Comparison,
+    Difference,
+    Flow,
+    RunAnalysis,
+)
+from polypath.report.numbers import number, with_ends
+
+LISTED = 4  # measures within noise are counted when there are more
+FAMILIES = {
+    "pass^k": "pass^k (all right)",
+    "distinct@k": "distinct correct solutions in k samples",
+}
+_OPPOSITE = {"more diverse": "less diverse", "less diverse": "more diverse"}
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """Say what a comparison shows: what was compared, then ``changes`` for each run."""
+    names = [run.name for run in comparison.everyone]
+    count = comparison.num_shared_problems
+    lines = [f"{join(names)} on {_count(count, 'shared problem')}."]
+    for run, flow in zip(comparison.runs, comparison.flows, strict=True):
+        head = f"{run.name} against {comparison.base.name}"
+        lines += [f"{head}: {told}" for told in changes(comparison.differences_of(run.name), flow)]
+    return lines
+
+
+def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
+    """Say what changed between a run and the base, a sentence each.
+
+    Correctness; diversity; the problems kept, lost and found, the solutions, and the shares; the
+    minimum detectable effect. Sentences about measures without a value are left out. A difference
+    is told as a rise or fall only when its corrected p-value is below 1 - level.
+    """
+    known = [d for d in differences if math.isfinite(d.estimate)]
+    correct = [d for d in known if d.group == "correctness"]
+    diverse = [d for d in known if d.group != "correctness"]
+    told = [_correctness(correct), _diversity(diverse)]
+    told += [problems(flow), solutions(flow), shares(flow), _detectable(correct)]
+    return [sentence for sentence in told if sentence]
+
+
+def reading(run: RunAnalysis) -> str:
+    """Say what a run holds and what was left out of it, without its name.
+
+    >>> reading(run)
+    '200 problems, 12,800 samples (12,796 judged); left out 3 rows: 2 bad JSON, 1 duplicate'
+    """
+    seeds = f" in {run.num_seeds} seeds" if run.num_seeds > 1 else ""
+    problem_count = _count(run.samples.num_problems, "problem")
+    told = f"{problem_count}, {_count(run.num_samples, 'sample')}{seeds}"
+    if run.num_judged < run.num_samples:
+        told += f" ({run.num_judged:,} judged)"
+    total = sum(run.left_out.values())
+    if total:
+        reasons = ", ".join(f"{count:,} {why}" for why, count in run.left_out.items() if count)
+        told += f"; left out {_count(total, 'row')}: {reasons}"
+    return told
+
+
+def problems(flow: Flow) -> str:
+    """Say how many problems were lost and found; empty where none is judged."""
+    kept, lost, found, unsolved = (
+        flow.problems.get(status, 0) for status in (KEPT, LOST, FOUND, UNSOLVED)
+    )
+    if not kept + lost + found + unsolved:
+        return ""
+    return (
+        f"Of {_count(kept + lost, 'problem')} that the base solves with any sample, {lost:,} are "
+        f"lost; of {found + unsolved:,} that it does not solve, {found:,} are found."
+    )
+
+
+def solutions(flow: Flow) -> str:
+    """Say how many solutions were kept, lost and found in equal samples of each; empty without any."""
+    modes = flow.expected_modes
+    if not modes:
+        return ""
+    resampled = modes.get(EXPECTED_LOST, math.nan)
+    expected = f" ({resampled:,.1f} expected under resampling)" if math.isfinite(resampled) else ""
+    return (
+        f"Distinct correct solutions in {flow.k} samples of each: {modes[KEPT]:,.1f} kept, "
+        f"{modes[LOST]:,.1f} lost{expected}, {modes[FOUND]:,.1f} found."
+    )
+
+
+def shares(flow: Flow) -> str:
+    """Say Keep and Explore with their intervals; empty where neither has a value."""
+    told = []
+    for metric, expected in ((flow.keep, flow.keep_by_luck), (flow.explore, math.nan)):
+        if math.isfinite(metric.estimate):
+            told.append(f"{metric.label}: {with_ends(metric.estimate, metric.low, metric.high)}")
+            if math.isfinite(expected):
+                told[-1] += f" ({number(expected)} expected under resampling)"
+    return "; ".join(told) + "." if told else ""
+
+
+def families(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
+    """Join one measure at several k under a common name; the others stay alone."""
+    found: dict[str, list[Difference]] = {}
+    for d in differences:
+        found.setdefault(d.family or d.key, []).append(d)
+    return found
+
+
+def name_of(members: Sequence[Difference]) -> str:
+    """Return what a measure is called, with the k's if there are several."""
+    family = members[0].family
+    if len(members) == 1:
+        return members[0].label
+    return f"{FAMILIES.get(family, family)} at k = {join([str(d.k) for d in members])}"
+
+
+def meaning(d: Difference) -> str:
+    """Return what a difference means: more or less diverse, or as it stands in the verdict."""
+    if d.verdict == NOISE or d.higher_is not in _OPPOSITE:
+        return d.verdict
+    return d.higher_is if d.verdict == ROSE else _OPPOSITE[d.higher_is]
+
+
+def join(parts: Sequence[str]) -> str:
+    """Join words with commas and a last "and".
+
+    >>> join(["1", "2", "4"])
+    '1, 2 and 4'
+    """
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _correctness(differences: Sequence[Difference]) -> str:
+    """pass@k whatever came of it; of the other measures those that moved."""
+    parts = []
+    for family, members in families(differences).items():
+        for verdict in (ROSE, FELL, NOISE):
+            some = [d for d in members if d.verdict == verdict]
+            if some and verdict != NOISE:
+                largest = max(some, key=lambda d: abs(d.estimate))
+                most = f"most at k = {largest.k}: " if len(some) > 1 else ""
+                change = with_ends(largest.estimate, largest.low, largest.high, sign=True)
+                parts.append(f"{name_of(some)} {verdict} ({most}{change})")
+            elif some and family == "pass@k":
+                parts.append(f"{name_of(some)} is {verdict}")
+    if differences and not parts:
+        return "No measure of correctness moved beyond noise."
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+def _diversity(differences: Sequence[Difference]) -> str:
+    """Name the measures that moved, by what that means, and count the others if they are many."""
+    told: dict[str, list[str]] = {"more diverse": [], "less diverse": [], NOISE: []}
+    for members in families(differences).values():
+        for verdict in (ROSE, FELL, NOISE):
+            some = [d for d in members if d.verdict == verdict]
+            if some:
+                told.setdefault(meaning(some[0]), []).append(name_of(some))
+    quiet = told.pop(NOISE)
+    parts = [f"{kind} by {join(names)}" for kind, names in told.items() if names]
+    if differences and not parts:
+        return f"No measure of diversity moved beyond noise, of {len(quiet)}."
+    if quiet:
+        parts.append(f"{NOISE}: {join(quiet) if len(quiet) <= LISTED else f'{len(quiet)} others'}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _detectable(differences: Sequence[Difference]) -> str:
+    curve = [d for d in differences if d.family == "pass@k"]
+    known = [d for d in curve if d.smallest_detectable > 0]  # 0: all equal, nothing to learn from
+    if not known:
+        return ""
+    sizes = join(
+        [f"{number(d.smallest_detectable)} in {d.label}" for d in known[:1] + known[1:][-1:]]
+    )
+    return (
+        f"Minimum detectable effect with these {known[0].num_problems:,} problems (80 % power): "
+        f"{sizes}."
+    )
+
+
+def _count(number_of: int, what: str) -> str:
+    return f"{number_of:,} {what}{'s' if number_of != 1 else ''}"

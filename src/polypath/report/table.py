@@ -1,0 +1,140 @@
+"""A table, and its four forms: for the terminal, as Markdown, HTML and CSV."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from polypath.report.html_text import mark
+from polypath.report.model import FELL, NOISE, ROSE
+
+TERMINAL_STYLES = {ROSE: "green", FELL: "red", NOISE: "dim"}
+ARROWS = {ROSE: "▲", FELL: "▼", NOISE: "≈"}
+
+
+class Cell(NamedTuple):
+    """A cell of a table.
+
+    Attributes:
+        text: what it says.
+        detail: what stands small after it, such as an interval.
+        bold: whether it stands out.
+        verdict: of a difference; colours it in the terminal, and puts an arrow before it in HTML.
+    """
+
+    text: str
+    detail: str = ""
+    bold: bool = False
+    verdict: str = ""
+
+    @property
+    def whole(self) -> str:
+        """Text and detail."""
+        return f"{self.text} {self.detail}" if self.detail else self.text
+
+
+Cells = tuple[Cell | str, ...]  # a row; a plain text is a cell, too
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportTable:
+    """Rows of cells under headings; the first column is a name, the others are numbers.
+
+    Attributes:
+        title: above the table.
+        columns: headings.
+        rows: a cell for each column.
+        notes: below the table.
+        words: headings of columns that hold words, not numbers; the first one does anyway.
+        sections: numbers of rows after which the terminal leaves a gap.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Cells, ...]
+    notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    sections: tuple[int, ...] = ()
+
+    def cells(self) -> Iterator[list[Cell]]:
+        """Yield the cells of each row."""
+        for row in self.rows:
+            yield [Cell(cell) if isinstance(cell, str) else cell for cell in row]
+
+    def terminal(self) -> Table:
+        """Return the table without its notes, for a rich console."""
+        drawn = Table(
+            title=Text(self.title),
+            title_justify="left",
+            title_style="bold",
+            box=SIMPLE_HEAD,
+            pad_edge=False,
+        )
+        for n, column in enumerate(self.columns):
+            left = n == 0 or column in self.words
+            drawn.add_column(Text(column), justify="left" if left else "right")
+        for n, row in enumerate(self.cells()):
+            styles = [
+                TERMINAL_STYLES.get(cell.verdict, "bold" if cell.bold else "") for cell in row
+            ]
+            texts = [Text(cell.whole, style) for cell, style in zip(row, styles, strict=True)]
+            drawn.add_row(*texts, end_section=n in self.sections)
+        return drawn
+
+    def markdown(self) -> str:
+        """Return the table under its title as a heading, and its notes."""
+        lines = [f"## {self.title}", ""]
+        lines.append("| " + " | ".join(_escaped(column) for column in self.columns) + " |")
+        lines.append("|---" + "|---:" * (len(self.columns) - 1) + "|")
+        for row in self.cells():
+            cells = [f"**{_escaped(c.whole)}**" if c.bold else _escaped(c.whole) for c in row]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join([*lines, "", *(f"{note}\n" for note in self.notes)])
+
+    def html(self) -> str:
+        """Return the table and its notes without its title; whatever its cells hold shows as text."""
+        head = "".join(f"<th>{mark(name, 60)}</th>" for name in self.columns)
+        rows = []
+        for row in self.cells():
+            rows.append("".join(f"<td>{_html_cell(cell)}</td>" for cell in row))
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        notes = "".join(f'<p class="hint">{mark(note, 2000)}</p>' for note in self.notes)
+        return f'<div class="table" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{notes}'
+
+    def csv(self) -> str:
+        """Return the table as CSV, without title and notes."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([cell.whole for cell in row] for row in self.cells())
+        return out.getvalue()
+
+
+def print_tables(console: Console, tables: Sequence[ReportTable]) -> None:
+    """Print tables; a note that several have is printed once, after the last of them."""
+    for i, table in enumerate(tables):
+        if table.rows:
+            console.print(table.terminal())
+        later = {note for other in tables[i + 1 :] for note in other.notes}
+        for note in table.notes:
+            if note not in later:
+                console.print(Text(note, style="dim"))
+
+
+def _html_cell(cell: Cell) -> str:
+    text = mark(cell.text)
+    if cell.verdict:
+        text = f"{ARROWS[cell.verdict]} {text}"
+    if cell.bold:
+        text = f"<strong>{text}</strong>"
+    return f"{text} <small>{mark(cell.detail)}</small>" if cell.detail else text
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")

@@ -1,0 +1,217 @@
+"""The samples of a split: which folders are the rows of its tables, each read and measured once."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polypath.report.analysis import MeasuredRun, measure_runs
+from polypath.report.measures import measure
+from polypath.report.model import FloatArray
+from polypath.report.prepared import Prepared, ProblemValues
+from polypath.report.runs import Seeds, shared_problems
+from polypath.report.settings import AnalysisSettings, choose_sizes
+from polypath.rollouts.samples import Samples, load_samples
+from polypath.studies.config import BASE, COOLED, Evaluation
+from polypath.studies.folder_values import entropy_values, in_tables
+from polypath.studies.plan import StudyPlan
+from polypath.studies.relation_metrics import Measured, measure_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFolders:
+    """Where the samples of a row of a table lie.
+
+    Attributes:
+        name: key of the method; ``base`` or ``base, cooled``.
+        label: in tables.
+        folders: of the samples, one for each seed.
+        temperature: of the samples.
+        seeds: training seeds behind it; empty for the base.
+        training_seconds: mean over seeds; NaN for the base.
+    """
+
+    name: str
+    label: str
+    folders: tuple[Path, ...]
+    temperature: float
+    seeds: tuple[int, ...] = ()
+    training_seconds: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderValues:
+    """What one folder of samples is measured at.
+
+    Attributes:
+        values: pass@k, greedy accuracy, distinct solutions, and entropy per token.
+        at_k: ``pass@k``, pass@1 always among them, and ``distinct@k`` -> values ``(N,)``.
+        curve_N_K: pass@k at each k of the curve.
+        keep_N_2: pass@k and pass@2k at the k of keep and explore shares; NaN without these.
+        related: the metrics that the relations of the study ask for, on its main split.
+    """
+
+    values: tuple[ProblemValues, ...]
+    at_k: Mapping[str, FloatArray]
+    curve_N_K: FloatArray
+    keep_N_2: FloatArray
+    related: Mapping[str, Measured]
+
+
+class SplitSamples:
+    """The samples of all rows of a split, in memory, and the values of these and other folders.
+
+    Attributes:
+        plan: of the study, all of whose samples are there.
+        evaluation: of the split.
+        rows: base first, then the base at its best temperature if there is one, then the methods.
+        curve: the base at every temperature of the study.
+        seeds: name of a row, or of a point of the curve -> its samples.
+        shared: problems that all of these have.
+        measured: name of a row -> everything there is to measure; of the main split, for the page.
+        sizes: how many samples each measure looks at.
+        settings: of the intervals.
+    """
+
+    def __init__(
+        self, plan: StudyPlan, evaluation: Evaluation, best: float | None, *, workers: int = 1
+    ) -> None:
+        self.plan, self.evaluation = plan, evaluation
+        self.rows, self.curve = base_and_methods(plan, evaluation, best), _curve(plan, evaluation)
+        self.seeds: dict[str, Seeds] = {}
+        self._read: dict[Path, Samples] = {}
+        for row in (*self.rows, *self.curve):
+            self.seeds[row.name] = tuple(
+                self._samples(f, row.label, keep=True) for f in row.folders
+            )
+        self.shared = shared_problems(list(self.seeds.values()))
+        self.settings = AnalysisSettings(ks=evaluation.ks)
+        sizes, _ = choose_sizes([s for seeds in self.seeds.values() for s in seeds], self.settings)
+        self.sizes = replace(sizes, keep_k=evaluation.keep_k)
+        self._values: dict[Path, FolderValues] = {}
+        self.measured: dict[str, MeasuredRun] = {}
+        if plan.study.page and evaluation == plan.study.main:
+            runs = [tuple(s.subset(self.shared) for s in self.seeds[row.name]) for row in self.rows]
+            found = measure_runs(runs, sizes, self.settings, workers=workers)
+            self.measured = {row.name: run for row, run in zip(self.rows, found, strict=True)}
+        self._known = {
+            folder: values
+            for row in self.rows
+            if row.name in self.measured
+            for folder, values in zip(row.folders, self.measured[row.name].values, strict=True)
+        }
+
+    def values(self, folder: Path) -> FolderValues:
+        """Return the values of a folder's samples on the shared problems.
+
+        Samples of other folders than those of the rows are not kept: all of a study's together would
+        not fit in memory.
+        """
+        if folder not in self._values:
+            run = self._prepared(folder)
+            keep_k, curve_N_K = self.sizes.keep_k, run.pass_at(self.sizes.curve_ks)
+            known = self._known.get(folder) or measure(run, in_tables)
+            values = [v for v in known if in_tables(v.key)]
+            values.append(entropy_values(folder, self.shared))
+            at_k = {v.key: v.top_N for v in values if v.k}
+            keys = self._related if self.evaluation == self.plan.study.main else ()
+            self._values[folder] = FolderValues(
+                values=tuple(values),
+                at_k={"pass@1": curve_N_K[:, 0], **at_k},
+                curve_N_K=curve_N_K,
+                keep_N_2=run.pass_at([keep_k, 2 * keep_k])
+                if keep_k
+                else np.full((len(self.shared), 2), np.nan),
+                related=measure_model(run, keys, folder, known) if keys else {},
+            )
+        return self._values[folder]
+
+    def not_judged(self) -> int:
+        """Return how many samples of the rows have no verdict: their check took too long or failed."""
+        samples = [seed for row in self.rows for seed in self.seeds[row.name]]
+        return sum(int((seed.num_samples_N - seed.num_judged_N).sum()) for seed in samples)
+
+    @cached_property
+    def _related(self) -> list[str]:
+        return [key for relation in self.plan.study.relations for key in relation.metrics]
+
+    def _prepared(self, folder: Path) -> Prepared:
+        samples = self._samples(folder, folder.name).subset(self.shared)
+        return Prepared(samples, self.sizes, self.settings)
+
+    def _samples(self, folder: Path, name: str, *, keep: bool = False) -> Samples:
+        found = self._read.get(folder) or load_samples(folder, name=name)
+        if keep:
+            self._read[folder] = found
+        return found
+
+
+def base_and_methods(
+    plan: StudyPlan, evaluation: Evaluation, best: float | None
+) -> tuple[RowFolders, ...]:
+    """Return where the rows of a split come from.
+
+    At the temperature of the evaluation itself the base at its best temperature is the base: no row
+    of its own.
+    """
+    folder = plan.samples_folder(plan.base_folder(), evaluation)
+    found = [
+        RowFolders(name=BASE, label=BASE, folders=(folder,), temperature=evaluation.temperature)
+    ]
+    if best is not None and best != evaluation.temperature:
+        folder = plan.cooled_folder(evaluation, best)
+        label = f"{COOLED} (T={best:g})"
+        found.append(RowFolders(name=COOLED, label=label, folders=(folder,), temperature=best))
+    for name in plan.study.methods:
+        took = [training_seconds(plan.log(name, seed)) for seed in plan.study.seeds]
+        seconds = [s for s in took if s is not None]
+        row = _method(plan, name, evaluation, plan.study.methods[name].label)
+        found.append(
+            replace(row, training_seconds=float(np.mean(seconds)) if seconds else math.nan)
+        )
+    return tuple(found)
+
+
+def over_temperatures(plan: StudyPlan, name: str) -> list[RowFolders]:
+    """Return where a method's samples of the main split at other temperatures lie."""
+    main, label = plan.study.main, plan.study.methods[name].label
+    return [_method(plan, name, main.at(t), f"{label} at T={t:g}") for t in plan.temperatures(name)]
+
+
+def _method(plan: StudyPlan, name: str, evaluation: Evaluation, label: str) -> RowFolders:
+    seeds = plan.study.seeds
+    return RowFolders(
+        name=name,
+        label=label,
+        folders=tuple(plan.method_samples_folder(name, seed, evaluation) for seed in seeds),
+        temperature=evaluation.temperature,
+        seeds=seeds,
+    )
+
+
+def _curve(plan: StudyPlan, evaluation: Evaluation) -> tuple[RowFolders, ...]:
+    """Return where the base's samples at each temperature lie."""
+    found = []
+    for temperature in sorted(plan.base_temperatures()):
+        name = f"{BASE} at T={temperature:g}"
+        cooled = evaluation.at(temperature)
+        folder = plan.samples_folder(plan.base_folder(), cooled)
+        found.append(RowFolders(name=name, label=name, folders=(folder,), temperature=temperature))
+    return tuple(found)
+
+
+def training_seconds(log: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the seconds of all steps that a run kept, whenever they were trained; None without any.
+
+    Start-up, saving, and steps that a kill made the run repeat do not count.
+    """
+    total, before = 0.0, 0
+    for line in log:
+        if "step_time" in line:
+            total += float(line["step_time"]) * (int(line["step"]) - before)
+            before = int(line["step"])
+    return total if before else None
