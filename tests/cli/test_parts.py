@@ -19,7 +19,7 @@ from polypath.rehearsal.rescore import score_completions
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.schema import SCHEMA
 from polypath.sampling.loading import load_model
-from polypath.tasks.countdown_base import base_model_dir
+from polypath.tasks.shipped import base_model_dir
 
 ROOT = Path(__file__).parents[2]
 # torchrun would take --n for its own; --num-samples is the same.

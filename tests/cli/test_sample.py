@@ -12,7 +12,7 @@ import pytest
 from polypath.cli.main import run
 from polypath.rollouts import RolloutStore, load_samples
 from polypath.tasks import get_task
-from polypath.tasks.countdown_base import base_model_dir
+from polypath.tasks.shipped import base_model_dir
 from tests.sampling.server import Behaviour, serving
 
 ROOT = Path(__file__).parents[2]
