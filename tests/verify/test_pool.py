@@ -93,28 +93,6 @@ def test_nothing_to_judge_starts_nothing():
         assert len(pool.worker_pids) == 1
 
 
-def test_a_stream_is_judged_in_order_without_reading_ahead_far(pool):
-    taken = 0
-
-    def pairs():
-        nonlocal taken
-        for number in range(5_000):
-            taken += 1
-            yield str(number), "7"
-
-    stream = pool.verify_iter(pairs())
-    assert next(stream).answer == "0"
-    assert taken <= 2 * 256 * pool.workers
-    assert answers(stream) == [str(number) for number in range(1, 5_000)]
-
-
-def test_a_stream_that_is_given_up_leaves_the_pool_usable(pool):
-    stream = pool.verify_iter((str(number), "") for number in range(5_000))
-    next(stream)
-    stream.close()
-    assert pool.verify(["a"], ["a"])[0].correct
-
-
 def test_threads_share_a_pool(pool):
     results = {}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +15,6 @@ from polypath.rollouts.rows import Judge
 from polypath.rollouts.sources import find_source
 
 _T = TypeVar("_T")
-
-
-class Alignment(NamedTuple):
-    """What two runs have in common.
-
-    Attributes:
-        problem_ids: problems of both, in the order of the first run.
-        only_here: number of problems that only the first run has.
-        only_there: number of problems that only the second run has.
-    """
-
-    problem_ids: tuple[str, ...]
-    only_here: int
-    only_there: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,12 +112,6 @@ class Samples:
             answers=_pick(self.answers, rows),
             greedy_correct=None if greedy is None else _pick(greedy, rows),
         )
-
-    def align(self, other: "Samples") -> Alignment:
-        """Return the problems both runs have, and how many each has alone."""
-        theirs = set(other.problem_ids)
-        shared = tuple(problem_id for problem_id in self.problem_ids if problem_id in theirs)
-        return Alignment(shared, self.num_problems - len(shared), other.num_problems - len(shared))
 
 
 def load_samples(

@@ -147,6 +147,10 @@ class Source:
                     lost = parquet.metadata.row_group(group).num_rows - good
                     self.left_out["unreadable row group"] += lost
 
+    def sibling(self, suffix: str) -> Path:
+        """Return a path beside the run, named after it."""
+        return _whole(self.path).with_name(self.name + suffix)
+
     def nothing_usable(self) -> str:
         """Say why no sample came out of it."""
         if not self._rows_met and not self.left_out:
@@ -158,18 +162,23 @@ class Source:
             "expected problem_id, completion and correct, or their names by keys."
         )
 
-    def training_log(self) -> tuple[Mapping[str, float], ...]:
-        """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
+    @property
+    def log_file(self) -> Path | None:
+        """The run's ``log.jsonl``, if there is one."""
         folder = self.path if self.path.is_dir() else self.path.parent
         if folder.name in _PLAIN_FOLDERS:
             folder = folder.parent
         elif not self.path.is_dir():
-            return ()  # files side by side need not come from the run that a log beside them is of
+            return (
+                None  # files side by side need not come from the run that a log beside them is of
+            )
         log = folder / LOG_FILE
-        if not log.is_file():
-            return ()
+        return log if log.is_file() else None
+
+    def training_log(self) -> tuple[Mapping[str, float], ...]:
+        """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
         lines = []
-        for line in log.read_bytes().splitlines():
+        for line in [] if self.log_file is None else self.log_file.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
@@ -241,10 +250,17 @@ def _is_trl(file: Path) -> bool:
     return file.name.startswith("completions_") and file.suffix == ".parquet"
 
 
+def _whole(path: Path) -> Path:
+    """Return the run that a path names, itself or a part of it."""
+    path = path if path.name not in ("", "..") else path.resolve()
+    if path.name in _PLAIN_FOLDERS and path.is_dir():
+        # The parent of "samples" is ".", which has no name.
+        return path.parent if path.parent.name else path.resolve().parent
+    return path
+
+
 def _label(path: Path) -> str:
-    whole = path.resolve()
-    if whole.name in _PLAIN_FOLDERS and whole.is_dir():
-        whole = whole.parent
+    whole = _whole(path)
     return whole.stem if whole.is_file() else whole.name
 
 

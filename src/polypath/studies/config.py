@@ -8,7 +8,6 @@ from typing import Any
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.rehearsal.settings import PresampleSettings
-from polypath.tasks import Task, get_task
 
 BASE, COOLED = "base", "base, cooled"
 Settings = Mapping[str, Any]
@@ -141,10 +140,6 @@ class Study:
     def trained(self, name: str) -> Method:
         """Return the method whose training makes this one: itself, or the one it is a checkpoint of."""
         return self.methods[self.methods[name].of or name]
-
-    def build_task(self) -> Task:
-        """Build the task with the study's options."""
-        return get_task(self.task, self.task_options)
 
     def only(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> "Study":
         """Return the study with fewer methods, or with other seeds.

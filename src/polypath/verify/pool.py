@@ -6,22 +6,20 @@ judge runs in processes of its own, started fresh (no fork of a threaded parent,
 user's ``__main__``), and the deadline holds for every single item.
 """
 
-import itertools
 import json
 import os
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.verify.base import Status, Verdict
-from polypath.verify.supervisor import Call, PoolState
+from polypath.verify.supervisor import PoolState
 
 GIB = 2**30
 MOST_WORKERS = 8
-BATCH_PER_WORKER = 256
 
 
 def default_workers() -> int:
@@ -93,30 +91,13 @@ class WorkerPool:
             DataError: if something is not text.
             PolypathError: if the judge cannot be built, or the pool is closed.
         """
-        call = self._submit(completions, golds)
-        return self._collect(call)
-
-    def verify_iter(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Verdict]:
-        """Judge a stream of ``(completion, gold)`` and yield verdicts in order.
-
-        Holds two batches of 256 pairs per worker at a time, however long the stream is. Errors as
-        in ``verify``.
-        """
-        stream = iter(pairs)
-        size = BATCH_PER_WORKER * self.workers
-        waiting: Call | None = None
+        _check_texts(completions, golds)
+        call = self._state.submit(completions, golds)
         try:
-            while batch := list(itertools.islice(stream, size)):
-                following = self._submit([pair[0] for pair in batch], [pair[1] for pair in batch])
-                if waiting is not None:
-                    ready, waiting = waiting, following
-                    yield from self._collect(ready)
-                waiting = following
-            if waiting is not None:
-                yield from self._collect(waiting)
-        finally:
-            if waiting is not None:
-                self._state.cancel(waiting)
+            call.done.wait()
+        finally:  # Ctrl-C: nobody waits for the rest
+            self._state.cancel(call)
+        return call.verdicts()
 
     def close(self) -> None:
         """End the workers. Calls that still wait raise; later ones do too."""
@@ -128,34 +109,27 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _submit(self, completions: Sequence[str], golds: Sequence[str]) -> Call:
-        if len(completions) != len(golds):
-            raise ShapeError(
-                f"completions and golds must have the same length, got {len(completions)} and "
-                f"{len(golds)}. Give each completion its own gold."
-            )
-        for name, texts in (("completions", completions), ("golds", golds)):
-            for index, text in enumerate(texts):
-                if not isinstance(text, str):
-                    raise DataError(
-                        f"{name}[{index}] must be text, got {type(text).__name__}. "
-                        "Decode tokens and take the content of messages first."
-                    )
-        return self._state.submit(completions, golds)
-
-    def _collect(self, call: Call) -> list[Verdict]:
-        try:
-            call.done.wait()
-        finally:  # Ctrl-C: nobody waits for the rest
-            self._state.cancel(call)
-        return call.verdicts()
-
     def _after_fork(self) -> None:
         """In a forked child: leave the parent's workers to the parent and start without any."""
         self._finalizer.detach()
         self._state.disown()
         self._state = PoolState(self._settings, self.workers, closed=self._state.closed)
         self._finalizer = weakref.finalize(self, PoolState.stop, self._state)
+
+
+def _check_texts(completions: Sequence[str], golds: Sequence[str]) -> None:
+    if len(completions) != len(golds):
+        raise ShapeError(
+            f"completions and golds must have the same length, got {len(completions)} and "
+            f"{len(golds)}. Give each completion its own gold."
+        )
+    for name, texts in (("completions", completions), ("golds", golds)):
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(
+                    f"{name}[{index}] must be text, got {type(text).__name__}. "
+                    "Decode tokens and take the content of messages first."
+                )
 
 
 def _check_settings(
