@@ -30,7 +30,7 @@ def test_json_lines_become_samples(tmp_path: Path) -> None:
     assert found.num_problems == 2
     for counts, expected in (
         (found.num_samples_N, [2, 1]),
-        (found.num_judged_N, [2, 1]),
+        (found.num_verified_N, [2, 1]),
         (found.num_correct_N, [1, 1]),
     ):
         assert counts.dtype == np.int64
@@ -66,7 +66,7 @@ def test_what_counts_as_right(tmp_path: Path, fields: dict[str, Any], expected: 
         lines(tmp_path / "r.jsonl", [{"problem_id": 1, "completion": "", **fields}])
     )
     assert found.correct == ((expected,),)
-    assert found.num_judged_N.tolist() == [int(expected is not None)]
+    assert found.num_verified_N.tolist() == [int(expected is not None)]
     assert found.problem_ids == ("1",)
 
 
@@ -122,22 +122,22 @@ def test_unknown_keys_are_refused_on_either_side(tmp_path: Path) -> None:
 
 
 @dataclass
-class Judged:
+class Verified:
     status: str
     correct: bool
     answer: str | None
     reward: float = 1.0
 
 
-def test_a_verifier_judges_where_there_is_a_gold_answer(tmp_path: Path) -> None:
+def test_rows_are_verified_where_there_is_a_gold_answer(tmp_path: Path) -> None:
     batches: list[int] = []
 
-    def verify_batch(completions: Sequence[str], golds: Sequence[str]) -> list[Judged]:
+    def verify_batch(completions: Sequence[str], golds: Sequence[str]) -> list[Verified]:
         batches.append(len(completions))
         return [
-            Judged("timeout", False, None)
+            Verified("timeout", False, None)
             if text == "slow"
-            else Judged("graded", text == gold, text)
+            else Verified("graded", text == gold, text)
             for text, gold in zip(completions, golds, strict=True)
         ]
 

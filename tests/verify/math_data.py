@@ -149,7 +149,7 @@ def main():
     logging.disable(logging.CRITICAL)
     print("| set | rows | gold | solution | shuffled wrong | changed answers | differ | reasons |")
     print("|---" * 8 + "|")
-    with WorkerPool("polypath.verify.math:math_judge", workers=2) as pool:
+    with WorkerPool("polypath.verify.math:math_verifier", workers=2) as pool:
         for name in SETS:
             rows = load(name)
             golds = [gold for gold, _ in rows]

@@ -85,7 +85,7 @@ def test_megabytes_in_both_directions_do_not_block(pool):
     assert answers(verdicts) == texts
 
 
-def test_nothing_to_judge_starts_nothing():
+def test_nothing_to_verify_starts_nothing():
     with WorkerPool(ACTING, workers=2) as pool:
         assert pool.verify([], []) == []
         assert pool.worker_pids == []
@@ -119,23 +119,23 @@ def test_asyncio_tasks_share_a_pool(pool):
 
 
 @pytest.mark.parametrize(
-    ("judge", "options", "kind", "text"),
+    ("verifier", "options", "kind", "text"),
     [
-        ("tests.verify.judges:broken_judge", {}, ConfigError, "ZeroDivisionError: two lines"),
+        ("tests.verify.verifiers:broken_verifier", {}, ConfigError, "ZeroDivisionError: two lines"),
         (
-            "tests.verify.judges:fileless_judge",
+            "tests.verify.verifiers:fileless_verifier",
             {"path": "x.db"},
             MissingFileError,
             "No file x.db. N",
         ),
-        ("tests.verify.judges:acting", {}, ConfigError, "has no 'acting'"),
-        ("tests.verify.nowhere:judge", {}, ConfigError, "No module 'tests.verify.nowhere'"),
-        ("tests.verify.judges:not_callable", {}, ConfigError, "must return a callable, got int"),
-        ("tests.verify.judges:broken_judge", {"a": 1}, ConfigError, "TypeError"),
+        ("tests.verify.verifiers:acting", {}, ConfigError, "has no 'acting'"),
+        ("tests.verify.nowhere:verifier", {}, ConfigError, "No module 'tests.verify.nowhere'"),
+        ("tests.verify.verifiers:not_callable", {}, ConfigError, "must return a callable, got int"),
+        ("tests.verify.verifiers:broken_verifier", {"a": 1}, ConfigError, "TypeError"),
     ],
 )
-def test_a_judge_that_cannot_be_built_is_one_line_for_the_caller(judge, options, kind, text):
-    with WorkerPool(judge, options=options, workers=2) as pool:
+def test_a_verify_that_cannot_be_built_is_one_line_for_the_caller(verifier, options, kind, text):
+    with WorkerPool(verifier, options=options, workers=2) as pool:
         for _ in range(2):  # and is tried again, not remembered
             with pytest.raises(kind, match=text) as caught:
                 pool.verify(["a"] * 50, ["a"] * 50)
@@ -172,8 +172,8 @@ def test_shared_pools_are_one_per_arguments():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"judge": "module"}, "'module:factory'"),
-        ({"judge": ":f"}, "'module:factory'"),
+        ({"verifier": "module"}, "'module:factory'"),
+        ({"verifier": ":f"}, "'module:factory'"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"deadline": 0.0}, "deadline"),
         ({"deadline": float("nan")}, "deadline"),
@@ -183,7 +183,7 @@ def test_shared_pools_are_one_per_arguments():
 )
 def test_settings_out_of_range_are_refused(arguments, text):
     with pytest.raises(ConfigError, match=text):
-        WorkerPool(**{"judge": ACTING, **arguments})
+        WorkerPool(**{"verifier": ACTING, **arguments})
 
 
 def test_batches_that_do_not_fit_are_refused(pool):

@@ -16,7 +16,7 @@ from polypath.tasks.options import key_values
 
 if TYPE_CHECKING:
     from polypath.rollouts.reverify import ReverifySummary
-    from polypath.rollouts.sources import Source
+    from polypath.rollouts.sources import SampleSource
     from polypath.sampling.ranks import Ranks
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the summary there as JSON.")]
@@ -87,7 +87,7 @@ def export(
 
 def _verify_run(
     console: Console,
-    source: "Source",
+    source: "SampleSource",
     task: str | None,
     options: Mapping[str, str],
     out: Path,

@@ -33,7 +33,7 @@ from polypath.report.values import (
 def correctness(run: Prepared) -> Iterator[Values]:
     """Measures of being right: at least one of k, all of k, the majority of k; greedy; Potential@k."""
     ks = run.sizes.ks
-    n_N, c_N = run.samples.num_judged_N, run.samples.num_correct_N
+    n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     note = unjudged(run)
     yield from _ladder("pass@{k}", "pass@{k}", ks, run.pass_at(ks), note)
     more = tuple(k for k in ks if k > 1)  # at 1, all three are the same
@@ -48,7 +48,7 @@ def correctness(run: Prepared) -> Iterator[Values]:
 def _majority(run: Prepared, ks: tuple[int, ...], note: str) -> Iterator[Values]:
     if not (run.ids_N_S >= 0).any():
         note = NO_ANSWER
-    most = int(run.samples.num_judged_N.max())
+    most = int(run.samples.num_verified_N.max())
     if most > MAX_MAJORITY_SAMPLES:
         note = f"not computed for more than {MAX_MAJORITY_SAMPLES} samples of a problem, got {most}"
     value_N_K = np.full((len(run.ids_N_S), len(ks)), np.nan)
@@ -95,7 +95,7 @@ def _greedy(run: Prepared) -> Iterator[Values]:
 
 
 def _potential(run: Prepared, note: str) -> Iterator[Values]:
-    n_N, c_N = run.samples.num_judged_N, run.samples.num_correct_N
+    n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     k = run.sizes.potential_k
     potential = potential_from_counts(n_N, c_N, [k])[0]
     forms = [(f"potential@{k}", f"Potential@{k}", potential)]

@@ -144,7 +144,7 @@ class Prepared:
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
         """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are judged."""
-        n_N = self.samples.num_judged_N
+        n_N = self.samples.num_verified_N
         value_N_K = pass_at_k_from_counts(n_N, self.samples.num_correct_N, ks)
         return np.where(n_N[:, None] > 0, value_N_K, np.nan)
 
@@ -217,14 +217,14 @@ def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
 
 def _counts(run: Samples) -> IntArray:
     """Judged samples of the problems that have any; all samples where none is judged at all."""
-    judged_N = run.num_judged_N
+    judged_N = run.num_verified_N
     some_N = judged_N if judged_N.any() else run.num_samples_N
     return some_N[some_N > 0]
 
 
 def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> str:
     run = next(run for run, count in zip(runs, counts, strict=True) if count.min() == fewest)
-    judged_N = run.num_judged_N if run.num_judged_N.any() else run.num_samples_N
+    judged_N = run.num_verified_N if run.num_verified_N.any() else run.num_samples_N
     short_N = np.flatnonzero(judged_N == fewest)
     who = f"problem {run.problem_ids[int(short_N[0])]!r} of {run.name} has"
     if len(short_N) > 1:
@@ -238,7 +238,7 @@ def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> 
 
 def unjudged(run: Prepared) -> str:
     """Return the reason why nothing can be said of correct samples; empty if it can."""
-    return "" if run.samples.num_judged_N.any() else NO_VERDICT
+    return "" if run.samples.num_verified_N.any() else NO_VERDICT
 
 
 def few(value_N: FloatArray, of: str) -> str:

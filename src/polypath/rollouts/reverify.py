@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from polypath.errors import ConfigError, DataError
 from polypath.rollouts.files import atomic_write
 from polypath.rollouts.locks import WHOLE, Part
-from polypath.rollouts.rows import Judge
+from polypath.rollouts.rows import VerifyBatch
 from polypath.rollouts.schema import SCHEMA
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, find_source
 from polypath.rollouts.store import RolloutStore
@@ -50,7 +50,7 @@ class ReverifySummary:
 def reverify_run(
     run: str | Path,
     out: str | Path,
-    verify_batch: Judge,
+    verify_batch: VerifyBatch,
     *,
     task: str | None = None,
     task_options: Mapping[str, str] | None = None,
@@ -143,7 +143,7 @@ def _stores(run: str | Path, out: str | Path) -> list[tuple[Path, Path]]:
 def _fill(
     old: RolloutStore,
     new: RolloutStore,
-    verify_batch: Judge,
+    verify_batch: VerifyBatch,
     part: Part,
     progress: Callable[[int], None] | None,
 ) -> int:
@@ -192,7 +192,7 @@ def _compare(old: RolloutStore, new: RolloutStore) -> ReverifySummary:
     )
 
 
-def _verify_table(table: pa.Table, verify_batch: Judge) -> pa.Table:
+def _verify_table(table: pa.Table, verify_batch: VerifyBatch) -> pa.Table:
     """Return the rows of a shard with new verdicts."""
     texts, golds = (table.column(name).to_pylist() for name in ("completion", "gold"))
     verdicts = verify_batch(texts, golds) if texts else []

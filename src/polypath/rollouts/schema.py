@@ -30,7 +30,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
-    """One sampled and judged completion.
+    """One sampled and verified completion.
 
     Attributes:
         problem_id: which problem; with ``sample_id`` the key of the row.

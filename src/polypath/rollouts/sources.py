@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from polypath.errors import DataError, MissingFileError, unknown_name
 from polypath.rollouts.layouts import Layout, find_layout
 from polypath.rollouts.manifest import KIND
-from polypath.rollouts.rows import DETAILS, KEYS, Judge, SampleRow, judged, sample_rows
+from polypath.rollouts.rows import DETAILS, KEYS, SampleRow, VerifyBatch, sample_rows, verified
 from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
 
 SAMPLES_FOLDER = "samples"  # of a run folder: its store
@@ -26,7 +26,7 @@ _BATCH_ROWS = 1024
 
 
 @dataclass(kw_only=True)
-class Source:
+class SampleSource:
     """Files or stores of one run.
 
     Attributes:
@@ -51,23 +51,23 @@ class Source:
     _rows_met: int = 0
     _seen_keys: set[str] = field(default_factory=set)
 
-    def rows(self, verify_batch: Judge | None = None) -> Iterator[SampleRow]:
-        """Yield every usable sample, judged anew where it has a gold answer if there is a judge.
+    def rows(self, verify_batch: VerifyBatch | None = None) -> Iterator[SampleRow]:
+        """Yield every usable sample; with ``verify_batch``, those with a gold answer verified again.
 
         Raises:
             DataError: no file can be read, or no row has a key of ``keys``.
         """
-        rows = self._sample_rows(to_judge=verify_batch is not None)
-        yield from rows if verify_batch is None else judged(rows, verify_batch)
+        rows = self._sample_rows(to_verify=verify_batch is not None)
+        yield from rows if verify_batch is None else verified(rows, verify_batch)
         lost = [key for key in self.keys.values() if key.split(".")[0] not in self._seen_keys]
         if lost and self._rows_met:
             known = ", ".join(sorted(self._seen_keys)[:20])
             raise DataError(f"No row of {self.path} has the key {lost[0]!r}; it has {known}.")
 
-    def _sample_rows(self, *, to_judge: bool) -> Iterator[SampleRow]:
+    def _sample_rows(self, *, to_verify: bool) -> Iterator[SampleRow]:
         for raw in self._raw_rows():
             self._rows_met += 1
-            yield from sample_rows(raw, self.left_out, to_judge=to_judge)
+            yield from sample_rows(raw, self.left_out, to_verify=to_verify)
 
     def _raw_rows(self) -> Iterator[Mapping[str, Any]]:
         if self.store is not None:
@@ -188,7 +188,7 @@ class Source:
         return tuple(lines)
 
 
-def find_source(path: Path, keys: Mapping[str, str]) -> Source:
+def find_source(path: Path, keys: Mapping[str, str]) -> SampleSource:
     """Look at what is at ``path``.
 
     Raises:
@@ -207,13 +207,15 @@ def find_source(path: Path, keys: Mapping[str, str]) -> Source:
             raise DataError(f"{path} is neither .jsonl nor .parquet; expected one of them.")
         if not path.stat().st_size:
             raise DataError(f"{path} is empty; expected samples (problem_id, completion, correct).")
-        return Source(path=path, name=name, keys=keys, files=[path])
+        return SampleSource(path=path, name=name, keys=keys, files=[path])
     for folder in (path, path / SAMPLES_FOLDER):
         if _is_store(folder):
             greedy = folder.parent / GREEDY_FOLDER
             has_greedy = folder.name == SAMPLES_FOLDER and _is_store(greedy)
-            return Source(path=path, name=name, store=folder, greedy=greedy if has_greedy else None)
-    return Source(path=path, name=name, keys=keys, files=_files_of(path))
+            return SampleSource(
+                path=path, name=name, store=folder, greedy=greedy if has_greedy else None
+            )
+    return SampleSource(path=path, name=name, keys=keys, files=_files_of(path))
 
 
 def _files_of(folder: Path) -> list[Path]:

@@ -153,7 +153,7 @@ def measure(
         rows=finished,
         cooled=tuple(rows[len(sources) :]),
         not_judged=sum(
-            int((seed.num_samples_N - seed.num_judged_N).sum())
+            int((seed.num_samples_N - seed.num_verified_N).sum())
             for source in sources
             for seed in samples[source.name]
         ),

@@ -77,7 +77,7 @@ def _verify(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
     new = list(dict.fromkeys(pair for pair in pairs if pair not in known))
     if new:
         pool = shared_pool(
-            "polypath.verify.sql:sql_judge",
+            "polypath.verify.sql:sql_verifier",
             {"databases": str(DATABASES), "compare": "strict", "deadline": 2.0},
             workers=1,
         )
