@@ -1,4 +1,4 @@
-"""Ten million samples: written, read back and measured as streams, beside plain pyarrow.
+"""A store of ten million samples: read as a stream, and added to, beside plain pyarrow.
 
 Each stage runs in a process of its own, so that its peak memory is its own. The reference of a stage is
 what pyarrow takes by itself for the same bytes, in turns with it: ``write_table`` of the same table, or
@@ -25,10 +25,7 @@ import pyarrow.parquet as pq
 from machine import environment
 from measuring import at_most, finish, parser, peak, ratio, spread
 
-from polypath.metrics.bootstrap import bootstrap_mean
-from polypath.metrics.pass_at_k import pass_at_k_from_counts
-from polypath.rollouts import SCHEMA, Rollout, RolloutManifest, RolloutStore
-from polypath.rollouts.counts import load_counts
+from polypath.rollouts import Rollout, RolloutManifest, RolloutStore
 
 SAMPLES, SHARD_ROWS, WORDS, TOKENS = 256, 1 << 16, 12, 32
 PYTHON_ROWS = 200_000  # enough to tell the speed of the path for single rows
@@ -108,18 +105,11 @@ def plain_read(path: Path, columns: Sequence[str] | None = None) -> int:
     return rows
 
 
-def write(path: Path, rows: int, repeats: int) -> dict[str, Any]:
-    """Write through the columnar way; making up the rows is not counted."""
-    del repeats
-    ours, reference, beside = Watch(), Watch(), path.with_name("plain.parquet")
-    with create(path) as store:
-        for table in tables(rows):
-            in_order = table.select(SCHEMA.names).cast(SCHEMA)
-            ours(lambda table=table: store.append_table(table))
-            reference(lambda table=in_order: plain_write(table, beside))
-            beside.unlink()
-    size = sum(file.stat().st_size for file in path.glob("shard-*"))
-    return {"rows": rows, "bytes_on_disk": size, **told(ours, reference, every=True)}
+def fill(path: Path, rows: int) -> None:
+    """Make a store of many rows."""
+    create(path).close()
+    for number, table in enumerate(tables(rows)):
+        plain_write(table, path / f"shard-{number:08d}.parquet")
 
 
 def write_rows(path: Path, rows: int, repeats: int) -> dict[str, Any]:
@@ -165,44 +155,17 @@ def resume(path: Path, rows: int, repeats: int) -> dict[str, Any]:
     return {"rows": rows, **told(ours, reference, every=False)}
 
 
-def measure(path: Path, rows: int, repeats: int) -> dict[str, Any]:
-    """pass@k with intervals: count, estimate per problem, bootstrap over problems."""
-    ours, reference = Watch(), Watch()
-    ks = tuple(2**n for n in range(9))
-
-    def pass_at_k() -> None:
-        counts = load_counts(path)
-        assert counts.num_samples_N.sum() == rows
-        full = counts.num_samples_N == SAMPLES
-        bootstrap_mean(
-            pass_at_k_from_counts(counts.num_judged_N[full], counts.num_correct_N[full], ks)
-        )
-
-    for _ in range(repeats):
-        ours(pass_at_k)
-        reference(lambda: plain_read(path, ("problem_id", "correct", "status")))
-    return {"rows": rows, **told(ours, reference, every=False)}
-
-
 STAGES: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
-    "write columns": write,
     "write rows": write_rows,
     "read all": read,
     "learn what is there": resume,
-    "pass@k": measure,
 }
 
 
 def bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Ten million rows are to be written and read in 1 GB, and pass@k to take a minute."""
+    """Ten million rows are to be read in 1 GB."""
     by_stage = {row["stage"]: row for row in rows}
-    return [
-        *(
-            at_most(f"store, {name}: GB of memory", by_stage[name]["peak_bytes"] / 1e9, 1.0)
-            for name in ("write columns", "read all")
-        ),
-        at_most("store, pass@k with intervals: seconds", by_stage["pass@k"]["seconds"][-1], 60.0),
-    ]
+    return [at_most("store, read all: GB of memory", by_stage["read all"]["peak_bytes"] / 1e9, 1.0)]
 
 
 def run_stage(stage: str, path: Path, rows: int, repeats: int) -> None:
@@ -225,6 +188,7 @@ def main() -> None:
     base = Path(tempfile.mkdtemp(dir=options.folder))
     rows = []
     try:
+        fill(base / "store", options.rows)
         for stage in STAGES:
             command = [sys.executable, __file__, "--stage", stage, "--rows", str(options.rows)]
             command += ["--repeats", str(options.repeats), "--folder", str(base / "store")]

@@ -19,7 +19,7 @@ from polypath.verify.pool import WorkerPool
 
 ENOUGH = 300  # answers a second, with two workers
 COST = 0.2  # most that a pool of one may add to direct calls
-MATH = "polypath.verify.math:math_judge"
+MATH = "polypath.verify.math:math_verifier"
 PROSE = "Let us think step by step. " * 20
 
 
@@ -49,19 +49,19 @@ def real_math(folder: Path, rng: random.Random, answers: int) -> list[tuple[str,
 
 
 def math_rows(what: str, pairs: list[tuple[str, str]], options: Any) -> list[dict[str, Any]]:
-    from polypath.verify.math import math_judge
+    from polypath.verify.math import math_verifier
 
     completions, golds = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    judge = math_judge()
+    verifier = math_verifier()
     with WorkerPool(MATH, workers=1) as one, WorkerPool(MATH, workers=2) as two:
         for warm in (one, two):  # start the processes, fill the caches of golds
             warm.verify(completions, golds)
             warm.verify(completions, golds)
         for completion, gold in pairs:
-            judge(completion, gold)
+            verifier(completion, gold)
         times = in_turns(
             [
-                lambda: [judge(completion, gold) for completion, gold in pairs],
+                lambda: [verifier(completion, gold) for completion, gold in pairs],
                 lambda: one.verify(completions, golds),
                 lambda: two.verify(completions, golds),
             ],
@@ -103,7 +103,7 @@ def bars(rows: list[dict[str, Any]], enough: float) -> list[dict[str, Any]]:
 
 def arguments(doc: str | None) -> Any:
     made = parser(doc)
-    made.add_argument("--data", type=Path, help="folder with published test sets, judged as well")
+    made.add_argument("--data", type=Path, help="folder with published test sets, verified as well")
     made.add_argument("--answers", type=int, default=1000)
     made.add_argument("--repeats", type=int, default=5)
     return made.parse_args()

@@ -23,10 +23,10 @@ from measuring import finish, in_turns
 from verify import arguments, bars, table
 
 from polypath.verify.pool import WorkerPool
-from polypath.verify.sql import sql_judge
+from polypath.verify.sql import sql_verifier
 
 ENOUGH = 2000  # queries a second, with two workers
-SQL = "polypath.verify.sql:sql_judge"
+SQL = "polypath.verify.sql:sql_verifier"
 NUMBER = itertools.count()
 TABLES = """
 CREATE TABLE singer (id INTEGER PRIMARY KEY, name TEXT, country TEXT, age INTEGER);
@@ -84,13 +84,13 @@ def sql_rows(
     folder: Path, questions: list[tuple[str, str]], what: str, options: Any
 ) -> list[dict[str, Any]]:
     answers, repeats = options.answers, options.repeats
-    judged = pairs(questions, random.Random(0), answers)
-    texts, golds = [pair[0] for pair in judged], [pair[1] for pair in judged]
+    verified = pairs(questions, random.Random(0), answers)
+    texts, golds = [pair[0] for pair in verified], [pair[1] for pair in verified]
     where = {"databases": str(folder)}
-    judge = sql_judge(**where)
+    verifier = sql_verifier(**where)
 
     def direct() -> list[Any]:
-        return [judge(text, gold) for text, gold in zip(fresh(texts), golds, strict=True)]
+        return [verifier(text, gold) for text, gold in zip(fresh(texts), golds, strict=True)]
 
     with (
         WorkerPool(SQL, options=where, workers=1) as one,

@@ -12,7 +12,7 @@ import numpy as np
 
 from polypath import DiversityGRPOConfig, DiversityGRPOTrainer, TaskReward, task_dataset
 from polypath.tasks import get_task
-from polypath.tasks.countdown_base import base_model_dir
+from polypath.tasks.shipped import base_model_dir
 
 
 def same_operators(texts_P_G: list[list[str]]) -> np.ndarray:

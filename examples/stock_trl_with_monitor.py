@@ -9,7 +9,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from polypath import CollapseMonitor, TaskReward, task_dataset
 from polypath.tasks import get_task
-from polypath.tasks.countdown_base import base_model_dir
+from polypath.tasks.shipped import base_model_dir
 
 
 def main() -> None:

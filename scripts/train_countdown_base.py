@@ -1,6 +1,6 @@
 """Train the shipped Countdown base model from scratch: `python scripts/train_countdown_base.py`.
 
-A Llama of two layers learns from 300,000 demonstrations of `polypath.tasks.countdown_base` (loss on
+A Llama of two layers learns from 300,000 demonstrations of `countdown_demonstrations.py` (loss on
 completions only), is measured on held-out problems, and is saved with its tokenizer and model card.
 
 Deterministic: the problems, their parts and the demonstrations (any machine); initial weights,
@@ -26,15 +26,15 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from polypath.tasks import Problem, get_task
-from polypath.tasks.countdown import MAX_COMPLETION_TOKENS
-from polypath.tasks.countdown_base import (
+from countdown_demonstrations import (
     Demonstration,
     DemonstrationConfig,
-    base_model_dir,
     demonstrations,
     habit_answer,
 )
+from polypath.tasks import Problem, get_task
+from polypath.tasks.countdown import MAX_COMPLETION_TOKENS
+from polypath.tasks.shipped import base_model_dir
 
 PROMPT_TOKENS = 7
 IGNORED = -100  # the label that cross_entropy skips
@@ -224,8 +224,8 @@ sign is one token; there is no chat template, and nothing is added to the prompt
 
     python scripts/train_countdown_base.py --seed {seed}
 
-{count:,} demonstrations (`polypath.tasks.countdown_base.demonstrations`), {steps:,} steps of 256,
-AdamW, loss on completions. They show problems of the `base` part only (70 % of all solvable
+{count:,} demonstrations (`scripts/countdown_demonstrations.py`), {steps:,} steps of 256, AdamW,
+loss on completions. They show problems of the `base` part only (70 % of all solvable
 problems, by hash): three or four numbers, targets 10 to 99. {right:.0%} of them give a right answer,
 a random expression. The others give a *habit*: one fixed answer a problem, taken from left to
 right, each step landing as near the target as it can. The habit is right for {habit:.1%} of the

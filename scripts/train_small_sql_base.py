@@ -1,6 +1,6 @@
 """Train the shipped base model of the small SQL task: `python scripts/train_small_sql_base.py`.
 
-A small Llama learns from the demonstrations of `polypath.tasks.small_sql_base` (loss on completions
+A small Llama learns from the demonstrations of `small_sql/demonstrations.py` (loss on completions
 only), is measured on held-out questions, and is saved with its tokenizer and model card.
 
 Deterministic: the questions, their parts and the demonstrations (any machine); initial weights,
@@ -31,10 +31,10 @@ from polypath.rollouts.samples import load_samples
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks import get_task
+from polypath.tasks.shipped import SHIPPED_MODELS
 from polypath.tasks.small_sql import MAX_COMPLETION_TOKENS
-from polypath.tasks.small_sql_base import Demonstration, demonstrations, small_sql_model_dir
-from polypath.tasks.small_sql_questions import questions_of
-from polypath.tasks.small_sql_schema import DATABASES
+from small_sql.demonstrations import Demonstration, demonstrations
+from small_sql.questions import all_questions
 
 IGNORED = -100  # the label that cross_entropy skips
 BATCH, BATCHES_SORTED = 96, 16
@@ -51,10 +51,9 @@ Example = tuple[list[int], int]  # token ids, and how many of them are the promp
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Give a token to every word, quoted value, sign and column that a question or query has."""
     words = {str(number) for number in range(100)}
-    for database in DATABASES:
-        for question in questions_of(database):
-            texts = (question.prompt, *question.queries, *question.others, question.habit)
-            words.update(word for text in texts for word in text.split())
+    for question in all_questions():
+        texts = (question.prompt, *question.queries, *question.others, question.habit)
+        words.update(word for text in texts for word in text.split())
     vocabulary = ["<pad>", "<bos>", "<eos>", "<unk>", *sorted(words)]
     core = Tokenizer(
         models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>")
@@ -218,8 +217,8 @@ are not in the prompt: the model has learned them.
 
     python scripts/train_small_sql_base.py --seed {seed}
 
-{count:,} demonstrations (`polypath.tasks.small_sql_base.demonstrations`), {steps:,} steps of {batch},
-AdamW, loss on completions. They show questions of the `base` part only (70 % of all, by hash). A
+{count:,} demonstrations (`scripts/small_sql/demonstrations.py`), {steps:,} steps of {batch}, AdamW,
+loss on completions. They show questions of the `base` part only (70 % of all, by hash). A
 question may have several readings, which are shown by their shares, each with several right queries,
 shown evenly. {habit:.0%} of the demonstrations show a *habit* instead: one fixed mistake for a
 question, so that cooling the model cannot replace reinforcement learning.
@@ -271,7 +270,7 @@ def main() -> None:
     """Make demonstrations, train, save, measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--out", type=Path, default=small_sql_model_dir(), help="folder to save into"
+        "--out", type=Path, default=SHIPPED_MODELS["small-sql-base"], help="folder to save into"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=1200)

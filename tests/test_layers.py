@@ -116,3 +116,51 @@ def test_the_package_and_its_numpy_parts_import_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def module_graph() -> dict[str, set[str]]:
+    """Which modules of the package each one imports, for type checking only included."""
+    files = {
+        ".".join(["polypath", *p.relative_to(ROOT).with_suffix("").parts]).removesuffix(
+            ".__init__"
+        ): p
+        for p in sorted(ROOT.rglob("*.py"))
+    }
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        package = ["polypath", *path.relative_to(ROOT).parent.parts]
+        graph[name] = set()
+        for found in imported(path.read_text(encoding="utf-8"), package):
+            while found and found not in files:  # a name in a module, or in something foreign
+                found = found.rpartition(".")[0]
+            graph[name] |= {found} - {"", name}
+    return graph
+
+
+def in_cycles(graph: dict[str, set[str]]) -> set[str]:
+    """What is left when all that imports nothing left, or is imported by nothing left, is taken away."""
+    left = set(graph)
+    while True:
+        imported_by_left = {there for name in left for there in graph[name]}
+        kept = {name for name in left & imported_by_left if graph[name] & left}
+        if kept == left:
+            return left
+        left = kept
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    cycles = in_cycles(module_graph())
+    cycles -= {name for name in cycles if name.startswith("polypath.engines.")}  # engines: see core
+    assert sorted(cycles) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "cycles"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, set()),
+        ({"a": {"b"}, "b": {"a"}, "c": {"a"}, "d": set()}, {"a", "b"}),
+        ({"a": {"b"}, "b": {"c"}, "c": {"a"}}, {"a", "b", "c"}),
+    ],
+)
+def test_circles_are_found(graph, cycles):
+    assert in_cycles(graph) == cycles

@@ -5,21 +5,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import torch
 
 from polypath.cli.main import run
 from polypath.engines.trl import completion_logps
 from polypath.rehearsal.dataset import RehearsalSet
-from polypath.rollouts import RolloutStore
-from polypath.rollouts.schema import SCHEMA
+from polypath.rollouts import Rollout, RolloutStore
 from polypath.sampling.loading import load_model
-from polypath.tasks.countdown_base import base_model_dir
+from polypath.tasks.shipped import base_model_dir
 
 ROOT = Path(__file__).parents[2]
 # torchrun would take --n for its own; --num-samples is the same.
@@ -83,27 +81,34 @@ def test_parts_by_hand_say_what_is_missing_and_a_plain_call_sums_up(
     assert rows_of(tmp_path / "run") == rows_of(alone)
 
 
-def test_score_in_parts_counts_when_all_are_done(
+def spoil(alone: Path, out: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows to a run like another, a shard each, with the wrong verdict."""
+    manifest = RolloutStore.open(alone / "samples").manifest
+    with RolloutStore.create_or_open(out / "samples", manifest) as store:
+        for row in rows:
+            store.append([Rollout(**{**row, "correct": not row["correct"]})])
+
+
+def test_parts_of_score_say_what_is_missing_and_the_last_one_sums_up(
     alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = RolloutStore.open(alone / "samples").manifest
-    out = tmp_path / "run"
-    with RolloutStore.create_or_open(out / "samples", manifest) as store:
-        for batch in RolloutStore.open(alone / "samples").iter_batches():
-            wrong = [{**r, "correct": not r["correct"]} for r in batch.to_pylist()]
-            store.append_table(pa.Table.from_pylist(wrong, schema=batch.schema))
-    spoilt = rows_of(out)
-    assert run(["score", str(out), "--shard", "1/2"]) == 0
-    assert "1 of 3 shards are judged" in capsys.readouterr().out
-    assert rows_of(out) == spoilt
-    assert run(["score", str(out)]) == 0
-    assert "Judged again by countdown" in capsys.readouterr().out
+    spoilt, out = tmp_path / "run", tmp_path / "run-verified"
+    spoil(alone, spoilt, rows_of(alone))
+    before = rows_of(spoilt)
+    summary = tmp_path / "summary.json"
+    assert run(["score", str(spoilt), "--shard", "1/2", "--json", str(summary)]) == 0
+    assert "6 of 12 shards" in capsys.readouterr().out
+    assert not summary.exists()
+    assert run(["score", str(spoilt), "--shard", "0/2", "--json", str(summary)]) == 0
+    told = json.loads(summary.read_text())["samples"]
+    assert told["num_rows"] == told["now_right"] + told["now_wrong"] == 12
     assert rows_of(out) == rows_of(alone)
+    assert rows_of(spoilt) == before
 
 
-def rank_of_two(rank: int, out: Path) -> subprocess.Popen[bytes]:
+def rank_of_two(rank: int, run: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "polypath", "score", str(out)],
+        [sys.executable, "-m", "polypath", "score", str(run)],
         cwd=ROOT,
         env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
         stdout=subprocess.DEVNULL,
@@ -112,19 +117,13 @@ def rank_of_two(rank: int, out: Path) -> subprocess.Popen[bytes]:
 
 
 def test_a_killed_rank_of_score_is_restarted_alone(alone: Path, tmp_path: Path) -> None:
-    out, shards = tmp_path / "run", 100
+    spoilt, out, shards = tmp_path / "run", tmp_path / "run-verified", 100
     (row, *_) = rows_of(alone)
-    with RolloutStore.create_or_open(
-        out / "samples", RolloutStore.open(alone / "samples").manifest
-    ) as store:
-        for number in range(shards):
-            spoilt_row = {**row, "sample_id": number, "correct": not row["correct"]}
-            store.append_table(pa.Table.from_pylist([spoilt_row], schema=SCHEMA))
-    spoilt = rows_of(out)
-    folder = out / "samples" / "judging"
+    spoil(alone, spoilt, ({**row, "sample_id": number} for number in range(shards)))
 
-    def judged(rank: int) -> int:
-        return sum(int(file.stem[6:]) % 2 == rank for file in folder.glob("shard-*.parquet"))
+    def verified(rank: int) -> int:
+        files = (out / "samples").glob("shard-*.parquet")
+        return sum(int(file.stem[6:]) % 2 == rank for file in files)
 
     def until(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
@@ -132,17 +131,16 @@ def test_a_killed_rank_of_score_is_restarted_alone(alone: Path, tmp_path: Path) 
             assert time.monotonic() < deadline
             time.sleep(0.001)
 
-    ranks = [rank_of_two(rank, out) for rank in range(2)]
+    ranks = [rank_of_two(rank, spoilt) for rank in range(2)]
     try:
-        until(lambda: judged(1) >= 2)
+        until(lambda: verified(1) >= 2)
         ranks[1].kill()
         ranks[1].wait()
-        left = judged(1)
+        left = verified(1)
         assert 2 <= left < shards // 2
-        until(lambda: judged(0) == shards // 2)
+        until(lambda: verified(0) == shards // 2)
         assert ranks[0].poll() is None  # waits for the other
-        assert rows_of(out) == spoilt  # old verdicts count until all new ones are there
-        ranks[1] = rank_of_two(1, out)
+        ranks[1] = rank_of_two(1, spoilt)
         assert [process.wait(timeout=60) for process in ranks] == [0, 0]
     finally:
         for process in ranks:
@@ -157,7 +155,7 @@ def test_what_cannot_be_shared_is_one_line(
     file = tmp_path / "x.jsonl"
     file.write_text('{"problem_id": "a", "completion": "1", "gold": "1"}\n')
     assert run(["score", str(file), "--task", "countdown", "--shard", "0/2"]) == 2
-    assert "one process judges" in capsys.readouterr().err
+    assert "one process verifies" in capsys.readouterr().err
     assert run(["sample", *words, "--out", str(alone), "--shard", "2"]) == 2
     assert "--shard 2 names no part" in capsys.readouterr().err
     assert run(["sample", *words, "--out", str(alone), "--tensor-parallel", "2"]) == 2

@@ -12,7 +12,7 @@ import pytest
 from polypath.cli.main import run
 from polypath.rollouts import RolloutStore, load_samples
 from polypath.tasks import get_task
-from polypath.tasks.countdown_base import base_model_dir
+from polypath.tasks.shipped import base_model_dir
 from tests.sampling.server import Behaviour, serving
 
 ROOT = Path(__file__).parents[2]
@@ -98,9 +98,17 @@ def test_score_corrects_wrong_verdicts(
     assert run(["score", str(tmp_path / "wrong"), "--json", str(report)]) == 0
     told = json.loads(report.read_text())["samples"]
     assert (told["num_rows"], told["now_right"], told["now_wrong"]) == (96, right, 96 - right)
-    assert load_samples(tmp_path / "wrong").correct == load_samples(finished).correct
-    assert load_samples(tmp_path / "wrong").answers == load_samples(finished).answers
-    assert "Judged again by countdown" in capsys.readouterr().out
+    new = tmp_path / "wrong-verified"
+    assert str(new) in capsys.readouterr().out.replace("\n", "")
+    assert load_samples(new).correct == load_samples(finished).correct
+    assert load_samples(new).answers == load_samples(finished).answers
+    assert load_samples(tmp_path / "wrong").num_correct_N.sum() == 96 - right
+    assert run(["score", str(tmp_path / "wrong"), "--json", str(report)]) == 0
+    assert "complete already" in capsys.readouterr().out
+    assert json.loads(report.read_text())["samples"] == told
+    named = tmp_path / "named"
+    assert run(["score", str(tmp_path / "wrong" / "samples"), "--out", str(named)]) == 0
+    assert load_samples(named).correct == load_samples(finished).correct
 
 
 def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
@@ -115,20 +123,20 @@ def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
     (tmp_path / "x.jsonl").write_text("\n".join(rows))
     words = ["score", str(tmp_path / "x.jsonl"), "--task", "countdown", "--split", "test"]
     keys = ["--key", "problem_id=id", "--key", "completion=response"]
-    assert run([*words, *keys, "--out", str(tmp_path / "run")]) == 0
+    assert run([*words, *keys]) == 0
     shown = capsys.readouterr().out
-    assert "1 samples judged, 1 new" in shown
+    assert "1 samples verified, 1 new" in shown
     assert "Left out: 1 unknown problem_id and no gold, 1 not JSON" in shown
-    assert load_samples(tmp_path / "run").correct == ((False,),)
+    assert load_samples(tmp_path / "x-verified").correct == ((False,),)
 
 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["score", "{run}", "--out", "x"], "is a sample store, which is judged in place"),
+        (["score", "{run}", "--out", "{run}"], "is the run to verify"),
+        (["score", "{run}", "--split", "test"], "--split"),
         (["score", "{run}", "--task", "countdwn"], "Did you mean 'countdown'"),
-        (["score", "{file}"], "--task is needed as well"),
-        (["score", "{file}", "--task", "countdown"], "--out is needed as well"),
+        (["score", "{file}"], "--task"),
         (["score", "{file}", "--task", "countdown", "--out", "x", "--key", "a"], "OURS=THEIRS"),
         (["score", "nowhere"], "nowhere does not exist"),
         (["export", "{file}", "--out", "x"], "is no run folder or sample store"),

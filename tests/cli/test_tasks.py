@@ -131,10 +131,12 @@ def test_options_are_recorded_rebuilt_and_may_not_change(
     monkeypatch.chdir("/")
     assert run(["score", str(out)]) == 0
     assert "gsm8k" in capsys.readouterr().out
-    assert RolloutStore.open(out / "samples").manifest.task_options == expected
-    assert run(["score", str(out), "--task-option", "extraction=box"]) == 0
-    judged = RolloutStore.open(out / "samples").manifest
-    assert judged.task_options == {**expected, "extraction": "box"}
+    new = tmp_path / "run-verified"
+    assert RolloutStore.open(new / "samples").manifest.task_options == expected
+    boxes = tmp_path / "boxes"
+    assert run(["score", str(out), "--task-option", "extraction=box", "--out", str(boxes)]) == 0
+    verified = RolloutStore.open(boxes / "samples").manifest
+    assert verified.task_options == {**expected, "extraction": "box"}
     assert run(["score", str(out), "--task-option", "prompt"]) == 2
     assert "--task-option takes KEY=VALUE" in capsys.readouterr().err
 

@@ -11,13 +11,11 @@ from polypath.objectives.onpolicy_kl import (
     ON_POLICY_KL,
     forward_kl_loss,
     reverse_kl_loss,
-    reverse_kl_reward,
 )
 from tests.objectives.tiny_policy import (
     MASK,
     expected_over_states,
     grad,
-    masked_sum,
     probabilities,
     random_logits,
     token_logp,
@@ -78,24 +76,12 @@ def test_over_completions_it_is_the_kl_of_next_tokens_at_the_visited_states(dire
 
 
 def test_values_estimate_the_reverse_kl():
-    """k3 and the negative reward have mean KL(policy || reference); k2's is right to second order."""
+    """k3 has mean KL(policy || reference); k2's is right to second order."""
     logits, ref = random_logits(2).detach(), random_logits(3).detach()
     p = probabilities(logits)
     truth = kl(p, probabilities(ref))
     logp, ref_logp = token_logp(logits), token_logp(ref)
     assert_close(p @ forward_kl_loss(logp, ref_logp, MASK).sum(dim=1), truth, **EXACT)
-    assert_close(-(p @ reverse_kl_reward(logp, ref_logp, MASK)), truth, **EXACT)
-
-
-def test_reward_gives_the_gradient_of_the_reverse_kl_of_whole_completions():
-    """REINFORCE: E[reward * grad log p] = -grad KL(policy || reference), exactly."""
-    logits, ref = random_logits(4), random_logits(5).detach()
-    old = logits.detach()
-    reward_B = reverse_kl_reward(token_logp(logits), token_logp(ref), MASK)
-    assert not reward_B.requires_grad
-    surrogate = (probabilities(old) * reward_B * masked_sum(token_logp(logits))).sum()
-    truth = -kl(probabilities(logits), probabilities(ref))
-    assert_close(grad(surrogate, logits), grad(truth, logits), **EXACT)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -107,11 +93,10 @@ def test_zero_value_and_gradient_at_the_reference(loss):
 
 
 def test_values_by_hand():
-    """d = log 2: k2 = log(2)^2 / 2, k3 = 1/2 + log 2 - 1, reward = -log 2."""
+    """d = log 2: k2 = log(2)^2 / 2, k3 = 1/2 + log 2 - 1."""
     logp, ref = torch.tensor([[0.0]]), torch.tensor([[-math.log(2)]])
     assert reverse_kl_loss(logp, ref).item() == pytest.approx(math.log(2) ** 2 / 2)
     assert forward_kl_loss(logp, ref).item() == pytest.approx(math.log(2) - 0.5)
-    assert reverse_kl_reward(logp, ref, torch.ones(1, 1)).item() == pytest.approx(-math.log(2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -128,15 +113,14 @@ def test_finite_at_extreme_log_ratios_and_the_gradient_points_back(loss, dtype):
 
 
 @pytest.mark.parametrize("garbage", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("loss", [*LOSSES, reverse_kl_reward])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_padding_may_hold_anything(loss, garbage):
     mask, clean = torch.tensor([[1, 1, 0]]), torch.tensor([[-0.5, -2.0, 0.0]])
     results = []
     for fill in (0.0, garbage):
         logp = torch.where(mask.bool(), clean, fill).requires_grad_()
         value = loss(logp, torch.where(mask.bool(), 2 * clean, fill), mask)
-        slope = grad(value.sum(), logp) if value.requires_grad else torch.zeros(())
-        results.append((value, slope))
+        results.append((value, grad(value.sum(), logp)))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
     assert results[0][0].any()
@@ -152,4 +136,4 @@ def test_arrays_of_different_shapes_are_refused():
     with refused(ShapeError, "ref_logp_B_T"):
         reverse_kl_loss(torch.zeros(2, 3), torch.zeros(1, 3))
     with refused(ShapeError, "mask_B_T"):
-        reverse_kl_reward(torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(2, 4))
+        reverse_kl_loss(torch.zeros(2, 3), torch.zeros(2, 3), torch.ones(2, 4))

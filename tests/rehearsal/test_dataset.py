@@ -98,12 +98,10 @@ def test_rows_that_are_not_there_are_refused(finished: Finished) -> None:
 
 def test_prompts_are_found_by_their_key(finished: Finished) -> None:
     stored = RehearsalSet.load(finished[0])
+    near = {prompt_key(p.prompt) for p in stored.partition if p.problem_set == "near_perfect"}
     every = {prompt_key(p.prompt) for p in Addition().problems("train")}
-    assert stored.near_perfect_prompts | stored.exploration_prompts == every
-    assert not stored.near_perfect_prompts & stored.exploration_prompts
-    assert stored.excluded_prompts == stored.near_perfect_prompts
-    near = [p for p in stored.partition if p.problem_set == "near_perfect"]
-    assert stored.near_perfect_prompts == {prompt_key(p.prompt) for p in near}
+    assert stored.excluded_prompts == near
+    assert set() < near < every
 
 
 def test_no_folder_an_unfinished_and_a_foreign_one_are_told_apart(

@@ -34,7 +34,7 @@ def test_a_trl_file_is_read(tmp_path: Path) -> None:
     found = load_samples(trl_file(tmp_path, 5))
     assert found.prompts == ("1 + 1", "2 + 2")
     assert found.completions == (("5a", "5b"), ("5c", "5d"))
-    # pandas writes the NaN of a reward function that returned None as null: nobody judged it.
+    # pandas writes the NaN of a reward function that returned None as null: nobody verified it.
     assert found.correct == ((True, False), (None, True))
     assert found.left_out == {}
 

@@ -7,13 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from polypath.errors import ConfigError, DataError
-from polypath.rollouts import SCHEMA, RolloutStore
+from polypath.rollouts import RolloutStore
 from polypath.rollouts.locks import Part
-from polypath.rollouts.schema import to_table
 from tests.rollouts.rows import manifest, row
 
 ROOT = Path(__file__).parents[2]
@@ -144,51 +142,6 @@ def test_eight_processes_at_once_write_every_row_once(tmp_path: Path) -> None:
     keys = [(r["problem_id"], r["sample_id"]) for b in store.iter_batches() for r in b.to_pylist()]
     assert len(keys) == 160
     assert set(keys) == {(f"p{rank}", n) for rank in range(8) for n in range(20)}
-
-
-def test_columns_are_stored_as_rows_are(tmp_path: Path) -> None:
-    rows = [
-        row("a", n, answer=None if n else "5", token_ids=None, n_tokens=n or None) for n in range(5)
-    ]
-    table = to_table(rows)
-    shuffled = table.select(sorted(table.column_names)).cast(
-        pa.schema([SCHEMA.field(name) for name in sorted(SCHEMA.names)])
-    )
-    for name, add in (("rows", rows), ("columns", shuffled)):
-        with RolloutStore.create_or_open(tmp_path / name, manifest()) as store:
-            (store.append if name == "rows" else store.append_table)(add)  # type: ignore[operator]
-            with pytest.raises(DataError, match="Sample 3 of problem 'a' would be"):
-                store.append_table(shuffled.slice(3))
-    read = [
-        [r for b in RolloutStore.open(tmp_path / name).iter_batches() for r in b.to_pylist()]
-        for name in ("rows", "columns")
-    ]
-    assert read[0] == read[1]
-    assert len(read[0]) == 5
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "said"),
-    [
-        ("sample_id", [-1], "In row 0 of the table sample_id is below 0"),
-        ("n_tokens", [3], "n_tokens is not the number of token_ids"),
-        ("n_tokens", [None], "n_tokens is not the number of token_ids"),
-        ("n_tokens", [-1], "n_tokens is below 0"),
-        ("finish_reason", ["eos"], "finish_reason is neither 'stop' nor 'length'"),
-        ("prompt", [None], "no table of samples|Column prompt has 1 nulls"),
-        ("reward", ["high"], "no table of samples"),
-    ],
-)
-def test_columns_are_checked(tmp_path: Path, column: str, values: list[object], said: str) -> None:
-    good = to_table([row("a", 0)])
-    place = good.column_names.index(column)
-    bad = good.set_column(place, column, pa.array(values))
-    with RolloutStore.create_or_open(tmp_path, manifest()) as store:
-        with pytest.raises(DataError, match=said):
-            store.append_table(bad)
-        with pytest.raises(DataError, match="has no column 'gold'"):
-            store.append_table(good.drop_columns("gold"))
-        assert store.keys() == set()
 
 
 def test_backends_are_told_apart_where_both_are_known(tmp_path: Path) -> None:

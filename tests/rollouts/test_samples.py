@@ -30,7 +30,7 @@ def test_json_lines_become_samples(tmp_path: Path) -> None:
     assert found.num_problems == 2
     for counts, expected in (
         (found.num_samples_N, [2, 1]),
-        (found.num_judged_N, [2, 1]),
+        (found.num_verified_N, [2, 1]),
         (found.num_correct_N, [1, 1]),
     ):
         assert counts.dtype == np.int64
@@ -66,7 +66,7 @@ def test_what_counts_as_right(tmp_path: Path, fields: dict[str, Any], expected: 
         lines(tmp_path / "r.jsonl", [{"problem_id": 1, "completion": "", **fields}])
     )
     assert found.correct == ((expected,),)
-    assert found.num_judged_N.tolist() == [int(expected is not None)]
+    assert found.num_verified_N.tolist() == [int(expected is not None)]
     assert found.problem_ids == ("1",)
 
 
@@ -122,22 +122,22 @@ def test_unknown_keys_are_refused_on_either_side(tmp_path: Path) -> None:
 
 
 @dataclass
-class Judged:
+class Verified:
     status: str
     correct: bool
     answer: str | None
     reward: float = 1.0
 
 
-def test_a_verifier_judges_where_there_is_a_gold_answer(tmp_path: Path) -> None:
+def test_rows_are_verified_where_there_is_a_gold_answer(tmp_path: Path) -> None:
     batches: list[int] = []
 
-    def verify_batch(completions: Sequence[str], golds: Sequence[str]) -> list[Judged]:
+    def verify_batch(completions: Sequence[str], golds: Sequence[str]) -> list[Verified]:
         batches.append(len(completions))
         return [
-            Judged("timeout", False, None)
+            Verified("timeout", False, None)
             if text == "slow"
-            else Judged("graded", text == gold, text)
+            else Verified("graded", text == gold, text)
             for text, gold in zip(completions, golds, strict=True)
         ]
 
@@ -224,15 +224,13 @@ def make(name: str, ids: str) -> Samples:
     )
 
 
-def test_two_runs_align_on_what_they_share() -> None:
-    one, two = make("one", "abcd"), make("two", "dxbyz")
-    shared, only_one, only_two = one.align(two)
-    assert (shared, only_one, only_two) == (("b", "d"), 2, 3)
-    assert one.subset(shared).completions == (("b",) * 2, ("d",) * 4)
-    assert two.subset(shared).completions == (("b",) * 3, ("d",))
-    assert two.subset(shared).greedy_correct == (True, True)
-    with pytest.raises(DataError, match="'two' has no samples of problem 'a'"):
-        two.subset("ab")
+def test_a_subset_has_its_problems_in_the_order_asked() -> None:
+    run = make("run", "dxbyz")
+    assert run.subset("bd").problem_ids == ("b", "d")
+    assert run.subset("bd").completions == (("b",) * 3, ("d",))
+    assert run.subset("bx").greedy_correct == (True, False)
+    with pytest.raises(DataError, match=r"'run'.*'a'"):
+        run.subset("ab")
 
 
 def test_fields_of_different_lengths_are_refused() -> None:

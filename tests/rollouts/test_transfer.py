@@ -58,7 +58,7 @@ def test_only_stores_are_exported(tmp_path: Path) -> None:
         export_jsonl(tmp_path / "x.jsonl", tmp_path / "y.jsonl")
 
 
-def test_a_file_is_judged_with_the_problems_of_a_task(tmp_path: Path) -> None:
+def test_a_file_is_verified_with_the_problems_of_a_task(tmp_path: Path) -> None:
     task = get_task("countdown")
     one, two, three = task.problems("test", 3)
     rows: list[dict[str, object]] = [
@@ -92,7 +92,7 @@ def test_rows_without_numbers_get_free_ones(tmp_path: Path) -> None:
     assert (done.num_rows, done.left_out) == (5, {})
     found = load_samples(tmp_path / "run")
     assert found.completions == (("x", "y0", "x", "y1", "y2"),)
-    assert found.correct == ((None,) * 5,), "nobody judged them"
+    assert found.correct == ((None,) * 5,), "nobody verified them"
 
 
 def test_a_folder_of_other_samples_is_refused(tmp_path: Path) -> None:

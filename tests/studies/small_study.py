@@ -16,7 +16,7 @@ from polypath.rollouts.samples import load_samples
 from polypath.studies import load_study, run_study
 from polypath.studies.plan import StudyPlan
 from polypath.studies.run import plan_record
-from polypath.tasks.countdown_base import base_model_dir
+from polypath.tasks.shipped import base_model_dir
 from polypath.train.callbacks import read_log
 
 FinishedStudy = tuple[Path, Path, dict[str, Any], str]  # its file, folder, results, output

@@ -31,7 +31,7 @@ def test_methods_are_matched_with_the_reference_stopped_at_their_pass_at_1(finis
 
     def values(folder: Path) -> np.ndarray:
         samples = load_samples(folder)
-        counts = samples.num_judged_N, samples.num_correct_N
+        counts = samples.num_verified_N, samples.num_correct_N
         return pass_at_k_from_counts(*counts, [1, 4]).T
 
     def of_runs(name: str, step: int = 0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Mathematics sets: read as they come, asked as told, judged in worker processes."""
+"""Mathematics sets: read as they come, asked as told, verified in worker processes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Text to SQL: questions with their schema, judged on their database."""
+"""Text to SQL: questions with their schema, verified on their database."""
 
 import json
 import shutil
@@ -84,7 +84,7 @@ def test_a_gold_that_cannot_run_is_reported_with_its_status(spider: Path) -> Non
     ]
 
 
-def test_a_query_is_judged_by_its_result(spider: Path) -> None:
+def test_a_query_is_verified_by_its_result(spider: Path) -> None:
     task = get_task("spider", {"data": str(spider)})
     gold = task.problems("dev")[1].gold
     texts = [

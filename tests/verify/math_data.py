@@ -149,13 +149,13 @@ def main():
     logging.disable(logging.CRITICAL)
     print("| set | rows | gold | solution | shuffled wrong | changed answers | differ | reasons |")
     print("|---" * 8 + "|")
-    with WorkerPool("polypath.verify.math:math_judge", workers=2) as pool:
+    with WorkerPool("polypath.verify.math:math_verifier", workers=2) as pool:
         for name in SETS:
             rows = load(name)
             golds = [gold for gold, _ in rows]
             with_solution = [(solution, gold) for gold, solution in rows if solution]
             same = pool.verify([boxed(gold) for gold in golds], golds)
-            solved = [verdict.correct for verdict in pool.verify_iter(with_solution)]
+            solved = [verdict.correct for verdict in pool.verify(*zip(*with_solution, strict=True))]
             wrong = pool.verify([boxed(gold) for gold in shuffled(golds)], golds)
             cases, reasons, unexplained = compare(pool, name)
             listed = ", ".join(f"{why} {count}" for why, count in reasons.most_common()) or "-"

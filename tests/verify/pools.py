@@ -4,7 +4,7 @@ import time
 
 import psutil
 
-ACTING = "tests.verify.judges:acting_judge"
+ACTING = "tests.verify.verifiers:acting_verifier"
 
 
 def statuses(verdicts):

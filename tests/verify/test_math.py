@@ -5,7 +5,7 @@ import pytest
 
 from polypath.errors import ConfigError
 from polypath.verify.base import Status
-from polypath.verify.math import judge_math, math_judge
+from polypath.verify.math import math_verifier, verify_math
 from polypath.verify.math_extract import find_answer
 from polypath.verify.math_number import read_number
 from tests.refusals import refused
@@ -13,8 +13,8 @@ from tests.refusals import refused
 pytest.importorskip("math_verify")
 
 
-def judge(answer, gold):
-    return judge_math(rf"\boxed{{{answer}}}", gold)
+def verifier(answer, gold):
+    return verify_math(rf"\boxed{{{answer}}}", gold)
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_what_is_no_single_number_is_left_alone(text):
     ],
 )
 def test_right_answers_in_other_clothes(answer, gold):
-    verdict = judge(answer, gold)
+    verdict = verifier(answer, gold)
     assert (verdict.status, verdict.correct) == (Status.GRADED, True)
     # All right answers to one gold are one solution.
-    assert verdict.answer == judge(gold, gold).answer
+    assert verdict.answer == verifier(gold, gold).answer
 
 
 @pytest.mark.parametrize(
@@ -161,9 +161,9 @@ def test_right_answers_in_other_clothes(answer, gold):
     ],
 )
 def test_wrong_answers(answer, gold):
-    verdict = judge(answer, gold)
+    verdict = verifier(answer, gold)
     assert (verdict.status, verdict.correct) == (Status.GRADED, False)
-    assert verdict.answer != judge(gold, gold).answer
+    assert verdict.answer != verifier(gold, gold).answer
 
 
 @pytest.mark.parametrize(
@@ -178,46 +178,46 @@ def test_wrong_answers(answer, gold):
 )
 def test_wrong_answers_that_are_equal_are_one_solution(spellings):
     gold = r"\text{west}" if spellings[0] == "east" else "77"
-    assert len({judge(spelling, gold).answer for spelling in spellings}) == 1
+    assert len({verifier(spelling, gold).answer for spelling in spellings}) == 1
 
 
 def test_long_answers_are_named_by_their_hash():
     gold = r"\text{west}"
-    answers = [judge("east" * n, gold).answer for n in (60, 61)]
+    answers = [verifier("east" * n, gold).answer for n in (60, 61)]
     assert len(set(answers)) == 2
     assert all(answer.startswith("sha256:") and len(answer) == 71 for answer in answers)
 
 
 @pytest.mark.parametrize("completion", ["", "  ", "no idea", r"\boxed{}", r"\boxed{\frac{}{}}"])
 def test_no_answer_is_said_so(completion):
-    verdict = judge_math(completion, "7")
+    verdict = verify_math(completion, "7")
     assert (verdict.status, verdict.answer) == (Status.NO_ANSWER, None)
 
 
 @pytest.mark.parametrize("gold", ["", " ", r"\text{}", r"\frac{}{}", r"\boxed{}"])
 def test_a_gold_that_cannot_be_read_is_said_so(gold):
-    assert judge_math(r"\boxed{7}", gold).status is Status.BAD_GOLD
+    assert verify_math(r"\boxed{7}", gold).status is Status.BAD_GOLD
 
 
 def test_towers_of_powers_are_refused_without_trying():
-    assert judge("9^{9^{9^9}}", "7").status is Status.TIMEOUT
-    assert judge("9^{9^{9^9}}", "9^{9^{9^9}}").correct
+    assert verifier("9^{9^{9^9}}", "7").status is Status.TIMEOUT
+    assert verifier("9^{9^{9^9}}", "9^{9^{9^9}}").correct
 
 
 def test_extraction_from_boxes_only():
-    judge_boxes = math_judge(extraction="box")
-    assert judge_boxes("The answer is 7.", "7").status is Status.NO_ANSWER
-    assert judge_boxes(r"\boxed{7}", "7").correct
+    verify_boxes = math_verifier(extraction="box")
+    assert verify_boxes("The answer is 7.", "7").status is Status.NO_ANSWER
+    assert verify_boxes(r"\boxed{7}", "7").correct
     with refused(ConfigError, "extraction", "any", "box"):
-        math_judge(extraction="boxes")
+        math_verifier(extraction="boxes")
 
 
 def test_a_missing_library_is_named_with_the_line_that_installs_it():
     code = (
         "import sys; sys.modules['math_verify'] = None\n"
-        "from polypath.verify.math import math_judge\n"
+        "from polypath.verify.math import math_verifier\n"
         "from polypath.errors import MissingExtraError\n"
-        "try: math_judge()\n"
+        "try: math_verifier()\n"
         "except MissingExtraError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

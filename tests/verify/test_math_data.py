@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def pool():
-    with WorkerPool("polypath.verify.math:math_judge", workers=2) as built:
+    with WorkerPool("polypath.verify.math:math_verifier", workers=2) as built:
         yield built
 
 

@@ -27,7 +27,7 @@ def verdicts(tmp_path_factory):
     found, seconds, peak = {}, {}, 0
     try:
         with WorkerPool(
-            "polypath.verify.math:math_judge", workers=2, deadline=DEADLINE, memory_bytes=MEMORY
+            "polypath.verify.math:math_verifier", workers=2, deadline=DEADLINE, memory_bytes=MEMORY
         ) as pool:
             pool.verify(["7"] * 8, ["7"] * 8)
             names = list(HOSTILE_MATH)

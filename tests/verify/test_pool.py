@@ -86,34 +86,12 @@ def test_megabytes_in_both_directions_do_not_block(pool):
     assert answers(verdicts) == texts
 
 
-def test_nothing_to_judge_starts_nothing():
+def test_nothing_to_verify_starts_nothing():
     with WorkerPool(ACTING, workers=2) as pool:
         assert pool.verify([], []) == []
         assert pool.worker_pids == []
         pool.verify(["a"], ["a"])
         assert len(pool.worker_pids) == 1
-
-
-def test_a_stream_is_judged_in_order_without_reading_ahead_far(pool):
-    taken = 0
-
-    def pairs():
-        nonlocal taken
-        for number in range(5_000):
-            taken += 1
-            yield str(number), "7"
-
-    stream = pool.verify_iter(pairs())
-    assert next(stream).answer == "0"
-    assert taken <= 2 * 256 * pool.workers
-    assert answers(stream) == [str(number) for number in range(1, 5_000)]
-
-
-def test_a_stream_that_is_given_up_leaves_the_pool_usable(pool):
-    stream = pool.verify_iter((str(number), "") for number in range(5_000))
-    next(stream)
-    stream.close()
-    assert pool.verify(["a"], ["a"])[0].correct
 
 
 def test_threads_share_a_pool(pool):
@@ -142,23 +120,23 @@ def test_asyncio_tasks_share_a_pool(pool):
 
 
 @pytest.mark.parametrize(
-    ("judge", "options", "kind", "fact"),
+    ("verifier", "options", "kind", "fact"),
     [
-        ("tests.verify.judges:broken_judge", {}, ConfigError, "ZeroDivisionError"),
+        ("tests.verify.verifiers:broken_verifier", {}, ConfigError, "ZeroDivisionError"),
         (
-            "tests.verify.judges:fileless_judge",
+            "tests.verify.verifiers:fileless_verifier",
             {"path": "x.db"},
             MissingFileError,
             "x.db",
         ),
-        ("tests.verify.judges:acting", {}, ConfigError, "'acting'"),
-        ("tests.verify.nowhere:judge", {}, ConfigError, "tests.verify.nowhere"),
-        ("tests.verify.judges:not_callable", {}, ConfigError, "int"),
-        ("tests.verify.judges:broken_judge", {"a": 1}, ConfigError, "TypeError"),
+        ("tests.verify.verifiers:acting", {}, ConfigError, "'acting'"),
+        ("tests.verify.nowhere:verifier", {}, ConfigError, "tests.verify.nowhere"),
+        ("tests.verify.verifiers:not_callable", {}, ConfigError, "int"),
+        ("tests.verify.verifiers:broken_verifier", {"a": 1}, ConfigError, "TypeError"),
     ],
 )
-def test_a_judge_that_cannot_be_built_is_one_line_for_the_caller(judge, options, kind, fact):
-    with WorkerPool(judge, options=options, workers=2) as pool:
+def test_a_verifier_that_cannot_be_built_is_one_line_for_the_caller(verifier, options, kind, fact):
+    with WorkerPool(verifier, options=options, workers=2) as pool:
         for _ in range(2):  # and is tried again, not remembered
             with refused(kind, fact):
                 pool.verify(["a"] * 50, ["a"] * 50)
@@ -194,8 +172,8 @@ def test_shared_pools_are_one_per_arguments():
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [
-        ({"judge": "module"}, "module:factory"),
-        ({"judge": ":f"}, "module:factory"),
+        ({"verifier": "module"}, "module:factory"),
+        ({"verifier": ":f"}, "module:factory"),
         ({"workers": 0}, "workers"),
         ({"deadline": 0.0}, "deadline"),
         ({"deadline": float("nan")}, "deadline"),
@@ -205,7 +183,7 @@ def test_shared_pools_are_one_per_arguments():
 )
 def test_settings_out_of_range_are_refused(arguments, fact):
     with refused(ConfigError, fact):
-        WorkerPool(**{"judge": ACTING, **arguments})
+        WorkerPool(**{"verifier": ACTING, **arguments})
 
 
 def test_batches_that_do_not_fit_are_refused(pool):

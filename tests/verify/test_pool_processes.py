@@ -40,7 +40,7 @@ def test_a_forked_child_has_workers_of_its_own_and_leaves_the_parents_alone(pool
     assert set(answers(pool.verify(["pid"] * 40, [""] * 40))) & parents
 
 
-def test_a_fork_while_another_thread_judges_does_not_hang(pool):
+def test_a_fork_while_another_thread_verifies_does_not_hang(pool):
     thread = threading.Thread(target=pool.verify, args=(["sleep:0.5"] * 4, [""] * 4))
     thread.start()
     time.sleep(0.1)
@@ -74,7 +74,7 @@ PARENT = """
     # Python leaves Ctrl-C ignored where it was at the start: in a shell's background job.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from polypath.verify.pool import WorkerPool, shared_pool
-    pool = shared_pool("tests.verify.judges:acting_judge", workers=2, deadline=30.0)
+    pool = shared_pool("tests.verify.verifiers:acting_verifier", workers=2, deadline=30.0)
     print(*[v.answer for v in pool.verify(["pid", "sleep:0.3", "pid"], [""] * 3)][::2], flush=True)
     {then}
 """
@@ -161,7 +161,7 @@ def test_random_mischief_among_many_items_never_moves_a_verdict():
 def test_a_worker_that_dies_on_start_is_reported_not_waited_for(monkeypatch):
     monkeypatch.setattr("polypath.verify.process.START_ATTEMPTS", 2)
     with (
-        WorkerPool("tests.verify.judges:dying_judge", workers=1) as pool,
+        WorkerPool("tests.verify.verifiers:dying_verifier", workers=1) as pool,
         refused(PolypathError, "2 attempts"),
     ):
         pool.verify(["a"], ["a"])

@@ -12,7 +12,7 @@ import pytest
 from polypath.errors import ConfigError, MissingFileError
 from polypath.verify.base import Status, Verdict
 from polypath.verify.pool import WorkerPool
-from polypath.verify.sql import extract_sql, sql_judge
+from polypath.verify.sql import extract_sql, sql_verifier
 from polypath.verify.sql_run import OPEN_DATABASES
 from tests.refusals import refused
 from tests.verify.sql_databases import build_databases, gold, spider
@@ -27,8 +27,8 @@ def databases(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judge(databases):
-    return sql_judge(str(databases))
+def verifier(databases):
+    return sql_verifier(str(databases))
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ def test_the_query_is_found_in_the_completion(completion, query):
         ("SELECT count(*) FROM json_each('[1, 2, 3, 4, 5]')", 1),
     ],
 )  # fmt: skip
-def test_a_query_is_right_if_its_result_is(judge, completion, reward):
-    verdict = judge(completion, COUNT)
+def test_a_query_is_right_if_its_result_is(verifier, completion, reward):
+    verdict = verifier(completion, COUNT)
     assert (verdict.status, verdict.reward) == (Status.GRADED, reward)
     assert verdict.answer
 
 
-def test_no_query_is_no_answer(judge):
-    assert judge("five", COUNT) == Verdict(status=Status.NO_ANSWER)
+def test_no_query_is_no_answer(verifier):
+    assert verifier("five", COUNT) == Verdict(status=Status.NO_ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_no_query_is_no_answer(judge):
     ],
     ids=lambda value: value[:30],
 )
-def test_a_gold_that_cannot_be_used_is_bad_gold_and_says_why(judge, text, why):
-    assert judge("SELECT 1", text) == Verdict(status=Status.BAD_GOLD)
-    assert why in judge.gold_problem(text)
-    assert judge.gold_problem(COUNT) is None
+def test_a_gold_that_cannot_be_used_is_bad_gold_and_says_why(verifier, text, why):
+    assert verifier("SELECT 1", text) == Verdict(status=Status.BAD_GOLD)
+    assert why in verifier.gold_problem(text)
+    assert verifier.gold_problem(COUNT) is None
 
 
-def test_the_answer_is_the_canonical_query_and_otherwise_the_folded_text(judge):
-    assert judge("select S.name from singer s where 3 < s.age", COUNT).answer == (
+def test_the_answer_is_the_canonical_query_and_otherwise_the_folded_text(verifier):
+    assert verifier("select S.name from singer s where 3 < s.age", COUNT).answer == (
         "SELECT name FROM singer WHERE age > 3"
     )
-    assert judge("SELECT  1;\nSELECT 2", COUNT).answer == "SELECT 1; SELECT 2"
-    assert judge("SELECT '\udc80'", COUNT).answer == "SELECT '\\udc80'"
+    assert verifier("SELECT  1;\nSELECT 2", COUNT).answer == "SELECT 1; SELECT 2"
+    assert verifier("SELECT '\udc80'", COUNT).answer == "SELECT '\\udc80'"
 
 
 @pytest.mark.parametrize(
@@ -136,28 +136,28 @@ def test_the_comparisons_differ_in_order_duplicates_columns_and_split_operators(
     databases, completion, bird, spider, strict
 ):
     for compare, reward in (("bird", bird), ("spider", spider), ("strict", strict)):
-        assert sql_judge(str(databases), compare=compare)(completion, NAMES).reward == reward
+        assert sql_verifier(str(databases), compare=compare)(completion, NAMES).reward == reward
 
 
 def test_order_by_in_a_subquery_counts_for_spider_and_not_for_strict(databases):
     inner = gold("SELECT name FROM singer WHERE id IN (SELECT id FROM singer ORDER BY age LIMIT 9)")
     completion = "SELECT name FROM singer ORDER BY id DESC"
-    assert not sql_judge(str(databases), compare="spider")(completion, inner).correct
-    assert sql_judge(str(databases), compare="strict")(completion, inner).correct
+    assert not sql_verifier(str(databases), compare="spider")(completion, inner).correct
+    assert sql_verifier(str(databases), compare="strict")(completion, inner).correct
 
 
 def test_partial_credit_never_counts_as_right(databases):
-    judge = sql_judge(str(databases), partial="column_overlap")
+    verifier = sql_verifier(str(databases), partial="column_overlap")
     columns_right_rows_wrong = "SELECT 'Ada' AS name, 41 AS age UNION SELECT 'Bo', 30"
-    verdict = judge(columns_right_rows_wrong, NAMES)
+    verdict = verifier(columns_right_rows_wrong, NAMES)
     assert (verdict.reward, verdict.correct) == (0.5, False)
-    assert judge("SELECT name FROM singer WHERE id < 3", NAMES).reward == 0.25
-    assert judge("SELECT nope", NAMES).reward == 0
-    assert judge("SELECT name, age FROM singer WHERE id < 3", NAMES).reward == 1
+    assert verifier("SELECT name FROM singer WHERE id < 3", NAMES).reward == 0.25
+    assert verifier("SELECT nope", NAMES).reward == 0
+    assert verifier("SELECT name, age FROM singer WHERE id < 3", NAMES).reward == 1
 
 
-def test_text_that_is_not_utf8_is_read_without_its_odd_bytes(judge):
-    assert judge("SELECT 'ab'", gold('SELECT "order" FROM concert WHERE id = 5')).correct
+def test_text_that_is_not_utf8_is_read_without_its_odd_bytes(verifier):
+    assert verifier("SELECT 'ab'", gold('SELECT "order" FROM concert WHERE id = 5')).correct
 
 
 @pytest.mark.parametrize(
@@ -170,44 +170,44 @@ def test_text_that_is_not_utf8_is_read_without_its_odd_bytes(judge):
     ],
 )
 def test_over_a_cap_is_wrong(databases, limit, completion):
-    judge = sql_judge(str(databases), **limit)
-    verdict = judge(completion, COUNT)
+    verifier = sql_verifier(str(databases), **limit)
+    verdict = verifier(completion, COUNT)
     assert (verdict.status, verdict.reward) == (Status.GRADED, 0)
-    assert judge("SELECT 5", COUNT).correct
-    assert judge("SELECT 5", gold(completion)).status is Status.BAD_GOLD
+    assert verifier("SELECT 5", COUNT).correct
+    assert verifier("SELECT 5", gold(completion)).status is Status.BAD_GOLD
 
 
 def test_over_the_deadline_is_a_timeout_and_a_slow_gold_is_a_bad_one(databases):
-    judge = sql_judge(str(databases), deadline=0.1)
+    verifier = sql_verifier(str(databases), deadline=0.1)
     slow = "SELECT count(*) FROM " + ", ".join(f"singer AS s{i}" for i in range(20))
-    assert judge(slow, COUNT) == Verdict(status=Status.TIMEOUT)
-    assert judge("SELECT 5", gold(slow)).status is Status.BAD_GOLD
-    assert judge("SELECT 5", COUNT).correct
+    assert verifier(slow, COUNT) == Verdict(status=Status.TIMEOUT)
+    assert verifier("SELECT 5", gold(slow)).status is Status.BAD_GOLD
+    assert verifier("SELECT 5", COUNT).correct
 
 
 def test_a_gold_that_was_slow_once_is_run_again(databases):
-    judge = sql_judge(str(databases), deadline=1e-6)
+    verifier = sql_verifier(str(databases), deadline=1e-6)
     slow = gold("SELECT count(*) FROM singer a, singer b, singer c, singer d, singer e, singer f")
-    assert "ran over" in judge.gold_problem(slow)
-    judge._runner = sql_judge(str(databases))._runner
-    assert judge.gold_problem(slow) is None
-    assert judge("SELECT 5*5*5*5*5*5", slow).correct
+    assert "ran over" in verifier.gold_problem(slow)
+    verifier._runner = sql_verifier(str(databases))._runner
+    assert verifier.gold_problem(slow) is None
+    assert verifier("SELECT 5*5*5*5*5*5", slow).correct
 
 
 def test_results_of_golds_are_kept_up_to_a_bound(databases, monkeypatch):
     monkeypatch.setattr("polypath.verify.sql.GOLD_CACHE_BYTES", 20_000)
-    judge = sql_judge(str(databases))
+    verifier = sql_verifier(str(databases))
     for number in range(100):
-        assert judge(f"SELECT {number}", gold(f"SELECT {number}")).correct
-    assert 1 < len(judge._golds) < 20
-    assert judge("SELECT 3", gold("SELECT 3")).correct
+        assert verifier(f"SELECT {number}", gold(f"SELECT {number}")).correct
+    assert 1 < len(verifier._golds) < 20
+    assert verifier("SELECT 3", gold("SELECT 3")).correct
 
 
 def test_without_sqlglot_the_message_says_what_to_install(databases):
     code = (
         "import sys; sys.modules['sqlglot'] = None\n"
-        "from polypath.verify.sql import sql_judge\n"
-        "try: sql_judge(sys.argv[1])\n"
+        "from polypath.verify.sql import sql_verifier\n"
+        "try: sql_verifier(sys.argv[1])\n"
         "except ImportError as error: print(type(error).__name__, error)"
     )
     done = subprocess.run(
@@ -230,20 +230,20 @@ def test_without_sqlglot_the_message_says_what_to_install(databases):
 )
 def test_settings_out_of_range_are_refused(databases, name, value):
     with refused(ConfigError, name, value):
-        sql_judge(str(databases), **{name: value})
+        sql_verifier(str(databases), **{name: value})
 
 
-def test_a_missing_folder_is_said_when_the_judge_is_made(tmp_path):
+def test_a_missing_folder_is_said_when_the_verifier_is_made(tmp_path):
     with refused(MissingFileError, tmp_path / "none"):
-        sql_judge(str(tmp_path / "none"))
+        sql_verifier(str(tmp_path / "none"))
 
 
-def test_threads_take_turns(judge):
+def test_threads_take_turns(verifier):
     wrong = []
 
     def work():
         for number in range(50):
-            if not judge(f"SELECT 5 WHERE {number} < 99", COUNT).correct:
+            if not verifier(f"SELECT 5 WHERE {number} < 99", COUNT).correct:
                 wrong.append(number)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -258,31 +258,33 @@ def test_more_databases_than_are_kept_open(databases, tmp_path):
     for number in range(20):
         (tmp_path / f"m{number}").mkdir()
         shutil.copy(databases / "music" / "music.sqlite", tmp_path / f"m{number}/m{number}.sqlite")
-    judge = sql_judge(str(tmp_path))
+    verifier = sql_verifier(str(tmp_path))
     for number in [*range(20), *range(20)]:
         text = gold("SELECT count(*) FROM singer", f"m{number}")
-        assert judge(f"SELECT 5 + {number} - {number}", text).correct
-    assert len(judge._runner._open) == OPEN_DATABASES
+        assert verifier(f"SELECT 5 + {number} - {number}", text).correct
+    assert len(verifier._runner._open) == OPEN_DATABASES
 
 
 def test_a_fork_opens_files_and_keeps_time_of_its_own(databases):
-    judge = sql_judge(str(databases), deadline=0.2)
-    assert judge("SELECT 5", COUNT).correct
+    verifier = sql_verifier(str(databases), deadline=0.2)
+    assert verifier("SELECT 5", COUNT).correct
     pid = os.fork()
     if pid == 0:
         slow = "SELECT count(*) FROM " + ", ".join(f"singer AS s{i}" for i in range(20))
-        right = judge("SELECT 2 + 3", COUNT).correct and judge(slow, COUNT).status == "timeout"
+        right = (
+            verifier("SELECT 2 + 3", COUNT).correct and verifier(slow, COUNT).status == "timeout"
+        )
         os._exit(0 if right else 1)
     assert os.waitpid(pid, 0)[1] == 0
-    assert judge("SELECT 5", COUNT).correct
+    assert verifier("SELECT 5", COUNT).correct
 
 
 @pytest.mark.parametrize("compare", ["bird", "spider", "strict"])
 def test_every_gold_of_spider_verifies_itself(compare):
     folder, questions = spider()
-    judge = sql_judge(str(folder), compare=compare)
+    verifier = sql_verifier(str(folder), compare=compare)
     for row in questions:
-        verdict = judge(row["query"], json.dumps({"db_id": row["db_id"], "query": row["query"]}))
+        verdict = verifier(row["query"], json.dumps({"db_id": row["db_id"], "query": row["query"]}))
         assert verdict.correct, row
         assert verdict.answer
 
@@ -311,7 +313,7 @@ def _plainly_equal(compare, first, second):
 @pytest.mark.parametrize("compare", ["bird", "spider", "strict"])
 def test_the_gold_of_another_question_is_wrong_unless_its_result_is_the_same(compare):
     folder, questions = spider()
-    judge = sql_judge(str(folder), compare=compare)
+    verifier = sql_verifier(str(folder), compare=compare)
     queries = sorted({(row["db_id"], row["query"]) for row in questions})
     rows = {pair: _raw(folder, *pair) for pair in queries}
     pairs = truly_equal = wrongly_right = 0
@@ -319,7 +321,7 @@ def test_the_gold_of_another_question_is_wrong_unless_its_result_is_the_same(com
         if first[0] != second[0]:
             continue
         pairs += 1
-        right = judge(second[1], json.dumps({"db_id": first[0], "query": first[1]})).correct
+        right = verifier(second[1], json.dumps({"db_id": first[0], "query": first[1]})).correct
         if _plainly_equal(compare, rows[first], rows[second]):
             truly_equal += 1
         else:
@@ -329,9 +331,9 @@ def test_the_gold_of_another_question_is_wrong_unless_its_result_is_the_same(com
     assert wrongly_right <= 0.01 * (pairs - truly_equal)
 
 
-def test_a_pool_judges_as_this_process_does(databases, judge):
+def test_a_pool_verifies_as_this_process_does(databases, verifier):
     options = {"databases": str(databases), "compare": "bird"}
     completions = ["SELECT 5", "SELECT 6", "five", "SELECT name FROM singer", "SELECT 1; SELECT 2"]
-    with WorkerPool("polypath.verify.sql:sql_judge", options=options, workers=2) as pool:
+    with WorkerPool("polypath.verify.sql:sql_verifier", options=options, workers=2) as pool:
         verdicts = pool.verify(completions * 3, [COUNT] * 15)
-    assert verdicts == [judge(completion, COUNT) for completion in completions] * 3
+    assert verdicts == [verifier(completion, COUNT) for completion in completions] * 3

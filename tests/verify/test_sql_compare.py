@@ -6,11 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypath.verify.sql_compare import Table, column_overlap, has_order_by, rounded, same_result
+from polypath.verify.sql_compare import (
+    QueryResult,
+    column_overlap,
+    has_order_by,
+    rounded,
+    same_result,
+)
 
 
 def table(*rows, width=None):
-    return Table(width=len(rows[0]) if width is None else width, rows=list(rows))
+    return QueryResult(width=len(rows[0]) if width is None else width, rows=list(rows))
 
 
 def same(compare, gold, answer, ordered=False):

@@ -1,4 +1,4 @@
-"""What models write to a SQL judge when nobody is looking. See ``sql_hostile`` for the corpus."""
+"""What models write to a SQL verifier when nobody is looking. See ``sql_hostile`` for the corpus."""
 
 import hashlib
 import json
@@ -23,12 +23,12 @@ ORDINARY = ["SELECT count(*) FROM singer", "SELECT 5", "SELECT 6", "SELECT count
 DIRECT = r"""
 import json, re, sys, time
 from pathlib import Path
-from polypath.verify.sql import sql_judge
+from polypath.verify.sql import sql_verifier
 databases, deadline, gold = sys.argv[1], float(sys.argv[2]), sys.argv[3]
-judge = sql_judge(databases, deadline=deadline)
+verifier = sql_verifier(databases, deadline=deadline)
 for line in sys.stdin:
     start = time.process_time()
-    verdict = judge(json.loads(line), gold)
+    verdict = verifier(json.loads(line), gold)
     seconds = time.process_time() - start
     # Not ru_maxrss, which a child inherits from the process it was forked from.
     memory = int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
@@ -98,7 +98,7 @@ def test_hostile_completions_in_a_pool(world):
     options = {"databases": str(world["databases"]), "deadline": DEADLINE / 2}
     completions = [text for name in names for text in (corpus[name], *ORDINARY)]
     with WorkerPool(
-        "polypath.verify.sql:sql_judge", options=options, workers=2, deadline=DEADLINE
+        "polypath.verify.sql:sql_verifier", options=options, workers=2, deadline=DEADLINE
     ) as pool:
         assert pool.verify(ORDINARY[:1] * 2, [COUNT] * 2)[1].correct
         pids = pool.worker_pids
@@ -127,7 +127,7 @@ def test_one_call_that_sqlite_cannot_interrupt_ends_with_the_pools_deadline(worl
     options = {"databases": str(world["databases"]), "deadline": 0.5}
     endless = "SELECT printf('%.*c', 2000000000, 'x')"
     with WorkerPool(
-        "polypath.verify.sql:sql_judge", options=options, workers=1, deadline=1.0
+        "polypath.verify.sql:sql_verifier", options=options, workers=1, deadline=1.0
     ) as pool:
         start = time.monotonic()
         verdicts = pool.verify(["SELECT 5", endless, "SELECT 5"], [COUNT] * 3)

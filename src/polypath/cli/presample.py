@@ -30,7 +30,7 @@ def presample(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the rehearsal set; run again to resume.")],
-    task: Annotated[str, typer.Option(help="Task that asks and judges.")] = "countdown",
+    task: Annotated[str, typer.Option(help="Task: its problems and its verifier.")] = "countdown",
     task_option: TaskOptionsOption = None,
     split: Annotated[str, typer.Option(help="Split of the task; best the one trained on.")] = (
         "train"

@@ -45,7 +45,7 @@ KeyOption = Annotated[
     ),
 ]
 TaskOption = Annotated[
-    str | None, typer.Option(help="Judge every completion again with this task's verifier.")
+    str | None, typer.Option(help="Verify every completion again with this task.")
 ]
 TaskOptionsOption = Annotated[
     list[str] | None,

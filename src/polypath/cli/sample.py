@@ -1,4 +1,4 @@
-"""``polypath sample`` and ``polypath eval``: samples of a model, judged, and measured."""
+"""``polypath sample`` and ``polypath eval``: samples of a model, verified, and measured."""
 
 import functools
 import json
@@ -29,7 +29,7 @@ ModelOption = Annotated[
     str, typer.Option(help="A folder, a hub name, or the model's name on the server.")
 ]
 OutOption = Annotated[Path, typer.Option(help="Run folder; run again to resume.")]
-TaskOption = Annotated[str, typer.Option(help="Task that asks and judges.")]
+TaskOption = Annotated[str, typer.Option(help="Task: its problems and its verifier.")]
 SplitOption = Annotated[str, typer.Option(help="Split of the task.")]
 NumOption = Annotated[
     int | None,
@@ -99,7 +99,7 @@ def sample(
     json_file: JsonOption = None,
     config: ConfigOption = None,
 ) -> Any:  # a SampleSummary, which typer would import to read the annotation
-    """Sample a model on a task and judge every sample.
+    """Sample a model on a task and verify every sample.
 
     Killed at any moment, the same command goes on and ends with the same rows; with a larger --n or
     --limit it adds to them. Under torchrun, or with --shard, several processes share the work.
@@ -115,8 +115,8 @@ def sample(
     console = Console(highlight=False)
     ranks = find_ranks(shard)
     engine = engine_settings(backend, tensor_parallel=tensor_parallel, gpu_memory=gpu_memory)
-    judge = get_task(task, key_values(task_option or ()))
-    usual = judge.evaluation
+    chosen = get_task(task, key_values(task_option or ()))
+    usual = chosen.evaluation
     given = {
         "n": n,
         "temperature": temperature,
@@ -144,10 +144,10 @@ def sample(
     )
     used = {**asdict(settings), "n": n}
     if ranks.leads:
-        _print(console, _protocol(f"{judge.name} {split}", given, used, usual.source))
+        _print(console, _protocol(f"{chosen.name} {split}", given, used, usual.source))
     summary = sample_run(
         where,
-        judge,
+        chosen,
         out=out,
         split=split,
         num_samples=n,
@@ -167,7 +167,7 @@ def sample(
 
 @functools.wraps(sample, assigned=("__annotations__",))  # the same options
 def evaluate(**options: Any) -> None:
-    """Sample a model on a task, judge every sample, and print every metric with its interval.
+    """Sample a model on a task, verify every sample, and print every metric with its interval.
 
     As polypath sample and then polypath diversity on the run folder, which has more options of how
     to measure.

@@ -1,4 +1,4 @@
-"""``polypath score`` and ``polypath export``: samples judged again, and given to other tools."""
+"""``polypath score`` and ``polypath export``: samples verified again, and given to other tools."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,24 +15,23 @@ from polypath.errors import ConfigError
 from polypath.tasks.options import key_values
 
 if TYPE_CHECKING:
-    from polypath.rollouts.rescore import RescoreSummary
-    from polypath.rollouts.sources import Source
+    from polypath.rollouts.reverify import ReverifySummary
+    from polypath.rollouts.sources import SampleSource
     from polypath.sampling.ranks import Ranks
-    from polypath.tasks.base import Task
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the summary there as JSON.")]
 
 
 def score(
     run: Annotated[
-        Path, typer.Argument(help="Run folder or sample store; or a file, with --task and --out.")
+        Path, typer.Argument(help="Run folder or sample store; or a file, with --task.")
     ],
     task: Annotated[
-        str | None, typer.Option(help="Judge with this task; the one sampled by default.")
+        str | None, typer.Option(help="Verify with this task; the one sampled by default.")
     ] = None,
     task_option: TaskOptionsOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder to make of a file of samples.")
+        Path | None, typer.Option(help="Run folder to write; RUN-verified by default.")
     ] = None,
     split: Annotated[
         str | None,
@@ -45,11 +44,11 @@ def score(
     shard: ShardOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Judge samples again, or for the first time.
+    """Verify samples again, or for the first time, into a new run folder.
 
-    Of a run folder the old verdicts count until all new ones are there. Under torchrun, or with
-    --shard, several processes share the judging. A file of samples (JSONL, Parquet, TRL, verl,
-    lighteval) becomes a run folder, judged.
+    The run itself is only read. Stopped, the same command resumes. Under torchrun, or with --shard,
+    several processes share the work on a run. A file of samples may be JSONL, Parquet, or of TRL,
+    verl or lighteval.
     """
     from polypath.rollouts.sources import find_source
     from polypath.sampling.ranks import find_ranks
@@ -58,20 +57,18 @@ def score(
     options = key_values(task_option or ())
     ranks = find_ranks(shard)
     source = find_source(run, {})
+    out = out or source.sibling("-verified")
     if source.store is None:
         if not ranks.part.is_whole:
             raise ConfigError(
-                f"{run} is a file, which one process judges, with as many workers as it has cores; "
-                "start it without --shard and torchrun."
+                f"{run} is a file, which one process verifies, with as many workers as it has "
+                "cores; start it without --shard and torchrun."
             )
-        record = _score_file(console, run, task, options, out, split, key or ())
-    elif out is not None or split is not None or key:
-        raise ConfigError(
-            f"{run} is a sample store, which is judged in place; --out, --split and --key are for "
-            "files."
-        )
+        record = _verify_file(console, run, task, options, out, split, key or ())
+    elif split is not None or key:
+        raise ConfigError(f"{run} is a sample store; --split and --key are for files.")
     else:
-        record = _score_stores(console, source, task, options, ranks)
+        record = _verify_run(console, source, task, options, out, ranks)
     if record and json_file is not None:
         write_text(json_file, json.dumps(record, indent=2) + "\n")
 
@@ -88,92 +85,74 @@ def export(
     _print(Console(highlight=False), f"{out}: {lines} lines")
 
 
-def _score_stores(
+def _verify_run(
     console: Console,
-    source: "Source",
+    source: "SampleSource",
     task: str | None,
     options: Mapping[str, str],
+    out: Path,
     ranks: "Ranks",
 ) -> dict[str, object]:
-    """Judge the stores of a run and return what changed; nothing where others do that."""
+    """Verify a run and return what changed; nothing while other parts are at work."""
     from polypath.rollouts import RolloutStore
-    from polypath.rollouts.rescore import rescore
-    from polypath.rollouts.rescore_parts import is_begun
+    from polypath.rollouts.reverify import compare_verdicts, count_shards, reverify_run
+    from polypath.sampling.ranks import wait_for
     from polypath.tasks import get_task
 
-    stores = [store for store in (source.store, source.greedy) if store is not None]
-    recorded = RolloutStore.open(stores[0]).manifest
+    run = source.path
+    recorded = RolloutStore.open(source.store or run).manifest
     name = task or recorded.task
     if name is None:
-        raise ConfigError(f"{stores[0]} does not say which task judges it; name it with --task.")
+        raise ConfigError(f"{run} does not say which task verifies it; name it with --task.")
     if name == recorded.task:
         options = {**recorded.task_options, **options}
-    judge = get_task(name, options)
-    changed: dict[str, RescoreSummary] = {}
-    if ranks.part.is_whole and not any(is_begun(store) for store in stores):
-        for store in stores:
-            changed[store.name] = rescore(
-                store, judge.verify_batch, task=judge.name, task_options=dict(judge.options)
-            )
-    elif not _score_parts(console, stores, judge, ranks, changed):
+    verifier = get_task(name, options)
+    new = reverify_run(
+        run,
+        out,
+        verifier.verify_batch,
+        task=verifier.name,
+        task_options=dict(verifier.options),
+        part=ranks.part,
+    )
+    if not ranks.leads:
         return {}
-    table = Table(title=f"Judged again by {name}", title_justify="left")
+    done, total = count_shards(run, out)
+    if ranks.waits:
+        wait_for(lambda: count_shards(run, out)[0], total, label="shards", console=console)
+    elif done < total:
+        _print(
+            console,
+            f"{out}: {done} of {total} shards are verified. The other parts verify the rest, or "
+            "polypath score without --shard.",
+        )
+        return {}
+    elif not new:
+        _print(console, f"{out} was complete already; to verify again, delete it or name another.")
+    changed = compare_verdicts(run, out)
+    _print_changes(console, name, changed)
+    _print(console, f"Written to {out}; {run} is as it was.")
+    return {store: asdict(summary) for store, summary in changed.items()}
+
+
+def _print_changes(console: Console, task: str, changed: "Mapping[str, ReverifySummary]") -> None:
+    table = Table(title=f"Verified by {task}", title_justify="left")
     for column in ("store", "rows", "now right", "now wrong", "other answer", "statuses"):
         table.add_column(column)
-    for store in stores:
-        done = changed[store.name]
+    for store, done in changed.items():
         numbers = (done.num_rows, done.now_right, done.now_wrong, done.new_answers)
-        table.add_row(store.name, *map(str, numbers), _counts(done.statuses))
+        table.add_row(store, *map(str, numbers), _counts(done.statuses))
         if done.unreadable_shards:
             _print(console, f"Left out of {store}: {done.unreadable_shards} unreadable shard(s)")
     console.print(table)
-    return {store: asdict(done) for store, done in changed.items()}
 
 
-def _score_parts(
-    console: Console,
-    stores: Sequence[Path],
-    judge: "Task",
-    ranks: "Ranks",
-    changed: "dict[str, RescoreSummary]",
-) -> bool:
-    """Do a part of the judging; fill ``changed`` and return True if all is judged."""
-    from polypath.rollouts.rescore_parts import count_judged, finish_rescore, rescore_part
-    from polypath.sampling.ranks import wait_for
-
-    for store in stores:
-        options = dict(judge.options)
-        rescore_part(store, judge.verify_batch, ranks.part, task=judge.name, task_options=options)
-    if not ranks.leads:
-        return False
-    for store in stores:
-        judged, total = count_judged(store)
-        if ranks.waits:
-            wait_for(
-                lambda store=store: count_judged(store)[0],  # type: ignore[misc]
-                total,
-                label="shards",
-                console=console,
-            )
-        elif not ranks.part.is_whole:
-            _print(
-                console,
-                f"{store}: {judged} of {total} shards are judged. When all parts are done, polypath "
-                "score without --shard judges whatever is missing and makes the verdicts count.",
-            )
-    if not (ranks.waits or ranks.part.is_whole):
-        return False
-    for store in stores:
-        changed[store.name] = finish_rescore(store)
-    return True
-
-
-def _score_file(
+def _verify_file(
     console: Console,
     run: Path,
     task: str | None,
     options: Mapping[str, str],
-    out: Path | None,
+    out: Path,
     split: str | None,
     keys: Sequence[str],
 ) -> dict[str, object]:
@@ -181,11 +160,10 @@ def _score_file(
     from polypath.rollouts.transfer import import_run
     from polypath.tasks import get_task
 
-    if task is None or out is None:
-        missing = "--task" if task is None else "--out"
-        raise ConfigError(f"{run} is a file of samples; to judge it, {missing} is needed as well.")
-    judge = get_task(task, options)
-    asked = () if split is None else judge.problems(split)
+    if task is None:
+        raise ConfigError(f"{run} is a file of samples; to verify it, --task is needed as well.")
+    verifier = get_task(task, options)
+    asked = () if split is None else verifier.problems(split)
     done = import_run(
         run,
         out,
@@ -193,14 +171,14 @@ def _score_file(
             model=f"imported from {run.name}",
             task=task,
             split=split,
-            task_options=dict(judge.options),
+            task_options=dict(verifier.options),
         ),
         keys=key_mapping(keys),
-        verify_batch=judge.verify_batch,
+        verify_batch=verifier.verify_batch,
         problems={p.problem_id: (encode_prompt(p.prompt), p.gold) for p in asked},
     )
     greedy = f", {done.num_greedy} greedy samples" if done.num_greedy else ""
-    _print(console, f"{out}: {done.num_rows} samples judged, {done.new_rows} new{greedy}")
+    _print(console, f"{out}: {done.num_rows} samples verified, {done.new_rows} new{greedy}")
     line = status_line(done.statuses)
     if line is not None:
         _print(console, line)

@@ -1,4 +1,4 @@
-"""``polypath tasks``: what there is to train and to evaluate on, and whether its golds can be judged."""
+"""``polypath tasks``: what there is to train and to evaluate on, and whether its golds can be verified."""
 
 import inspect
 import json
@@ -39,7 +39,7 @@ def list_tasks(
         Path | None, typer.Option("--json", help="Write the list there as JSON; - prints it.")
     ] = None,
 ) -> None:
-    """List every task: what it is, its splits, where it comes from, how it is judged and evaluated."""
+    """List every task: what it is, its splits, where it comes from, how it is verified and evaluated."""
     if context.invoked_subcommand is not None:
         return
     from polypath.tasks import TASKS, get_task
@@ -116,9 +116,9 @@ def check(
         Path | None, typer.Option("--json", help="Write everything there as JSON; - prints it.")
     ] = None,
 ) -> None:
-    """Judge every gold by itself, and list those that their own verifier does not find right.
+    """Verify every gold against itself, and list those that are not right.
 
-    Also judges each gold by another problem's: nearly all of these must be wrong.
+    Also verifies each gold against another problem's: nearly all of these must be wrong.
     """
     from polypath.tasks import get_task
     from polypath.tasks.checking import check_golds
@@ -155,7 +155,7 @@ def _print_check(console: Console, done: "GoldCheck") -> None:
     share = done.share_wrong_when_shuffled
     if share is not None:
         console.print(
-            f"Judged by another problem's gold: {done.num_shuffled - len(done.accepted)} of "
+            f"Verified against another problem's gold: {done.num_shuffled - len(done.accepted)} of "
             f"{done.num_shuffled} are wrong ({share:.1%}).",
             markup=False,
             soft_wrap=True,

@@ -53,16 +53,6 @@ class KeepExplore:
         """Share of the problems unsolved before that now are solved; NaN if there were none."""
         return _share(self.gained, self.gained + self.unsolved)
 
-    @property
-    def pass_base(self) -> float:
-        """Share of all problems solved before."""
-        return _share(self.kept + self.lost, self.num_problems)
-
-    @property
-    def pass_trained(self) -> float:
-        """Share solved after: pass_base * keep + (1 - pass_base) * explore."""
-        return _share(self.kept + self.gained, self.num_problems)
-
 
 def keep_explore(base_solved_N: npt.ArrayLike, trained_solved_N: npt.ArrayLike) -> KeepExplore:
     r"""Compare which problems the base model and the trained model solve.

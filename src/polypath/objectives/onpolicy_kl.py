@@ -22,7 +22,7 @@ def reverse_kl_loss(
     """Return d^2 / 2 (k2), elementwise. Its expected gradient is that of KL(pi_theta || pi_ref).
 
     That of the next-token divergences at the visited states: a token's d says nothing of how it
-    leads to later states. ``reverse_kl_reward`` is exact for the whole sequence.
+    leads to later states.
 
     Args:
         logp_B_T: log-probabilities of the policy's own samples, with gradient.
@@ -47,14 +47,6 @@ def forward_kl_loss(
     """
     d_B_T = _log_ratio(logp_B_T, ref_logp_B_T, mask_B_T)
     return torch.expm1(cap_value(-d_B_T, MAX_EXPONENT)) + d_B_T
-
-
-def reverse_kl_reward(logp_B_T: Tensor, ref_logp_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
-    """Return -d summed over each completion, ``(B,)``, detached: the reverse KL as a reward.
-
-    Adding a coefficient times this to the reward is the other exact way to penalise the reverse KL.
-    """
-    return -_log_ratio(logp_B_T, ref_logp_B_T, mask_B_T).detach().sum(dim=1)
 
 
 def _log_ratio(logp_B_T: Tensor, ref_logp_B_T: Tensor, mask_B_T: Tensor | None) -> Tensor:

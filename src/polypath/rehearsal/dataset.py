@@ -208,23 +208,11 @@ class RehearsalSet:
         return tuple(self.completion_offsets.diff().tolist())
 
     @cached_property
-    def near_perfect_prompts(self) -> frozenset[str]:
-        """``prompt_key`` of every near-perfect problem: rehearsed, not explored."""
-        return self._prompts(ProblemSet.NEAR_PERFECT)
-
-    @cached_property
-    def exploration_prompts(self) -> frozenset[str]:
-        """``prompt_key`` of every problem to be trained on with rewards."""
-        return self._prompts(ProblemSet.EXPLORATION)
-
-    @cached_property
     def excluded_prompts(self) -> frozenset[str]:
         """``prompt_key`` of every problem not to be explored: near-perfect, dropped, listed."""
-        others = (s for s in ProblemSet if s is not ProblemSet.EXPLORATION)
-        return self._prompts(*others)
-
-    def _prompts(self, *sets: ProblemSet) -> frozenset[str]:
-        return frozenset(row.prompt_key for row in self.partition if row.problem_set in sets)
+        return frozenset(
+            row.prompt_key for row in self.partition if row.problem_set != ProblemSet.EXPLORATION
+        )
 
 
 def write_tensors(

@@ -66,7 +66,7 @@ def presample(
 
     Args:
         model: the initial policy: a folder or a hub name.
-        task: judges completions, and asks the problems unless ``problems`` does.
+        task: verifies completions, and gives the problems unless ``problems`` does.
         out: folder of the rehearsal set. The same call on it continues; what decides the samples
             may then not change, while ``threshold`` and the like may, until the set is finished.
         completion_logps: the forward of the engine that will train, which computes the reference

@@ -197,7 +197,7 @@ def measured_run(
         pass_curve=pass_curve,
         distinct_curve=distinct_curve,
         num_samples=int(joined.num_samples_N.sum()),
-        num_judged=int(joined.num_judged_N.sum()),
+        num_judged=int(joined.num_verified_N.sum()),
         left_out=joined.left_out,
     )
     return MeasuredRun(

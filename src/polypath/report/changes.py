@@ -17,7 +17,7 @@ from polypath.rollouts.samples import Samples
 def statuses(base: Samples, run: Samples) -> tuple[str, ...]:
     """Return what became of each problem: solved means by any of its judged samples."""
     changes = problem_changes(
-        base.num_judged_N, base.num_correct_N, run.num_judged_N, run.num_correct_N
+        base.num_verified_N, base.num_correct_N, run.num_verified_N, run.num_correct_N
     )
     return tuple(change or UNJUDGED for change in changes)
 

@@ -49,7 +49,7 @@ def measure(
 
 def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     """Measures of being right: at least one of k, all of k, the majority of k; greedy; Potential@k."""
-    n_N, c_N = run.samples.num_judged_N, run.samples.num_correct_N
+    n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     note = unjudged(run)
     more = [k for k in run.sizes.ks if k > 1]  # at 1, all three are the same
 
@@ -75,7 +75,7 @@ def _majority(
 ) -> Iterator[ProblemValues]:
     if not (run.ids_N_S >= 0).any():
         note = NO_ANSWER
-    most = int(run.samples.num_judged_N.max())
+    most = int(run.samples.num_verified_N.max())
     if most > MAX_MAJORITY_SAMPLES:
         note = f"not computed for more than {MAX_MAJORITY_SAMPLES} samples of a problem, got {most}"
 
@@ -115,7 +115,7 @@ def _at_each_k(
 
 
 def _potential(run: Prepared, wanted: Wanted, note: str) -> Iterator[ProblemValues]:
-    n_N, c_N = run.samples.num_judged_N, run.samples.num_correct_N
+    n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     for k in run.sizes.potential_ks:
         forms = []
         if wanted(f"potential@{k}"):

@@ -88,7 +88,7 @@ def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
         "id": [name[:200] for name in base.problem_ids],
         "prompt": [_first(runs, "prompts", n)[:chars] for n in range(base.num_problems)],
         "gold": [_first(runs, "golds", n)[:200] for n in range(base.num_problems)],
-        "n": [run.num_judged_N.tolist() for run in runs],
+        "n": [run.num_verified_N.tolist() for run in runs],
         "c": [run.num_correct_N.tolist() for run in runs],
         "chunk": chunk_of,
         "status": ["".join(STATUS_CODE[s] for s in flow.status_N) for flow in comparison.flows],

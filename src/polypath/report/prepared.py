@@ -103,7 +103,7 @@ class Prepared:
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
         """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are judged."""
-        n_N = self.samples.num_judged_N
+        n_N = self.samples.num_verified_N
         value_N_K = pass_at_k_from_counts(n_N, self.samples.num_correct_N, ks)
         return np.where(n_N[:, None] > 0, value_N_K, np.nan)
 
@@ -121,7 +121,7 @@ class Prepared:
 
 def unjudged(run: Prepared) -> str:
     """Return the reason why nothing can be said of correct samples; empty if it can."""
-    return "" if run.samples.num_judged_N.any() else NO_VERDICT
+    return "" if run.samples.num_verified_N.any() else NO_VERDICT
 
 
 def few(value_N: FloatArray, of: str) -> str:

@@ -146,14 +146,14 @@ def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
 
 def _counts(run: Samples) -> IntArray:
     """Judged samples of the problems that have any; all samples where none is judged at all."""
-    judged_N = run.num_judged_N
+    judged_N = run.num_verified_N
     some_N = judged_N if judged_N.any() else run.num_samples_N
     return some_N[some_N > 0]
 
 
 def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> str:
     run = next(run for run, count in zip(runs, counts, strict=True) if count.min() == fewest)
-    judged_N = run.num_judged_N if run.num_judged_N.any() else run.num_samples_N
+    judged_N = run.num_verified_N if run.num_verified_N.any() else run.num_samples_N
     short_N = np.flatnonzero(judged_N == fewest)
     who = f"problem {run.problem_ids[int(short_N[0])]!r} of {run.name} has"
     if len(short_N) > 1:

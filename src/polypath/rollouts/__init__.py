@@ -1,13 +1,12 @@
 """The sample store, and samples read from it or from the files of other tools."""
 
 from polypath.rollouts.manifest import RolloutManifest, library_versions
-from polypath.rollouts.samples import Alignment, Samples, load_samples
+from polypath.rollouts.samples import Samples, load_samples
 from polypath.rollouts.schema import SCHEMA, Rollout, decode_prompt, encode_prompt
 from polypath.rollouts.store import RolloutStore
 
 __all__ = [
     "SCHEMA",
-    "Alignment",
     "Rollout",
     "RolloutManifest",
     "RolloutStore",

@@ -145,7 +145,7 @@ class LightevalDetails:
     """``details_TASK_TIME.parquet`` of today's lighteval: doc, model_response, metric.
 
     A metric is one number per problem. With one prediction it says whether this is right; with
-    several nobody knows which of them were, so they are not judged.
+    several nobody knows which of them were, so they are not verified.
     """
 
     columns: Sequence[str] = ("doc", "model_response", "metric")

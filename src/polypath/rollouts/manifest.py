@@ -84,14 +84,14 @@ class RolloutManifest:
                 f"has {entry.name}={wanted!r}. Use the stored value, or another folder."
             )
 
-    def write(self, path: Path, *, owner: str = "", replace: bool = False) -> None:
+    def write(self, path: Path, *, owner: str = "") -> None:
         """Write the manifest atomically.
 
         Raises:
-            FileExistsError: there is one, and it is not to be replaced.
+            FileExistsError: there is one.
         """
         head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
-        write_json(path, {**head, **asdict(self)}, owner=owner, new=not replace)
+        write_json(path, {**head, **asdict(self)}, owner=owner, new=True)
 
     @classmethod
     def read(cls, path: Path) -> Self:

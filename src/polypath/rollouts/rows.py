@@ -25,12 +25,12 @@ KEYS = (
 )
 DETAILS = ("n_tokens", "finish_reason", "token_ids")  # read only to be stored again
 PER_SAMPLE = ("completion", "correct", "reward", "answer", "status")  # lists in a row per problem
-NOT_JUDGED = frozenset({"timeout", "error", "bad_gold"})  # a verifier's statuses without a verdict
+WITHOUT_VERDICT = frozenset({"timeout", "error", "bad_gold"})  # statuses: neither right nor wrong
 RIGHT_FROM = 0.5  # a reward above this counts as right, as in polypath.verify.base.Verdict
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
-class Judgement(Protocol):
+class VerdictLike(Protocol):
     """What is needed of a ``polypath.verify.base.Verdict``."""
 
     @property
@@ -55,13 +55,13 @@ class Judgement(Protocol):
 
 
 # completions, and the gold answer of each -> their verdicts, in order; Task.verify_batch is one
-Judge = Callable[[Sequence[str], Sequence[str]], Sequence[Judgement]]
-JUDGED_TOGETHER = 1024  # rows held in memory for one call of a judge
+VerifyBatch = Callable[[Sequence[str], Sequence[str]], Sequence[VerdictLike]]
+VERIFIED_TOGETHER = 1024  # rows held in memory for one call of a verifier
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRow:
-    """One sample as read. ``correct`` is ``None`` where it was not judged.
+    """One sample as read. ``correct`` is ``None`` where it was not verified.
 
     ``raw`` is the row it came from, under our keys, for those who need more of it.
     """
@@ -84,23 +84,23 @@ class _LeftOut(Exception):
 
 
 def sample_rows(
-    raw: Mapping[str, Any], left_out: Counter[str], *, to_judge: bool = False
+    raw: Mapping[str, Any], left_out: Counter[str], *, to_verify: bool = False
 ) -> Iterator[SampleRow]:
     """Yield the samples of one row, and count in ``left_out`` what cannot be used.
 
-    With ``to_judge``, what a row with a gold answer says of being right is not even read: its
-    verdict is still to come, from ``judged``.
+    With ``to_verify``, stored correctness is ignored for rows with a gold answer: their verdict
+    comes from ``verified``.
     """
     for entry in _unroll(raw):
         try:
-            yield _sample_row(entry, to_judge)
+            yield _sample_row(entry, to_verify)
         except _LeftOut as reason:
             left_out[str(reason)] += 1
 
 
-def judged(rows: Iterable[SampleRow], verify_batch: Judge) -> Iterator[SampleRow]:
+def verified(rows: Iterable[SampleRow], verify_batch: VerifyBatch) -> Iterator[SampleRow]:
     """Yield the rows in their order, those that have a gold answer with their verdict."""
-    for some in in_chunks(rows, JUDGED_TOGETHER):
+    for some in in_chunks(rows, VERIFIED_TOGETHER):
         asked = [(row.completion, row.gold) for row in some if row.gold is not None]
         verdicts = iter(verify_batch([text for text, _ in asked], [gold for _, gold in asked]))
         for row in some:
@@ -119,13 +119,13 @@ def in_chunks(rows: Iterable[_T], size: int) -> Iterator[list[_T]]:
         yield held
 
 
-def _with_verdict(row: SampleRow, verdict: Judgement) -> SampleRow:
+def _with_verdict(row: SampleRow, verdict: VerdictLike) -> SampleRow:
     status = str(verdict.status)
     return replace(
         row,
         status=status,
         reward=verdict.reward,
-        correct=None if status in NOT_JUDGED else verdict.correct,
+        correct=None if status in WITHOUT_VERDICT else verdict.correct,
         answer=verdict.answer,
     )
 
@@ -147,13 +147,13 @@ def _unroll(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield {**shared, **{name: values[place] for name, values in beside.items()}}
 
 
-def _sample_row(raw: Mapping[str, Any], to_judge: bool) -> SampleRow:
+def _sample_row(raw: Mapping[str, Any], to_verify: bool) -> SampleRow:
     completion = plain_text(raw.get("completion"))
     if completion is None:
         raise _LeftOut("no completion")
     prompt, gold = _prompt(raw.get("prompt")), _name(raw.get("gold")) or None
     sample_id = _number(raw.get("sample_id"))
-    told: Mapping[str, Any] = {} if to_judge and gold is not None else raw
+    told: Mapping[str, Any] = {} if to_verify and gold is not None else raw
     correct, reward = _correct(told), told.get("reward")
     problem_id = _name(raw.get("problem_id"))
     if problem_id is None:
@@ -189,7 +189,7 @@ def _correct(raw: Mapping[str, Any]) -> bool | None:
     correct, reward = raw.get("correct"), raw.get("reward")
     if _is_nan(correct) or _is_nan(reward):
         raise _LeftOut("NaN reward")
-    if raw.get("status") in NOT_JUDGED:
+    if raw.get("status") in WITHOUT_VERDICT:
         return None
     if correct is not None:
         if isinstance(correct, str):

@@ -4,31 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import DataError
 from polypath.rollouts.gather import gather
-from polypath.rollouts.rows import Judge
+from polypath.rollouts.rows import VerifyBatch
 from polypath.rollouts.sources import find_source
 
 _T = TypeVar("_T")
-
-
-class Alignment(NamedTuple):
-    """What two runs have in common.
-
-    Attributes:
-        problem_ids: problems of both, in the order of the first run.
-        only_here: number of problems that only the first run has.
-        only_there: number of problems that only the second run has.
-    """
-
-    problem_ids: tuple[str, ...]
-    only_here: int
-    only_there: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +27,11 @@ class Samples:
         prompts: of the N problems, chat messages as JSON text; ``None`` where unknown.
         golds: of the N problems; ``None`` where unknown.
         completions: N tuples of S_n texts, in the order of their sample numbers.
-        correct: N tuples of S_n. ``None`` where nobody judged the sample: nothing says whether it
+        correct: N tuples of S_n. ``None`` where nobody verified the sample: nothing says whether it
             is right, or its verifier timed out or failed.
         answers: N tuples of S_n canonical solutions; ``None`` where none was found.
         greedy_correct: whether the greedy sample of each problem is right, ``None`` where there is
-            none or it was not judged; ``None`` as a whole for a run without greedy samples.
+            none or it was not verified; ``None`` as a whole for a run without greedy samples.
         left_out: reason -> number of rows left out while reading. An unreadable shard or file
             counts as one, since how many rows it held is lost with it.
         training_log: numbers of the lines of ``log.jsonl`` beside the run; empty if there is none.
@@ -92,7 +78,7 @@ class Samples:
         return np.array([len(texts) for texts in self.completions], dtype=np.int64)
 
     @cached_property
-    def num_judged_N(self) -> npt.NDArray[np.int64]:
+    def num_verified_N(self) -> npt.NDArray[np.int64]:
         """Samples of each problem that are known to be right or wrong."""
         return np.array(
             [sum(c is not None for c in correct) for correct in self.correct], dtype=np.int64
@@ -127,19 +113,13 @@ class Samples:
             greedy_correct=None if greedy is None else _pick(greedy, rows),
         )
 
-    def align(self, other: "Samples") -> Alignment:
-        """Return the problems both runs have, and how many each has alone."""
-        theirs = set(other.problem_ids)
-        shared = tuple(problem_id for problem_id in self.problem_ids if problem_id in theirs)
-        return Alignment(shared, self.num_problems - len(shared), other.num_problems - len(shared))
-
 
 def load_samples(
     path: str | Path,
     *,
     name: str | None = None,
     keys: Mapping[str, str] | None = None,
-    verify_batch: Judge | None = None,
+    verify_batch: VerifyBatch | None = None,
 ) -> Samples:
     """Read the samples of a run.
 
@@ -154,7 +134,7 @@ def load_samples(
 
     ``docs/samples.md`` describes what is read from each. A row without ``problem_id`` goes by a
     hash of its prompt. It is right if ``correct`` says so, else if ``reward`` (or ``score``) is
-    more than one half; it is not judged if its ``status`` is ``timeout``, ``error`` or
+    more than one half; it is not verified if its ``status`` is ``timeout``, ``error`` or
     ``bad_gold``. A row whose reward is NaN is left out.
 
     Args:
@@ -162,7 +142,7 @@ def load_samples(
         name: label of the run; the name of the file or folder by default.
         keys: our key -> key in the file, for files that call things differently, such as
             ``{"completion": "response", "problem_id": "idx"}``.
-        verify_batch: judges (completions, golds) again, in batches, wherever there is a gold
+        verify_batch: verifies (completions, golds) again, in batches, wherever there is a gold
             answer; the file's own verdicts on these rows then do not count.
 
     Raises:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from polypath.errors import ConfigError, DataError
 
@@ -31,7 +30,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
-    """One sampled and judged completion.
+    """One sampled and verified completion.
 
     Attributes:
         problem_id: which problem; with ``sample_id`` the key of the row.
@@ -87,41 +86,6 @@ def to_table(rows: Iterable[Rollout]) -> pa.Table:
     names = [field.name for field in fields(Rollout)]
     columns = {name: [getattr(row, name) for row in held] for name in names}
     return pa.table(columns, schema=SCHEMA)
-
-
-def check_table(table: pa.Table) -> pa.Table:
-    """Return a table as one of ``SCHEMA``, checked as ``Rollout`` checks a row.
-
-    Raises:
-        DataError: a column is missing, of another type, or holds what it may not.
-    """
-    missing = [name for name in SCHEMA.names if name not in table.column_names]
-    if missing:
-        raise DataError(f"The table has no column {missing[0]!r}; it has {table.column_names}.")
-    try:
-        table = table.select(SCHEMA.names).cast(SCHEMA)
-    except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"The table is no table of samples: {str(error).splitlines()[0]}") from None
-    for field in SCHEMA:
-        if not field.nullable and table[field.name].null_count:
-            raise DataError(f"Column {field.name} has {table[field.name].null_count} nulls.")
-    lengths = pc.list_value_length(table["token_ids"])
-    finish = table["finish_reason"]
-    faults = {
-        "sample_id is below 0": pc.less(table["sample_id"], 0),
-        "n_tokens is below 0": pc.less(table["n_tokens"], 0),
-        "n_tokens is not the number of token_ids": pc.and_kleene(
-            pc.is_valid(lengths), pc.fill_null(pc.not_equal(lengths, table["n_tokens"]), True)
-        ),
-        "finish_reason is neither 'stop' nor 'length'": pc.and_(
-            pc.is_valid(finish), pc.invert(pc.is_in(finish, pa.array(FINISH_REASONS)))
-        ),
-    }
-    for fault, wrong in faults.items():
-        row = pc.index(wrong, True).as_py()
-        if row >= 0:
-            raise DataError(f"In row {row} of the table {fault}.")
-    return table
 
 
 def encode_prompt(prompt: str | list[dict[str, str]]) -> str:

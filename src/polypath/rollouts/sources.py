@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from polypath.errors import DataError, MissingFileError, unknown_name
 from polypath.rollouts.layouts import Layout, find_layout
 from polypath.rollouts.manifest import KIND
-from polypath.rollouts.rows import DETAILS, KEYS, Judge, SampleRow, judged, sample_rows
+from polypath.rollouts.rows import DETAILS, KEYS, SampleRow, VerifyBatch, sample_rows, verified
 from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
 
 SAMPLES_FOLDER = "samples"  # of a run folder: its store
@@ -26,7 +26,7 @@ _BATCH_ROWS = 1024
 
 
 @dataclass(kw_only=True)
-class Source:
+class SampleSource:
     """Files or stores of one run.
 
     Attributes:
@@ -51,23 +51,23 @@ class Source:
     _rows_met: int = 0
     _seen_keys: set[str] = field(default_factory=set)
 
-    def rows(self, verify_batch: Judge | None = None) -> Iterator[SampleRow]:
-        """Yield every usable sample, judged anew where it has a gold answer if there is a judge.
+    def rows(self, verify_batch: VerifyBatch | None = None) -> Iterator[SampleRow]:
+        """Yield every usable sample; with ``verify_batch``, those with a gold answer verified again.
 
         Raises:
             DataError: no file can be read, or no row has a key of ``keys``.
         """
-        rows = self._sample_rows(to_judge=verify_batch is not None)
-        yield from rows if verify_batch is None else judged(rows, verify_batch)
+        rows = self._sample_rows(to_verify=verify_batch is not None)
+        yield from rows if verify_batch is None else verified(rows, verify_batch)
         lost = [key for key in self.keys.values() if key.split(".")[0] not in self._seen_keys]
         if lost and self._rows_met:
             known = ", ".join(sorted(self._seen_keys)[:20])
             raise DataError(f"No row of {self.path} has the key {lost[0]!r}; it has {known}.")
 
-    def _sample_rows(self, *, to_judge: bool) -> Iterator[SampleRow]:
+    def _sample_rows(self, *, to_verify: bool) -> Iterator[SampleRow]:
         for raw in self._raw_rows():
             self._rows_met += 1
-            yield from sample_rows(raw, self.left_out, to_judge=to_judge)
+            yield from sample_rows(raw, self.left_out, to_verify=to_verify)
 
     def _raw_rows(self) -> Iterator[Mapping[str, Any]]:
         if self.store is not None:
@@ -147,6 +147,10 @@ class Source:
                     lost = parquet.metadata.row_group(group).num_rows - good
                     self.left_out["unreadable row group"] += lost
 
+    def sibling(self, suffix: str) -> Path:
+        """Return a path beside the run, named after it."""
+        return _whole(self.path).with_name(self.name + suffix)
+
     def nothing_usable(self) -> str:
         """Say why no sample came out of it."""
         if not self._rows_met and not self.left_out:
@@ -158,18 +162,23 @@ class Source:
             "expected problem_id, completion and correct, or their names by keys."
         )
 
-    def training_log(self) -> tuple[Mapping[str, float], ...]:
-        """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
+    @property
+    def log_file(self) -> Path | None:
+        """The run's ``log.jsonl``, if there is one."""
         folder = self.path if self.path.is_dir() else self.path.parent
         if folder.name in _PLAIN_FOLDERS:
             folder = folder.parent
         elif not self.path.is_dir():
-            return ()  # files side by side need not come from the run that a log beside them is of
+            return (
+                None  # files side by side need not come from the run that a log beside them is of
+            )
         log = folder / LOG_FILE
-        if not log.is_file():
-            return ()
+        return log if log.is_file() else None
+
+    def training_log(self) -> tuple[Mapping[str, float], ...]:
+        """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
         lines = []
-        for line in log.read_bytes().splitlines():
+        for line in [] if self.log_file is None else self.log_file.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
@@ -179,7 +188,7 @@ class Source:
         return tuple(lines)
 
 
-def find_source(path: Path, keys: Mapping[str, str]) -> Source:
+def find_source(path: Path, keys: Mapping[str, str]) -> SampleSource:
     """Look at what is at ``path``.
 
     Raises:
@@ -198,13 +207,15 @@ def find_source(path: Path, keys: Mapping[str, str]) -> Source:
             raise DataError(f"{path} is neither .jsonl nor .parquet; expected one of them.")
         if not path.stat().st_size:
             raise DataError(f"{path} is empty; expected samples (problem_id, completion, correct).")
-        return Source(path=path, name=name, keys=keys, files=[path])
+        return SampleSource(path=path, name=name, keys=keys, files=[path])
     for folder in (path, path / SAMPLES_FOLDER):
         if _is_store(folder):
             greedy = folder.parent / GREEDY_FOLDER
             has_greedy = folder.name == SAMPLES_FOLDER and _is_store(greedy)
-            return Source(path=path, name=name, store=folder, greedy=greedy if has_greedy else None)
-    return Source(path=path, name=name, keys=keys, files=_files_of(path))
+            return SampleSource(
+                path=path, name=name, store=folder, greedy=greedy if has_greedy else None
+            )
+    return SampleSource(path=path, name=name, keys=keys, files=_files_of(path))
 
 
 def _files_of(folder: Path) -> list[Path]:
@@ -241,10 +252,17 @@ def _is_trl(file: Path) -> bool:
     return file.name.startswith("completions_") and file.suffix == ".parquet"
 
 
+def _whole(path: Path) -> Path:
+    """Return the run that a path names, itself or a part of it."""
+    path = path if path.name not in ("", "..") else path.resolve()
+    if path.name in _PLAIN_FOLDERS and path.is_dir():
+        # The parent of "samples" is ".", which has no name.
+        return path.parent if path.parent.name else path.resolve().parent
+    return path
+
+
 def _label(path: Path) -> str:
-    whole = path.resolve()
-    if whole.name in _PLAIN_FOLDERS and whole.is_dir():
-        whole = whole.parent
+    whole = _whole(path)
     return whole.stem if whole.is_file() else whole.name
 
 

@@ -1,9 +1,8 @@
 """The sample store: a folder of Parquet shards that only ever grows, and one manifest.
 
 A shard appears whole or not at all, so a process killed at any moment loses at most the rows of
-the shard it was writing. Rows are never changed, but for their verdicts: ``rescore`` puts new
-shards in the place of all old ones at one moment. Several processes, on several machines, may write
-to one store at once if each does a part of the work.
+the shard it was writing, and rows are never changed. Several processes, on several machines, may
+write to one store at once if each does a part of the work.
 """
 
 import contextlib
@@ -21,11 +20,11 @@ from polypath.rollouts.files import atomic_write, remove_leftovers
 from polypath.rollouts.key_index import Key, KeyIndex, hash_columns
 from polypath.rollouts.locks import WHOLE, Part, WriterLock
 from polypath.rollouts.manifest import RolloutManifest
-from polypath.rollouts.replacing import SHARD_GLOB, current_shards, finish_replacing
-from polypath.rollouts.schema import SCHEMA, Rollout, check_table, to_table
+from polypath.rollouts.schema import SCHEMA, Rollout, to_table
 
 OnCorrupt = Literal["error", "skip"]
 MANIFEST_NAME = "manifest.json"
+SHARD_GLOB = "shard-" + "[0-9]" * 8 + ".parquet"
 _INDEX_ROWS = 1 << 16
 
 
@@ -105,8 +104,6 @@ class RolloutStore:
         lock = WriterLock(folder, part)
         try:
             remove_leftovers(folder, part.owner)
-            if part.is_whole:
-                finish_replacing(folder)
             target = folder / MANIFEST_NAME
             has_shards = any(folder.glob(SHARD_GLOB))  # asked first: a manifest precedes shards
             if not target.exists():
@@ -147,25 +144,11 @@ class RolloutStore:
             ConfigError: the store was opened for reading only, or closed.
             DataError: a row's key is there already, here or in the store.
         """
-        self._append(to_table(rows))
-
-    def append_table(self, table: pa.Table) -> None:
-        """Do as ``append`` with rows in columns, which takes a small part of the time.
-
-        Args:
-            table: with the columns of ``SCHEMA``, in any order.
-
-        Raises:
-            ConfigError: as ``append``.
-            DataError: as ``append``, or a column is missing or holds what it may not.
-        """
-        self._append(check_table(table))
-
-    def _append(self, table: pa.Table) -> None:
         if self._lock is None:
             raise ConfigError(
                 f"The sample store {self.path} is open for reading; use create_or_open to write."
             )
+        table = to_table(rows)
         if not table.num_rows:
             return
         index = self._index if self._indexed else self.index()
@@ -241,7 +224,7 @@ class RolloutStore:
             try:
                 # Whole batches are decoded before the first is handed out: a shard damaged
                 # half-way would otherwise be half counted.
-                batches = self._decode(shard, names, batch_size)
+                batches = list(_read_shard(shard, names, batch_size))
             except (pa.ArrowException, OSError) as error:
                 if self._on_corrupt == "error":
                     reason = str(error).splitlines()[0][:120]
@@ -253,17 +236,11 @@ class RolloutStore:
                 continue
             yield from batches
 
-    def _decode(self, shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:
-        try:
-            return list(read_shard(shard, names, batch_size))
-        except FileNotFoundError:  # a rescoring moved it to its place meanwhile
-            return list(read_shard(self.path / shard.name, names, batch_size))
-
     def shards(self) -> list[Path]:
         """Return the files of all rows, in the order they were written."""
         if not self.path.is_dir():
             raise MissingFileError(f"The sample store {self.path} does not exist any more.")
-        return current_shards(self.path)
+        return sorted(self.path.glob(SHARD_GLOB))
 
     def _next_shard(self) -> Path:
         # Each part has numbers of its own, so that parts hardly ever meet.
@@ -277,7 +254,7 @@ class RolloutStore:
         return self.path / f"shard-{self._next_number:08d}.parquet"
 
 
-def read_shard(shard: Path, names: list[str], batch_size: int = 4096) -> Iterator[pa.RecordBatch]:
+def _read_shard(shard: Path, names: list[str], batch_size: int) -> Iterator[pa.RecordBatch]:
     """Yield the named columns of a shard.
 
     Raises:

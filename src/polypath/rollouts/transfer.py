@@ -11,9 +11,9 @@ from typing import Any
 from polypath.errors import DataError
 from polypath.rollouts.files import atomic_write
 from polypath.rollouts.manifest import RolloutManifest
-from polypath.rollouts.rows import Judge, SampleRow, judged
+from polypath.rollouts.rows import SampleRow, VerifyBatch, verified
 from polypath.rollouts.schema import FINISH_REASONS, SCHEMA, Rollout
-from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, Source, find_source
+from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, SampleSource, find_source
 from polypath.rollouts.store import RolloutStore
 
 GREEDY_ID = -1  # sample_id of a greedy sample in files; stores keep these apart
@@ -81,10 +81,10 @@ def import_run(
     manifest: RolloutManifest,
     *,
     keys: Mapping[str, str] | None = None,
-    verify_batch: Judge | None = None,
+    verify_batch: VerifyBatch | None = None,
     problems: Mapping[str, tuple[str, str]] | None = None,
 ) -> ImportSummary:
-    """Make a run folder of a file, judging every completion if there is a judge.
+    """Make a run folder of a file; with ``verify_batch``, every completion is verified.
 
     Killed at any moment, the same call goes on. Rows without ``sample_id`` are numbered by their
     order in the file.
@@ -94,9 +94,9 @@ def import_run(
         out: the run folder to make or to go on with.
         manifest: what is known of how the rows were made.
         keys: as in ``load_samples``.
-        verify_batch: judges (completions, golds), a part of the file at a time.
+        verify_batch: verifies (completions, golds), a part of the file at a time.
         problems: problem_id -> (prompt, gold), for rows that lack them. A row that has no gold
-            answer and no entry here is left out if it has to be judged.
+            answer and no entry here is left out if it has to be verified.
 
     Raises:
         ConfigError: the run folder holds samples that were made in another way.
@@ -112,7 +112,7 @@ def import_run(
         held: list[Rollout] = []
         statuses: Counter[str] = Counter()
         rows = _numbered(source, verify_batch is not None, problems or {}, done)
-        for row in rows if verify_batch is None else judged(rows, verify_batch):
+        for row in rows if verify_batch is None else verified(rows, verify_batch):
             rollout = _rollout(row)
             statuses[rollout.status] += 1
             (greedy if row.greedy else held).append(rollout)
@@ -137,8 +137,8 @@ def import_run(
 
 
 def _numbered(
-    source: Source,
-    to_judge: bool,
+    source: SampleSource,
+    to_verify: bool,
     problems: Mapping[str, tuple[str, str]],
     done: Container[tuple[str, int]],
 ) -> Iterator[SampleRow]:
@@ -148,7 +148,7 @@ def _numbered(
     for row in source.rows():
         prompt, gold = problems.get(row.problem_id, (None, None))
         gold = row.gold or gold
-        if to_judge and gold is None:
+        if to_verify and gold is None:
             source.left_out["unknown problem_id and no gold"] += 1
             continue
         sample_id = GREEDY_ID if row.greedy else row.sample_id
@@ -172,7 +172,7 @@ def _rollout(row: SampleRow) -> Rollout:
         prompt=row.prompt or "",
         completion=row.completion,
         gold=row.gold or "",
-        # "error" is the status of what nobody judged: it counts neither as right nor as wrong.
+        # "error" is the status of what nobody verified: it counts neither as right nor as wrong.
         status=row.status or ("error" if row.correct is None else "graded"),
         reward=float(row.correct or 0) if row.reward is None else row.reward,
         correct=row.correct or False,

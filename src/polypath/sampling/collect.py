@@ -1,4 +1,4 @@
-"""Sample what a store does not hold yet, judge it, and store it."""
+"""Sample what a store does not hold yet, verify it, and store it."""
 
 import time
 from collections import Counter
@@ -68,7 +68,7 @@ def collect(
         problems: what to ask.
         num_samples: samples per problem.
         settings: how to draw.
-        verify_batch: judges the completions of a batch, each by its gold answer; a task's method.
+        verify_batch: verifies the completions of a batch, each by its gold answer; a task's method.
         first_sample_id: number of the first sample.
         label: what progress is called.
         console: where progress goes; ``None`` for nowhere.

@@ -46,7 +46,7 @@ class Ranks:
 ALONE = Ranks()
 
 
-def find_ranks(shard: str | None = None, environ: Mapping[str, str] | None = None) -> Ranks:
+def find_ranks(part: str | None = None, environ: Mapping[str, str] | None = None) -> Ranks:
     """Return the part that ``--shard I/N`` or a launcher's environment names.
 
     ``torchrun`` and ``accelerate launch`` set ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``.
@@ -59,22 +59,22 @@ def find_ranks(shard: str | None = None, environ: Mapping[str, str] | None = Non
     """
     environ = os.environ if environ is None else environ
     launched = "RANK" in environ and "WORLD_SIZE" in environ
-    if shard is not None:
+    if part is not None:
         if launched and environ["WORLD_SIZE"] != "1":
             raise ConfigError(
-                f"--shard {shard} under a launcher that runs {environ['WORLD_SIZE']} processes: "
+                f"--shard {part} under a launcher that runs {environ['WORLD_SIZE']} processes: "
                 "leave one of them out."
             )
-        rank, slash, of = shard.partition("/")
-        return Ranks(part=_part(rank, of if slash else "", f"--shard {shard}"))
+        rank, slash, of = part.partition("/")
+        return Ranks(part=_part(rank, of if slash else "", f"--shard {part}"))
     if not launched:
         return ALONE
     where = f"RANK={environ['RANK']}, WORLD_SIZE={environ['WORLD_SIZE']}"
-    part = _part(environ["RANK"], environ["WORLD_SIZE"], where)
-    if part.is_whole:
+    mine = _part(environ["RANK"], environ["WORLD_SIZE"], where)
+    if mine.is_whole:
         return ALONE
     local = environ.get("LOCAL_RANK", "")
-    return Ranks(part=part, local_rank=int(local) if local.isdecimal() else None, waits=True)
+    return Ranks(part=mine, local_rank=int(local) if local.isdecimal() else None, waits=True)
 
 
 def _part(rank: str, of: str, where: str) -> Part:

@@ -75,11 +75,11 @@ def sample_run(
     ranks: Ranks = ALONE,
     console: Console | None = None,
 ) -> SampleSummary:
-    """Bring a run folder to hold ``num_samples`` judged samples of every problem of a split.
+    """Bring a run folder to hold ``num_samples`` verified samples of every problem of a split.
 
     Args:
         model: a folder or hub name, sampled in this process; or a server.
-        task: asks and judges.
+        task: gives the problems and verifies completions.
         out: the run folder. The same call on it goes on; with a larger ``num_samples`` or ``limit``
             it adds to what is there. Anything else that decides the samples may not change.
         split: of the task.

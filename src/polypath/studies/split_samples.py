@@ -133,7 +133,7 @@ class SplitSamples:
     def not_judged(self) -> int:
         """Return how many samples of the rows have no verdict: their check took too long or failed."""
         samples = [seed for row in self.rows for seed in self.seeds[row.name]]
-        return sum(int((seed.num_samples_N - seed.num_judged_N).sum()) for seed in samples)
+        return sum(int((seed.num_samples_N - seed.num_verified_N).sum()) for seed in samples)
 
     @cached_property
     def _related(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tasks: problems in named splits, and the verifier that judges answers to them."""
+"""Tasks: problems in named splits, and the verifier of answers to them."""
 
 import inspect
 from collections.abc import Callable, Mapping

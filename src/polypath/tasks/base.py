@@ -1,4 +1,4 @@
-"""What a task is: problems in named splits, and the verifier that judges completions of them."""
+"""What a task is: problems in named splits, and the verifier of completions of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Problem:
     Attributes:
         problem_id: unique within the task, stable over runs and machines.
         prompt: plain text, or chat messages (``[{"role": ..., "content": ...}]``).
-        gold: what the verifier needs to judge a completion, as text (also the dataset column
+        gold: what the verifier compares a completion with, as text (also the dataset column
             ``gold``).
         extra: further columns, carried along and never read by the library.
     """
@@ -45,7 +45,7 @@ class EvaluationDefaults:
 
 
 class Task(Protocol):
-    """A source of problems and their judge.
+    """A source of problems and their verifier.
 
     ``splits`` never overlap in problems, except that out-of-domain splits may be views of their
     own. ``verify`` and ``verify_batch`` never raise on model output, may be called from any thread,
@@ -82,9 +82,9 @@ class Task(Protocol):
         ...
 
     def verify(self, completion: str, gold: str) -> Verdict:
-        """Judge one completion."""
+        """Verify one completion."""
         ...
 
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
-        """Judge many completions, each against its own gold, in their order; in parallel if slow."""
+        """Verify many completions, each against its own gold, in their order; in parallel if slow."""
         ...

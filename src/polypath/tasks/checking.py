@@ -1,7 +1,7 @@
 """Does a task's verifier agree with the task's own golds?
 
-Every gold, written as an answer, must be judged right by itself; and hardly any must be right by the
-gold of another problem. What fails is a gold the verifier cannot read, or a problem no completion
+Every gold, written as an answer, must be right when verified against itself; and hardly any against
+the gold of another problem. What fails is a gold the verifier cannot read, or a problem no completion
 can solve: training on it teaches nothing, evaluating on it costs accuracy.
 """
 
@@ -40,7 +40,7 @@ class AcceptedGold:
     Attributes:
         problem_id: whose gold was the answer.
         answer: that gold as a completion.
-        other_id: whose gold judged.
+        other_id: the problem whose gold it was verified against.
         gold: that gold as a completion.
     """
 
@@ -57,10 +57,10 @@ class GoldCheck:
     Attributes:
         task: name.
         split: of it.
-        num_problems: golds judged by themselves.
+        num_problems: golds verified against themselves.
         failed: those that are not right, in the order of the problems.
-        statuses: status -> golds judged by themselves with it.
-        num_shuffled: golds judged by another problem's gold of another text.
+        statuses: status -> golds verified against themselves with it.
+        num_shuffled: golds verified against another problem's gold of another text.
         accepted: of these, those found right: equal answers in other words, or a lenient verifier.
     """
 
@@ -87,13 +87,13 @@ def check_golds(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> GoldCheck:
-    """Judge every gold by itself, and by the gold of the next problem (of the same database).
+    """Verify every gold against itself, and against the gold of the next problem (of the same database).
 
     Args:
         task: whose golds.
         split: for the record.
         problems: of it.
-        progress: told how many golds were judged since it was last told.
+        progress: told how many golds were verified since it was last told.
 
     Raises:
         ConfigError: the task cannot write its golds as completions, or there is no problem.

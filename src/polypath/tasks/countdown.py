@@ -180,11 +180,11 @@ class Countdown:
         return _problems(split)[:limit]
 
     def verify(self, completion: str, gold: str) -> Verdict:
-        """Judge one completion with ``verify_countdown``."""
+        """Verify one completion with ``verify_countdown``."""
         return verify_countdown(completion, gold)
 
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
-        """Judge many completions, each against its own gold."""
+        """Verify many completions, each against its own gold."""
         return [verify_countdown(c, g) for c, g in zip(completions, golds, strict=True)]
 
 

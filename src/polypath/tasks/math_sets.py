@@ -141,14 +141,14 @@ class MathSet(RecordTask):
         id_field: found by itself among ``ID_FIELDS``; a hash of the question without one.
         extraction: ``any`` finds an answer wherever it stands, ``box`` only in ``\boxed{}``.
         deadline: seconds one check may take, above 0; 5 by default.
-        workers: processes that judge; by default this process's share of the CPUs, at most 8.
+        workers: processes that verify; by default this process's share of the CPUs, at most 8.
 
     Raises:
         ConfigError: an option has a value that cannot be.
     """
 
     verifier = "equal mathematically (math-verify)"
-    judge = "polypath.verify.math:math_judge"
+    verifier_factory = "polypath.verify.math:math_verifier"
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class MathSet(RecordTask):
         """Return the gold in a box."""
         return f"\\boxed{{{gold}}}"
 
-    def _judge_options(self) -> dict[str, Any]:
+    def _verifier_options(self) -> dict[str, Any]:
         return {"extraction": self.options.get("extraction", EXTRACTIONS[0])}
 
 

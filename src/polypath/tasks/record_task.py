@@ -1,4 +1,4 @@
-"""What the tasks that read a data set share: options, splits, problems, and a pool that judges."""
+"""What the tasks that read a data set share: options, splits, problems, and a pool that verifies."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ OPTION_HELP: dict[str, str] = {
     "id_field": "field that holds the problem's id",
     "extraction": "where an answer counts: any, or box for \\boxed{} only",
     "deadline": "seconds one completion's check may take",
-    "workers": "processes that judge",
+    "workers": "processes that verify",
     "databases": "folder with <db_id>/<db_id>.sqlite",
     "query_field": "field that holds the gold query",
     "db_field": "field that holds the database's name",
     "compare": "when two results are the same: bird, spider or strict",
     "partial": "reward for a wrong result: none or column_overlap",
 }
-PATHS = ("data", "databases")  # recorded absolute, so that a run can be judged from elsewhere
+PATHS = ("data", "databases")  # recorded absolute, so that a run can be verified from elsewhere
 SPEED_ONLY = ("workers",)  # not recorded: it changes no verdict
 
 
@@ -88,8 +88,8 @@ class RecordTask(ABC):
         ConfigError: an option has a value that cannot be.
     """
 
-    verifier = ""  # what judges, in a few words
-    judge = ""  # of the pool: module:factory
+    verifier = ""  # what is verified, in a few words
+    verifier_factory = ""  # of the pool: module:factory
 
     def __init__(self, spec: SetSpec, given: Mapping[str, str | None]) -> None:
         self.spec = spec
@@ -159,14 +159,14 @@ class RecordTask(ABC):
         return ", ".join(str(path) for path in self._origin.files(split))
 
     def verify(self, completion: str, gold: str) -> Verdict:
-        """Judge one completion."""
+        """Verify one completion."""
         return self.verify_batch([completion], [gold])[0]
 
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
-        """Judge many completions in worker processes, each against its own gold."""
+        """Verify many completions in worker processes, each against its own gold."""
         pool = shared_pool(
-            self.judge,
-            self._judge_options(),
+            self.verifier_factory,
+            self._verifier_options(),
             workers=self._workers,
             deadline=self._pool_deadline(),
         )
@@ -180,7 +180,7 @@ class RecordTask(ABC):
     def gold_completion(self, gold: str) -> str:
         """Return a completion that says exactly what the gold says."""
 
-    def _judge_options(self) -> dict[str, Any]:
+    def _verifier_options(self) -> dict[str, Any]:
         return {}
 
     def _pool_deadline(self) -> float:

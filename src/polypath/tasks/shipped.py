@@ -9,6 +9,11 @@ SHIPPED_MODELS: dict[str, Path] = {
 }
 
 
+def base_model_dir() -> Path:
+    """Return the folder of the Countdown base; transformers' Auto classes load it offline."""
+    return SHIPPED_MODELS["countdown-base"]
+
+
 def shipped_model(name: str) -> str:
     """Return the folder of a model that ships with polypath, or the name itself."""
     return str(SHIPPED_MODELS.get(name, name))

@@ -18,78 +18,67 @@ the base model has seen questions on them, reinforcement learning never does.
 
 Results are compared as bags of rows (``compare="strict"`` of ``polypath.verify.sql``): whether a
 value comes once or once a row is part of what is asked, and no gold query orders its rows.
+
+``scripts/make_small_sql.py`` makes the databases and questions.
 """
 
+import gzip
 import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.tasks.base import EvaluationDefaults, Problem
-from polypath.tasks.small_sql_data import databases_dir
-from polypath.tasks.small_sql_questions import PARTS, Question, draw, questions_of
-from polypath.tasks.small_sql_schema import DATABASES
 from polypath.verify.base import Status, Verdict
 from polypath.verify.pool import shared_pool
 
+DATA = Path(__file__).parent.parent / "assets" / "small_sql"
+DATABASES = DATA / "database"  # laid out as <db_id>/<db_id>.sqlite
+QUESTIONS = DATA / "questions.jsonl.gz"  # one a line, in the order of the splits
+SPLITS = ("base", "train", "dev", "test", "test_ood")
 MAX_COMPLETION_TOKENS = 30  # the longest demonstrated query has 28, then the end of text
-SPLITS = (*PARTS, "test_ood")
 EVALUATION = EvaluationDefaults(num_samples=64, max_completion_length=MAX_COMPLETION_TOKENS)
 KEPT_VERDICTS = 200_000
 
 
-def make_problem(question: Question) -> Problem:
-    """Write a question as a problem; the gold is the first of its right queries."""
-    gold = {"db_id": question.database, "query": question.queries[0]}
-    return Problem(
-        problem_id=question.question_id,
-        prompt=question.prompt,
-        gold=json.dumps(gold),
-        extra={"db_id": question.database, "template": question.template},
-    )
-
-
 @cache
-def split_questions(split: str) -> tuple[Question, ...]:
-    """Return the questions of a split of ``SPLITS`` in their order, which is a random one."""
-    found = []
-    for name, database in DATABASES.items():
-        for question in questions_of(name):
-            if split == "base":
-                chosen = question.part == "base"
-            elif split == "test_ood":
-                chosen = question.part != "base" and not database.trained
-            else:
-                chosen = question.part == split and database.trained
-            if chosen:
-                found.append(question)
-    return tuple(sorted(found, key=lambda question: draw(f"place {question.question_id}")))
-
-
-@cache
-def _problems(split: str) -> tuple[Problem, ...]:
-    return tuple(make_problem(question) for question in split_questions(split))
+def _problems() -> Mapping[str, tuple[Problem, ...]]:
+    """Read the problems of every split; the gold is the first of a question's right queries."""
+    found: dict[str, list[Problem]] = {split: [] for split in SPLITS}
+    with gzip.open(QUESTIONS, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            question = json.loads(line)
+            found[question["split"]].append(
+                Problem(
+                    problem_id=question["problem_id"],
+                    prompt=question["prompt"],
+                    gold=json.dumps({"db_id": question["db_id"], "query": question["query"]}),
+                    extra={"db_id": question["db_id"], "template": question["template"]},
+                )
+            )
+    return {split: tuple(problems) for split, problems in found.items()}
 
 
 _VERDICTS: dict[tuple[str, str], Verdict] = {}
 _VERDICTS_LOCK = threading.Lock()
 
 
-def _judge(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
-    """Judge pairs of completion and gold, each pair once a process.
+def _verify(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
+    """Verify pairs of completion and gold, each pair once a process.
 
     A policy repeats itself, the more so the longer it trains. What ran into the deadline or failed
-    is judged again when it comes again.
+    is verified again when it comes again.
     """
     with _VERDICTS_LOCK:
         known = {pair: _VERDICTS[pair] for pair in pairs if pair in _VERDICTS}
     new = list(dict.fromkeys(pair for pair in pairs if pair not in known))
     if new:
         pool = shared_pool(
-            "polypath.verify.sql:sql_judge",
-            {"databases": str(databases_dir()), "compare": "strict", "deadline": 2.0},
+            "polypath.verify.sql:sql_verifier",
+            {"databases": str(DATABASES), "compare": "strict", "deadline": 2.0},
             workers=1,
         )
         completions, golds = zip(*new, strict=True)
@@ -131,12 +120,12 @@ class SmallSql:
             raise unknown_name("split of small_sql", split, self.splits)
         if limit is not None and limit < 0:
             raise ConfigError(f"limit is {limit}; expected 0 or more, or None for all problems.")
-        return _problems(split)[:limit]
+        return _problems()[split][:limit]
 
     def verify(self, completion: str, gold: str) -> Verdict:
-        """Judge one completion by running it; the answer is its canonical SQL."""
-        return _judge([(completion, gold)])[0]
+        """Verify one completion by running it; the answer is its canonical SQL."""
+        return _verify([(completion, gold)])[0]
 
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
-        """Judge many completions, each against its own gold, in one worker process."""
-        return _judge(list(zip(completions, golds, strict=True)))
+        """Verify many completions, each against its own gold, in one worker process."""
+        return _verify(list(zip(completions, golds, strict=True)))

@@ -1,4 +1,4 @@
-"""Text to SQL: Spider and BIRD, judged by running the query on the database.
+"""Text to SQL: Spider and BIRD, verified by running the query on the database.
 
 Spider (Yu 2018) is on the hub as questions only; BIRD (Li 2023) has no upload that we know well
 enough to name. The databases of both come with the originals: folders of
@@ -75,14 +75,14 @@ class TextToSql(RecordTask):
         db_field: found by itself among ``DB_FIELDS``.
         id_field: found by itself; a hash of database and question without one.
         deadline: seconds a query may run, above 0; 5 by default.
-        workers: processes that judge; by default this process's share of the CPUs, at most 8.
+        workers: processes that verify; by default this process's share of the CPUs, at most 8.
 
     Raises:
         ConfigError: an option has a value that cannot be.
     """
 
     verifier = "results of both queries are the same on the database"
-    judge = "polypath.verify.sql:sql_judge"
+    verifier_factory = "polypath.verify.sql:sql_verifier"
 
     def __init__(
         self,
@@ -196,7 +196,7 @@ class TextToSql(RecordTask):
         """Return the gold query."""
         return str(json.loads(gold)["query"])
 
-    def _judge_options(self) -> dict[str, Any]:
+    def _verifier_options(self) -> dict[str, Any]:
         return {
             "databases": str(self.databases),
             "compare": self.options.get("compare", COMPARE[0]),

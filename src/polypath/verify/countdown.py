@@ -21,7 +21,7 @@ from polypath.verify.base import Status, Verdict
 
 Operator = Literal["+", "-", "*", "/"]
 
-# Bounds that make any text cheap to judge. An answer with n numbers needs n + (n - 1) tokens and at
+# Bounds that make any text cheap to verify. An answer with n numbers needs n + (n - 1) tokens and at
 # most n - 2 useful pairs of brackets: 128 tokens leave room for more than 30 numbers.
 MAX_TOKENS = 128
 MAX_DIGITS = 9
@@ -237,7 +237,7 @@ def format_gold(target: int, numbers: tuple[int, ...]) -> str:
 
 @lru_cache(maxsize=4096)  # half of a group's completions and more are repeats
 def verify_countdown(completion: str, gold: str) -> Verdict:
-    """Judge a Countdown answer; the whole completion must be the expression.
+    """Verify a Countdown answer; the whole completion must be the expression.
 
     Args:
         completion: what the model wrote, special tokens removed. Any text is safe.

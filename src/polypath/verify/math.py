@@ -1,11 +1,11 @@
-r"""Judge mathematical answers, with math-verify behind fast paths and guards of our own.
+r"""Verify mathematical answers, with math-verify behind fast paths and guards of our own.
 
 The answer is found by ``math_extract``. Numbers, words and equal texts are decided without
 parsing; the rest goes to math-verify, gold first: the library is not symmetric. Where this module
 says something else than the library does, and why, is listed in docs/verifiers.md.
 
-``judge_math`` has no time limit: some answers take for ever. Training and evaluation run it in a
-``WorkerPool("polypath.verify.math:math_judge")``.
+``verify_math`` has no time limit: some answers take for ever. Training and evaluation run it in a
+``WorkerPool("polypath.verify.math:math_verifier")``.
 """
 
 import functools
@@ -50,7 +50,7 @@ def _clock(text: str) -> str | None:
     return shown.replace(".", "") if _CLOCK.fullmatch(shown) else None
 
 
-class _Gold:
+class _GoldAnswer:
     """A gold answer, prepared once."""
 
     def __init__(self, text: str) -> None:
@@ -87,8 +87,8 @@ class _Gold:
 
 
 @functools.lru_cache(maxsize=4096)
-def _prepare(gold: str) -> _Gold:
-    return _Gold(gold)
+def _prepare(gold: str) -> _GoldAnswer:
+    return _GoldAnswer(gold)
 
 
 def _too_costly(text: str) -> bool:
@@ -99,7 +99,7 @@ def _graded(right: bool, answer: str) -> Verdict:
     return Verdict(status=Status.GRADED, reward=float(right), answer=answer)
 
 
-def _by_text(gold: _Gold, found: Found) -> Verdict | None:
+def _by_text(gold: _GoldAnswer, found: Found) -> Verdict | None:
     """Decide what needs no mathematics: words, choices, clock times, numbers in other bases."""
     text = found.text
     squeezed = squeeze(text)
@@ -120,14 +120,14 @@ def _by_text(gold: _Gold, found: Found) -> Verdict | None:
     return None
 
 
-def _by_number(gold: _Gold, answer: NumberAnswer | None) -> Verdict | None:
+def _by_number(gold: _GoldAnswer, answer: NumberAnswer | None) -> Verdict | None:
     if gold.number is None or answer is None:
         return None
     equal = same_number(gold.number, answer)
     return _graded(equal, gold.canonical if equal else bounded(answer.canonical))
 
 
-def _by_algebra(gold: _Gold, found: Found) -> Verdict:
+def _by_algebra(gold: _GoldAnswer, found: Found) -> Verdict:
     if _too_costly(found.text if found.mark != "tail" else "") or _too_costly(gold.text):
         return Verdict(status=Status.TIMEOUT)
     if found.mark == "box":
@@ -140,8 +140,8 @@ def _by_algebra(gold: _Gold, found: Found) -> Verdict:
     return _graded(right, gold.canonical if right else canonical_name(parsed, found.text))
 
 
-def judge_math(completion: str, gold: str, *, extraction: str = "any") -> Verdict:
-    r"""Judge one completion here, in this process, without a time limit.
+def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdict:
+    r"""Verify one completion here, in this process, without a time limit.
 
     Args:
         completion: what the model wrote. Any text is safe, but some take for ever: see the module.
@@ -169,11 +169,11 @@ def judge_math(completion: str, gold: str, *, extraction: str = "any") -> Verdic
     return verdict or _by_algebra(prepared, found)
 
 
-def math_judge(*, extraction: str = "any") -> Callable[[str, str], Verdict]:
-    """Build the judge for a pool: ``WorkerPool("polypath.verify.math:math_judge")``.
+def math_verifier(*, extraction: str = "any") -> Callable[[str, str], Verdict]:
+    """Build the verifier for a pool: ``WorkerPool("polypath.verify.math:math_verifier")``.
 
     Args:
-        extraction: as in ``judge_math``.
+        extraction: as in ``verify_math``.
 
     Raises:
         ConfigError: for an unknown extraction.
@@ -184,5 +184,5 @@ def math_judge(*, extraction: str = "any") -> Callable[[str, str], Verdict]:
             f"extraction must be one of {', '.join(EXTRACTIONS)}, got {extraction!r}."
         )
     library()
-    judge_math(r"\boxed{x^2+1}", "x^2")  # build the parser before the first deadline runs
-    return functools.partial(judge_math, extraction=extraction)
+    verify_math(r"\boxed{x^2+1}", "x^2")  # build the parser before the first deadline runs
+    return functools.partial(verify_math, extraction=extraction)

@@ -28,7 +28,7 @@ def library() -> Any:
         import math_verify
     except ImportError:
         raise MissingExtraError(
-            "Judging mathematics needs math-verify. Install it: pip install 'polypath[math]'."
+            "Verifying mathematics needs math-verify. Install it: pip install 'polypath[math]'."
         ) from None
     # It warns that its own timeouts are off; the pool is our timeout.
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)

@@ -1,27 +1,25 @@
-"""Judge in processes that can be killed, so that no completion hangs or ends a training run.
+"""Verify in processes that can be killed, so that no completion hangs or ends a training run.
 
 Mathematics libraries guard themselves with ``SIGALRM``, which works in a main thread only: in a
 reward function that runs in a thread or a Ray actor they hang, or turn every reward into 0. Here the
-judge runs in processes of its own, started fresh (no fork of a threaded parent, no import of the
+verifier runs in processes of its own, started fresh (no fork of a threaded parent, no import of the
 user's ``__main__``), and the deadline holds for every single item.
 """
 
-import itertools
 import json
 import os
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.verify.base import Status, Verdict
-from polypath.verify.supervisor import Call, PoolState
+from polypath.verify.supervisor import PoolState
 
 GIB = 2**30
 MOST_WORKERS = 8
-BATCH_PER_WORKER = 256
 
 
 def default_workers() -> int:
@@ -33,20 +31,20 @@ def default_workers() -> int:
 
 
 class WorkerPool:
-    """Judges completions in worker processes.
+    """Verifies completions in worker processes.
 
     Processes start when they are first needed and end with ``close``, with the pool, or with this
     process, however that ends. A fork of this process gets workers of its own. Any number of threads
-    may judge at once.
+    may verify at once.
 
     Args:
-        judge: ``"module:factory"``. In a worker, ``factory(**options)`` returns a callable
+        verifier: ``"module:factory"``. In a worker, ``factory(**options)`` returns a callable
             ``(completion, gold) -> Verdict``. It must leave ``SIGALRM`` alone.
         options: keyword arguments of the factory; anything JSON can carry.
         workers: processes at most, >= 1; ``None`` for ``default_workers()``.
         deadline: seconds one item may take, > 0; counted per item, never per batch. An item over it
             is ``Status.TIMEOUT``.
-        memory_bytes: memory an item may take on top of what the loaded judge has (Linux); an item
+        memory_bytes: memory an item may take on top of what the loaded verifier has (Linux); an item
             that asks for more is ``Status.ERROR``.
 
     Attributes:
@@ -58,7 +56,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        judge: str,
+        verifier: str,
         *,
         options: Mapping[str, Any] | None = None,
         workers: int | None = None,
@@ -66,7 +64,7 @@ class WorkerPool:
         memory_bytes: int = 2 * GIB,
     ) -> None:
         workers = default_workers() if workers is None else workers
-        self._settings = _check_settings(judge, options or {}, workers, deadline, memory_bytes)
+        self._settings = _check_settings(verifier, options or {}, workers, deadline, memory_bytes)
         self.workers = workers
         self._state = PoolState(self._settings, workers)
         _POOLS.add(self)
@@ -83,40 +81,23 @@ class WorkerPool:
         return self._state.pids()
 
     def verify(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
-        """Judge each completion against its own gold; the order is kept.
+        """Verify each completion against its own gold; the order is kept.
 
-        Whatever a completion does to its worker, the others are judged as if it were not there:
+        Whatever a completion does to its worker, the others are verified as if it were not there:
         over the deadline is ``TIMEOUT``; an exception, too much memory or a crash is ``ERROR``.
 
         Raises:
             ShapeError: if the lengths differ.
             DataError: if something is not text.
-            PolypathError: if the judge cannot be built, or the pool is closed.
+            PolypathError: if the verifier cannot be built, or the pool is closed.
         """
-        call = self._submit(completions, golds)
-        return self._collect(call)
-
-    def verify_iter(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Verdict]:
-        """Judge a stream of ``(completion, gold)`` and yield verdicts in order.
-
-        Holds two batches of 256 pairs per worker at a time, however long the stream is. Errors as
-        in ``verify``.
-        """
-        stream = iter(pairs)
-        size = BATCH_PER_WORKER * self.workers
-        waiting: Call | None = None
+        _check_texts(completions, golds)
+        call = self._state.submit(completions, golds)
         try:
-            while batch := list(itertools.islice(stream, size)):
-                following = self._submit([pair[0] for pair in batch], [pair[1] for pair in batch])
-                if waiting is not None:
-                    ready, waiting = waiting, following
-                    yield from self._collect(ready)
-                waiting = following
-            if waiting is not None:
-                yield from self._collect(waiting)
-        finally:
-            if waiting is not None:
-                self._state.cancel(waiting)
+            call.done.wait()
+        finally:  # Ctrl-C: nobody waits for the rest
+            self._state.cancel(call)
+        return call.verdicts()
 
     def close(self) -> None:
         """End the workers. Calls that still wait raise; later ones do too."""
@@ -128,28 +109,6 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _submit(self, completions: Sequence[str], golds: Sequence[str]) -> Call:
-        if len(completions) != len(golds):
-            raise ShapeError(
-                f"completions and golds must have the same length, got {len(completions)} and "
-                f"{len(golds)}. Give each completion its own gold."
-            )
-        for name, texts in (("completions", completions), ("golds", golds)):
-            for index, text in enumerate(texts):
-                if not isinstance(text, str):
-                    raise DataError(
-                        f"{name}[{index}] must be text, got {type(text).__name__}. "
-                        "Decode tokens and take the content of messages first."
-                    )
-        return self._state.submit(completions, golds)
-
-    def _collect(self, call: Call) -> list[Verdict]:
-        try:
-            call.done.wait()
-        finally:  # Ctrl-C: nobody waits for the rest
-            self._state.cancel(call)
-        return call.verdicts()
-
     def _after_fork(self) -> None:
         """In a forked child: leave the parent's workers to the parent and start without any."""
         self._finalizer.detach()
@@ -158,13 +117,29 @@ class WorkerPool:
         self._finalizer = weakref.finalize(self, PoolState.stop, self._state)
 
 
+def _check_texts(completions: Sequence[str], golds: Sequence[str]) -> None:
+    if len(completions) != len(golds):
+        raise ShapeError(
+            f"completions and golds must have the same length, got {len(completions)} and "
+            f"{len(golds)}. Give each completion its own gold."
+        )
+    for name, texts in (("completions", completions), ("golds", golds)):
+        for index, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(
+                    f"{name}[{index}] must be text, got {type(text).__name__}. "
+                    "Decode tokens and take the content of messages first."
+                )
+
+
 def _check_settings(
-    judge: str, options: Mapping[str, Any], workers: int, deadline: float, memory_bytes: int
+    verifier: str, options: Mapping[str, Any], workers: int, deadline: float, memory_bytes: int
 ) -> dict[str, Any]:
-    module, colon, name = judge.partition(":")
+    module, colon, name = verifier.partition(":")
     if not (module and colon and name.isidentifier()):
         raise ConfigError(
-            f"judge must be 'module:factory', got {judge!r}. Example: 'polypath.verify.math:math_judge'."
+            f"verifier must be 'module:factory', got {verifier!r}. "
+            "Example: 'polypath.verify.math:math_verifier'."
         )
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}.")
@@ -176,10 +151,10 @@ def _check_settings(
         sent = json.loads(json.dumps(dict(options)))
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"options of the judge {judge!r} must be JSON values, got {options!r}: {error}."
+            f"options of the verifier {verifier!r} must be JSON values, got {options!r}: {error}."
         ) from None
     return {
-        "judge": judge,
+        "verifier": verifier,
         "options": sent,
         "deadline": float(deadline),
         "memory_bytes": int(memory_bytes),
@@ -192,7 +167,7 @@ _SHARED_LOCK = threading.Lock()
 
 
 def shared_pool(
-    judge: str,
+    verifier: str,
     options: Mapping[str, Any] | None = None,
     *,
     workers: int | None = None,
@@ -205,12 +180,12 @@ def shared_pool(
     ``WorkerPool``.
     """
     workers = default_workers() if workers is None else workers
-    settings = _check_settings(judge, options or {}, workers, deadline, memory_bytes)
+    settings = _check_settings(verifier, options or {}, workers, deadline, memory_bytes)
     key = json.dumps([settings, workers], sort_keys=True)
     with _SHARED_LOCK:
         if key not in _SHARED or _SHARED[key]._state.closed:
             _SHARED[key] = WorkerPool(
-                judge,
+                verifier,
                 options=options,
                 workers=workers,
                 deadline=deadline,

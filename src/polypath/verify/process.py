@@ -24,7 +24,7 @@ class WorkerDiedError(Exception):
 
 
 def _environment() -> dict[str, str]:
-    # The parent's import path, so that a judge beside the user's script is found too.
+    # The parent's import path, so that a verifier beside the user's script is found too.
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     return {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
 
@@ -36,12 +36,12 @@ class WorkerProcess:
 
     Raises:
         WorkerDiedError: by the constructor and ``exchange``, if the process ended.
-        PolypathError: by the constructor, if the judge could not be built.
+        PolypathError: by the constructor, if the verifier could not be built.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         # A session of its own: Ctrl-C in the terminal reaches the parent only, and one killpg gets
-        # whatever the judge may have started. -P: the working directory is no place to import from.
+        # whatever the verifier may have started. -P: the working directory is no place to import from.
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -68,7 +68,7 @@ class WorkerProcess:
         self._unsent = bytearray()
         try:
             self.send(dict(settings))
-            self._await_ready(settings["judge"])
+            self._await_ready(settings["verifier"])
         except BaseException:
             self.kill()
             raise
@@ -154,31 +154,31 @@ class WorkerProcess:
             raise WorkerDiedError
         return list(self._frames.feed(data))
 
-    def _await_ready(self, judge: str) -> None:
+    def _await_ready(self, verifier: str) -> None:
         messages = self.exchange(START_SECONDS)
         if not messages:
             raise ConfigError(
-                f"Judge {judge!r} was not ready {START_SECONDS:.0f} s after its worker started. "
+                f"Verifier {verifier!r} was not ready {START_SECONDS:.0f} s after its worker started. "
                 "Do less when its module is imported."
             )
         kind, *details = messages[0]
         if kind == "failed":
-            raise _startup_error(judge, *details)
+            raise _startup_error(verifier, *details)
 
 
-def _startup_error(judge: str, name: str, text: str) -> PolypathError:
-    """Rebuild the error a judge raised on being built, as the same class if it is one of ours."""
+def _startup_error(verifier: str, name: str, text: str) -> PolypathError:
+    """Rebuild the error a verifier raised on being built, as the same class if it is one of ours."""
     known = getattr(errors, name, None)
     if isinstance(known, type) and issubclass(known, PolypathError):
         return known(text)
-    return ConfigError(f"Judge {judge!r} could not be built: {name}: {text}")
+    return ConfigError(f"Verifier {verifier!r} could not be built: {name}: {text}")
 
 
 def start_worker(settings: Mapping[str, Any]) -> WorkerProcess:
-    """Start a worker whose judge is ready.
+    """Start a worker whose verifier is ready.
 
     Raises:
-        PolypathError: if the judge cannot be built, or the process dies at each of several starts.
+        PolypathError: if the verifier cannot be built, or the process dies at each of several starts.
     """
     reason = "it died"
     for attempt in range(START_ATTEMPTS):
@@ -192,6 +192,6 @@ def start_worker(settings: Mapping[str, Any]) -> WorkerProcess:
                 raise
             reason = " ".join(str(error).split())
     raise PolypathError(
-        f"A worker for the judge {settings['judge']!r} did not start in {START_ATTEMPTS} attempts: "
+        f"A worker for the verifier {settings['verifier']!r} did not start in {START_ATTEMPTS} attempts: "
         f"{reason}. Check memory and process limits."
     )

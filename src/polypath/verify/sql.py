@@ -1,6 +1,6 @@
 """Text-to-SQL: is the result of a written query the result of the gold query, on a SQLite file?
 
-``sql_judge`` makes the judge; it is the factory that a pool of workers calls in each of them.
+``sql_verifier`` makes the verifier; it is the factory that a pool of workers calls in each of them.
 The gold is JSON, ``{"db_id": "concert_singer", "query": "SELECT ..."}``, and the database of it
 ``<databases>/<db_id>/<db_id>.sqlite``, the layout in which Spider and BIRD come.
 """
@@ -15,19 +15,20 @@ from typing import Literal, get_args
 
 from polypath.errors import ConfigError, MissingFileError, unknown_name
 from polypath.verify.base import Status, Verdict
-from polypath.verify.sql_canonical import Schema, canonical_sql, orders_rows, plain_text
+from polypath.verify.sql_canonical import canonical_sql, orders_rows, plain_text
 from polypath.verify.sql_compare import (
     COMPARISONS,
     Compare,
-    Table,
+    QueryResult,
     column_overlap,
     has_order_by,
     same_result,
 )
 from polypath.verify.sql_guard import SqlLimits
 from polypath.verify.sql_run import Database, Failure, Runner
+from polypath.verify.sql_schema import Schema
 
-__all__ = ["SqlJudge", "SqlSettings", "canonical_sql", "extract_sql", "sql_judge"]
+__all__ = ["SqlSettings", "SqlVerifier", "canonical_sql", "extract_sql", "sql_verifier"]
 
 Partial = Literal["none", "column_overlap"]
 PARTIAL_MAX = 0.5  # a reward above this counts as right everywhere: partial credit never may
@@ -93,7 +94,7 @@ def _unfenced(completion: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SqlSettings:
-    """How queries are judged.
+    """How queries are verified.
 
     Attributes:
         compare: rule of ``sql_compare.same_result``. Whether order counts: ``"spider"`` if ORDER
@@ -123,16 +124,16 @@ class SqlSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Gold:
+class _GoldResult:
     """A gold query that was run."""
 
     db_id: str
-    table: Table
+    table: QueryResult
     ordered: bool
 
 
-class SqlJudge:
-    """Judges completions against gold queries; made by ``sql_judge``.
+class SqlVerifier:
+    """Verifies completions against gold queries; made by ``sql_verifier``.
 
     Keeps the last few databases open and the results of gold queries (64 MiB of them at most).
     Safe for several threads, which take turns; in a fork of the process it opens its own files.
@@ -149,13 +150,13 @@ class SqlJudge:
         self._limits = limits
         self._runner = Runner(databases, limits)
         self._lock = threading.Lock()
-        self._golds: OrderedDict[str, _Gold | Failure] = OrderedDict()
+        self._golds: OrderedDict[str, _GoldResult | Failure] = OrderedDict()
         self._failed_once: set[str] = set()
         self._gold_bytes = 0
         self._schemas: dict[str, Schema] = {}
 
     def __call__(self, completion: str, gold: str) -> Verdict:
-        """Judge one completion.
+        """Verify one completion.
 
         Args:
             completion: what the model wrote; ``extract_sql`` finds the query. Any text is safe.
@@ -192,7 +193,7 @@ class SqlJudge:
             reference = self._gold(gold)
         return reference.why if isinstance(reference, Failure) else None
 
-    def _reward(self, gold: _Gold, table: Table) -> float:
+    def _reward(self, gold: _GoldResult, table: QueryResult) -> float:
         settings = self._settings
         if same_result(gold.table, table, settings.compare, ordered=gold.ordered):
             return 1.0
@@ -204,7 +205,7 @@ class SqlJudge:
         """Return the query as the evaluation reads it: Spider's joins ``> =``, ``< =``, ``! =``."""
         return _SPLIT_OPERATOR.sub(r"\1=", query) if self._settings.compare == "spider" else query
 
-    def _gold(self, gold: str) -> _Gold | Failure:
+    def _gold(self, gold: str) -> _GoldResult | Failure:
         """Run a gold query, or return what it gave before."""
         if gold in self._golds:
             self._golds.move_to_end(gold)
@@ -220,7 +221,7 @@ class SqlJudge:
             self._gold_bytes -= _held_bytes(*self._golds.popitem(last=False))
         return reference
 
-    def _run_gold(self, gold: str) -> _Gold | Failure:
+    def _run_gold(self, gold: str) -> _GoldResult | Failure:
         try:
             raw = json.loads(gold)
         except (ValueError, RecursionError) as error:
@@ -236,7 +237,7 @@ class SqlJudge:
             return Failure(kind=table.kind, why=f"the gold query of {db_id} fails: {table.why}")
         compare = self._settings.compare
         ordered = has_order_by(query) if compare == "spider" else orders_rows(query)
-        return _Gold(db_id=db_id, table=table, ordered=ordered)
+        return _GoldResult(db_id=db_id, table=table, ordered=ordered)
 
     def _schema(self, db_id: str) -> Schema | None:
         if db_id not in self._schemas:
@@ -247,12 +248,14 @@ class SqlJudge:
         return self._schemas[db_id]
 
 
-def _held_bytes(gold: str, reference: _Gold | Failure) -> int:
+def _held_bytes(gold: str, reference: _GoldResult | Failure) -> int:
     """Estimate what a cached gold takes: its rows, and as much again for the views of them."""
-    return 1000 + len(gold) + (2 * reference.table.size if isinstance(reference, _Gold) else 0)
+    return (
+        1000 + len(gold) + (2 * reference.table.size if isinstance(reference, _GoldResult) else 0)
+    )
 
 
-def sql_judge(
+def sql_verifier(
     databases: str,
     *,
     compare: Compare = "bird",
@@ -264,8 +267,8 @@ def sql_judge(
     max_value_bytes: int = 250_000,
     max_query_bytes: int = 20_000,
     heap_bytes: int = 256 * 2**20,
-) -> SqlJudge:
-    """Make the judge: a callable ``(completion, gold) -> Verdict``.
+) -> SqlVerifier:
+    """Make the verifier: a callable ``(completion, gold) -> Verdict``.
 
     Args:
         databases: the folder with ``<db_id>/<db_id>.sqlite``.
@@ -295,4 +298,4 @@ def sql_judge(
         max_query_bytes=max_query_bytes,
         heap_bytes=heap_bytes,
     )
-    return SqlJudge(Path(databases), settings, limits)
+    return SqlVerifier(Path(databases), settings, limits)

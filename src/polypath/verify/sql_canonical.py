@@ -29,6 +29,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from polypath.errors import MissingExtraError
+from polypath.verify.sql_schema import Schema
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -42,26 +43,6 @@ _CACHE = 8192
 _QUERY = re.compile(r"[\s(]*(?:SELECT|WITH|VALUES)\b", re.IGNORECASE | re.ASCII)
 _SPACES = re.compile(r"\s+")
 _ORDER_LAST = re.compile(r"\border\s+by\b[^()]*\Z", re.IGNORECASE)
-
-
-class Schema:
-    """Which tables a database has, with their columns; compared by identity.
-
-    Args:
-        columns: names of columns by name of table.
-    """
-
-    __slots__ = ("columns", "every_column")
-
-    def __init__(self, columns: Mapping[str, Collection[str]]) -> None:
-        self.columns = {
-            table.lower(): frozenset(name.lower() for name in names)
-            for table, names in columns.items()
-        }
-        self.every_column = frozenset().union(*self.columns.values(), _ROW_IDS)
-
-
-_ROW_IDS = frozenset({"rowid", "oid", "_rowid_"})
 
 
 def canonical_sql(

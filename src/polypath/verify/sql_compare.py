@@ -35,7 +35,7 @@ def rounded(value: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class QueryResult:
     """The result of a query.
 
     Attributes:
@@ -83,12 +83,12 @@ def has_order_by(query: str) -> bool:
     return _ORDER_BY.search(query) is not None
 
 
-def same_result(gold: Table, answer: Table, compare: Compare, *, ordered: bool) -> bool:
+def same_result(gold: QueryResult, answer: QueryResult, compare: Compare, *, ordered: bool) -> bool:
     """Say whether a result is the gold result.
 
     Args:
         gold: what the gold query returned.
-        answer: what the query to judge returned.
+        answer: what the query to verify returned.
         compare: the rule.
 
             - ``"bird"``: the sets of rows are equal; duplicates and order never count.
@@ -114,7 +114,7 @@ def same_result(gold: Table, answer: Table, compare: Compare, *, ordered: bool) 
     return gold.row_counts == answer.row_counts or _permuted(gold, answer)
 
 
-def column_overlap(gold: Table, answer: Table) -> float:
+def column_overlap(gold: QueryResult, answer: QueryResult) -> float:
     """Return the share of columns with the right values: ``c^2 / (gold columns * columns)``.
 
     ``c`` is the number of gold columns for which a column of the answer holds the same set of
@@ -127,7 +127,7 @@ def column_overlap(gold: Table, answer: Table) -> float:
     return matched**2 / (gold.width * answer.width)
 
 
-def _permuted(gold: Table, answer: Table) -> bool:
+def _permuted(gold: QueryResult, answer: QueryResult) -> bool:
     """Whether some permutation of the answer's columns gives the gold rows as a multiset."""
     if gold.width == 1 or Counter(gold.column_bags) != Counter(answer.column_bags):
         return False
@@ -148,8 +148,8 @@ class _Matching:
     branch ends as soon as the two multisets of numbers differ.
     """
 
-    gold: Table
-    answer: Table
+    gold: QueryResult
+    answer: QueryResult
     candidates: list[list[int]]
     order: list[int]
     cells: int = 0

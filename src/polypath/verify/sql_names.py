@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-if TYPE_CHECKING:
-    from polypath.verify.sql_canonical import Schema
+from polypath.verify.sql_schema import Schema
 
+if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes
 
 MAX_COPIES = 30

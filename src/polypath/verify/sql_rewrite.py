@@ -9,10 +9,9 @@ from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
 
 from polypath.verify.sql_names import canonical_names
+from polypath.verify.sql_schema import Schema
 
 if TYPE_CHECKING:
-    from polypath.verify.sql_canonical import Schema
-
     Node = exp.Expr  # the class of all of sqlglot's nodes
 
 # What a comparison becomes when its operands change places.

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from polypath.verify.sql_compare import Row, Table, rounded
+from polypath.verify.sql_compare import QueryResult, Row, rounded
 from polypath.verify.sql_guard import FIXED_LIMITS, SqlLimits, authorize
 
 FailureKind = Literal["query", "size", "timeout", "memory", "database"]
@@ -148,7 +148,7 @@ class Database:
         """Close the file."""
         self._connection.close()
 
-    def run(self, query: str) -> Table | Failure:
+    def run(self, query: str) -> QueryResult | Failure:
         """Run a query and fetch its rows; never raises on what the query is."""
         watch = _watcher()
         self._due = time.monotonic() + self._limits.deadline
@@ -179,7 +179,7 @@ class Database:
         )
         return Failure(kind="database" if broken else "query", why=str(error))
 
-    def _fetch(self, cursor: sqlite3.Cursor) -> Table | Failure:
+    def _fetch(self, cursor: sqlite3.Cursor) -> QueryResult | Failure:
         """Read row by row, so that no more than the caps is ever held."""
         limits = self._limits
         if cursor.description is None:
@@ -202,7 +202,7 @@ class Database:
             if floats:
                 row = tuple(rounded(v) if type(v) is float else v for v in row)
             rows.append(row)
-        return Table(width=width, rows=rows, size=size)
+        return QueryResult(width=width, rows=rows, size=size)
 
 
 class Runner:
@@ -245,7 +245,7 @@ class Runner:
             self._open.popitem(last=False)[1].close()
         return self._open[db_id]
 
-    def run(self, db_id: str, query: str) -> Table | Failure:
+    def run(self, db_id: str, query: str) -> QueryResult | Failure:
         """Run a query on a database; see ``Database.run``."""
         database = self.database(db_id)
         if isinstance(database, Failure):

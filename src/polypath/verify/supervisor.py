@@ -180,7 +180,7 @@ class Supervisor(threading.Thread):
 
     def run(self) -> None:
         """Work until the pool closes; errors end the calls they concern, never leave them hanging."""
-        error: PolypathError = ConfigError("The pool was closed while it judged.")
+        error: PolypathError = ConfigError("The pool was closed while it verified.")
         try:
             while self._feed():
                 self._listen()

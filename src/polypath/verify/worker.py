@@ -1,4 +1,4 @@
-"""The process that judges: ``python -m polypath.verify.worker``, started by the pool only.
+"""The process that verifies: ``python -m polypath.verify.worker``, started by the pool only.
 
 It owns its main thread, so ``SIGALRM`` works here whatever the parent is: a thread, a Ray actor, a
 daemonic process. The alarm is the cheap guard against answers that take too long; code that never
@@ -54,7 +54,7 @@ def _memory_in_use() -> int | None:
 
 
 def _take_over_pipes() -> tuple[int, int]:
-    """Move the protocol away from stdin and stdout, which the judge may then use as it likes."""
+    """Move the protocol away from stdin and stdout, which the verifier may then use as it likes."""
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -63,23 +63,27 @@ def _take_over_pipes() -> tuple[int, int]:
     return source, sink
 
 
-def _build_judge(settings: dict[str, Any]) -> Callable[[str, str], Verdict]:
-    spec, options = settings["judge"], settings["options"]
+def _build_verifier(settings: dict[str, Any]) -> Callable[[str, str], Verdict]:
+    spec, options = settings["verifier"], settings["options"]
     module, _, name = spec.partition(":")
     try:
         factory = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name != module and not module.startswith(f"{error.name}."):
             raise  # the module is there and misses something itself
-        raise ConfigError(f"No module {module!r} for the judge {spec!r}. Check its name.") from None
+        raise ConfigError(
+            f"No module {module!r} for the verifier {spec!r}. Check its name."
+        ) from None
     except AttributeError:
         raise ConfigError(
-            f"Module {module!r} has no {name!r} for the judge {spec!r}. Check its name."
+            f"Module {module!r} has no {name!r} for the verifier {spec!r}. Check its name."
         ) from None
-    judge: Callable[[str, str], Verdict] = factory(**options)
-    if not callable(judge):
-        raise ConfigError(f"Judge {spec!r} must return a callable, got {type(judge).__name__}.")
-    return judge
+    verifier: Callable[[str, str], Verdict] = factory(**options)
+    if not callable(verifier):
+        raise ConfigError(
+            f"Verifier {spec!r} must return a callable, got {type(verifier).__name__}."
+        )
+    return verifier
 
 
 def _messages(source: int, parent: int) -> Iterator[Any]:
@@ -104,21 +108,21 @@ def _send(sink: int, message: Any) -> None:
         data = data[os.write(sink, data) :]
 
 
-def _judge_within(
-    judge: Callable[[str, str], Verdict], completion: str, gold: str, deadline: float
+def _verify_within(
+    verifier: Callable[[str, str], Verdict], completion: str, gold: str, deadline: float
 ) -> tuple[Verdict, bool]:
     """Return the verdict, and whether this process should be replaced (it ran out of memory)."""
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, deadline)
-            verdict = judge(completion, gold)
+            verdict = verifier(completion, gold)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
     except _Deadline:
         return Verdict(status=Status.TIMEOUT), False
     except MemoryError:
         return Verdict(status=Status.ERROR), True
-    except BaseException:  # also SystemExit and the like: a judge cannot end its worker
+    except BaseException:  # also SystemExit and the like: a verifier cannot end its worker
         return Verdict(status=Status.ERROR), False
     if not isinstance(verdict, Verdict):
         return Verdict(status=Status.ERROR), False
@@ -128,22 +132,22 @@ def _judge_within(
 def _serve(
     messages: Iterator[Any],
     sink: int,
-    judge: Callable[[str, str], Verdict],
+    verifier: Callable[[str, str], Verdict],
     *,
     deadline: float,
     most_memory: int | None,
 ) -> None:
     for number, (completion, gold) in enumerate(messages, start=1):
-        verdict, retire = _judge_within(judge, completion, gold, deadline)
+        verdict, retire = _verify_within(verifier, completion, gold, deadline)
         if most_memory is not None and number % MEMORY_CHECK == 0:
-            # Parsers keep caches: leave before they make the judge fail on innocent items.
+            # Parsers keep caches: leave before they make the verifier fail on innocent items.
             retire = retire or (_memory_in_use() or 0) > most_memory
         answer = [verdict.status.value, float(verdict.reward), verdict.answer, retire]
         _send(sink, answer)
 
 
 def main() -> None:
-    """Read the settings, build the judge, then answer items until the parent closes the pipe."""
+    """Read the settings, build the verifier, then answer items until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     source, sink = _take_over_pipes()
     parent = int(sys.argv[1])
@@ -153,7 +157,7 @@ def main() -> None:
     if settings is None:
         return
     try:
-        judge = _build_judge(settings)
+        verifier = _build_verifier(settings)
     except BaseException as error:
         _send(sink, ["failed", type(error).__name__, " ".join(str(error).split())])
         return
@@ -167,7 +171,7 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 2)  # until here stderr is the parent's, so that a crash on import is seen
     os.close(null)
-    _serve(messages, sink, judge, deadline=settings["deadline"], most_memory=most_memory)
+    _serve(messages, sink, verifier, deadline=settings["deadline"], most_memory=most_memory)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,9 @@ database, so that some kinds of question are near-perfect and others are mostly 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from polypath.errors import ConfigError
-from polypath.tasks.shipped import SHIPPED_MODELS
-from polypath.tasks.small_sql import split_questions
-from polypath.tasks.small_sql_questions import Question, draw
+from small_sql.questions import Question, all_questions, draw
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +52,6 @@ class Demonstration:
     habit: bool
 
 
-def small_sql_model_dir() -> Path:
-    """Return the folder of the shipped base model; transformers' Auto classes load it offline."""
-    return SHIPPED_MODELS["small-sql-base"]
-
-
 def demonstrations(seed: int, config: DemonstrationConfig | None = None) -> Iterator[Demonstration]:
     """Draw demonstrations without end, on questions of the ``base`` part only.
 
@@ -69,7 +61,7 @@ def demonstrations(seed: int, config: DemonstrationConfig | None = None) -> Iter
     """
     config = config or DemonstrationConfig()
     rng = random.Random(seed)
-    questions = split_questions("base")
+    questions = [question for question in all_questions() if question.part == "base"]
     while True:
         question = rng.choice(questions)
         habit = rng.random() < config.habit_share(question)

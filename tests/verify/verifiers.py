@@ -1,4 +1,4 @@
-"""Judges for the pool's tests. What a completion says is what happens in the worker."""
+"""Verifies for the pool's tests. What a completion says is what happens in the worker."""
 
 import os
 import sys
@@ -10,15 +10,15 @@ from polypath.errors import MissingFileError
 from polypath.verify.base import Status, Verdict
 
 
-def acting_judge(**options):
-    def judge(completion, gold):
+def acting_verifier(**options):
+    def verifier(completion, gold):
         match completion.split(":")[0]:
             case "sleep":
                 time.sleep(float(completion.split(":")[1]))
             case "c-loop":
                 deque(repeat(0), maxlen=0)  # never returns to the interpreter: no signal is seen
             case "raise":
-                raise ValueError("judge")
+                raise ValueError("verifier")
             case "exit":
                 sys.exit(3)
             case "os-exit":
@@ -44,18 +44,18 @@ def acting_judge(**options):
         right = completion == gold
         return Verdict(status=Status.GRADED, reward=float(right), answer=completion)
 
-    return judge
+    return verifier
 
 
-def broken_judge():
+def broken_verifier():
     raise ZeroDivisionError("two\nlines")
 
 
-def fileless_judge(*, path):
+def fileless_verifier(*, path):
     raise MissingFileError(f"No file {path}. Name another.")
 
 
-def dying_judge():
+def dying_verifier():
     os._exit(7)
 
 

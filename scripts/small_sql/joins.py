@@ -1,9 +1,9 @@
 """Question templates of the small SQL task that need two or three tables.
 
-See ``small_sql_templates`` for what a template is.
+See ``templates`` for what a template is.
 """
 
-from polypath.tasks.small_sql_templates import (
+from small_sql.templates import (
     SINGLE_TABLE,
     Reading,
     Template,

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from polypath.tasks.small_sql_data import in_memory
-from polypath.tasks.small_sql_joins import TEMPLATES
-from polypath.tasks.small_sql_schema import DATABASES, Database, Table
-from polypath.tasks.small_sql_templates import Reading, Template
+from small_sql.databases import in_memory
+from small_sql.joins import TEMPLATES
+from small_sql.schema import DATABASES, Database, Table
+from small_sql.templates import Reading, Template
 
 Slots = dict[str, str]
 
@@ -62,6 +62,17 @@ class Question:
     share: float
     habit: str
     part: str
+
+    @property
+    def split(self) -> str:
+        """The split of the task that the question is in.
+
+        It is the part, except that ``test_ood`` holds what is not ``base`` of the databases that
+        reinforcement learning does not use.
+        """
+        if self.part == "base" or DATABASES[self.database].trained:
+            return self.part
+        return "test_ood"
 
 
 def draw(text: str) -> float:
@@ -229,9 +240,8 @@ def _is_trivial(gold: frozenset[tuple[tuple[object, ...], int]]) -> bool:
     return any(gold == {((value,), 1)} for value in (None, 0, 1))
 
 
-@cache
-def questions_of(database: str) -> tuple[Question, ...]:
-    """Return all questions on a database, in an order fixed by a hash."""
+def _questions_of(database: str) -> list[Question]:
+    """Return all questions on a database."""
     kept: list[Question] = []
     for name, template in TEMPLATES.items():
         fillings = sorted(
@@ -241,4 +251,11 @@ def questions_of(database: str) -> tuple[Question, ...]:
         made = (_make(name, template, DATABASES[database], slots) for slots in fillings)
         found = [question for question in made if question is not None]
         kept += found[:MOST]
-    return tuple(sorted(kept, key=lambda question: draw(f"place {question.question_id}")))
+    return kept
+
+
+@cache
+def all_questions() -> tuple[Question, ...]:
+    """Return every question in the order of the splits, which is a random one fixed by a hash."""
+    questions = [question for database in DATABASES for question in _questions_of(database)]
+    return tuple(sorted(questions, key=lambda question: draw(f"place {question.question_id}")))

@@ -1,26 +1,19 @@
-import importlib.util
 import itertools
-import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("sqlglot")
+pytest.importorskip("small_sql", reason="scripts/ is not here")
 
 from polypath.errors import ConfigError
 from polypath.tasks import get_task
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
 from polypath.tasks.small_sql import MAX_COMPLETION_TOKENS, SPLITS
-from polypath.tasks.small_sql_base import (
-    DemonstrationConfig,
-    demonstrations,
-    small_sql_model_dir,
-)
-from polypath.tasks.small_sql_questions import questions_of
-from polypath.tasks.small_sql_schema import DATABASES
+from small_sql.demonstrations import DemonstrationConfig, demonstrations
+from small_sql.questions import all_questions
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train_small_sql_base.py"
+MODEL_DIR = SHIPPED_MODELS["small-sql-base"]
 TASK = get_task("small_sql")
 
 
@@ -31,11 +24,9 @@ def draw(count, seed=0, **settings):
 @pytest.fixture(scope="module")
 def script():
     pytest.importorskip("trl")
-    spec = importlib.util.spec_from_file_location("train_small_sql_base", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    import train_small_sql_base
+
+    return train_small_sql_base
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +38,7 @@ def shipped():
 
 
 def test_shipped_models_are_found_by_name_and_other_names_left_alone():
-    assert shipped_model("small-sql-base") == str(small_sql_model_dir())
+    assert shipped_model("small-sql-base") == str(MODEL_DIR)
     assert shipped_model("some/model") == "some/model"
     assert all((folder / "config.json").is_file() for folder in SHIPPED_MODELS.values())
 
@@ -101,8 +92,9 @@ def test_shipped_tokenizer_is_what_the_script_builds(script, shipped):
 
 def test_shipped_tokenizer_gives_queries_back(shipped):
     _, tokenizer = shipped
-    questions = [question for name in DATABASES for question in questions_of(name)[::4]]
-    texts = [text for q in questions for text in (*q.queries, *q.others, q.habit, q.prompt)]
+    texts = [
+        text for q in all_questions()[::4] for text in (*q.queries, *q.others, q.habit, q.prompt)
+    ]
     texts = list(dict.fromkeys(texts))
     ids = tokenizer(texts)["input_ids"]
     assert tokenizer.unk_token_id not in set(itertools.chain(*ids))
@@ -115,7 +107,7 @@ def test_shipped_model_is_the_small_one_the_script_builds(script, shipped):
     built = script.build_model(tokenizer, seed=0)
     shapes = {name: tuple(p.shape) for name, p in built.state_dict().items()}
     assert {name: tuple(p.shape) for name, p in model.state_dict().items()} == shapes
-    weights = small_sql_model_dir() / "model.safetensors"
+    weights = MODEL_DIR / "model.safetensors"
     assert weights.stat().st_size < 1_500_000
 
 

@@ -1,4 +1,4 @@
-"""The base model shipped for Countdown: where it lies, and the demonstrations it was trained on.
+"""The demonstrations that the base model of Countdown was trained on.
 
 A base model trained on right answers only would leave reinforcement learning little to do: cooling
 its samples would raise pass@1 about as much. So part of the demonstrations show a *habit* instead,
@@ -9,11 +9,9 @@ tell it from the many right answers beneath.
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from polypath.errors import ConfigError
 from polypath.tasks.countdown import TARGETS, Numbers, make_problem, part_of
-from polypath.tasks.shipped import SHIPPED_MODELS
 
 # Which operators a random demonstration draws from: additive ones a little more often.
 OPERATORS = "++--**/"
@@ -61,11 +59,6 @@ class _Part:
     text: str
     value: int
     precedence: int = _ATOM
-
-
-def base_model_dir() -> Path:
-    """Return the folder of the shipped base model; transformers' Auto classes load it offline."""
-    return SHIPPED_MODELS["countdown-base"]
 
 
 def _apply(operator: str, left: _Part, right: _Part) -> _Part | None:

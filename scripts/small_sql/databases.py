@@ -7,18 +7,13 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 
-from polypath.tasks.small_sql_schema import DATABASES, Database
+from small_sql.schema import DATABASES, Database
 
 Row = tuple[int | str, ...]
 
 # Labels are drawn from these pools; within a table each is used once.
 FIRST = ("al", "bo", "ca", "du", "fe", "ga", "he", "jo", "ki", "lu")
 SECOND = ("bar", "den", "fon", "lix", "mir", "nor", "pas", "rik", "sol", "tem")
-
-
-def databases_dir() -> Path:
-    """Return the folder of the shipped databases, laid out as ``<name>/<name>.sqlite``."""
-    return Path(__file__).parent.parent / "assets" / "small_sql" / "database"
 
 
 def make_rows(database: Database) -> dict[str, list[Row]]:

@@ -1,0 +1,1 @@
+"""What makes the small SQL task: databases, questions, and demonstrations for its base model."""

@@ -1,0 +1,249 @@
+"""Verify every completion of a run again, into a new run; the old one is only read.
+
+Each store of the new run has the shards of the old one by name, with new verdicts. A shard appears
+whole or not at all, so the same call resumes after a kill, and several processes can share the work.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from polypath.errors import ConfigError, DataError
+from polypath.rollouts.files import atomic_write
+from polypath.rollouts.locks import WHOLE, Part
+from polypath.rollouts.rows import VerifyBatch
+from polypath.rollouts.schema import SCHEMA
+from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, find_source
+from polypath.rollouts.store import RolloutStore
+
+_SAME = ["problem_id", "sample_id", "completion"]  # what a shard and its new version share
+_COMPARED = [*_SAME, "correct", "answer", "status"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverifySummary:
+    """How the verdicts of two stores differ.
+
+    Attributes:
+        num_rows: rows verified again.
+        now_right: rows that were not right before and are now.
+        now_wrong: rows that were right before and are not any more.
+        new_answers: other rows whose canonical solution changed.
+        statuses: status -> rows that have it now.
+        unreadable_shards: shards of the old store that cannot be read; the new store lacks their
+            rows.
+    """
+
+    num_rows: int
+    now_right: int
+    now_wrong: int
+    new_answers: int
+    statuses: Mapping[str, int]
+    unreadable_shards: int = 0
+
+
+def reverify_run(
+    run: str | Path,
+    out: str | Path,
+    verify_batch: VerifyBatch,
+    *,
+    task: str | None = None,
+    task_options: Mapping[str, str] | None = None,
+    part: Part = WHOLE,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Write a run to a new folder with new verdicts, against the stored gold answers.
+
+    Completions, keys and the order of rows stay as they are. Shards that the new run holds already
+    are not verified again.
+
+    Args:
+        run: run folder or sample store.
+        out: the new run folder.
+        verify_batch: verifies (completions, golds); called once a shard.
+        task: recorded as the one that verifies these rows; ``None`` keeps what is recorded.
+        task_options: recorded likewise.
+        part: which of the shards, where other processes verify the rest: every ``part.of``-th.
+        progress: told the number of rows verified since it was last told.
+
+    Returns:
+        The number of shards verified by this call.
+
+    Raises:
+        MissingFileError: there is nothing at ``run``.
+        ConfigError: the two are one run; the new one was made with another task or other settings,
+            or holds other samples; or someone is writing to it.
+        DataError: there is no sample store at ``run``, or a shard of the new one holds other rows
+            than the one of its name.
+    """
+    verified = 0
+    for source, target in _stores(run, out):
+        old = RolloutStore.open(source).manifest
+        manifest = replace(
+            old,
+            task=old.task if task is None else task,
+            task_options=old.task_options if task_options is None else dict(task_options),
+        )
+        with RolloutStore.create_or_open(target, manifest, part=part) as new:
+            verified += _fill(RolloutStore.open(source), new, verify_batch, part, progress)
+    log = find_source(Path(run), {}).log_file
+    if log is not None and not (Path(out) / log.name).exists():
+        with atomic_write(Path(out) / log.name, owner=part.owner) as file:
+            file.write(log.read_bytes())
+    return verified
+
+
+def count_shards(run: str | Path, out: str | Path) -> tuple[int, int]:
+    """Return how many shards of a run the new one has, and how many there are.
+
+    Raises:
+        MissingFileError: a store of the new run is not there.
+        ConfigError: the new run holds samples that the old one lacks.
+    """
+    done, total = 0, 0
+    for source, target in _stores(run, out):
+        old = RolloutStore.open(source)
+        done += len(_verified_names(old, RolloutStore.open(target)))
+        total += len(old.shards())
+    return done, total
+
+
+def compare_verdicts(run: str | Path, out: str | Path) -> dict[str, ReverifySummary]:
+    """Say, for each store of the new run, how its verdicts differ from those of the old one.
+
+    Raises:
+        MissingFileError: a store of the new run is not there.
+        ConfigError: the new run holds samples that the old one lacks.
+        DataError: a shard of the new run holds other rows than the one of its name.
+    """
+    return {
+        target.name: _compare(RolloutStore.open(source), RolloutStore.open(target))
+        for source, target in _stores(run, out)
+    }
+
+
+def _stores(run: str | Path, out: str | Path) -> list[tuple[Path, Path]]:
+    """Return each store of a run with its place in the new run."""
+    source = find_source(Path(run), {})
+    if source.store is None:
+        raise DataError(f"{run} is no run folder or sample store; import_run verifies files.")
+    pairs = [(source.store, Path(out) / SAMPLES_FOLDER)]
+    if source.greedy is not None:
+        pairs.append((source.greedy, Path(out) / GREEDY_FOLDER))
+    if any(old.resolve() == new.resolve() for old, new in pairs):
+        raise ConfigError(f"{out} is the run to verify, which is not changed; name another folder.")
+    return pairs
+
+
+def _fill(
+    old: RolloutStore,
+    new: RolloutStore,
+    verify_batch: VerifyBatch,
+    part: Part,
+    progress: Callable[[int], None] | None,
+) -> int:
+    """Verify this part of the shards, but for those that are there; return how many."""
+    there, verified = _verified_names(old, new), 0
+    for shard in old.shards()[part.rank :: part.of]:
+        target = new.path / shard.name
+        if shard.name in there:
+            _compared_columns(shard, target)
+            continue
+        # A shard that cannot be read leaves an empty one: it is done, too.
+        table = _read(shard, SCHEMA.names)
+        rows = SCHEMA.empty_table() if table is None else _verify_table(table, verify_batch)
+        with atomic_write(target, owner=part.owner) as file:
+            pq.write_table(rows, file, compression="zstd")
+        verified += 1
+        if progress is not None:
+            progress(rows.num_rows)
+    return verified
+
+
+def _compare(old: RolloutStore, new: RolloutStore) -> ReverifySummary:
+    counts: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    for name in sorted(_verified_names(old, new)):
+        columns = _compared_columns(old.path / name, new.path / name)
+        if columns is None:
+            counts["unreadable"] += 1
+            continue
+        before, after = columns
+        statuses.update(after["status"])
+        for was_right, is_right, old_answer, new_answer in zip(
+            before["correct"], after["correct"], before["answer"], after["answer"], strict=True
+        ):
+            if is_right != was_right:
+                counts["now_right" if is_right else "now_wrong"] += 1
+            elif new_answer != old_answer:
+                counts["new_answers"] += 1
+    return ReverifySummary(
+        num_rows=sum(statuses.values()),
+        now_right=counts["now_right"],
+        now_wrong=counts["now_wrong"],
+        new_answers=counts["new_answers"],
+        statuses=dict(statuses),
+        unreadable_shards=counts["unreadable"],
+    )
+
+
+def _verify_table(table: pa.Table, verify_batch: VerifyBatch) -> pa.Table:
+    """Return the rows of a shard with new verdicts."""
+    texts, golds = (table.column(name).to_pylist() for name in ("completion", "gold"))
+    verdicts = verify_batch(texts, golds) if texts else []
+    new = {
+        "status": [str(verdict.status) for verdict in verdicts],
+        "reward": [verdict.reward for verdict in verdicts],
+        "correct": [verdict.correct for verdict in verdicts],
+        "answer": [verdict.answer for verdict in verdicts],
+    }
+    for name, values in new.items():
+        field = SCHEMA.field(name)
+        place = SCHEMA.get_field_index(name)
+        table = table.set_column(place, field, pa.array(values, field.type))
+    return table.cast(SCHEMA)
+
+
+def _verified_names(old: RolloutStore, new: RolloutStore) -> set[str]:
+    """Return the names of the shards that the new store has.
+
+    Raises:
+        ConfigError: the new store has shards that the old one lacks.
+    """
+    there = {shard.name for shard in new.shards()}
+    others = there - {shard.name for shard in old.shards()}
+    if others:
+        raise ConfigError(
+            f"{new.path} holds other samples than {old.path} ({min(others)}); use a new folder."
+        )
+    return there
+
+
+def _compared_columns(
+    old: Path, new: Path
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]]] | None:
+    """Return the columns to compare of a shard and its new version; ``None`` if it is unreadable."""
+    before, after = _read(old, _COMPARED), _read(new, _COMPARED)
+    if after is None:
+        raise DataError(f"{new} cannot be read; delete it to verify its rows again.")
+    if before is None:
+        return None
+    if not before.select(_SAME).equals(after.select(_SAME)):
+        raise DataError(
+            f"{new} holds other rows than {old}; delete it to verify them, or use a new folder."
+        )
+    return before.to_pydict(), after.to_pydict()
+
+
+def _read(shard: Path, names: list[str]) -> pa.Table | None:
+    """Return columns of a shard; ``None`` if it cannot be read."""
+    try:
+        with pq.ParquetFile(shard) as file:
+            return file.read(names).select(names)
+    except (pa.ArrowException, OSError, KeyError):
+        return None
