@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from polypath.tasks.countdown_base import base_model_dir
 
 from polypath import DiversityGRPOConfig, DiversityGRPOTrainer
 from polypath.cli.main import run as command
@@ -14,6 +13,7 @@ from polypath.errors import PolypathError
 from polypath.plan.make_plan import make_plan
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.tasks import get_task
+from polypath.tasks.shipped import base_model_dir
 from polypath.train.config import load_recipe
 from polypath.train.run import build_trainer
 from polypath.user_code import load_object
