@@ -18,7 +18,7 @@ class Sample(NamedTuple):
 
 
 @dataclass(kw_only=True, slots=True)
-class GatheredProblem:
+class ProblemRows:
     """What was read of one problem."""
 
     prompt: str | None = None
@@ -35,15 +35,15 @@ class GatheredProblem:
         return sorted(numbered, key=lambda row: row.sample_id or 0) + rest
 
 
-def gather(rows: Iterable[SampleRow], left_out: Counter[str]) -> dict[str, GatheredProblem]:
+def gather(rows: Iterable[SampleRow], left_out: Counter[str]) -> dict[str, ProblemRows]:
     """Group rows by problem, problems in order of first appearance.
 
     Of several rows with one (problem_id, sample_id) the first counts; the others are counted in
     ``left_out``, as are further greedy samples of a problem.
     """
-    problems: dict[str, GatheredProblem] = {}
+    problems: dict[str, ProblemRows] = {}
     for row in rows:
-        problem = problems.setdefault(row.problem_id, GatheredProblem())
+        problem = problems.setdefault(row.problem_id, ProblemRows())
         if problem.prompt is None:
             problem.prompt = row.prompt
         if problem.gold is None:
