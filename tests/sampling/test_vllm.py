@@ -12,13 +12,11 @@ from polypath.errors import ConfigError, MissingExtraError
 from polypath.rollouts import RolloutManifest, RolloutStore
 from polypath.sampling.backends import engine_settings, open_backend
 from polypath.sampling.engine_environment import own_environment
-from polypath.sampling.openai import ServerSettings
 from polypath.sampling.ranks import Ranks, find_ranks
 from polypath.sampling.run import sample_run
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.sampling.vllm import (
     EngineError,
-    VllmSettings,
     open_engine,
     request_seed,
     sample,

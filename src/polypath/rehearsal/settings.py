@@ -21,45 +21,48 @@ ADDED_LATER = {"repeated_answers": "keep"}
 class PresampleSettings:
     """How a rehearsal set is made (DPH-RL, arXiv 2509.07430, pre-sampling stage).
 
-    A problem solved in at least ``threshold`` of ``k`` samples is near-perfect. Being chosen by its
-    own samples, its accuracy is over-estimated; therefore one more sample is drawn, and it becomes
-    the rehearsed answer if it is correct. The authors use 6 of 8 for Llama-3.1-8B-Instruct and
-    7 of 8 for Qwen2.5-Math-7B, temperature 1. They sample with top_p 0.95 or 0.9 and drop a problem
-    whose extra sample fails (``failed_confirm="drop"``).
+    A problem solved in at least ``threshold`` of ``k`` samples is near-perfect. Its accuracy is
+    over-estimated, because it was chosen by these samples; therefore one more sample is drawn, and
+    it becomes the rehearsed answer if it is correct. The authors use 6 of 8 for
+    Llama-3.1-8B-Instruct and 7 of 8 for Qwen2.5-Math-7B, temperature 1. They sample with top_p 0.95
+    or 0.9 and drop a problem whose extra sample fails (``failed_confirm="drop"``).
 
     Attributes:
         k: samples per problem, at least 1.
-        threshold: correct samples from which a problem is near-perfect, in 1..k. A count.
-        confirm: extra samples of a near-perfect problem. It is confirmed if at least one of them
-            is usable (correct, and not cut off unless ``truncated`` allows it). 0 skips the
-            confirmation and rehearses answers from the ``k`` samples: biased, as said above.
-        failed_confirm: a near-perfect problem that is not confirmed moves to the exploration set
-            (``"explore"``) or to neither set (``"drop"``).
-        hopeless: never-solved problems stay in the exploration set (``"keep"``, as in the authors'
-            runs), leave it (``"drop"``), or form a set of their own (``"list"``).
-        answers_per_problem: stored answers per near-perfect problem. 1 is the paper's. Our
-            extension for more: usable extra samples come before usable ones of the first ``k``,
+        threshold: correct samples, 1 to k, from which a problem is near-perfect.
+        confirm: extra samples that confirm a near-perfect problem; 0 skips this step. A problem is
+            confirmed if at least one of them is usable (correct, and not cut off unless
+            ``truncated`` allows it). With 0, answers come from the ``k`` samples: biased, as said
+            above.
+        failed_confirm: what to do with a near-perfect problem that is not confirmed: explore (move
+            it to the exploration set) or drop.
+        hopeless: what to do with never-solved problems: keep (in the exploration set, as in the
+            authors' runs), drop, or list (in a set of their own).
+        answers_per_problem: stored answers per near-perfect problem, at least 1; the paper has 1.
+            Our extension for more: usable extra samples come before usable ones of the first ``k``,
             and an answer that was not chosen yet before a repeated one. Such a set favours rare
             solutions, so it is no longer a fair draw from the correct samples.
-        repeated_answers: of the samples with an answer chosen before, ``"keep"`` fills up to
-            ``answers_per_problem`` with them; ``"drop"`` stores none, so that a problem with three
-            different right answers has three rows even if more are allowed. Samples whose verifier
-            names no answer cannot be told apart: ``"drop"`` stores at most one of them, while
-            ``"keep"`` takes each for a new one.
-        truncated: ``"exclude"`` never rehearses a completion that hit the length limit, even if
-            its verifier found it correct: its end is not the model's own. ``"allow"`` rehearses it
-            when correct. The count of correct samples takes both alike, as training's reward does.
-        temperature: of the sampling and of the reference log-probs, above 0. It must be the
-            temperature of the training.
-        top_p: nucleus mass. Below 1, samples do not come from the distribution that the reference
-            log-probs describe, and E_ref[pi_theta/pi_ref] = 1 fails.
-        top_k: tokens kept; ``None`` or 0 keeps all. Same caution.
-        max_new_tokens: limit of a completion; ``None`` takes the task's.
-        batch_size: completions sampled, and rows scored, together.
-        seed: of the sampling.
-        precision: of both forwards, to be chosen as in training: ``"float32"``; ``"bf16-mixed"``
-            (float32 weights under bfloat16 autocast, TRL's default); ``"bfloat16"`` (bfloat16
-            weights, same autocast); ``"auto"`` is bf16-mixed on a GPU that has it, else float32.
+        repeated_answers: what to do with a sample whose answer is stored already: keep or drop.
+            ``"keep"`` fills up to ``answers_per_problem`` with them. With ``"drop"`` a problem with
+            three different correct answers has three rows even if more are allowed. Samples whose
+            verifier names no answer cannot be told apart: ``"drop"`` stores at most one of them,
+            while ``"keep"`` takes each for a new one.
+        truncated: what to do with a correct completion that hit the length limit: exclude or allow
+            it. Its end is not the model's own. The count of correct samples takes both alike, as
+            training's reward does.
+        temperature: temperature of the samples and of the reference log-probs, above 0; the same as in
+            training.
+        top_p: probability mass of nucleus sampling, in (0, 1]. Below 1, samples do not come from
+            the distribution that the reference log-probs describe, and E_ref[pi_theta/pi_ref] = 1
+            fails.
+        top_k: most likely tokens to sample from; all by default, or with 0. Same caution.
+        max_new_tokens: maximum length of a completion in tokens, at least 1; the task's by default.
+        batch_size: completions sampled, and rows scored, together, at least 1.
+        seed: random seed of the samples, at least 0.
+        precision: precision of the model, the same as in training: auto, float32, bf16-mixed or
+            bfloat16. ``"bf16-mixed"`` is float32 weights under bfloat16 autocast, TRL's default;
+            ``"bfloat16"`` is bfloat16 weights under the same autocast; ``"auto"`` is bf16-mixed on
+            a GPU that supports it, else float32.
     """
 
     k: int = 8

@@ -5,18 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.rollouts import RolloutManifest
 from polypath.sampling.collect import Draw
-from polypath.sampling.openai import ServerSettings
 from polypath.sampling.ranks import ALONE, Ranks
-
-if TYPE_CHECKING:
-    from polypath.sampling.vllm import VllmSettings
+from polypath.sampling.settings import ServerSettings, VllmSettings
 
 BACKENDS = ("transformers", "vllm")
 
@@ -40,7 +37,7 @@ class Backend:
 
 def engine_settings(
     backend: str, *, tensor_parallel: int | None = None, gpu_memory: float | None = None
-) -> "VllmSettings | None":
+) -> VllmSettings | None:
     """Return vLLM's settings where ``backend`` is it.
 
     Raises:
@@ -51,8 +48,6 @@ def engine_settings(
     given = {"tensor_parallel_size": tensor_parallel, "gpu_memory_utilization": gpu_memory}
     given = {name: value for name, value in given.items() if value is not None}
     if backend == "vllm":
-        from polypath.sampling.vllm import VllmSettings
-
         return VllmSettings(**given)  # type: ignore[arg-type]
     if given:
         option = "--tensor-parallel" if tensor_parallel is not None else "--gpu-memory"
@@ -66,7 +61,7 @@ def open_backend(
     *,
     device: str | None = None,
     precision: str = "auto",
-    engine: "VllmSettings | None" = None,
+    engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
 ) -> Iterator[Backend]:
@@ -139,7 +134,7 @@ def _transformers(
 @contextlib.contextmanager
 def _vllm(
     model: str | Path,
-    settings: "VllmSettings",
+    settings: VllmSettings,
     device: str | None,
     precision: str,
     ranks: Ranks,
