@@ -11,24 +11,17 @@ from typer.testing import CliRunner
 from polypath.cli.command import Fields, command
 from polypath.cli.main import app as polypath_app
 from polypath.errors import ConfigError
+from polypath.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inner:
-    """Some settings.
+    """Some settings."""
 
-    Attributes:
-        share: of the whole, in (0, 1]. A second sentence.
-        count: how
-            many; ``None`` for all.
-        fixed: no option.
-        loud: say more.
-    """
-
-    share: float = 0.5
-    count: int | None = None
-    fixed: int = 7
-    loud: bool = False
+    share: float = setting(0.5, "Of the whole, in (0, 1].")
+    count: int | None = setting(None, "How many; all by default.")
+    fixed: int = setting(7, "No option.")
+    loud: bool = setting(False, "Say more.")
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -37,32 +30,20 @@ class Inner:
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where to.
-
-    Attributes:
-        url: needed.
-        port: of it.
-        key: in words.
-    """
+    """Where to."""
 
     url: str
-    port: int = 80
-    key: str = "K"
+    port: int = setting(80, "Of it.")
+    key: str = setting("K", "In words.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outer:
-    """All options.
-
-    Attributes:
-        place: where.
-        out: a folder.
-        n: samples [any number].
-    """
+    """All options."""
 
     place: Annotated[str, typer.Argument(metavar="PLACE")]
     out: Path
-    n: Annotated[int, typer.Option("--n", "--number", min=1)] = 3
+    n: Annotated[int, typer.Option("--n", "--number", min=1)] = setting(3, "Samples [any number].")
     inner: Annotated[Inner, Fields(without=("fixed",))]
     address: Annotated[dict[str, Any], Fields(only=("port",), of=Address)]
 
@@ -130,11 +111,9 @@ def test_the_class_checks_its_values(app: typer.Typer) -> None:
     assert isinstance(result.exception, ConfigError)
 
 
-def test_help_is_the_first_sentence_with_its_brackets(app: typer.Typer) -> None:
+def test_help_is_the_field_s_with_its_brackets(app: typer.Typer) -> None:
     shown = " ".join(CliRunner().invoke(app, ["--help"]).output.split())
     assert "Of the whole, in (0, 1]. [default: 0.5]" in shown
-    assert "second sentence" not in shown
-    assert "How many; None for all." in shown
     assert "Samples [any number]." in shown
 
 

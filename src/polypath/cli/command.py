@@ -1,19 +1,18 @@
-"""Options of a command from a settings class: each field is an option, its docstring the help.
+"""Options of a command from a settings class: each field is an option.
 
 A parameter of a command function that is annotated with a dataclass stands for one option per field:
 
     @command
     def sample(options: SampleOptions) -> None: ...
 
-A field that is a dataclass itself is flattened. Names, types and defaults are the class's; the help is
-the first sentence about a field under ``Attributes:`` in the docstring. What else typer should know
-about an option is in the field's annotation: ``Annotated[int, typer.Option(min=1)]``.
+A field that is a dataclass itself is flattened. Names, types and defaults are the class's, and the help
+is that of ``setting(default, help)``. What else typer should know about an option is in the field's
+annotation: ``Annotated[int, typer.Option(min=1)]``.
 """
 
 import dataclasses
 import functools
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -24,8 +23,6 @@ from typer.models import ParameterInfo
 Returned = TypeVar("Returned")
 
 _NO_DEFAULT = inspect.Parameter.empty
-_ENTRY = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
-_NEXT_SENTENCE = re.compile(r"(?<=\.) (?=[A-Z`])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,20 +61,6 @@ def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
     return called
 
 
-def field_help(settings: type) -> dict[str, str]:
-    """Return the first sentence about each field of a dataclass, from its docstring.
-
-    >>> field_help(Fields)["only"]
-    'Names of the fields; all if empty.'
-    """
-    _, _, attributes = inspect.cleandoc(settings.__doc__ or "").partition("Attributes:\n")
-    found = {}
-    for name, text in _ENTRY.findall(attributes):
-        sentence = _NEXT_SENTENCE.split(" ".join(text.split()))[0].replace("``", "")
-        found[name] = sentence[:1].upper() + sentence[1:]
-    return found
-
-
 @dataclasses.dataclass(frozen=True)
 class _Group:
     """Options that are fields of one settings class."""
@@ -86,14 +69,13 @@ class _Group:
     fields: Fields
 
     def options(self) -> Iterator[inspect.Parameter]:
-        texts = field_help(self.settings)
         for field, annotation in self._members():
             group = _group(annotation)
             if group is not None:
                 yield from group.options()
             else:
                 default = _NO_DEFAULT if field.default is dataclasses.MISSING else field.default
-                yield _option(field.name, annotation, default, texts.get(field.name))
+                yield _option(field.name, annotation, default, field.metadata.get("help"))
 
     def build(self, values: Mapping[str, Any]) -> Any:
         made = {f.name: _value(f.name, annotation, values) for f, annotation in self._members()}

@@ -1,50 +1,37 @@
 """Options that several commands share."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from polypath.cli.runs import ShardOption, TaskOptionsOption
+from polypath.errors import ConfigError, unknown_name
+from polypath.sampling.settings import VllmSettings
+from polypath.settings import setting
 from polypath.tasks.options import key_values
 
 if TYPE_CHECKING:
     from polypath.sampling.ranks import Ranks
-    from polypath.sampling.settings import VllmSettings
     from polypath.tasks import Task
 
-TaskOptionsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--task-option",
-        help="Option of the task as KEY=VALUE; repeatable. polypath tasks show TASK lists them.",
-    ),
-]
-SummaryOption = Annotated[
-    Path | None, typer.Option("--json", help="Write the summary to this file as JSON; - prints it.")
-]
+BACKENDS = ("transformers", "vllm")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions:
-    """The problems to sample.
+    """A task and how many of its problems to use."""
 
-    Attributes:
-        task: name of the task, which has the problems and the verifier; polypath tasks lists them.
-        task_option: as ``KEY=VALUE``.
-        limit: use only the first problems, at most this many.
-    """
-
-    task: str = "countdown"
+    task: str = setting(
+        "countdown", "Task, which has the problems and the verifier; polypath tasks lists them."
+    )
     task_option: TaskOptionsOption = None
-    limit: Annotated[int | None, typer.Option(min=1)] = None
+    limit: Annotated[int | None, typer.Option(min=1)] = setting(
+        None, "Use only the first problems, at most this many."
+    )
 
     def load(self) -> "Task":
-        """Return the task.
-
-        Raises:
-            ConfigError: the task or one of its options is unknown.
-        """
+        """Return the task."""
         from polypath.tasks import get_task
 
         return get_task(self.task, key_values(self.task_option or ()))
@@ -52,41 +39,41 @@ class TaskOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class BackendOptions:
-    """What generates completions, and which part of the work this process does.
+    """What generates completions, and which part of the work this process does."""
 
-    Attributes:
-        device: where the model runs: cpu or cuda; a GPU by default if there is one.
-        backend: what generates completions: transformers, or vllm (offline, needs a GPU).
-        tensor_parallel: with --backend vllm: GPUs that share one model, at least 1 [default: 1].
-        gpu_memory: with --backend vllm: share of each GPU's memory to use, in (0, 1] [default: 0.9].
-        shard: do part I of N, counted from 0; all parts write to one folder; not needed under
-            torchrun.
-    """
+    device: str | None = setting(None, "cpu or cuda; a GPU by default if there is one.")
+    backend: str = setting(
+        "transformers", "What generates completions: transformers, or vllm (offline, needs a GPU)."
+    )
+    tensor_parallel: int | None = setting(
+        None, "With --backend vllm: GPUs that share one model, at least 1; 1 by default."
+    )
+    gpu_memory: float | None = setting(
+        None, "With --backend vllm: share of each GPU's memory to use, in (0, 1]; 0.9 by default."
+    )
+    shard: ShardOption = None
 
-    device: str | None = None
-    backend: str = "transformers"
-    tensor_parallel: int | None = None
-    gpu_memory: float | None = None
-    shard: Annotated[str | None, typer.Option(metavar="I/N")] = None
-
-    def engine(self) -> "VllmSettings | None":
+    def engine(self) -> VllmSettings | None:
         """Return vLLM's settings, or ``None`` for transformers.
 
         Raises:
-            ConfigError: the backend is unknown, or its options do not fit it.
+            ConfigError: the backend is unknown, or has no such options.
         """
-        from polypath.sampling.backends import engine_settings
-
-        return engine_settings(
-            self.backend, tensor_parallel=self.tensor_parallel, gpu_memory=self.gpu_memory
-        )
+        if self.backend not in BACKENDS:
+            raise unknown_name("backend", self.backend, BACKENDS)
+        given: dict[str, Any] = {
+            "tensor_parallel_size": self.tensor_parallel,
+            "gpu_memory_utilization": self.gpu_memory,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.backend == "vllm":
+            return VllmSettings(**given)
+        if given:
+            raise ConfigError("--tensor-parallel and --gpu-memory are for --backend vllm.")
+        return None
 
     def ranks(self) -> "Ranks":
-        """Return this process's part of the work.
-
-        Raises:
-            ConfigError: ``--shard`` or the launcher's environment names no part.
-        """
+        """Return this process's part of the work: of ``--shard``, or of the launcher."""
         from polypath.sampling.ranks import find_ranks
 
         return find_ranks(self.shard)

@@ -5,15 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
 from polypath.cli.command import Fields, command
-from polypath.cli.options import BackendOptions, SummaryOption, TaskOptions
+from polypath.cli.options import BackendOptions, TaskOptions
 from polypath.cli.options_file import ConfigOption
-from polypath.cli.runs import console_beside, status_line, write_text
+from polypath.cli.runs import JsonOption, console_beside, status_line, write_text
 from polypath.errors import needs_extra
 from polypath.rehearsal.settings import PresampleSettings
+from polypath.settings import setting
 
 if TYPE_CHECKING:
     from polypath.rehearsal.summary import PresampleSummary
@@ -21,30 +23,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PresampleOptions:
-    """Options of ``polypath presample``.
+    """Options of ``polypath presample``."""
 
-    Attributes:
-        model: initial policy: a folder, a name on the hub, countdown-base or small-sql-base.
-        out: folder of the rehearsal set; rerun the command to resume.
-        task: the problems.
-        split: split of the task; best the one used in training.
-        problems: use the problems of this file instead of the split: JSON lines of problem_id,
-            prompt and gold.
-        settings: how the set is made. Without top_p and top_k: samples must come from the
-            distribution that the reference log-probs describe.
-        backend: what generates.
-        json_file: the summary.
-        config: file of these options.
-    """
-
-    model: str
-    out: Path
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Initial policy: a folder, a name on the hub, countdown-base or small-sql-base."
+        ),
+    ]
+    out: Annotated[
+        Path, typer.Option(help="Folder of the rehearsal set; rerun the command to resume.")
+    ]
     task: TaskOptions
-    split: str = "train"
-    problems: Path | None = None
+    split: str = setting("train", "Split of the task; best the one used in training.")
+    problems: Path | None = setting(
+        None, "Use the problems of this file: JSON lines of problem_id, prompt and gold."
+    )
+    # Samples must come from the distribution that the reference log-probs describe.
     settings: Annotated[PresampleSettings, Fields(without=("top_p", "top_k"))]
     backend: BackendOptions
-    json_file: SummaryOption = None
+    json_file: JsonOption = None
     config: ConfigOption = None
 
 

@@ -1,7 +1,6 @@
 """``polypath sample`` and ``polypath eval``: sample a model, verify the samples, measure them."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +9,11 @@ import typer
 from rich.console import Console
 
 from polypath.cli.command import Fields, command
-from polypath.cli.options import BackendOptions, SummaryOption, TaskOptions
+from polypath.cli.options import BackendOptions, TaskOptions
 from polypath.cli.options_file import ConfigOption
-from polypath.cli.runs import console_beside, status_line, write_text
+from polypath.cli.runs import JsonOption, console_beside, status_line, write_text
 from polypath.sampling.settings import SamplingSettings, ServerSettings
+from polypath.settings import setting
 
 if TYPE_CHECKING:
     from polypath.sampling.run import SampleSummary
@@ -24,55 +24,39 @@ _SERVER_FIELDS = ("chat", "concurrency", "api_key_env", "timeout")
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions:
-    """Options of ``polypath sample`` and ``polypath eval``.
+    """Options of ``polypath sample`` and ``polypath eval``."""
 
-    Attributes:
-        model: a folder, a name on the hub, or the model's name on the server.
-        out: run folder; rerun the command to resume.
-        task: the problems.
-        split: split of the task.
-        n: samples per problem, at least 1; the task's number by default.
-        temperature: sampling temperature, at least 0; the task's by default.
-        top_p: probability mass of nucleus sampling, in (0, 1]; the task's by default.
-        max_new_tokens: maximum length of a completion in tokens, at least 1; the task's by default.
-        sampling: the rest of how completions are drawn.
-        greedy: also draw one greedy sample per problem, stored separately.
-        precision: precision of the model: auto, float32, bf16-mixed or bfloat16.
-        backend: what generates, unless a server does.
-        base_url: sample from this OpenAI-compatible server: http://localhost:8000/v1.
-        server: how requests are sent to it.
-        json_file: the summary.
-        config: file of these options.
-    """
-
-    model: str
-    out: Path
+    model: Annotated[
+        str, typer.Option(help="A folder, a name on the hub, or the model's name on the server.")
+    ]
+    out: Annotated[Path, typer.Option(help="Run folder; rerun the command to resume.")]
     task: TaskOptions
-    split: str = "test"
+    split: str = setting("test", "Split of the task.")
     # Under torchrun only the long name works: torchrun takes --n for one of its own options.
-    n: Annotated[int | None, typer.Option("--n", "--num-samples")] = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_new_tokens: int | None = None
+    n: Annotated[int | None, typer.Option("--n", "--num-samples")] = setting(
+        None, "Samples per problem, at least 1; the task's number by default."
+    )
+    temperature: float | None = setting(
+        None, "Sampling temperature, at least 0; the task's by default."
+    )
+    top_p: float | None = setting(
+        None, "Mass of nucleus sampling, in (0, 1]; the task's by default."
+    )
+    max_new_tokens: int | None = setting(
+        None, "Longest completion in tokens, at least 1; the task's by default."
+    )
     sampling: Annotated[SamplingSettings, Fields(only=("top_k", "batch_size", "seed"))]
-    greedy: bool = False
-    precision: str = "auto"
+    greedy: bool = setting(False, "Also draw one greedy sample per problem, stored separately.")
+    precision: str = setting(
+        "auto", "Precision of the model: auto, float32, bf16-mixed or bfloat16."
+    )
     backend: BackendOptions
-    base_url: str | None = None
+    base_url: str | None = setting(
+        None, "Sample from this OpenAI-compatible server: http://localhost:8000/v1."
+    )
     server: Annotated[dict[str, Any], Fields(only=_SERVER_FIELDS, of=ServerSettings)]
-    json_file: SummaryOption = None
+    json_file: JsonOption = None
     config: ConfigOption = None
-
-    def protocol(self, usual: "EvaluationDefaults") -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the values that the task decides, and those given instead, by option."""
-        task = {
-            "n": usual.num_samples,
-            "temperature": usual.temperature,
-            "top_p": usual.top_p,
-            "max_new_tokens": usual.max_completion_length,
-        }
-        given = {name: getattr(self, name) for name in task if getattr(self, name) is not None}
-        return {name: value for name, value in task.items() if name not in given}, given
 
 
 @command
@@ -105,16 +89,17 @@ def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
     ranks, engine = options.backend.ranks(), options.backend.engine()
     console = console_beside(options.json_file)
     task = options.task.load()
-    usual, given = options.protocol(task.evaluation)
-    how = {**usual, **given}
+    given = _given(options)
+    how = {**_of_the_task(task.evaluation), **given}
+    shown = ", ".join(f"{name}={how[name]}" + " (given)" * (name in given) for name in how)
     num_samples = how.pop("n")
     settings = replace(options.sampling, **how)
     where: str | ServerSettings = options.model
     if options.base_url is not None:
         where = ServerSettings(base_url=options.base_url, model=options.model, **options.server)
     if ranks.leads:
-        parts = {f"the task's: {task.evaluation.source}": usual, "given": given}
-        console.out(f"{task.name} {options.split}: {_listing(parts)}")
+        source = task.evaluation.source
+        console.out(f"{task.name} {options.split}: {shown}; the task's defaults: {source}")
     summary = sample_run(
         where,
         task,
@@ -137,17 +122,18 @@ def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
     return summary
 
 
-def _listing(parts: Mapping[str, Mapping[str, object]]) -> str:
-    """List values by where they come from.
+def _given(options: SampleOptions) -> dict[str, Any]:
+    names = ("n", "temperature", "top_p", "max_new_tokens")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
-    >>> _listing({"the task's: R1-zero-Div, Table 2": {"n": 8}, "given": {"temperature": 0.7}})
-    "n=8 (the task's: R1-zero-Div, Table 2); temperature=0.7 (given)"
-    """
-    return "; ".join(
-        f"{', '.join(f'{name}={value}' for name, value in values.items())} ({who})"
-        for who, values in parts.items()
-        if values
-    )
+
+def _of_the_task(usual: "EvaluationDefaults") -> dict[str, Any]:
+    return {
+        "n": usual.num_samples,
+        "temperature": usual.temperature,
+        "top_p": usual.top_p,
+        "max_new_tokens": usual.max_completion_length,
+    }
 
 
 def _print_summary(console: Console, summary: "SampleSummary") -> None:

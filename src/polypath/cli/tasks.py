@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from polypath.cli.command import command
-from polypath.cli.options import TaskOptionsOption
-from polypath.cli.runs import JsonOption, console_beside, write_text
+from polypath.cli.runs import JsonOption, TaskOptionsOption, console_beside, write_text
 from polypath.errors import PolypathError
+from polypath.settings import setting
 from polypath.tasks.options import key_values
 
 if TYPE_CHECKING:
@@ -32,17 +32,11 @@ tasks = typer.Typer(
 
 @dataclass(frozen=True, kw_only=True)
 class NamedTask:
-    """A task named on the command line.
+    """A task named on the command line."""
 
-    Attributes:
-        name: the task.
-        task_option: as ``KEY=VALUE``.
-        split: split of the task; the last one by default.
-    """
-
-    name: Annotated[str, typer.Argument(metavar="NAME")]
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The task.")]
     task_option: TaskOptionsOption = None
-    split: str | None = None
+    split: str | None = setting(None, "Split of the task; the last one by default.")
 
     def load(self) -> "tuple[Task, str]":
         """Return the task and the name of the split."""

@@ -9,13 +9,11 @@ from typing import Any
 
 from rich.console import Console
 
-from polypath.errors import ConfigError, unknown_name
+from polypath.errors import ConfigError
 from polypath.rollouts import RolloutManifest
 from polypath.sampling.collect import Draw
 from polypath.sampling.ranks import ALONE, Ranks
 from polypath.sampling.settings import ServerSettings, VllmSettings
-
-BACKENDS = ("transformers", "vllm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,26 +31,6 @@ class Backend:
     manifest: RolloutManifest
     model: Any = None
     tokenizer: Any = None
-
-
-def engine_settings(
-    backend: str, *, tensor_parallel: int | None = None, gpu_memory: float | None = None
-) -> VllmSettings | None:
-    """Return vLLM's settings where ``backend`` is it.
-
-    Raises:
-        ConfigError: there is no such backend, it has no such options, or they are out of range.
-    """
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
-    given = {"tensor_parallel_size": tensor_parallel, "gpu_memory_utilization": gpu_memory}
-    given = {name: value for name, value in given.items() if value is not None}
-    if backend == "vllm":
-        return VllmSettings(**given)  # type: ignore[arg-type]
-    if given:
-        option = "--tensor-parallel" if tensor_parallel is not None else "--gpu-memory"
-        raise ConfigError(f"{option} is for --backend vllm, not for {backend}.")
-    return None
 
 
 @contextlib.contextmanager

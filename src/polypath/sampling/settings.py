@@ -5,30 +5,26 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from polypath.errors import ConfigError
+from polypath.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
     """How completions are drawn from a model.
 
-    Attributes:
-        temperature: divides the logits, at least 0; 0 takes the most likely token.
-        top_p: probability mass of nucleus sampling, in (0, 1]; 1 keeps all tokens. Below 1 the
-            samples no longer come from the model's own distribution.
-        top_k: most likely tokens to sample from, at least 1; all by default, or with 0.
-        max_new_tokens: maximum length of a completion in tokens, at least 1.
-        batch_size: completions generated and stored together, at least 1. It changes speed and
-            memory; results only by floating-point rounding.
-        seed: random seed, at least 0. Every sample is a function of it, of the problem's id and
-            of the sample's number.
+    With ``top_p`` below 1 or ``top_k`` the samples no longer come from the model's own distribution.
+    Every sample is a function of ``seed``, of the problem's id and of the sample's number;
+    ``batch_size`` changes speed and memory, and results only by floating-point rounding.
     """
 
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int | None = None
-    max_new_tokens: int = 256
-    batch_size: int = 64
-    seed: int = 0
+    temperature: float = setting(1.0, "Sampling temperature, at least 0; 0 is greedy.")
+    top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].")
+    top_k: int | None = setting(
+        None, "Number of most likely tokens to keep; 0 keeps all, the default."
+    )
+    max_new_tokens: int = setting(256, "Maximum length of a completion in tokens, at least 1.")
+    batch_size: int = setting(64, "Completions generated and stored together, at least 1.")
+    seed: int = setting(0, "Random seed of the samples, at least 0.")
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -49,30 +45,26 @@ class ServerSettings:
     Attributes:
         base_url: with the API's prefix, as in ``http://localhost:8000/v1``.
         model: its name on the server.
-        api_key_env: environment variable that holds the server's API key. No key is sent if it is unset.
-        chat: send plain prompts to the server as one user message. Chat prompts always go to
-            ``chat/completions``; plain ones go to ``completions``, unchanged, unless this is set.
-        concurrency: simultaneous requests to the server, at least 1.
-        choices_per_request: samples per request (``n``), at least 1.
-        logprobs: request the log-probability of every token.
-        retries: further attempts of a failed request, at least 0.
-        timeout: seconds after which a request without an answer from the server has failed,
-            above 0.
-        first_wait: seconds before the first retry, above 0; doubled for each further one.
-        longest_wait: upper limit of these waits in seconds, above 0.
     """
 
     base_url: str
     model: str
-    api_key_env: str = "OPENAI_API_KEY"
-    chat: bool = False
-    concurrency: int = 16
-    choices_per_request: int = 16
-    logprobs: bool = False
-    retries: int = 6
-    timeout: float = 600.0
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
+    api_key_env: str = setting(
+        "OPENAI_API_KEY",
+        "Environment variable with the server's API key. No key is sent if it is unset.",
+    )
+    chat: bool = setting(
+        False,
+        "Send plain prompts to the server as one user message. Prompts that are chats always go to "
+        "chat/completions; plain ones go to completions, unchanged, unless this is set.",
+    )
+    concurrency: int = setting(16, "Simultaneous requests to the server, at least 1.")
+    choices_per_request: int = setting(16, "Samples per request (n), at least 1.")
+    logprobs: bool = setting(False, "Request the log-probability of every token.")
+    retries: int = setting(6, "Further attempts of a failed request, at least 0.")
+    timeout: float = setting(600.0, "Seconds to wait for an answer from the server, above 0.")
+    first_wait: float = setting(1.0, "Seconds before the first retry, above 0; then doubled.")
+    longest_wait: float = setting(60.0, "Upper limit of these waits in seconds, above 0.")
 
     def __post_init__(self) -> None:
         _require_at_least(self, concurrency=1, choices_per_request=1, retries=0)
@@ -84,26 +76,26 @@ class ServerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class VllmSettings:
-    """How vLLM's engine is run.
+    """How vLLM's engine is run."""
 
-    Attributes:
-        tensor_parallel_size: GPUs that share one model, at least 1.
-        gpu_memory_utilization: share of each GPU's memory the engine takes, in (0, 1]; of main
-            memory, all of it, in the build for CPU.
-        max_model_len: maximum length of a prompt with its completion in tokens; the model's own
-            by default, for which the engine needs room in its cache.
-        dtype: of weights and activations: ``"auto"`` is the checkpoint's.
-        enforce_eager: do without CUDA graphs: starts faster, samples slower.
-        logprobs: whether completions hold log-probabilities. vLLM's are by default those before
-            temperature, top-k and top-p, and by other kernels than training's.
-    """
-
-    tensor_parallel_size: int = 1
-    gpu_memory_utilization: float = 0.9
-    max_model_len: int | None = None
-    dtype: str = "auto"
-    enforce_eager: bool = False
-    logprobs: bool = False
+    tensor_parallel_size: int = setting(1, "GPUs that share one model, at least 1.")
+    gpu_memory_utilization: float = setting(
+        0.9,
+        "Share of each GPU's memory the engine takes, in (0, 1]; of main memory, all of it, in the "
+        "build for CPU.",
+    )
+    max_model_len: int | None = setting(
+        None,
+        "Maximum length of a prompt with its completion in tokens; the model's own by default, for "
+        "which the engine needs room in its cache.",
+    )
+    dtype: str = setting("auto", "Of weights and activations; auto is the checkpoint's.")
+    enforce_eager: bool = setting(False, "No CUDA graphs: starts faster, samples slower.")
+    logprobs: bool = setting(
+        False,
+        "Whether completions hold log-probabilities. vLLM's are by default those before temperature, "
+        "top-k and top-p, and by other kernels than training's.",
+    )
 
     def __post_init__(self) -> None:
         _require_at_least(self, tensor_parallel_size=1, max_model_len=1)
