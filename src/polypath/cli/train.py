@@ -18,7 +18,8 @@ class TrainOptions:
     """Options of ``polypath train``, beside the settings of the recipe."""
 
     config: Path | None = setting(
-        None, "Recipe: a YAML file of 'key: value' lines with settings of TRL's GRPO and of polypath."
+        None,
+        "Recipe: a YAML file of 'key: value' lines with settings of TRL's GRPO and of polypath.",
     )
     plan: bool = setting(False, "Print what the run would do and need; start nothing.")
     gpus: Annotated[int | None, typer.Option(min=1)] = setting(
