@@ -74,9 +74,29 @@ def test_unknown_key_in_yaml_names_the_nearest(tmp_path, capsys: pytest.CaptureF
     assert "'positive_entropy_coef'" in message
 
 
-def test_unknown_command_is_exit_code_2(capsys: pytest.CaptureFixture[str]):
-    assert run(["trian"]) == 2
-    assert "trian" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], ["'trian'", "'train'"]),
+        (["tasks", "shw"], ["'shw'", "'show'"]),
+        (["sample"], ["--model", "polypath sample --help"]),
+        (["sample", "--modle", "m"], ["--modle", "--model"]),
+        (["sample", "--n"], ["--n"]),
+        (["train", "--plan", "--gpus", "0"], ["--gpus", "0"]),
+    ],
+)
+def test_usage_error_is_one_line_and_exit_code_2(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert run(arguments) == 2
+    message = one_line(capsys)
+    for word in words:
+        assert word in message
+
+
+def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]):
+    assert run([]) == 2
+    assert "presample" in capsys.readouterr().err
 
 
 def test_version_and_methods_print(capsys: pytest.CaptureFixture[str]):
@@ -91,8 +111,10 @@ def test_version_and_methods_print(capsys: pytest.CaptureFixture[str]):
 def test_help_does_not_import_torch():
     code = (
         "import sys\nfrom polypath.cli.main import run\n"
-        "assert run(['--help']) == 0 and run(['train', '--help']) == 0\n"
-        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+        "for command in ('train', 'sample', 'presample', 'tasks'):\n"
+        "    assert run(['--help']) == 0 and run([command, '--help']) == 0\n"
+        "late = {'torch', 'numpy', 'pyarrow'} & set(sys.modules)\n"
+        "assert not late, late\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 

@@ -72,26 +72,27 @@ def test_task_options_may_be_a_mapping_and_null_leaves_an_option_alone(
 
 
 @pytest.mark.parametrize(
-    ("content", "kind", "message"),
+    ("content", "kind", "named"),
     [
-        ("top_q: 1\n", ConfigError, "Unknown option in .* 'top_q'. Did you mean 'top_p'"),
-        ("config: other.yaml\n", ConfigError, "Unknown option in .* 'config'"),
-        ("top_p: 1\ntop-p: 1\n", ConfigError, "twice, with - and with _"),
-        ("top_p: [1]\n", ConfigError, r"must be one value, got \[1\]"),
-        ("greedy: 3\n", ConfigError, "greedy in .* must be true or false, got 3"),
-        ("n: true\n", ConfigError, "n in .* must be a value, got True"),
-        ("task_option: 3\n", ConfigError, "task_option in .* KEY=VALUE"),
-        ("- n\n", DataError, "'key: value' lines"),
+        ("top_q: 1\n", ConfigError, ["'top_q'", "'top_p'"]),
+        ("config: other.yaml\n", ConfigError, ["'config'"]),
+        ("top_p: 1\ntop-p: 1\n", ConfigError, ["top-p"]),
+        ("top_p: [1]\n", ConfigError, ["top_p", "[1]"]),
+        ("greedy: 3\n", ConfigError, ["greedy", "3", "true"]),
+        ("n: true\n", ConfigError, ["n in", "True"]),
+        ("task_option: 3\n", ConfigError, ["task_option", "3", "KEY=VALUE"]),
+        ("- n\n", DataError, []),
     ],
 )
 def test_a_bad_file_is_one_line(
-    app: typer.Typer, content: str, kind: type[Exception], message: str, tmp_path: Path
+    app: typer.Typer, content: str, kind: type[Exception], named: list[str], tmp_path: Path
 ) -> None:
     result = call(app, tmp_path, content)
     assert isinstance(result.exception, kind)
-    with pytest.raises(kind, match=message):
-        raise result.exception
-    assert "\n" not in str(result.exception)
+    message = str(result.exception)
+    assert "\n" not in message
+    for fact in ["options.yaml", *named]:
+        assert fact in message
 
 
 def test_a_value_of_the_wrong_kind_is_a_usage_error(app: typer.Typer, tmp_path: Path) -> None:
@@ -105,10 +106,10 @@ def test_the_commands_take_a_file(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([command, "--config", str(tmp_path / "none.yaml")]) == 2
-    assert "none.yaml does not exist" in capsys.readouterr().err
+    assert "none.yaml" in capsys.readouterr().err
     (tmp_path / "o.yaml").write_text("modle: x\n")
     assert run([command, "--config", str(tmp_path / "o.yaml")]) == 2
-    assert "Did you mean 'model'" in capsys.readouterr().err
+    assert "'model'" in capsys.readouterr().err
 
 
 def test_a_missing_file_is_named(app: typer.Typer) -> None:
@@ -121,4 +122,6 @@ def test_options_of_a_plan_need_a_plan(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["train", *words]) == 2
-    assert "belongs to --plan" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert words[0] in error
+    assert "--plan" in error

@@ -72,12 +72,13 @@ def test_parts_by_hand_say_what_is_missing_and_a_plain_call_sums_up(
     out = ["--out", str(tmp_path / "run")]
     assert run(["eval", *words, *out, "--shard", "1/2"]) == 0
     first = capsys.readouterr().out
-    assert "8 samples are still to be drawn by other parts." in first
+    assert "8 samples" in first
+    assert "--shard" in first
     assert "pass@" not in first
     summary = tmp_path / "summary.json"
     assert run(["sample", *words, *out, "--json", str(summary)]) == 0
     assert json.loads(summary.read_text())["new_samples"] == 8
-    assert "still to be drawn" not in capsys.readouterr().out
+    assert "--shard" not in capsys.readouterr().out
     assert rows_of(tmp_path / "run") == rows_of(alone)
 
 
@@ -157,9 +158,11 @@ def test_what_cannot_be_shared_is_one_line(
     assert run(["score", str(file), "--task", "countdown", "--shard", "0/2"]) == 2
     assert "one process verifies" in capsys.readouterr().err
     assert run(["sample", *words, "--out", str(alone), "--shard", "2"]) == 2
-    assert "--shard 2 names no part" in capsys.readouterr().err
+    assert "--shard 2" in capsys.readouterr().err
     assert run(["sample", *words, "--out", str(alone), "--tensor-parallel", "2"]) == 2
-    assert "--tensor-parallel is for --backend vllm" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "--tensor-parallel" in error
+    assert "--backend vllm" in error
 
 
 def test_vllm_is_asked_for_by_name_and_named_when_it_is_missing(
@@ -171,12 +174,10 @@ def test_vllm_is_asked_for_by_name_and_named_when_it_is_missing(
     monkeypatch.setitem(sys.modules, "vllm", None)
     for command in ("sample", "eval"):
         assert run([command, *words, "--out", str(tmp_path / command), "--backend", "vllm"]) == 2
-        assert "needs it installed, on a machine with a GPU: pip install vllm" in (
-            " ".join(capsys.readouterr().err.split())
-        )
+        assert "pip install vllm" in capsys.readouterr().err
     options = ["--model", str(base_model_dir()), "--out", str(tmp_path / "p"), "--limit", "2"]
     assert run(["presample", *options, "--backend", "vllm"]) == 2
-    assert "pip install vllm" in " ".join(capsys.readouterr().err.split())
+    assert "pip install vllm" in capsys.readouterr().err
 
 
 def test_presample_draws_with_vllm_and_scores_with_training_s_forward(

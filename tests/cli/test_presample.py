@@ -73,31 +73,28 @@ def test_the_command_makes_a_set_and_then_says_it_is_there(
     assert stored.manifest.settings["repeated_answers"] == "drop"
     # All that this model can write is one answer, right for some.
     assert len(stored) == summary["num_rows"] == summary["counts"]["near_perfect"]
-    assert "sampling: 24 of 24" in first.output
-    assert "stored answers" in first.output
+    assert "24 of 24" in first.output
     second = CliRunner().invoke(app, words)
     assert second.exit_code == 0, second.output
-    assert "is complete already" in second.output
     assert json.loads(report.read_text())["already_complete"]
 
 
 def test_mistakes_are_errors_of_the_user(app: typer.Typer, tmp_path: Path) -> None:
     base = ["--model", "m", "--out", str(tmp_path)]
-    found = CliRunner().invoke(app, [*base, "--threshold", "9"])
-    assert isinstance(found.exception, ConfigError)
-    assert "threshold is a count of the k=8 samples" in str(found.exception)
-    found = CliRunner().invoke(app, [*base, "--repeated-answers", "dropp"])
-    assert "Unknown repeated_answers 'dropp'. Did you mean 'drop'?" in str(found.exception)
-    found = CliRunner().invoke(app, [*base, "--task", "countdwn"])
-    assert "Did you mean 'countdown'" in str(found.exception)
+    for words, named in (
+        (["--threshold", "9"], ["threshold", "k=8", "9"]),
+        (["--repeated-answers", "dropp"], ["repeated_answers", "'dropp'", "'drop'"]),
+        (["--task", "countdwn"], ["'countdwn'", "'countdown'"]),
+    ):
+        found = CliRunner().invoke(app, [*base, *words])
+        assert isinstance(found.exception, ConfigError)
+        assert all(fact in str(found.exception) for fact in named)
 
 
-def test_every_option_is_explained(app: typer.Typer) -> None:
-    command = typer.main.get_command(app)
-    assert all(getattr(option, "help", None) for option in command.params)
-    assert {"k", "threshold", "confirm", "temperature", "seed", "limit"} <= {
-        option.name for option in command.params
-    }
+def test_options_that_would_spoil_the_reference_log_probs_are_not_offered(app: typer.Typer) -> None:
+    names = {option.name for option in typer.main.get_command(app).params}
+    assert {"k", "threshold", "confirm", "temperature", "seed", "limit"} <= names
+    assert not {"top_p", "top_k"} & names
 
 
 def test_the_module_does_not_import_torch() -> None:

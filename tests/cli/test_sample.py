@@ -74,7 +74,8 @@ def test_another_setting_in_the_same_folder_is_one_line(
 ) -> None:
     assert run([*words, "--out", str(finished), "--temperature", "0.7"]) == 2
     shown = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "was made with temperature=1.0, but this run has temperature=0.7" in shown
+    assert "temperature=1.0" in shown
+    assert "temperature=0.7" in shown
 
 
 def test_score_corrects_wrong_verdicts(
@@ -133,17 +134,21 @@ def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["score", "{run}", "--out", "{run}"], "is the run to verify"),
+        (["score", "{run}", "--out", "{run}"], "--out"),
         (["score", "{run}", "--split", "test"], "--split"),
-        (["score", "{run}", "--task", "countdwn"], "Did you mean 'countdown'"),
+        (["score", "{run}", "--task", "countdwn"], "'countdown'"),
         (["score", "{file}"], "--task"),
         (["score", "{file}", "--task", "countdown", "--out", "x", "--key", "a"], "OURS=THEIRS"),
-        (["score", "nowhere"], "nowhere does not exist"),
-        (["export", "{file}", "--out", "x"], "is no run folder or sample store"),
-        (["sample", "--model", "/no/model", "--out", "x"], "/no/model cannot be loaded"),
-        (["sample", "--model", "m", "--out", "x", "--n", "0"], "must be at least 1, got 0"),
-        (["sample", "--model", "m", "--out", "x", "--split", "tset"], "Did you mean 'test'"),
-        (["sample", "--model", "m", "--out", "x", "--base-url", "h:1"], "base_url must be like"),
+        (["score", "nowhere"], "nowhere"),
+        (["export", "{file}", "--out", "x"], "f.jsonl"),
+        (["sample", "--model", "/no/model", "--out", "x"], "/no/model"),
+        (["sample", "--model", "m", "--out", "x", "--n", "0"], "got 0"),
+        (["sample", "--model", "m", "--out", "x", "--max-new-tokens", "0"], "max_new_tokens"),
+        (["sample", "--model", "m", "--out", "x", "--split", "tset"], "'test'"),
+        (["sample", "--model", "m", "--out", "x", "--base-url", "h:1"], "base_url"),
+        (["sample", "--model", "m"], "--out"),
+        (["sample", "--model", "m", "--out", "x", "--n", "many"], "--num-samples"),
+        (["sample", "--model", "m", "--out", "x", "--n", "many"], "many"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -172,7 +177,7 @@ def test_a_server_is_sampled_by_command(
         words = ["sample", "--model", "m", "--base-url", url, "--n", "2", "--limit", "3", "--chat"]
         out = ["--out", str(tmp_path / "r"), "--api-key-env", "MY_KEY"]
         assert run([*words, *out]) == 0
-    assert "The server gave 1 choices where n=2" in capsys.readouterr().out
+    assert "n=2" in capsys.readouterr().out
     assert len(rows_of(tmp_path / "r")) == 6
     assert behaviour.headers[0]["Authorization"] == "Bearer sk-secret"
     assert set(behaviour.paths) == {"/v1/chat/completions"}
@@ -186,7 +191,7 @@ def test_eval_prints_the_metrics(
     out = ["--out", str(finished), "--json", str(report)]
     assert run(["eval", *words[1:], *options, *out]) == 0
     shown = capsys.readouterr().out
-    assert "0 new in" in shown
+    assert "0 new" in shown
     assert "pass@8" in shown
     assert "greedy pass@1" in shown
     keys = {m["key"] for m in json.loads(report.read_text())["runs"][0]["metrics"]}

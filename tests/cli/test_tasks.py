@@ -53,14 +53,14 @@ def test_show_says_which_fields_are_read(
     assert run(["tasks", "show", "amc23", "--task-option", f"data={path}"]) == 0
     shown = capsys.readouterr().out
     assert "question in 'problem', answer in 'answer'" in shown
-    assert "Split test: 2 problems" in shown
+    assert "2 problems" in shown
     assert "Gold: 27" in shown
     assert run(["tasks", "show", "amc23"]) == 0  # the hub cannot be reached, the options still show
     shown = capsys.readouterr().out
-    assert "Not read: Cannot load knoveleng/AMC-23" in shown
-    assert "option answer_field" in shown
+    assert "Cannot load knoveleng/AMC-23" in shown
+    assert "answer_field" in shown
     assert run(["tasks", "show", "amc24"]) == 2
-    assert "Did you mean 'amc23'" in capsys.readouterr().err
+    assert "'amc23'" in capsys.readouterr().err
 
 
 def test_check_lists_what_its_own_gold_fails(
@@ -72,21 +72,23 @@ def test_check_lists_what_its_own_gold_fails(
     words = ["tasks", "check", "spider", "--task-option", f"data={tmp_path}"]
     assert run([*words, "--json", str(tmp_path / "check.json")]) == 0
     shown = capsys.readouterr().out
-    assert "3 of 4 golds are right by themselves; 1 are not" in shown
+    assert "3 of 4" in shown
     assert "bad_gold" in shown
     assert "SELECT wings FROM animal" in shown
     record = json.loads((tmp_path / "check.json").read_text())
     assert [failed["status"] for failed in record["failed"]] == ["bad_gold"]
     assert (record["num_problems"], record["statuses"]) == (4, {"graded": 3, "bad_gold": 1})
     assert run([*words, "--limit", "3"]) == 0
-    assert "3 of 3 golds are right by themselves; 0 are not" in capsys.readouterr().out
+    assert "3 of 3" in capsys.readouterr().out
 
 
 def test_a_task_whose_golds_are_no_answers_cannot_be_checked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["tasks", "check", "countdown", "--limit", "2"]) == 2
-    assert "countdown cannot be checked: its golds are not answers" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "countdown" in error
+    assert "gold_completion" in error
 
 
 @pytest.fixture
@@ -113,19 +115,21 @@ def test_options_are_recorded_rebuilt_and_may_not_change(
     limits = ["--n", "2", "--max-new-tokens", "4", "--device", "cpu", "--precision", "float32"]
     assert run([*words, *options, *limits]) == 0
     shown = capsys.readouterr().out
-    assert "temperature=0.5, top_p=1.0 (the task: R1-zero-Div" in shown
-    assert "n=2, max_new_tokens=4 (given)" in shown
+    line = next(line for line in shown.splitlines() if "temperature=" in line)
+    for fact in ("n=2 (given)", "temperature=0.5,", "top_p=1.0,", "max_new_tokens=4 (given)"):
+        assert fact in line
+    assert "R1-zero-Div" in line
     store = RolloutStore.open(out / "samples")
     expected = {"data": str(sums), "prompt": "plain"}
     assert store.manifest.task_options == expected
     statuses = [s for b in store.iter_batches(("status",)) for s in b.column(0).to_pylist()]
     missing = sum(status != "graded" for status in statuses)
     assert missing
-    assert f"Not graded: {missing} of 16 samples" in shown
+    assert f"{missing} of 16 samples" in shown
 
     assert run([*words, *options, "--task-option", "extraction=box", *limits]) == 2
     error = capsys.readouterr().err
-    assert "was made with task_options=" in error
+    assert "task_options" in error
     assert "extraction" in error
 
     monkeypatch.chdir("/")
@@ -138,12 +142,12 @@ def test_options_are_recorded_rebuilt_and_may_not_change(
     verified = RolloutStore.open(boxes / "samples").manifest
     assert verified.task_options == {**expected, "extraction": "box"}
     assert run(["score", str(out), "--task-option", "prompt"]) == 2
-    assert "--task-option takes KEY=VALUE" in capsys.readouterr().err
+    assert "--task-option" in capsys.readouterr().err
 
     words = ["--task", "gsm8k", "--task-option", f"data={sums}", "--json", str(tmp_path / "d.json")]
     assert run(["diversity", str(out), *words]) == 0
     assert run(["diversity", str(out), "--task-option", f"data={sums}"]) == 2
-    assert "needs --task" in capsys.readouterr().err
+    assert "--task:" in capsys.readouterr().err
 
 
 def test_manifests_written_before_there_were_options_still_open(tmp_path: Path) -> None:

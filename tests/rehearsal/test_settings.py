@@ -32,3 +32,8 @@ def test_the_sampling_part_is_taken_over() -> None:
     sampling = settings.sampling(10)
     assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.7, 0.9, None)
     assert (sampling.seed, sampling.batch_size, sampling.max_new_tokens) == (3, 2, 10)
+
+
+def test_the_nearest_choice_is_named() -> None:
+    with refused(ConfigError, "hopeless", "dropp", "'drop'"):
+        PresampleSettings(hopeless="dropp")

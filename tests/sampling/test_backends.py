@@ -17,7 +17,7 @@ from polypath.rollouts.locks import Part
 from polypath.sampling import transformers
 from polypath.sampling.completion import Completion
 from polypath.sampling.loading import load_model
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Problem
 from tests.sampling.server import Behaviour, serving
 from tests.tiny import save_tiny_model
@@ -72,7 +72,7 @@ def backend(
         request.getfixturevalue("vllm_stand_in")
         yield from vllm_backend(tiny_model_dir, *tiny)
     else:
-        from polypath.sampling.openai import ServerSettings, sample
+        from polypath.sampling.openai import sample
 
         with serving(Behaviour()) as url:
             settings = ServerSettings(base_url=url, model="m", choices_per_request=3)
@@ -80,7 +80,7 @@ def backend(
 
 
 def vllm_backend(folder: Path, model: Any, tokenizer: Any) -> Iterator[Drawing]:
-    from polypath.sampling.vllm import VllmSettings, open_engine, sample
+    from polypath.sampling.vllm import open_engine, sample
 
     ends = transformers.end_token_ids(model, tokenizer)
     settings = VllmSettings(dtype="float32", gpu_memory_utilization=0.3, enforce_eager=True)

@@ -16,8 +16,8 @@ from polypath.rollouts import RolloutStore
 from polypath.sampling.collect import collect_from
 from polypath.sampling.completion import Completion
 from polypath.sampling.http import ServerError
-from polypath.sampling.openai import ServerSettings, sample
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.openai import sample
+from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 from tests.rehearsal.adder import Addition
 from tests.rollouts.rows import manifest

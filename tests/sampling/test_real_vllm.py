@@ -11,8 +11,8 @@ import torch
 
 from polypath.sampling.completion import Completion
 from polypath.sampling.loading import load_model
-from polypath.sampling.settings import SamplingSettings
-from polypath.sampling.vllm import VllmEngine, VllmSettings, open_engine, sample
+from polypath.sampling.settings import SamplingSettings, VllmSettings
+from polypath.sampling.vllm import VllmEngine, open_engine, sample
 from polypath.tasks.base import Problem
 from tests.sampling.test_vllm import rows_of, run
 from tests.tiny import save_tiny_model

@@ -6,9 +6,8 @@ import pytest
 from polypath.errors import ConfigError
 from polypath.rollouts import RolloutManifest, RolloutStore, load_samples
 from polypath.sampling.http import ServerError
-from polypath.sampling.openai import ServerSettings
 from polypath.sampling.run import sample_run
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.settings import SamplingSettings, ServerSettings
 from tests.rehearsal.adder import Addition
 from tests.sampling.server import Behaviour, serving
 

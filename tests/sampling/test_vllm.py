@@ -10,15 +10,13 @@ import torch
 
 from polypath.errors import ConfigError, MissingExtraError
 from polypath.rollouts import RolloutManifest, RolloutStore
-from polypath.sampling.backends import engine_settings, open_backend
+from polypath.sampling.backends import open_backend
 from polypath.sampling.engine_environment import own_environment
-from polypath.sampling.openai import ServerSettings
 from polypath.sampling.ranks import Ranks, find_ranks
 from polypath.sampling.run import sample_run
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.sampling.vllm import (
     EngineError,
-    VllmSettings,
     open_engine,
     request_seed,
     sample,
@@ -185,18 +183,10 @@ def test_settings_are_checked(changes: dict[str, Any], said: str) -> None:
         VllmSettings(**changes)
 
 
-def test_options_make_settings_or_are_refused() -> None:
-    assert engine_settings("transformers") is None
-    assert engine_settings("vllm", tensor_parallel=2, gpu_memory=0.8) == VllmSettings(
-        tensor_parallel_size=2, gpu_memory_utilization=0.8
-    )
-    with pytest.raises(ConfigError, match="--gpu-memory is for --backend vllm"):
-        engine_settings("transformers", gpu_memory=0.5)
-    with pytest.raises(ConfigError, match=r"Unknown backend 'vlm'\. Did you mean 'vllm'"):
-        engine_settings("vlm")
+def test_a_server_has_no_engine_here() -> None:
     server = ServerSettings(base_url="http://localhost:1/v1", model="m")
     with (
-        pytest.raises(ConfigError, match="A server draws by itself"),
+        pytest.raises(ConfigError, match="server"),
         open_backend(server, engine=VllmSettings()),
     ):
         pass

@@ -1,12 +1,13 @@
 """The ``polypath`` command: parse, one library call, print.
 
-Exit codes: 0 done; 2 the user's mistake, told in one line; 130 interrupted; 1 (with a traceback) a
-bug. Nothing here imports torch; a command loads what it needs when it runs.
+Exit codes: 0 done; 2 the user's mistake, in one line; 130 interrupted; 1, with a traceback, a bug.
+Nothing here imports torch; a command imports what it needs when it runs.
 """
 
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -27,9 +28,11 @@ from polypath.errors import PolypathError
 app = typer.Typer(
     name="polypath",
     help="Diversity-aware reinforcement learning for LLM reasoning.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # brackets in help texts are ranges and defaults, not markup
+    context_settings={"max_content_width": 100},
 )
 app.command()(quickstart)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
@@ -54,11 +57,15 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
     ),
 ) -> None:
     del version  # handled by its callback
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -72,17 +79,29 @@ def run(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     try:
-        result = app(args=arguments, standalone_mode=False)
+        result = app(args=arguments, prog_name="polypath", standalone_mode=False)
     except PolypathError as error:
-        errors.print(f"polypath: {' '.join(str(error).split())}")
+        errors.out(f"polypath: {' '.join(str(error).split())}")
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("polypath: interrupted. Run the same command again to go on.")
+        errors.out("polypath: interrupted. Rerun the command to resume.")
         return 130
     except Exception as error:
-        # A usage error. Its class is click's, or typer's own copy of click's, by typer's version.
-        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
+        # A usage error: of click's class, or of typer's own copy of it, by typer's version.
+        if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
             raise
-        error.show()
+        errors.out(_usage_line(error))
         return int(error.exit_code)
     return result if isinstance(result, int) else 0
+
+
+def _usage_line(error: Any) -> str:
+    """Return a usage error as one line, with the value that was refused."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    refused: list[dict[str, Any]] = getattr(
+        error.__cause__, "errors", list
+    )()  # pydantic's, where typer leaves it out
+    if refused:
+        message += f", got {refused[0].get('input')!r}"
+    command = error.ctx.command_path if getattr(error, "ctx", None) is not None else "polypath"
+    return f"polypath: {message}{'' if message.endswith('?') else '.'} See {command} --help."

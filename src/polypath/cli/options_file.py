@@ -1,7 +1,4 @@
-"""``--config FILE`` of a command whose settings are its own options: a flat YAML file of them.
-
-Options given on the command line win over the file.
-"""
+"""``--config FILE`` of a command: its options from a flat YAML file. The command line wins over it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -64,6 +61,6 @@ ConfigOption = Annotated[
         "--config",
         callback=_fill,
         is_eager=True,
-        help="YAML file of this command's options; options given here win.",
+        help="YAML file of these options, one per line; the command line wins over it.",
     ),
 ]

@@ -51,23 +51,14 @@ TaskOptionsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--task-option",
-        help="Option of the task: KEY=VALUE (polypath tasks lists them). Repeatable.",
+        help="Option of the task as KEY=VALUE; repeatable. polypath tasks show TASK lists them.",
     ),
-]
-BackendOption = Annotated[
-    str, typer.Option(help="What draws: transformers, or vllm (offline, needs a GPU).")
-]
-TensorParallelOption = Annotated[
-    int | None, typer.Option(help="vllm: GPUs that one model is spread over; 1 by default.")
-]
-GpuMemoryOption = Annotated[
-    float | None, typer.Option(help="vllm: share of each GPU's memory to take; 0.9 by default.")
 ]
 ShardOption = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
-        help="Do part I of N, from 0; all write to one folder. torchrun does without.",
+        help="Do part I of N, counted from 0; all write to one folder. Not needed under torchrun.",
     ),
 ]
 JsonOption = Annotated[

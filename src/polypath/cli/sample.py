@@ -1,224 +1,152 @@
-"""``polypath sample`` and ``polypath eval``: samples of a model, verified, and measured."""
+"""``polypath sample`` and ``polypath eval``: sample a model, verify the samples, measure them."""
 
-import functools
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from polypath.cli.command import Fields, command
+from polypath.cli.options import BackendOptions, TaskOptions
 from polypath.cli.options_file import ConfigOption
-from polypath.cli.runs import (
-    BackendOption,
-    GpuMemoryOption,
-    ShardOption,
-    TaskOptionsOption,
-    TensorParallelOption,
-    status_line,
-    write_text,
-)
-from polypath.tasks.options import key_values
+from polypath.cli.runs import JsonOption, console_beside, status_line, write_text
+from polypath.sampling.settings import SamplingSettings, ServerSettings
+from polypath.settings import setting
 
 if TYPE_CHECKING:
     from polypath.sampling.run import SampleSummary
+    from polypath.tasks.base import EvaluationDefaults
 
-ModelOption = Annotated[
-    str, typer.Option(help="A folder, a hub name, or the model's name on the server.")
-]
-OutOption = Annotated[Path, typer.Option(help="Run folder; run again to resume.")]
-TaskOption = Annotated[str, typer.Option(help="Task: its problems and its verifier.")]
-SplitOption = Annotated[str, typer.Option(help="Split of the task.")]
-NumOption = Annotated[
-    int | None,
-    # torchrun takes --n for an abbreviation of its own options.
-    typer.Option("--n", "--num-samples", help="Samples per problem; the task's by default."),
-]
-BaseUrlOption = Annotated[
-    str | None,
-    typer.Option(help="OpenAI-compatible server to sample from: http://localhost:8000/v1."),
-]
-TemperatureOption = Annotated[
-    float | None, typer.Option(help="Of the sampling; the task's by default.")
-]
-TopPOption = Annotated[
-    float | None,
-    typer.Option(help="Nucleus mass kept; 1 keeps all. The task's by default."),
-]
-TopKOption = Annotated[int | None, typer.Option(help="Tokens kept; all by default.")]
-LimitOption = Annotated[int | None, typer.Option(min=1, help="Ask the first so many only.")]
-GreedyOption = Annotated[
-    bool, typer.Option("--greedy", help="Also draw one greedy sample per problem, kept apart.")
-]
-MaxNewTokensOption = Annotated[
-    int | None, typer.Option(help="Limit of a completion; the task's by default.")
-]
-BatchSizeOption = Annotated[int, typer.Option(help="Completions sampled, and stored, together.")]
-SampleSeedOption = Annotated[int, typer.Option("--seed", help="Of the sampling.")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu or cuda; a GPU if there is one.")]
-PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bf16-mixed or bfloat16.")]
-ChatOption = Annotated[
-    bool, typer.Option("--chat", help="Server: send plain prompts as one user message.")
-]
-ConcurrencyOption = Annotated[int, typer.Option(help="Server: requests under way at once.")]
-ApiKeyEnvOption = Annotated[
-    str, typer.Option(help="Server: environment variable that holds the API key.")
-]
-TimeoutOption = Annotated[float, typer.Option(help="Server: seconds it may be silent.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the summary there as JSON.")]
+_SERVER_FIELDS = ("chat", "concurrency", "api_key_env", "timeout")
 
 
-def sample(
-    model: ModelOption,
-    out: OutOption,
-    task: TaskOption = "countdown",
-    task_option: TaskOptionsOption = None,
-    split: SplitOption = "test",
-    n: NumOption = None,
-    base_url: BaseUrlOption = None,
-    temperature: TemperatureOption = None,
-    top_p: TopPOption = None,
-    top_k: TopKOption = None,
-    limit: LimitOption = None,
-    greedy: GreedyOption = False,
-    max_new_tokens: MaxNewTokensOption = None,
-    batch_size: BatchSizeOption = 64,
-    seed: SampleSeedOption = 0,
-    device: DeviceOption = None,
-    precision: PrecisionOption = "auto",
-    backend: BackendOption = "transformers",
-    tensor_parallel: TensorParallelOption = None,
-    gpu_memory: GpuMemoryOption = None,
-    shard: ShardOption = None,
-    chat: ChatOption = False,
-    concurrency: ConcurrencyOption = 16,
-    api_key_env: ApiKeyEnvOption = "OPENAI_API_KEY",
-    timeout: TimeoutOption = 600.0,
-    json_file: JsonOption = None,
-    config: ConfigOption = None,
-) -> Any:  # a SampleSummary, which typer would import to read the annotation
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """Options of ``polypath sample`` and ``polypath eval``."""
+
+    model: Annotated[
+        str, typer.Option(help="A folder, a name on the hub, or the model's name on the server.")
+    ]
+    out: Annotated[Path, typer.Option(help="Run folder; rerun the command to resume.")]
+    task: TaskOptions
+    split: str = setting("test", "Split of the task.")
+    # Under torchrun only the long name works: torchrun takes --n for one of its own options.
+    n: Annotated[int | None, typer.Option("--n", "--num-samples")] = setting(
+        None, "Samples per problem, at least 1; the task's number by default."
+    )
+    temperature: float | None = setting(
+        None, "Sampling temperature, at least 0; the task's by default."
+    )
+    top_p: float | None = setting(
+        None, "Mass of nucleus sampling, in (0, 1]; the task's by default."
+    )
+    max_new_tokens: int | None = setting(
+        None, "Longest completion in tokens, at least 1; the task's by default."
+    )
+    sampling: Annotated[SamplingSettings, Fields(only=("top_k", "batch_size", "seed"))]
+    greedy: bool = setting(False, "Also draw one greedy sample per problem, stored separately.")
+    precision: str = setting(
+        "auto", "Precision of the model: auto, float32, bf16-mixed or bfloat16."
+    )
+    backend: BackendOptions
+    base_url: str | None = setting(
+        None, "Sample from this OpenAI-compatible server: http://localhost:8000/v1."
+    )
+    server: Annotated[dict[str, Any], Fields(only=_SERVER_FIELDS, of=ServerSettings)]
+    json_file: JsonOption = None
+    config: ConfigOption = None
+
+
+@command
+def sample(options: SampleOptions) -> None:
     """Sample a model on a task and verify every sample.
 
-    Killed at any moment, the same command goes on and ends with the same rows; with a larger --n or
-    --limit it adds to them. Under torchrun, or with --shard, several processes share the work.
+    Rerun the command to resume; a larger --n or --limit adds samples to the run. Under torchrun, or
+    with --shard, several processes share the work.
     """
-    del config  # its callback has filled in the options
-    from polypath.sampling.backends import engine_settings
-    from polypath.sampling.openai import ServerSettings
-    from polypath.sampling.ranks import find_ranks
-    from polypath.sampling.run import sample_run
-    from polypath.sampling.settings import SamplingSettings
-    from polypath.tasks import get_task
+    _sample(options, options.json_file)
 
-    console = Console(highlight=False)
-    ranks = find_ranks(shard)
-    engine = engine_settings(backend, tensor_parallel=tensor_parallel, gpu_memory=gpu_memory)
-    chosen = get_task(task, key_values(task_option or ()))
-    usual = chosen.evaluation
-    given = {
-        "n": n,
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_new_tokens": max_new_tokens,
-    }
-    n = usual.num_samples if n is None else n
-    where: str | ServerSettings = model
-    if base_url is not None:
-        where = ServerSettings(
-            base_url=base_url,
-            model=model,
-            api_key_env=api_key_env,
-            chat=chat,
-            concurrency=concurrency,
-            timeout=timeout,
-        )
-    settings = SamplingSettings(
-        temperature=usual.temperature if temperature is None else temperature,
-        top_p=usual.top_p if top_p is None else top_p,
-        top_k=top_k,
-        max_new_tokens=max_new_tokens or usual.max_completion_length,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    used = {**asdict(settings), "n": n}
+
+@command
+def evaluate(options: SampleOptions) -> None:
+    """Sample a model on a task, verify, and print all metrics.
+
+    Does what polypath sample does and then what polypath diversity does on the run folder; the
+    latter has more options for the metrics.
+    """
+    from polypath.cli.diversity import diversity
+
+    summary = _sample(options, None)
+    if not summary.missing and options.backend.ranks().leads:
+        diversity([str(options.out)], json_file=options.json_file)
+
+
+def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
+    from polypath.sampling.run import sample_run
+
+    ranks, engine = options.backend.ranks(), options.backend.engine()
+    console = console_beside(options.json_file)
+    task = options.task.load()
+    given = _given(options)
+    how = {**_of_the_task(task.evaluation), **given}
+    shown = ", ".join(f"{name}={how[name]}" + " (given)" * (name in given) for name in how)
+    num_samples = how.pop("n")
+    settings = replace(options.sampling, **how)
+    where: str | ServerSettings = options.model
+    if options.base_url is not None:
+        where = ServerSettings(base_url=options.base_url, model=options.model, **options.server)
     if ranks.leads:
-        _print(console, _protocol(f"{chosen.name} {split}", given, used, usual.source))
+        source = task.evaluation.source
+        console.out(f"{task.name} {options.split}: {shown}; the task's defaults: {source}")
     summary = sample_run(
         where,
-        chosen,
-        out=out,
-        split=split,
-        num_samples=n,
+        task,
+        out=options.out,
+        split=options.split,
+        num_samples=num_samples,
         settings=settings,
-        limit=limit,
-        greedy=greedy,
-        device=device,
-        precision=precision,
+        limit=options.task.limit,
+        greedy=options.greedy,
+        device=options.backend.device,
+        precision=options.precision,
         engine=engine,
         ranks=ranks,
         console=console,
     )
     if ranks.leads:
-        _print_summary(console, summary, json_file)
+        _print_summary(console, summary)
+        if json_file is not None:
+            write_text(json_file, json.dumps(asdict(summary), indent=2) + "\n")
     return summary
 
 
-@functools.wraps(sample, assigned=("__annotations__",))  # the same options
-def evaluate(**options: Any) -> None:
-    """Sample a model on a task, verify every sample, and print every metric with its interval.
-
-    As polypath sample and then polypath diversity on the run folder, which has more options of how
-    to measure.
-    """
-    from polypath.cli.diversity import diversity
-    from polypath.sampling.ranks import find_ranks
-
-    summary = sample(**{**options, "json_file": None})
-    if summary.missing or not find_ranks(options["shard"]).leads:
-        return
-    diversity([str(options["out"])], json_file=options["json_file"])
+def _given(options: SampleOptions) -> dict[str, Any]:
+    names = ("n", "temperature", "top_p", "max_new_tokens")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
-def _protocol(
-    what: str, given: Mapping[str, object], used: Mapping[str, object], source: str
-) -> str:
-    """Say how samples are drawn, and who decided what.
-
-    >>> given = {"n": None, "temperature": 0.7}
-    >>> _protocol("gsm8k test", given, {"n": 8, "temperature": 0.7}, "R1-zero-Div, Table 2")
-    'gsm8k test: n=8 (the task: R1-zero-Div, Table 2); temperature=0.7 (given)'
-    """
-    parts = []
-    for names, who in (
-        ([name for name, value in given.items() if value is None], f"the task: {source}"),
-        ([name for name, value in given.items() if value is not None], "given"),
-    ):
-        if names:
-            parts.append(f"{', '.join(f'{name}={used[name]}' for name in names)} ({who})")
-    return f"{what}: {'; '.join(parts)}"
+def _of_the_task(usual: "EvaluationDefaults") -> dict[str, Any]:
+    return {
+        "n": usual.num_samples,
+        "temperature": usual.temperature,
+        "top_p": usual.top_p,
+        "max_new_tokens": usual.max_completion_length,
+    }
 
 
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
-
-
-def _print_summary(console: Console, summary: "SampleSummary", json_file: Path | None) -> None:
+def _print_summary(console: Console, summary: "SampleSummary") -> None:
     total = summary.num_problems * summary.num_samples
-    _print(
-        console,
+    console.out(
         f"{summary.folder}: {summary.num_problems} problems x {summary.num_samples} samples = "
-        f"{total}; {summary.new_samples} new in {summary.seconds:.1f} s",
+        f"{total}; {summary.new_samples} new in {summary.seconds:.1f} s"
     )
     line = status_line(summary.statuses)
     if line is not None:
-        _print(console, line)
+        console.out(line)
     if summary.missing:
-        _print(
-            console,
-            f"{summary.missing} samples are still to be drawn by other parts. When they are done, "
-            "the same command without --shard draws whatever is missing and sums up.",
+        console.out(
+            f"{summary.missing} samples of other parts are missing so far. When all parts are done, "
+            "run the command without --shard: it draws what is missing and prints the summary."
         )
-    if json_file is not None:
-        write_text(json_file, json.dumps(asdict(summary), indent=2) + "\n")

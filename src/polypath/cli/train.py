@@ -2,78 +2,76 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from polypath.cli.command import command
 from polypath.errors import ConfigError
+from polypath.settings import setting
 
 
-def train(
-    context: typer.Context,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="YAML file of 'key: value' lines: any key of TRL's GRPO recipes, and ours."
-        ),
-    ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Say what it would do and take; start nothing.")
-    ] = False,
-    gpus: Annotated[
-        int | None, typer.Option(min=1, help="Plan: training GPUs; the recipe's by default.")
-    ] = None,
-    throughput: Annotated[
-        float | None,
-        typer.Option(help="Plan: tokens generated a second per GPU, training time included."),
-    ] = None,
-    price: Annotated[
-        float | None, typer.Option(help="Plan: of one GPU for one hour, in any currency.")
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Plan: write it there as JSON.")
-    ] = None,
-) -> None:
-    """Train with any mix of the methods. Any key of the recipe can be set as --key value.
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Options of ``polypath train``, beside the settings of the recipe."""
 
-    Run the same command again after an interruption: it goes on from the last complete checkpoint.
-    Works under torchrun and accelerate launch.
+    config: Path | None = setting(
+        None,
+        "Recipe: a YAML file of 'key: value' lines with settings of TRL's GRPO and of polypath.",
+    )
+    plan: bool = setting(False, "Print what the run would do and need; start nothing.")
+    gpus: Annotated[int | None, typer.Option(min=1)] = setting(
+        None, "With --plan: training GPUs; the recipe's number by default."
+    )
+    throughput: float | None = setting(
+        None, "With --plan: generated tokens per second and GPU, training time included."
+    )
+    price: float | None = setting(
+        None, "With --plan: price of one GPU for one hour, in any currency."
+    )
+    json_file: Annotated[Path | None, typer.Option("--json")] = setting(
+        None, "With --plan: write the plan to this file as JSON; - prints it."
+    )
+
+
+@command
+def train(context: typer.Context, options: TrainOptions) -> None:
+    """Train with any combination of the methods.
+
+    Any setting of the recipe can be given as --key value. Rerun the command to resume from the last
+    complete checkpoint. Works under torchrun and accelerate launch.
     """
-    if plan:
-        _plan(config, context.args, gpus, throughput, price, json_file)
+    config, overrides = options.config, context.args
+    if options.plan:
+        _plan(options, overrides)
         return
-    only_plan = {"gpus": gpus, "throughput": throughput, "price": price, "json": json_file}
-    for name, value in only_plan.items():
-        if value is not None:
-            raise ConfigError(f"--{name} belongs to --plan. Add --plan, or leave --{name} out.")
+    for name in ("gpus", "throughput", "price", "json_file"):
+        if getattr(options, name) is not None:
+            flag = f"--{name.removesuffix('_file')}"
+            raise ConfigError(f"{flag} belongs to --plan. Add --plan, or leave {flag} out.")
     from polypath.plan.needs import check_rehearsal_set
     from polypath.plan.settings import read_settings
 
-    settings = read_settings(config, context.args)
+    settings = read_settings(config, overrides)
     # Before the imports below, which take seconds.
     check_rehearsal_set(settings, config.parent if config is not None else Path())
     from polypath.train.config import load_recipe
     from polypath.train.process_group import leave_process_group
     from polypath.train.run import run
 
-    run(load_recipe(config, context.args, values=settings.file.values))
+    run(load_recipe(config, overrides, values=settings.file.values))
     leave_process_group()
 
 
-def _plan(
-    config: Path | None,
-    overrides: Sequence[str],
-    gpus: int | None,
-    throughput: float | None,
-    price: float | None,
-    json_file: Path | None,
-) -> None:
+def _plan(options: TrainOptions, overrides: Sequence[str]) -> None:
     from polypath.cli.runs import console_beside, write_text
     from polypath.plan.make_plan import Price, make_plan
     from polypath.plan.print_plan import print_plan
 
-    made = make_plan(config, overrides, gpus=gpus, price=Price(throughput=throughput, price=price))
-    print_plan(console_beside(json_file), made)
-    if json_file is not None:
-        write_text(json_file, json.dumps(made.as_dict(), indent=2, default=str) + "\n")
+    price = Price(throughput=options.throughput, price=options.price)
+    made = make_plan(options.config, overrides, gpus=options.gpus, price=price)
+    print_plan(console_beside(options.json_file), made)
+    if options.json_file is not None:
+        write_text(options.json_file, json.dumps(made.as_dict(), indent=2, default=str) + "\n")

@@ -4,19 +4,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from polypath.rehearsal.keys import prompt_key
-from polypath.rehearsal.schedule import RehearsalSchedule
 from polypath.rehearsal.settings import PresampleSettings
 
 if TYPE_CHECKING:
     from polypath.rehearsal.dataset import RehearsalSet
+    from polypath.rehearsal.schedule import RehearsalSchedule
 
-_NEEDS_TORCH = {"RehearsalSet": "polypath.rehearsal.dataset"}
+_SLOW = {  # they need torch or numpy
+    "RehearsalSchedule": "polypath.rehearsal.schedule",
+    "RehearsalSet": "polypath.rehearsal.dataset",
+}
 
 __all__ = ["PresampleSettings", "RehearsalSchedule", "RehearsalSet", "prompt_key"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is asked for, so that reading settings stays quick."""
-    if name in _NEEDS_TORCH:
-        return getattr(importlib.import_module(_NEEDS_TORCH[name]), name)
+    """Import what is slow to import when it is first used, so that reading settings stays fast."""
+    if name in _SLOW:
+        return getattr(importlib.import_module(_SLOW[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -39,10 +39,8 @@ from polypath.sampling.collect import (
 )
 from polypath.sampling.loading import resolve_device, resolve_precision
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
+from polypath.sampling.settings import VllmSettings
 from polypath.tasks.base import Problem, Task
-
-if TYPE_CHECKING:
-    from polypath.sampling.vllm import VllmSettings
 
 SAMPLES_NAME = "samples"
 
@@ -58,7 +56,7 @@ def presample(
     problems: Sequence[Problem] | None = None,
     settings: PresampleSettings | None = None,
     device: str | None = None,
-    engine: "VllmSettings | None" = None,
+    engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
 ) -> PresampleSummary:

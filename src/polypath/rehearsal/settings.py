@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.sampling.settings import SamplingSettings
+from polypath.settings import setting
 
 _CHOICES = {
     "failed_confirm": ("explore", "drop"),
@@ -21,62 +22,67 @@ ADDED_LATER = {"repeated_answers": "keep"}
 class PresampleSettings:
     """How a rehearsal set is made (DPH-RL, arXiv 2509.07430, pre-sampling stage).
 
-    A problem solved in at least ``threshold`` of ``k`` samples is near-perfect. Being chosen by its
-    own samples, its accuracy is over-estimated; therefore one more sample is drawn, and it becomes
-    the rehearsed answer if it is correct. The authors use 6 of 8 for Llama-3.1-8B-Instruct and
-    7 of 8 for Qwen2.5-Math-7B, temperature 1. They sample with top_p 0.95 or 0.9 and drop a problem
-    whose extra sample fails (``failed_confirm="drop"``).
+    A problem solved in at least ``threshold`` of ``k`` samples is near-perfect. Its accuracy is
+    over-estimated, because it was chosen by these samples; therefore one more sample is drawn, and
+    it becomes the rehearsed answer if it is correct. The authors use 6 of 8 for
+    Llama-3.1-8B-Instruct and 7 of 8 for Qwen2.5-Math-7B, temperature 1. They sample with top_p 0.95
+    or 0.9 and drop a problem whose extra sample fails (``failed_confirm="drop"``).
 
-    Attributes:
-        k: samples per problem, at least 1.
-        threshold: correct samples from which a problem is near-perfect, in 1..k. A count.
-        confirm: extra samples of a near-perfect problem. It is confirmed if at least one of them
-            is usable (correct, and not cut off unless ``truncated`` allows it). 0 skips the
-            confirmation and rehearses answers from the ``k`` samples: biased, as said above.
-        failed_confirm: a near-perfect problem that is not confirmed moves to the exploration set
-            (``"explore"``) or to neither set (``"drop"``).
-        hopeless: never-solved problems stay in the exploration set (``"keep"``, as in the authors'
-            runs), leave it (``"drop"``), or form a set of their own (``"list"``).
-        answers_per_problem: stored answers per near-perfect problem. 1 is the paper's. Our
-            extension for more: usable extra samples come before usable ones of the first ``k``,
-            and an answer that was not chosen yet before a repeated one. Such a set favours rare
-            solutions, so it is no longer a fair draw from the correct samples.
-        repeated_answers: of the samples with an answer chosen before, ``"keep"`` fills up to
-            ``answers_per_problem`` with them; ``"drop"`` stores none, so that a problem with three
-            different right answers has three rows even if more are allowed. Samples whose verifier
-            names no answer cannot be told apart: ``"drop"`` stores at most one of them, while
-            ``"keep"`` takes each for a new one.
-        truncated: ``"exclude"`` never rehearses a completion that hit the length limit, even if
-            its verifier found it correct: its end is not the model's own. ``"allow"`` rehearses it
-            when correct. The count of correct samples takes both alike, as training's reward does.
-        temperature: of the sampling and of the reference log-probs, above 0. It must be the
-            temperature of the training.
-        top_p: nucleus mass. Below 1, samples do not come from the distribution that the reference
-            log-probs describe, and E_ref[pi_theta/pi_ref] = 1 fails.
-        top_k: tokens kept; ``None`` or 0 keeps all. Same caution.
-        max_new_tokens: limit of a completion; ``None`` takes the task's.
-        batch_size: completions sampled, and rows scored, together.
-        seed: of the sampling.
-        precision: of both forwards, to be chosen as in training: ``"float32"``; ``"bf16-mixed"``
-            (float32 weights under bfloat16 autocast, TRL's default); ``"bfloat16"`` (bfloat16
-            weights, same autocast); ``"auto"`` is bf16-mixed on a GPU that has it, else float32.
+    With more than one answer per problem (our extension), usable extra samples come before usable
+    ones of the first ``k``, and an answer that was not chosen yet before a repeated one. Such a set
+    favours rare solutions, so it is no longer a fair draw from the correct samples. Samples whose
+    verifier names no answer cannot be told apart: ``repeated_answers="drop"`` stores at most one of
+    them, while ``"keep"`` takes each for a new one.
+
+    The count of correct samples includes those that hit the length limit, as training's reward does;
+    their end is not the model's own, so they are usable only with ``truncated="allow"``. With top_p
+    below 1 or top_k, samples do not come from the distribution that the reference log-probs
+    describe, and E_ref[pi_theta/pi_ref] = 1 fails.
     """
 
-    k: int = 8
-    threshold: int = 6
-    confirm: int = 1
-    failed_confirm: str = "explore"
-    hopeless: str = "keep"
-    answers_per_problem: int = 1
-    repeated_answers: str = "keep"
-    truncated: str = "exclude"
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int | None = None
-    max_new_tokens: int | None = None
-    batch_size: int = 64
-    seed: int = 0
-    precision: str = "auto"
+    k: int = setting(8, "Samples per problem, at least 1.")
+    threshold: int = setting(6, "Correct samples, 1 to k, from which a problem is near-perfect.")
+    confirm: int = setting(
+        1,
+        "Extra samples of a near-perfect problem, at least 0. It is confirmed if one of them is usable: "
+        "correct, and not cut off. With 0, answers come from the k samples, which is biased.",
+    )
+    failed_confirm: str = setting(
+        "explore",
+        "What to do with a near-perfect problem that is not confirmed: explore (move it to the "
+        "exploration set) or drop.",
+    )
+    hopeless: str = setting(
+        "keep",
+        "What to do with never-solved problems: keep (in the exploration set, as in the authors' "
+        "runs), drop, or list (in a set of their own).",
+    )
+    answers_per_problem: int = setting(1, "Stored answers per near-perfect problem, at least 1.")
+    repeated_answers: str = setting(
+        "keep", "What to do with a sample whose answer is stored already: keep or drop."
+    )
+    truncated: str = setting(
+        "exclude",
+        "What to do with a correct completion that hit the length limit: exclude or allow it.",
+    )
+    temperature: float = setting(
+        1.0, "Temperature of samples and reference log-probs, above 0; the same as in training."
+    )
+    top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].")
+    top_k: int | None = setting(
+        None, "Number of most likely tokens to keep; 0 keeps all, the default."
+    )
+    max_new_tokens: int | None = setting(
+        None, "Longest completion in tokens, at least 1; the task's by default."
+    )
+    batch_size: int = setting(64, "Completions sampled, and rows scored, together, at least 1.")
+    seed: int = setting(0, "Random seed of the samples, at least 0.")
+    precision: str = setting(
+        "auto",
+        "Precision of the model, the same as in training: float32; bf16-mixed (float32 weights under "
+        "bfloat16 autocast, TRL's default); bfloat16 (bfloat16 weights, same autocast); auto is "
+        "bf16-mixed on a GPU that supports it, else float32.",
+    )
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -5,20 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
-from polypath.errors import ConfigError, unknown_name
+from polypath.errors import ConfigError
 from polypath.rollouts import RolloutManifest
 from polypath.sampling.collect import Draw
-from polypath.sampling.openai import ServerSettings
 from polypath.sampling.ranks import ALONE, Ranks
-
-if TYPE_CHECKING:
-    from polypath.sampling.vllm import VllmSettings
-
-BACKENDS = ("transformers", "vllm")
+from polypath.sampling.settings import ServerSettings, VllmSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,35 +33,13 @@ class Backend:
     tokenizer: Any = None
 
 
-def engine_settings(
-    backend: str, *, tensor_parallel: int | None = None, gpu_memory: float | None = None
-) -> "VllmSettings | None":
-    """Return vLLM's settings where ``backend`` is it.
-
-    Raises:
-        ConfigError: there is no such backend, it has no such options, or they are out of range.
-    """
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
-    given = {"tensor_parallel_size": tensor_parallel, "gpu_memory_utilization": gpu_memory}
-    given = {name: value for name, value in given.items() if value is not None}
-    if backend == "vllm":
-        from polypath.sampling.vllm import VllmSettings
-
-        return VllmSettings(**given)  # type: ignore[arg-type]
-    if given:
-        option = "--tensor-parallel" if tensor_parallel is not None else "--gpu-memory"
-        raise ConfigError(f"{option} is for --backend vllm, not for {backend}.")
-    return None
-
-
 @contextlib.contextmanager
 def open_backend(
     model: str | Path | ServerSettings,
     *,
     device: str | None = None,
     precision: str = "auto",
-    engine: "VllmSettings | None" = None,
+    engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
 ) -> Iterator[Backend]:
@@ -139,7 +112,7 @@ def _transformers(
 @contextlib.contextmanager
 def _vllm(
     model: str | Path,
-    settings: "VllmSettings",
+    settings: VllmSettings,
     device: str | None,
     precision: str,
     ranks: Ranks,

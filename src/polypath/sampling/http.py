@@ -15,9 +15,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
-from polypath.errors import ConfigError, PolypathError
+from polypath.errors import PolypathError
+from polypath.sampling.settings import server_host
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -77,7 +77,7 @@ class JsonClient:
         longest_wait: float = 60.0,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        address = _parse(base_url)
+        host = server_host(base_url)
         self.base_url = base_url.rstrip("/")
         self._retries, self._timeout = retries, timeout
         self._first_wait, self._longest_wait = first_wait, longest_wait
@@ -85,7 +85,7 @@ class JsonClient:
         self._key_name = api_key_env
         self._key = os.environ.get(api_key_env, "").strip()
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if address in _LOCAL:
+        if host in _LOCAL:
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
         self._stop = threading.Event()
@@ -182,21 +182,6 @@ class JsonClient:
 
     def _hide(self, text: str) -> str:
         return text.replace(self._key, "[API key]") if self._key else text
-
-
-def _parse(base_url: str) -> str | None:
-    """Return the host of an address, after checking the address."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"base_url must be like http://localhost:8000/v1, got {parts.scheme}:{parts.path}."
-        )
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(
-            f"base_url {parts.scheme}://{parts.hostname} must not hold a password or a query; "
-            "put the API key into an environment variable."
-        )
-    return parts.hostname
 
 
 def _retry_after(value: str | None) -> float:

@@ -8,71 +8,17 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from polypath.errors import ConfigError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion
 from polypath.sampling.http import RETRIED, JsonClient, ServerError, Stopped
 from polypath.sampling.plan import check_asked
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.sampling.wire import completion, request
 from polypath.tasks.base import Problem
 
 _SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
 # After these no other request will fare better: no access, no model, or not after all retries.
 _HOPELESS = RETRIED | {401, 403, 404, None}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerSettings:
-    """Where completions come from, and how hard to try.
-
-    Attributes:
-        base_url: with the API's prefix, as in ``http://localhost:8000/v1``.
-        model: its name on the server.
-        api_key_env: environment variable of the API key; nothing is sent if it is unset.
-        chat: ask plain prompts as one user message. Chat prompts always go to
-            ``chat/completions``, plain ones otherwise to ``completions``, untouched.
-        concurrency: requests under way at once, at least 1.
-        choices_per_request: samples asked for at once (``n``), at least 1.
-        logprobs: ask for the log-probability of every token.
-        retries: further attempts of a request, at least 0.
-        timeout: seconds the server may be silent, above 0.
-        first_wait: seconds before the first retry; doubled for each further one.
-        longest_wait: limit of these waits.
-    """
-
-    base_url: str
-    model: str
-    api_key_env: str = "OPENAI_API_KEY"
-    chat: bool = False
-    concurrency: int = 16
-    choices_per_request: int = 16
-    logprobs: bool = False
-    retries: int = 6
-    timeout: float = 600.0
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name, least in (("concurrency", 1), ("choices_per_request", 1), ("retries", 0)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}.")
-        for name in ("timeout", "first_wait", "longest_wait"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
-        self.client()  # checks the address
-
-    def client(self, say: Callable[[str], None] | None = None) -> JsonClient:
-        """Return a client of the server; ``say`` is told once when it has to try again."""
-        return JsonClient(
-            self.base_url,
-            api_key_env=self.api_key_env,
-            retries=self.retries,
-            timeout=self.timeout,
-            first_wait=self.first_wait,
-            longest_wait=self.longest_wait,
-            say=say,
-        )
 
 
 def sample(
@@ -123,6 +69,18 @@ def sample(
     yield from _Session(server, settings, say or _warn).run(orders)
 
 
+def _client(server: ServerSettings, say: Callable[[str], None]) -> JsonClient:
+    return JsonClient(
+        server.base_url,
+        api_key_env=server.api_key_env,
+        retries=server.retries,
+        timeout=server.timeout,
+        first_wait=server.first_wait,
+        longest_wait=server.longest_wait,
+        say=say,
+    )
+
+
 def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
@@ -152,7 +110,7 @@ class _Session:
 
     def run(self, orders: Sequence[_Order]) -> Iterator[list[Completion]]:
         """Yield completions until all orders are served, then raise what went wrong."""
-        self.client = self.server.client(self.say)
+        self.client = _client(self.server, self.say)
         workers = min(self.server.concurrency, len(orders))
         for order in [*orders, *[None] * workers]:
             self.orders.put(order)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -27,13 +26,9 @@ from polypath.sampling.collect import (
     wanted_keys,
 )
 from polypath.sampling.http import ServerError
-from polypath.sampling.openai import ServerSettings
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Problem, Task
-
-if TYPE_CHECKING:
-    from polypath.sampling.vllm import VllmSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +66,7 @@ def sample_run(
     greedy: bool = False,
     device: str | None = None,
     precision: str = "auto",
-    engine: "VllmSettings | None" = None,
+    engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
 ) -> SampleSummary:

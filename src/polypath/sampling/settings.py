@@ -1,32 +1,30 @@
-"""How completions are drawn."""
+"""How completions are drawn, and by what: a server, or vLLM. Light: commands make their options from it."""
 
 import math
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from polypath.errors import ConfigError
+from polypath.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingSettings:
     """How completions are drawn from a model.
 
-    Attributes:
-        temperature: what logits are divided by, at least 0; 0 takes the likeliest token.
-        top_p: probability mass kept, in (0, 1]; 1 keeps all. Below 1 the samples no longer come
-            from the model's own distribution.
-        top_k: number of tokens kept; ``None`` or 0 keeps all.
-        max_new_tokens: limit on the tokens of a completion, at least 1.
-        batch_size: completions generated together, at least 1. It moves speed and memory; results
-            only by floating-point rounding.
-        seed: every sample is a function of it, of the problem's id and of the sample's number.
+    With ``top_p`` below 1 or ``top_k`` the samples no longer come from the model's own distribution.
+    Every sample is a function of ``seed``, of the problem's id and of the sample's number;
+    ``batch_size`` changes speed and memory, and results only by floating-point rounding.
     """
 
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int | None = None
-    max_new_tokens: int = 256
-    batch_size: int = 64
-    seed: int = 0
+    temperature: float = setting(1.0, "Sampling temperature, at least 0; 0 is greedy.")
+    top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].")
+    top_k: int | None = setting(
+        None, "Number of most likely tokens to keep; 0 keeps all, the default."
+    )
+    max_new_tokens: int = setting(256, "Maximum length of a completion in tokens, at least 1.")
+    batch_size: int = setting(64, "Completions generated and stored together, at least 1.")
+    seed: int = setting(0, "Random seed of the samples, at least 0.")
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -37,8 +35,100 @@ class SamplingSettings:
             object.__setattr__(self, "top_k", None)
         if self.top_k is not None and self.top_k < 1:
             raise ConfigError(f"top_k must be at least 1, or 0 for all, got {self.top_k}.")
-        for name in ("max_new_tokens", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}.")
-        if self.seed < 0:
-            raise ConfigError(f"seed must be at least 0, got {self.seed}.")
+        _require_at_least(self, max_new_tokens=1, batch_size=1, seed=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """An OpenAI-compatible server, and how requests are sent to it.
+
+    Attributes:
+        base_url: with the API's prefix, as in ``http://localhost:8000/v1``.
+        model: its name on the server.
+    """
+
+    base_url: str
+    model: str
+    api_key_env: str = setting(
+        "OPENAI_API_KEY",
+        "Environment variable with the server's API key. No key is sent if it is unset.",
+    )
+    chat: bool = setting(
+        False,
+        "Send plain prompts to the server as one user message. Prompts that are chats always go to "
+        "chat/completions; plain ones go to completions, unchanged, unless this is set.",
+    )
+    concurrency: int = setting(16, "Simultaneous requests to the server, at least 1.")
+    choices_per_request: int = setting(16, "Samples per request (n), at least 1.")
+    logprobs: bool = setting(False, "Request the log-probability of every token.")
+    retries: int = setting(6, "Further attempts of a failed request, at least 0.")
+    timeout: float = setting(600.0, "Seconds to wait for an answer from the server, above 0.")
+    first_wait: float = setting(1.0, "Seconds before the first retry, above 0; then doubled.")
+    longest_wait: float = setting(60.0, "Upper limit of these waits in seconds, above 0.")
+
+    def __post_init__(self) -> None:
+        _require_at_least(self, concurrency=1, choices_per_request=1, retries=0)
+        for name in ("timeout", "first_wait", "longest_wait"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
+        server_host(self.base_url)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VllmSettings:
+    """How vLLM's engine is run."""
+
+    tensor_parallel_size: int = setting(1, "GPUs that share one model, at least 1.")
+    gpu_memory_utilization: float = setting(
+        0.9,
+        "Share of each GPU's memory the engine takes, in (0, 1]; of main memory, all of it, in the "
+        "build for CPU.",
+    )
+    max_model_len: int | None = setting(
+        None,
+        "Maximum length of a prompt with its completion in tokens; the model's own by default, for "
+        "which the engine needs room in its cache.",
+    )
+    dtype: str = setting("auto", "Of weights and activations; auto is the checkpoint's.")
+    enforce_eager: bool = setting(False, "No CUDA graphs: starts faster, samples slower.")
+    logprobs: bool = setting(
+        False,
+        "Whether completions hold log-probabilities. vLLM's are by default those before temperature, "
+        "top-k and top-p, and by other kernels than training's.",
+    )
+
+    def __post_init__(self) -> None:
+        _require_at_least(self, tensor_parallel_size=1, max_model_len=1)
+        if not 0 < self.gpu_memory_utilization <= 1:
+            raise ConfigError(
+                f"gpu_memory_utilization must be in (0, 1], got {self.gpu_memory_utilization}."
+            )
+
+
+def server_host(base_url: str) -> str:
+    """Return the host of a server's address.
+
+    Raises:
+        ConfigError: it is no address, or holds a password or a query, which would be printed.
+
+    >>> server_host("http://localhost:8000/v1")
+    'localhost'
+    """
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"base_url must be like http://localhost:8000/v1, got {parts.scheme}:{parts.path}."
+        )
+    if parts.username or parts.password or parts.query:
+        raise ConfigError(
+            f"base_url {parts.scheme}://{parts.hostname} must not hold a password or a query; "
+            "put the API key into an environment variable."
+        )
+    return parts.hostname
+
+
+def _require_at_least(settings: object, **limits: int) -> None:
+    for name, least in limits.items():
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise ConfigError(f"{name} must be at least {least}, got {value}.")

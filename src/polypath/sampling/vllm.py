@@ -20,46 +20,12 @@ from polypath.sampling.engine_environment import exact_environment, own_environm
 from polypath.sampling.plan import check_asked, check_room, plan_batches
 from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.ranks import ALONE, Ranks
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.settings import SamplingSettings, VllmSettings
 from polypath.tasks.base import Problem
 
 
 class EngineError(PolypathError, RuntimeError):
     """vLLM's engine did not start, or stopped."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VllmSettings:
-    """How the engine is run.
-
-    Attributes:
-        tensor_parallel_size: GPUs that one model is spread over, at least 1.
-        gpu_memory_utilization: share of each GPU's memory the engine takes, in (0, 1]; of main
-            memory, all of it, in the build for CPU.
-        max_model_len: tokens of a prompt and its completion at most; the model's own by default,
-            for which the engine needs room in its cache.
-        dtype: of weights and activations: ``"auto"`` is the checkpoint's.
-        enforce_eager: leave out CUDA graphs: starts faster, samples slower.
-        logprobs: whether completions hold log-probabilities. vLLM's are by default those before
-            temperature, top-k and top-p, and by other kernels than training's.
-    """
-
-    tensor_parallel_size: int = 1
-    gpu_memory_utilization: float = 0.9
-    max_model_len: int | None = None
-    dtype: str = "auto"
-    enforce_eager: bool = False
-    logprobs: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("tensor_parallel_size", "max_model_len"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} must be at least 1, got {value}.")
-        if not 0 < self.gpu_memory_utilization <= 1:
-            raise ConfigError(
-                f"gpu_memory_utilization must be in (0, 1], got {self.gpu_memory_utilization}."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

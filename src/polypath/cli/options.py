@@ -1,0 +1,79 @@
+"""Options that several commands share."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from polypath.cli.runs import ShardOption, TaskOptionsOption
+from polypath.errors import ConfigError, unknown_name
+from polypath.sampling.settings import VllmSettings
+from polypath.settings import setting
+from polypath.tasks.options import key_values
+
+if TYPE_CHECKING:
+    from polypath.sampling.ranks import Ranks
+    from polypath.tasks import Task
+
+BACKENDS = ("transformers", "vllm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """A task and how many of its problems to use."""
+
+    task: str = setting(
+        "countdown", "Task, which has the problems and the verifier; polypath tasks lists them."
+    )
+    task_option: TaskOptionsOption = None
+    limit: Annotated[int | None, typer.Option(min=1)] = setting(
+        None, "Use only the first problems, at most this many."
+    )
+
+    def load(self) -> "Task":
+        """Return the task."""
+        from polypath.tasks import get_task
+
+        return get_task(self.task, key_values(self.task_option or ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendOptions:
+    """What generates completions, and which part of the work this process does."""
+
+    device: str | None = setting(None, "cpu or cuda; a GPU by default if there is one.")
+    backend: str = setting(
+        "transformers", "What generates completions: transformers, or vllm (offline, needs a GPU)."
+    )
+    tensor_parallel: int | None = setting(
+        None, "With --backend vllm: GPUs that share one model, at least 1; 1 by default."
+    )
+    gpu_memory: float | None = setting(
+        None, "With --backend vllm: share of each GPU's memory to use, in (0, 1]; 0.9 by default."
+    )
+    shard: ShardOption = None
+
+    def engine(self) -> VllmSettings | None:
+        """Return vLLM's settings, or ``None`` for transformers.
+
+        Raises:
+            ConfigError: the backend is unknown, or has no such options.
+        """
+        if self.backend not in BACKENDS:
+            raise unknown_name("backend", self.backend, BACKENDS)
+        given: dict[str, Any] = {
+            "tensor_parallel_size": self.tensor_parallel,
+            "gpu_memory_utilization": self.gpu_memory,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
+        if self.backend == "vllm":
+            return VllmSettings(**given)
+        if given:
+            raise ConfigError("--tensor-parallel and --gpu-memory are for --backend vllm.")
+        return None
+
+    def ranks(self) -> "Ranks":
+        """Return this process's part of the work: of ``--shard``, or of the launcher."""
+        from polypath.sampling.ranks import find_ranks
+
+        return find_ranks(self.shard)
