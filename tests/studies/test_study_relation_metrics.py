@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,14 +63,15 @@ def test_every_known_metric_is_the_one_of_diversity(samples: Samples, tmp_path: 
     (tmp_path / "evaluated.json").write_text(
         json.dumps({"surprisal": {"a": [3.0, 4], "b": [5.0, 6], "f": [2.0, 10]}})
     )
-    keys = list(known_metrics(EVALUATION))
+    keys = known_metrics(EVALUATION)
     for key in keys:
         check_metric(key, EVALUATION, "s.yaml")
     found = measure_model(prepared_run(samples), keys, tmp_path)
-    settings = AnalysisSettings(ks=(1, 4, 8), num_resamples=100, text_samples=9)
+    settings = AnalysisSettings(ks=tuple(range(1, 9)), num_resamples=100, text_samples=9)
     told = {metric.key: metric for metric in analyse(samples, settings=settings).metrics}
-    # diversity has Potential at one k only: the largest that is below the 8 judged samples of "c".
-    more = {key for key in keys if key.startswith("potential@") and "4" not in key}
+    # diversity has Potential at one k only: the largest that is below the 8 verified samples of "c".
+    more = {key for key in keys if key.startswith("potential@") and "7" not in key}
+    more |= {key for key in keys if "@9" in key or "^9" in key}
     assert set(told) == set(keys) - more - {"token_entropy"}
     for key, metric in told.items():
         assert found[key].value == pytest.approx(metric.estimate, nan_ok=True), key
@@ -99,27 +101,29 @@ def test_a_model_without_greedy_samples_has_no_greedy_metric(samples: Samples, t
 
 
 @pytest.mark.parametrize(
-    ("key", "message"),
+    ("key", "near"),
     [
-        ("potental@8", r"Unknown metric 'potental@8' in s.yaml. Nearest: 'potential@8'"),
-        ("div_equ", r"Nearest: 'div_equ \(all\)'.*polypath diversity"),
-        ("potential@9", "'potential@9' in s.yaml needs a k between 1 and 8: dev has 9 samples"),
-        ("pass@10", "needs a k between 1 and 9"),
-        ("distinct@1", "needs a k between 2 and 9"),
-        ("pass@4 (greedy)", "pass@k has no greedy form"),
-        ("", "Unknown metric ''"),
+        ("potental@8", "'potential@8'"),
+        ("div_equ", "'div_equ (all)'"),
+        ("potential@9", "'potential@"),
+        ("pass@10", "'pass@1'"),
+        ("distinct@1", "'distinct@"),
+        ("pass@4 (greedy)", "'potential@4 (greedy)'"),
+        ("", "'"),
     ],
 )
-def test_a_metric_that_there_is_not_is_refused_in_one_line(key: str, message: str):
-    with pytest.raises(ConfigError, match=message) as caught:
+def test_a_metric_that_there_is_not_is_refused_with_the_nearest(key: str, near: str):
+    with pytest.raises(ConfigError) as caught:
         check_metric(key, EVALUATION, "s.yaml")
-    assert "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert all(part in message for part in (repr(key), "s.yaml", near))
+    assert "\n" not in message
 
 
 def test_what_is_not_sampled_cannot_be_asked_for():
     fewer = replace(EVALUATION, greedy=False, samples=3, ks=(1,))
     for key in ("greedy", "potential@2 (greedy)", "vendi (correct)"):
-        with pytest.raises(ConfigError, match="Unknown metric"):
+        with pytest.raises(ConfigError, match=re.escape(key)):
             check_metric(key, fewer, "s.yaml")
     check_metric("potential@9 (greedy)", EVALUATION, "s.yaml")
     check_metric("vendi (all)", fewer, "s.yaml")

@@ -6,7 +6,7 @@ Values and labels are those of ``report.measures``; only what is asked for is co
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +20,8 @@ from polypath.report.text_measures import LABELS
 from polypath.studies.config import Evaluation
 from polypath.studies.folder_values import ENTROPY, entropy_values
 
-# What k may be: the samples that each needs besides k, and the least k (at 1 it would be pass@1).
-_FAMILIES = {"pass@": (0, 1), "pass^": (0, 2), "majority@": (0, 2), "distinct@": (0, 2)}
 _POTENTIAL = "potential@"
-_AT_K = re.compile(r"(pass@|pass\^|majority@|distinct@|potential@)([1-9]\d*)( \(greedy\))?")
-_GREEDY = "greedy"
-_ANSWERS = ("duplicates", "entropy")
+_AT_K = re.compile(r"(\D+)(\d+)( \(greedy\))?")
 _NEAREST = 3
 
 
@@ -53,46 +49,35 @@ def check_metric(key: str, evaluation: Evaluation, where: str) -> None:
         ConfigError: there is none of this name, its k is beyond the samples, or it needs greedy
             samples that are not drawn.
     """
-    found = _AT_K.fullmatch(key)
-    known = set(known_metrics(evaluation))
-    if key not in known and found is None:
-        near = difflib.get_close_matches(key, sorted(known), n=_NEAREST, cutoff=0.0)
+    known = known_metrics(evaluation)
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=_NEAREST, cutoff=0.0)
+        greedy = "and a greedy one" if evaluation.greedy else "and no greedy one"
         raise ConfigError(
-            f"Unknown metric {key!r} in {where}. Nearest: {', '.join(map(repr, near))}. They are "
-            "named as in `polypath diversity --json`."
-        )
-    if found is None:
-        return
-    family, k, greedy = found[1], int(found[2]), bool(found[3])
-    if greedy and (family != _POTENTIAL or not evaluation.greedy):
-        why = (
-            "greedy samples are not drawn"
-            if family == _POTENTIAL
-            else f"{family}k has no greedy form"
-        )
-        raise ConfigError(f"Unknown metric {key!r} in {where}: {why}.")
-    beyond, least = (0 if greedy else 1, 1) if family == _POTENTIAL else _FAMILIES[family]
-    if not least <= k <= evaluation.samples - beyond:
-        raise ConfigError(
-            f"{key!r} in {where} needs a k between {least} and {evaluation.samples - beyond}: "
-            f"{evaluation.split} has {evaluation.samples} samples of a problem"
-            + (", one of which is for pass@1." if beyond else ".")
+            f"Unknown metric {key!r} in {where}: {evaluation.split} has {evaluation.samples} samples "
+            f"of a problem {greedy}. Nearest: {', '.join(map(repr, near))}. They are named as in "
+            "`polypath diversity --json`."
         )
 
 
-def known_metrics(evaluation: Evaluation) -> Iterator[str]:
-    """Yield the names of metrics, those at a k for the evaluation's own."""
-    samples, ks = evaluation.samples, evaluation.ks
-    for family, (_, least) in _FAMILIES.items():
-        yield from (f"{family}{k}" for k in ks if k >= least)
-    yield from (f"{_POTENTIAL}{k}" for k in ks if k < samples)
+def known_metrics(evaluation: Evaluation) -> list[str]:
+    """Return the names of all metrics that samples of this evaluation have."""
+    samples = evaluation.samples
+
+    def at_k(name: str, least: int, most: int = samples) -> list[str]:
+        return [name.format(k) for k in range(least, most + 1)]
+
+    names = at_k("pass@{}", 1)
+    for name in ("pass^{}", "majority@{}", "distinct@{}"):  # at 1 they would be pass@1
+        names += at_k(name, 2)
+    names += at_k("potential@{}", 1, samples - 1)  # one sample is for pass@1
     if evaluation.greedy:
-        yield _GREEDY
-        yield from (f"{_POTENTIAL}{k} (greedy)" for k in ks)
-    yield ENTROPY
+        names += ["greedy", *at_k("potential@{} (greedy)", 1)]
+    names.append(ENTROPY)
     for over, least in (("all", 2), ("correct", CORRECT_SAMPLES)):
         if samples >= least:
-            yield from (f"{key} ({over})" for key in (*_ANSWERS, *LABELS))
+            names += [f"{key} ({over})" for key in ("duplicates", "entropy", *LABELS)]
+    return names
 
 
 def measure_model(
