@@ -147,10 +147,9 @@ def test_compare_prints_differences_words_and_what_was_kept(
     out = tmp_path / "numbers.json"
     assert run(["compare", base, new, "--json", str(out)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "new against base" in shown
-    assert "rose" in shown
-    assert "problems by any sample:" in shown
     record = json.loads(out.read_text())
+    for d in record["differences"]:
+        assert d["estimate"] is None or f"{d['label']} " in shown
     first = record["differences"][0]
     before, after = shares(rows()), shares(rows(seed=1, shift=0.4))
     assert first["key"] == "pass@1"

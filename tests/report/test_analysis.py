@@ -19,9 +19,10 @@ from polypath.metrics import (
 )
 from polypath.report.analysis import analyse
 from polypath.report.changes import expected_explore, expected_keep
+from polypath.report.estimates import TOO_ALIKE
 from polypath.report.measures import measure
 from polypath.report.model import GROUPS
-from polypath.report.prepared import Prepared
+from polypath.report.prepared import NO_ANSWER, NO_VERDICT, Prepared
 from polypath.report.settings import AnalysisSettings, choose_sizes
 from tests.report.small_runs import FAST, drawn, rates, run_of, value
 
@@ -100,13 +101,13 @@ def test_samples_without_a_verdict_are_no_samples_not_wrong_ones():
     assert (run.num_samples, run.num_judged) == (8, 4)
 
 
-def test_unjudged_samples_are_no_draws_for_solutions_and_majorities_either():
+def test_samples_without_a_verdict_are_no_draws_for_solutions_and_majorities_either():
     verdicts = {"a": [1, None, 0], "b": [1, None, 1]}
     run = analyse(
         run_of(verdicts, answers={"a": "xyz", "b": "xyx"}),
         settings=AnalysisSettings(ks=(2,), num_resamples=100),
     )
-    assert value(run, "distinct@2").estimate == 1  # the two judged samples hold x alone
+    assert value(run, "distinct@2").estimate == 1  # the two verified samples hold x alone
     assert value(run, "pass^2").estimate == 0.5
     assert value(run, "majority@2").estimate == pytest.approx((1 / 2 + 1) / 2)  # a's is a tie
 
@@ -130,11 +131,11 @@ def test_asked_for_k_leaves_out_the_problems_with_fewer_samples():
     assert value(run, "pass@1").num_problems == 2
     metric = value(run, "pass@8")
     assert (metric.estimate, metric.num_problems) == (1.0, 1)
-    assert "left out 1 of 2 problems with fewer than 8" in metric.note
+    assert "1 of 2 problems" in metric.note
 
 
 def test_k_beyond_every_problem_is_refused():
-    with pytest.raises(DataError, match=r"at most 3 judged samples.*k = 8"):
+    with pytest.raises(DataError, match=r"run.* 3 .*k = 8"):
         analyse(run_of({"a": [1, 0, 1]}), settings=AnalysisSettings(ks=(8,)))
 
 
@@ -142,7 +143,7 @@ def test_without_verdicts_diversity_is_still_measured():
     run = analyse(run_of({"a": [None, None], "b": [None, None]}), settings=FAST)
     metric = value(run, "pass@1")
     assert math.isnan(metric.estimate)
-    assert "no sample has a verdict" in metric.note
+    assert metric.note == NO_VERDICT
     assert value(run, "duplicates (all)").estimate == 0
     assert any(math.isfinite(m.estimate) for m in run.metrics if m.group == "text diversity")
 
@@ -151,7 +152,7 @@ def test_without_answers_the_note_says_so():
     run = analyse(run_of({"a": [1, 0]}, answers={"a": [None, None]}), settings=FAST)
     metric = value(run, "distinct@2")
     assert math.isnan(metric.estimate)
-    assert "no sample has an answer" in metric.note
+    assert metric.note == NO_ANSWER
 
 
 def test_order_and_company_of_problems_do_not_matter():
@@ -203,7 +204,7 @@ def test_seeds_of_one_method_average():
 
 def test_interval_of_nearly_equal_problems_carries_a_warning():
     alike = {f"q{n}": [1, 1] for n in range(39)} | {"odd": [0, 0]}
-    assert "likely too short" in value(analyse(run_of(alike), settings=FAST), "pass@1").note
+    assert value(analyse(run_of(alike), settings=FAST), "pass@1").note == TOO_ALIKE
     varied = analyse(drawn(rates(60)), settings=FAST)
     assert value(varied, "pass@1").note == ""
 
@@ -260,17 +261,20 @@ def test_seeds_of_which_some_have_greedy_samples_keep_what_all_have():
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    "bad",
     [
-        ({"ks": ()}, "k must be"),
-        ({"ks": (0,)}, "at least 1"),
-        ({"level": 95.0}, "0.95"),
-        ({"num_resamples": 10}, "100"),
-        ({"seed": -1}, "seed"),
-        ({"text_samples": 1}, "text_samples"),
-        ({"correct_samples": 1}, "correct_samples"),
+        {"ks": ()},
+        {"ks": (0,)},
+        {"level": 95.0},
+        {"num_resamples": 10},
+        {"seed": -1},
+        {"text_samples": 1},
+        {"correct_samples": 1},
     ],
 )
-def test_bad_settings_are_refused(bad: dict[str, object], words: str):
-    with pytest.raises(ConfigError, match=words):
+def test_bad_settings_are_refused_with_their_name_and_value(bad: dict[str, object]):
+    [(name, value)] = bad.items()
+    with pytest.raises(ConfigError) as caught:
         AnalysisSettings(**bad)  # type: ignore[arg-type]
+    assert name.removesuffix("s") in str(caught.value)
+    assert str(value) in str(caught.value)

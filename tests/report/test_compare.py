@@ -219,7 +219,7 @@ def test_only_shared_problems_are_compared_and_the_others_counted():
 
 
 def test_runs_without_a_shared_problem_are_refused():
-    with pytest.raises(DataError, match=r"base and new share no problem.*'a'.*'z'"):
+    with pytest.raises(DataError, match=r"base.*new.*'a'.*'z'"):
         compare(run_of({"a": [1]}, name="base"), [run_of({"z": [1]}, name="new")])
 
 
@@ -230,9 +230,9 @@ def test_workers_change_no_number(three: Comparison):
 
 
 def test_runs_of_one_name_and_no_run_at_all_are_refused():
-    with pytest.raises(ConfigError, match="called 'run'"):
+    with pytest.raises(ConfigError, match="'run'"):
         compare(run_of({"a": [1]}), [run_of({"a": [1]})])
-    with pytest.raises(ConfigError, match="at least one more"):
+    with pytest.raises(ConfigError, match="one more run"):
         compare(run_of({"a": [1]}), [])
 
 

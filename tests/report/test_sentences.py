@@ -142,7 +142,7 @@ def test_the_detectable_effect_is_left_out_where_nothing_can_be_learned(comparis
 
 def test_reading_counts_what_was_read_and_what_was_left_out():
     run = analyse(run_of({"a": [1, None, 0], "b": [1, 1, 1]}), settings=FAST)
-    assert reading(run) == "2 problems, 6 samples (5 judged)"
+    assert reading(run) == "2 problems, 6 samples (5 verified)"
     samples = replace(run_of({"a": [1, 0]}), left_out={"not JSON": 2, "duplicate sample": 1})
     assert reading(analyse(samples, settings=FAST)) == (
         "1 problem, 2 samples; left out 3 rows: 2 not JSON, 1 duplicate sample"

@@ -26,12 +26,12 @@ def problem_changes(
 ) -> list[str | None]:
     """Say for each problem whether the run kept, lost or found it, by the samples at hand.
 
-    Solved = at least one correct sample. This is for looking at problems: the luck of sampling
+    Solved = at least one correct sample. This is for looking at problems: sampling
     alone moves some of them, more so the fewer samples. Count with ``keep_explore`` of both pass@k
     instead, which has no such noise and allows different numbers of samples.
 
     Args:
-        base_n_N: judged samples of each problem in the base run.
+        base_n_N: verified samples of each problem in the base run.
         base_c_N: correct ones of them.
         run_n_N: the same for the other run.
         run_c_N: the same for the other run.
@@ -95,8 +95,9 @@ def mode_changes(
     :math:`\sum_s (1 - p_s) p'_s`. The runs' samples are independent, so these are exact means over
     draws of k, and unbiased for k fresh samples of each. k = n counts the sets at hand.
 
-    Lost by luck takes two separate draws of k from the base's own samples: with
-    :math:`q_j = \binom{n - m_s}{j} / \binom{n}{j}` it is :math:`\sum_s q_k - q_{2k}`.
+    ``lost_by_luck_N``, what is expected under resampling, takes two separate draws of k from the
+    base's own samples: with :math:`q_j = \binom{n - m_s}{j} / \binom{n}{j}` it is
+    :math:`\sum_s q_k - q_{2k}`.
 
     Args:
         base_solutions: N problems by their samples: canonical solution, or None.
@@ -135,7 +136,7 @@ def mode_changes(
 def _times(
     solutions_S: Sequence[str | None], correct_S: Sequence[bool | None]
 ) -> tuple[int, Counter[str]]:
-    """Return the judged samples, and how many of them are each correct solution."""
+    """Return the verified samples, and how many of them are each correct solution."""
     if len(solutions_S) != len(correct_S):
         raise ShapeError(
             f"A problem has {len(solutions_S)} solutions, but {len(correct_S)} verdicts."

@@ -15,7 +15,7 @@ from polypath.rollouts.samples import Samples
 
 
 def statuses(base: Samples, run: Samples) -> tuple[str, ...]:
-    """Return what became of each problem: solved means by any of its judged samples."""
+    """Return what became of each problem: solved means by any of its verified samples."""
     changes = problem_changes(
         base.num_verified_N, base.num_correct_N, run.num_verified_N, run.num_correct_N
     )

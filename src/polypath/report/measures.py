@@ -18,7 +18,7 @@ from polypath.metrics import (
 )
 from polypath.metrics.correctness import MAX_MAJORITY_SAMPLES
 from polypath.report.model import GROUPS, FloatArray
-from polypath.report.prepared import DRAWS, NO_ANSWER, Prepared, ProblemValues, few, unjudged
+from polypath.report.prepared import DRAWS, NO_ANSWER, Prepared, ProblemValues, few, without_verdict
 from polypath.report.settings import IntArray
 from polypath.report.text_measures import text_diversity
 
@@ -50,7 +50,7 @@ def measure(
 def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     """Measures of being right: at least one of k, all of k, the majority of k; greedy; Potential@k."""
     n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
-    note = unjudged(run)
+    note = without_verdict(run)
     more = [k for k in run.sizes.ks if k > 1]  # at 1, all three are the same
 
     def all_right(ks: Sequence[int]) -> FloatArray:
@@ -80,7 +80,7 @@ def _majority(
         note = f"not computed for more than {MAX_MAJORITY_SAMPLES} samples of a problem, got {most}"
 
     def majority(ks: Sequence[int]) -> FloatArray:
-        return majority_at_k(run.judged_ids_N_S, run.correct_N_S, ks)
+        return majority_at_k(run.verified_ids_N_S, run.correct_N_S, ks)
 
     yield from _at_each_k(run, wanted, "majority@{k}", "majority@{k}", ks, majority, note)
 
@@ -110,7 +110,7 @@ def _at_each_k(
             k=k,
             family=key.format(k="k"),
             top_N=value_N,
-            note=note or few(value_N, f"{k} judged samples"),
+            note=note or few(value_N, f"{k} verified samples"),
         )
 
 
@@ -141,7 +141,7 @@ def _potential(run: Prepared, wanted: Wanted, note: str) -> Iterator[ProblemValu
 def _solutions(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     """Measures of how many different answers there are."""
     no_answer = "" if (run.ids_N_S >= 0).any() else NO_ANSWER
-    note = no_answer or unjudged(run)
+    note = no_answer or without_verdict(run)
     yield from _at_each_k(
         run,
         wanted,

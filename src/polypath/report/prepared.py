@@ -64,7 +64,7 @@ class Prepared:
         self.settings = settings
 
     @cached_property
-    def judged_N_S(self) -> BoolArray:
+    def verified_N_S(self) -> BoolArray:
         """Which samples have a verdict; problems with fewer samples are padded with False."""
         return self._grid(lambda verdict: verdict is not None)
 
@@ -79,9 +79,9 @@ class Prepared:
         return encode_solutions(self.samples.answers)
 
     @cached_property
-    def judged_ids_N_S(self) -> IntArray:
-        """Solution ids of the judged samples; the others do not exist as far as counting goes."""
-        return np.where(self.judged_N_S, self.ids_N_S, NO_SAMPLE)
+    def verified_ids_N_S(self) -> IntArray:
+        """Solution ids of the verified samples; the others do not exist as far as counting goes."""
+        return np.where(self.verified_N_S, self.ids_N_S, NO_SAMPLE)
 
     @cached_property
     def correct_ids_N_S(self) -> IntArray:
@@ -102,14 +102,14 @@ class Prepared:
         return [[extract_equations(text) for text in texts] for texts in self.samples.completions]
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are judged."""
+        """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are verified."""
         n_N = self.samples.num_verified_N
         value_N_K = pass_at_k_from_counts(n_N, self.samples.num_correct_N, ks)
         return np.where(n_N[:, None] > 0, value_N_K, np.nan)
 
     def distinct_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return the distinct correct solutions in k judged samples, ``(N, K)``."""
-        return distinct_solutions_at_k(self.judged_ids_N_S, self.correct_N_S, ks)
+        """Return the distinct correct solutions in k verified samples, ``(N, K)``."""
+        return distinct_solutions_at_k(self.verified_ids_N_S, self.correct_N_S, ks)
 
     def _grid(self, is_so: Callable[[bool | None], bool]) -> BoolArray:
         rows = self.samples.correct
@@ -119,7 +119,7 @@ class Prepared:
         return grid_N_S
 
 
-def unjudged(run: Prepared) -> str:
+def without_verdict(run: Prepared) -> str:
     """Return the reason why nothing can be said of correct samples; empty if it can."""
     return "" if run.samples.num_verified_N.any() else NO_VERDICT
 

@@ -57,13 +57,13 @@ def reading(run: RunAnalysis) -> str:
     """Say what a run holds and what was left out of it, without its name.
 
     >>> reading(run)
-    '200 problems, 12,800 samples (12,796 judged); left out 3 rows: 2 bad JSON, 1 duplicate'
+    '200 problems, 12,800 samples (12,796 verified); left out 3 rows: 2 bad JSON, 1 duplicate'
     """
     seeds = f" in {run.num_seeds} seeds" if run.num_seeds > 1 else ""
     problem_count = _count(run.samples.num_problems, "problem")
     told = f"{problem_count}, {_count(run.num_samples, 'sample')}{seeds}"
     if run.num_judged < run.num_samples:
-        told += f" ({run.num_judged:,} judged)"
+        told += f" ({run.num_judged:,} verified)"
     total = sum(run.left_out.values())
     if total:
         reasons = ", ".join(f"{count:,} {why}" for why, count in run.left_out.items() if count)

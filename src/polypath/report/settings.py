@@ -110,7 +110,7 @@ def choose_sizes(
         if ks[-1] > most:
             run = runs[int(np.argmin([count_N.max() for count_N in counts]))]
             raise DataError(
-                f"{run.name} has at most {most} judged samples of a problem, so nothing can be said "
+                f"{run.name} has at most {most} verified samples of a problem, so nothing can be said "
                 f"about k = {ks[-1]}. Ask for k <= {most}, or sample more."
             )
     texts = [run.num_samples_N[run.num_samples_N > 0] for run in runs]
@@ -145,21 +145,21 @@ def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
 
 
 def _counts(run: Samples) -> IntArray:
-    """Judged samples of the problems that have any; all samples where none is judged at all."""
-    judged_N = run.num_verified_N
-    some_N = judged_N if judged_N.any() else run.num_samples_N
+    """Verified samples of the problems that have any; all samples where none is verified at all."""
+    verified_N = run.num_verified_N
+    some_N = verified_N if verified_N.any() else run.num_samples_N
     return some_N[some_N > 0]
 
 
 def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> str:
     run = next(run for run, count in zip(runs, counts, strict=True) if count.min() == fewest)
-    judged_N = run.num_verified_N if run.num_verified_N.any() else run.num_samples_N
-    short_N = np.flatnonzero(judged_N == fewest)
+    verified_N = run.num_verified_N if run.num_verified_N.any() else run.num_samples_N
+    short_N = np.flatnonzero(verified_N == fewest)
     who = f"problem {run.problem_ids[int(short_N[0])]!r} of {run.name} has"
     if len(short_N) > 1:
         who = f"{len(short_N):,} problems of {run.name} have"
     most = max(int(count.max()) for count in counts)
     return (
-        f"k stops at {fewest}, the fewest judged samples: {who} no more, others up to {most}. "
+        f"k stops at {fewest}, the fewest verified samples: {who} no more, others up to {most}. "
         f"Ask for a larger k to leave out the problems with fewer."
     )

@@ -18,7 +18,7 @@ from polypath.metrics import (
     vendi_score_at_k,
 )
 from polypath.report.model import FloatArray
-from polypath.report.prepared import DRAWS, Prepared, ProblemValues, few, unjudged
+from polypath.report.prepared import DRAWS, Prepared, ProblemValues, few, without_verdict
 from polypath.report.settings import IntArray
 
 # key -> label; those with a place for a number of texts depend on it, and are taken at an equal one
@@ -146,7 +146,7 @@ def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArra
     reason = f"{size if sized else 1 + (key == 'distance')} {texts}"
     if key == _EQUATIONS:
         reason += ", or without an equation"
-    note = unjudged(run) if over == "correct" else ""
+    note = without_verdict(run) if over == "correct" else ""
     return ProblemValues(
         key=f"{key} ({over})",
         label=label,
