@@ -22,7 +22,7 @@ os.environ.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELIS
 import numpy as np
 import torch
 from machine import environment
-from measuring import finish, in_turns, parser, ratio, spread
+from results_file import finish, in_turns, parser, ratio, spread
 from training_arms import embedding_model
 
 from polypath.similarity import Completions

@@ -45,7 +45,7 @@ from gpu_steps import (
     step_times,
 )
 from machine import environment
-from measuring import at_least, at_most, command, parser, ratio, spread
+from results_file import at_least, at_most, command, parser, ratio, spread
 from tables import everything
 from training_arms import AGAIN, STOCK
 from transformers.utils.logging import disable_progress_bar

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from gpu_arms import MINILM, World
-from measuring import spread
+from interleaved_trainers import Turns, rotate, watch
+from results_file import spread
 from training_arms import STOCK
 from transformers import TrainerCallback
-from turns import Turns, rotate, watch
 
 from polypath.objectives import AdvantageConfig, DRAConfig, adjust_rewards, group_advantages
 from polypath.objectives.dra import MUTUAL_INFORMATION

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from machine import environment, version
-from measuring import at_least, at_most, finish, in_turns, parser, peak, ratio, spread
+from results_file import at_least, at_most, finish, in_turns, parser, peak, ratio, spread
 
 import polypath.metrics as pm
 

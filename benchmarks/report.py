@@ -23,7 +23,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 from machine import environment
-from measuring import finish, parser, peak, ratio, spread
+from results_file import finish, parser, peak, ratio, spread
 
 from polypath.report.analysis import compare
 from polypath.report.page import write_page

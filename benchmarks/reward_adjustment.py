@@ -17,7 +17,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 from machine import environment
-from measuring import at_most, finish, in_turns, parser, ratio, spread
+from results_file import at_most, finish, in_turns, parser, ratio, spread
 
 from polypath.objectives import AdvantageConfig, DRAConfig, adjust_rewards, group_advantages
 from polypath.objectives.dra import MUTUAL_INFORMATION

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import environment
-from measuring import at_most, finish, parser, peak, ratio, spread
+from results_file import at_most, finish, parser, peak, ratio, spread
 
 from polypath.rollouts import Rollout, RolloutManifest, RolloutStore
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import environment
-from measuring import at_most, finish, parser, ratio, spread
+from results_file import at_most, finish, parser, ratio, spread
 from training_arms import AGAIN, ARMS, STOCK, Setting, embedding_model, prepare
 from training_steps import one_arena, peaks, step_times
 from transformers.utils.logging import disable_progress_bar

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import environment
-from measuring import finish, parser
+from results_file import finish, parser
 from training import PACKAGES, installed, measure, quiet
 from training_arms import ARMS, Setting
 

@@ -23,8 +23,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import numpy.typing as npt
 import torch
+from interleaved_trainers import Turns, watch
 from training_arms import AGAIN, STOCK, Setting, make
-from turns import Turns, watch
 
 Times = dict[str, npt.NDArray[np.float64]]
 BETWEEN = 3  # steps between two stock ones

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import environment
-from measuring import at_least, at_most, finish, in_turns, parser, ratio, spread
+from results_file import at_least, at_most, finish, in_turns, parser, ratio, spread
 
 from polypath.verify.pool import WorkerPool
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import environment
-from measuring import finish, in_turns
+from results_file import finish, in_turns
 from verify import arguments, bars, table
 
 from polypath.verify.pool import WorkerPool

@@ -106,7 +106,7 @@ def test_a_part_without_results_says_so(tables: Any):
 
 def test_a_bar_that_is_missed_is_said_to_be(tables: Any, beside: None):
     del beside
-    from measuring import at_least, at_most
+    from results_file import at_least, at_most
 
     bars = [at_most("a", 1.2, 1.1), at_least("b", 1.2, 1.1)]
     _, rows = tables.bars_table([{"bars": bars}])

@@ -208,7 +208,7 @@ def test_inputs_are_not_changed_and_get_no_gradient():
     assert torch.equal(s.detach(), before)
 
 
-# --- error texts -------------------------------------------------------------------------------
+# --- refusals ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

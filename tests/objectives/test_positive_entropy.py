@@ -277,7 +277,7 @@ def test_rows_do_not_see_each_other(form):
         assert_close(alone, whole[row], rtol=rounding(10), atol=0)
 
 
-# --- error texts -------------------------------------------------------------------------------
+# --- refusals ----------------------------------------------------------------------------------
 
 
 def test_exact_without_entropy_says_what_to_do():

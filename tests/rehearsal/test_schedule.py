@@ -43,7 +43,7 @@ def test_rows_that_do_not_divide_evenly_are_shared_all_the_same(
         num_rows=num_rows, rows_per_step=micro_steps * world + more, seed=seed
     )
     parts = [
-        schedule.shard(3, micro_step, micro_steps, rank, world)
+        schedule.part(3, micro_step, micro_steps, rank, world)
         for micro_step in range(micro_steps)
         for rank in range(world)
     ]
@@ -61,7 +61,7 @@ def test_micro_steps_and_ranks_share_a_step_s_rows(
         num_rows=num_rows, rows_per_step=micro_steps * world * size, seed=seed
     )
     parts = [
-        schedule.shard(step, micro_step, micro_steps, rank, world)
+        schedule.part(step, micro_step, micro_steps, rank, world)
         for micro_step in range(micro_steps)
         for rank in range(world)
     ]
@@ -103,10 +103,10 @@ def test_impossible_schedules_are_refused(change: dict[str, int]) -> None:
 def test_empty_parts_and_wrong_places_are_refused() -> None:
     schedule = RehearsalSchedule(num_rows=9, rows_per_step=6)
     with refused(ConfigError, 8):
-        schedule.shard(0, 0, 4, 0, 2)
+        schedule.part(0, 0, 4, 0, 2)
     with refused(ConfigError, "rank", 3):
-        schedule.shard(0, 0, 2, 3, 3)
+        schedule.part(0, 0, 2, 3, 3)
     with refused(ConfigError, 2, 0):
-        schedule.shard(0, 2, 2, 0, 3)
+        schedule.part(0, 2, 2, 0, 3)
     with refused(ConfigError, "step"):
         schedule.rows(-1)

@@ -126,7 +126,7 @@ class Rehearsal:
         """Return the rows for the next micro-step of optimizer step ``step`` on this process."""
         self._micro_step = self._micro_step + 1 if step == self._step else 0
         self._step = step
-        rows = self._schedule.shard(
+        rows = self._schedule.part(
             step, self._micro_step % micro_steps, micro_steps, processes.rank, processes.world
         )
         tensors = self.stored.batch(rows, self.pad_token_id)

@@ -147,17 +147,19 @@ def estimate(
     averaged = settings.get("average_weights_from") is not None
     held["average"] = 4.0 * size.parameters if averaged else 0.0
     width = 2 if autocasts(settings, zero) else size.weights // size.parameters
-    held_in_pass = {
-        "activations": _activations(size, settings),
-        "logits": work.rows * work.completion * LOGITS_TILE * width,
-    }
-    in_pass = sum(held_in_pass.values())
+    logits = work.rows * work.completion * LOGITS_TILE * width
+    activations, in_pass = _forward_and_backward(size, settings, logits)
     share = _vllm_share(settings) * (gpu_gb or 0.0) * GB
     if share and not settings.flag("vllm_enable_sleep_mode"):
         peak = sum(held.values()) + in_pass + share  # vLLM keeps its share while training
     else:
         peak = sum(held.values()) + max(in_pass, share or size.cache)
-    parts = {**held, **held_in_pass, "generation": share or size.cache}
+    parts = {
+        **held,
+        "activations": activations,
+        "logits": logits,
+        "generation": share or size.cache,
+    }
     on_host = zero is not None and zero.optimizer_on_host
     host = size.parameters * max(4 * gpus, 16) / GB if on_host else 0.0
     return Memory(
@@ -187,11 +189,17 @@ def _states(size: ModelSize, zero: Zero | None, gpus: int) -> dict[str, float]:
     return {"weights": weights, "gradients": gradients, "optimizer": 12 * count / gpus}
 
 
-def _activations(size: ModelSize, settings: Settings) -> float:
+def _forward_and_backward(
+    size: ModelSize, settings: Settings, logits: float
+) -> tuple[float, float]:
+    """Return the bytes of the activations, and the most that they and the logits take together."""
     checkpointed = settings.get("activation_checkpointing")
     if checkpointed is None:
         checkpointed = settings.flag("gradient_checkpointing")
-    return size.hidden_states + size.kept / size.layers if checkpointed else size.kept
+    if not checkpointed:
+        return size.kept, size.kept + logits
+    layer = size.kept / size.layers  # recomputed in the backward, when the logits are gone
+    return size.hidden_states + layer, size.hidden_states + max(layer, logits)
 
 
 def _vllm_share(settings: Settings) -> float:

@@ -50,7 +50,7 @@ class RehearsalSchedule:
             start += len(piece)
         return taken
 
-    def shard(
+    def part(
         self, step: int, micro_step: int, micro_steps: int, rank: int, world: int
     ) -> list[int]:
         """Return the part of a step's rows that one process uses in one micro-step.

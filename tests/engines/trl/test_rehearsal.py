@@ -120,7 +120,7 @@ def test_a_step_adds_eta_times_the_token_mean_of_the_divergence(
             wrong += abs(d) * math.exp(abs(d)) * rounding(50, size=2, eps=F32)
     tokens = sum(stored.completion_lengths[row] for row in rows)
     mean, wrong = total / tokens, wrong / tokens
-    assert mean > 1e-4 > 3 * wrong
+    assert mean > max(1e-4, 10 * wrong)
     assert len(trainer._rehearsal._schedule.rows(1)) == 2 * micro_steps
     assert len(trainer.parts[1]) == micro_steps
     assert sum(trainer.parts[1]) == pytest.approx(mean, rel=0, abs=wrong)
