@@ -23,7 +23,7 @@ _FACTS = re.compile(r"^#\s*plan:\s*(?P<facts>.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class GivenValue:
     """One key of a file.
 
     Attributes:
@@ -49,7 +49,7 @@ class FlatFile:
             and no setting says, such as the processes it was written for.
     """
 
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, GivenValue]
     facts: Mapping[str, float]
 
     @property
@@ -75,10 +75,12 @@ def read_flat(path: Path) -> FlatFile:
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(node, yaml.MappingNode)  # read_yaml has seen it
     notes = {key.value: _comment(lines, key, value) for key, value in node.value}
-    settings: dict[str, Setting] = {}
+    settings: dict[str, GivenValue] = {}
     for key, value in values.items():
         note = notes.get(str(key), "")
-        settings[str(key)] = Setting(key=str(key), value=value, source=source_of(note), note=note)
+        settings[str(key)] = GivenValue(
+            key=str(key), value=value, source=source_of(note), note=note
+        )
     return FlatFile(settings=settings, facts=_facts(text, path))
 
 

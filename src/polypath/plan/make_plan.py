@@ -8,7 +8,7 @@ from typing import Any
 
 from polypath.errors import ConfigError
 from polypath.plan.batches import Batches, plan_batches
-from polypath.plan.flat_yaml import Setting
+from polypath.plan.flat_yaml import GivenValue
 from polypath.plan.memory import (
     Memory,
     ModelSize,
@@ -73,7 +73,7 @@ class Plan:
     needs: Sequence[Need]
     gpu_hours: float | None
     cost: float | None
-    settings: Sequence[Setting]
+    settings: Sequence[GivenValue]
     notes: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:

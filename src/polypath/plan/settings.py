@@ -22,7 +22,7 @@ from polypath.core.objectives import (
     read_objectives,
 )
 from polypath.errors import ConfigError, MissingExtraError, unknown_name
-from polypath.plan.flat_yaml import COMMAND_LINE, FlatFile, Setting, read_flat
+from polypath.plan.flat_yaml import COMMAND_LINE, FlatFile, GivenValue, read_flat
 from polypath.presets import preset
 
 # Where the keys of a recipe come from, bases first, so that later defaults win.
@@ -51,7 +51,7 @@ class Settings:
         registry: the methods, a user's own included.
     """
 
-    given: Mapping[str, Setting]
+    given: Mapping[str, GivenValue]
     defaults: Mapping[str, Any]
     file: FlatFile
     registry: Registry = BUILT_IN
@@ -150,15 +150,15 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
     for name, text in _split(overrides):
         if name not in defaults:
             raise unknown_name("option", name, defaults)
-        given[name] = Setting(key=name, value=_value(text), source=COMMAND_LINE)
+        given[name] = GivenValue(key=name, value=_value(text), source=COMMAND_LINE)
     if "preset" in given and given["preset"].value:
         chosen = given["preset"]
         of_preset = preset(str(chosen.value)).items()
-        given = {k: Setting(key=k, value=v, source=chosen.source) for k, v in of_preset} | given
+        given = {k: GivenValue(key=k, value=v, source=chosen.source) for k, v in of_preset} | given
     return Settings(given=given, defaults=defaults, file=file, registry=registry)
 
 
-def _registry(given: Setting | None, overrides: Sequence[str]) -> Registry:
+def _registry(given: GivenValue | None, overrides: Sequence[str]) -> Registry:
     """Return the methods that settings can switch on, those of a recipe's ``objectives`` included."""
     return BUILT_IN.plus(load_entries(None if given is None else given.value, overrides))
 
