@@ -22,11 +22,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 import transformers
-from polypath.report.values import AnalysisSettings, Prepared, choose_sizes
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from polypath.report.prepared import Prepared
+from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.samples import load_samples
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings

@@ -136,7 +136,7 @@ def _stores(run: str | Path, out: str | Path) -> list[tuple[Path, Path]]:
     if source.greedy is not None:
         pairs.append((source.greedy, Path(out) / GREEDY_FOLDER))
     if any(old.resolve() == new.resolve() for old, new in pairs):
-        raise ConfigError(f"{out} is the run to verify, which is not changed; name another folder.")
+        raise ConfigError(f"{out} is the run to verify, which is not changed. Name another --out.")
     return pairs
 
 
