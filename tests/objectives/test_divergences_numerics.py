@@ -121,7 +121,7 @@ def test_gradient_is_right_to_rounding_at_every_size_of_the_log_ratio(name, alph
     for d in (*near, -1.0, 1.0, -6.0, 6.0, -40.0):
         # Differences of terms of at most max(1, |d| e^d); chi-square's of 2 e^2d.
         size = max(1.0, abs(d) * math.exp(d), 2 * math.exp(2 * d) * (name == "chi_square"))
-        expected = pytest.approx(PULL[name](d, alpha), rel=0, abs=rounding(10 + abs(d), size))
+        expected = pytest.approx(PULL[name](d, alpha), rel=0, abs=rounding(30 + abs(d), size))
         assert slope(name, d, alpha=alpha).item() == expected, d
 
 
@@ -171,7 +171,7 @@ def test_very_near_the_reference_values_are_right_to_some_roundings_of_the_log_r
     assert (value >= 0).all()
     expected = DIVERGENCES[name].curvature * d.square() / 2
     third = d.abs() ** 3  # the next term of every series has at most this size
-    assert ((value - expected).abs() <= rounding(10) * d.abs() + third + 1e-300).all()
+    assert ((value - expected).abs() <= rounding(30) * d.abs() + third + 1e-300).all()
 
 
 # --- padding, modes, errors --------------------------------------------------------------------

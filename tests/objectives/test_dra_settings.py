@@ -33,9 +33,9 @@ FLOOR = 1e-6  # what the authors add to a row sum
 def test_reference_paper_settings_are_the_authors_formula_one_group_at_a_time(batch):
     for rewards_G, s in zip(*batch, strict=True):
         got = adjust_rewards(PAPER, rewards_G[None], s[None])[0]
-        # A sum of 7 cosines is off by so many roundings of 1, and may itself be near 0.
+        # A sum of 7 cosines is off by so many roundings of their size, and may itself be near 0.
         theirs = authors_rewards(rewards_G, s)
-        wrong = rounding(2 * 7) / (s.sum(dim=1) + FLOOR).abs()
+        wrong = rounding(7 * 7) / (s.sum(dim=1) + FLOOR).abs()
         assert ((got - theirs).abs() <= wrong * theirs.abs()).all()
 
 

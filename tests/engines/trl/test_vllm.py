@@ -77,8 +77,9 @@ def by_hand(trainer: Any, model: Path) -> dict[str, torch.Tensor]:
 def check(trainer: Any, model: Path) -> None:
     moved = largest_difference(parameters(trainer), dict(double(model).named_parameters()))
     assert moved > 1e-3
-    # The sampler's log-probs and the advantages are float32 in TRL; all else here is float64.
-    rounded = rounding(20, size=moved, eps=F32)
+    # The sampler's log-probs, of up to 10, and the advantages are float32 in TRL, so that a ratio is off
+    # by ten roundings of it; all else here is float64.
+    rounded = rounding(100, size=moved, eps=F32)
     assert largest_difference(parameters(trainer), by_hand(trainer, model)) < rounded
 
 
@@ -163,7 +164,7 @@ def test_what_is_logged_of_the_policy_is_the_trainers_own(
     assert {"entropy", "diversity/entropy_correct", "diversity/similarity"} <= set(alike)
     for name in alike:
         assert lines[0][name] == pytest.approx(
-            lines[1][name], rel=rounding(10, eps=F32), nan_ok=True
+            lines[1][name], rel=rounding(50, eps=F32), nan_ok=True
         ), name
     for name in ("positive_entropy/loss", "loss"):
         assert not math.isclose(lines[0][name], lines[1][name], rel_tol=1e-3), name
@@ -227,4 +228,4 @@ def test_two_processes_that_share_every_group_descend_the_gradient_of_one(
         one, two = (load_file(tmp_path / n / f"{mode}.safetensors") for n in ("1", "2"))
         moved = largest_difference(one, dict(double(adder_dir).named_parameters()))
         assert moved > 1e-3
-        assert largest_difference(one, two) < rounding(20, size=moved, eps=F32)
+        assert largest_difference(one, two) < rounding(100, size=moved, eps=F32)
