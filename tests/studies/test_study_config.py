@@ -181,7 +181,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a metric beyond the samples": (
         {"relations": [{"x": "vendi (all)", "y": "potential@16"}]},
-        ["'potential@16'", "between 1 and 3", "4 samples"],
+        ["'potential@16'", "'potential@3'", "4 samples"],
     ),
     "an unknown metric that chooses": (
         {"relations": [{"x": "pass@1", "y": "pass@4", "where": {"metric": "pas@1", "above": 0}}]},
