@@ -13,9 +13,9 @@ import yaml
 from rich.console import Console
 
 from polypath.rollouts.samples import load_samples
-from polypath.studies import load_study, run_study
+from polypath.studies.load import load_study
 from polypath.studies.plan import StudyPlan
-from polypath.studies.run import plan_record
+from polypath.studies.run import plan_record, run_study
 from polypath.tasks.shipped import base_model_dir
 from polypath.train.callbacks import read_log
 

@@ -8,7 +8,7 @@ import yaml
 
 from polypath.cli.main import run
 from polypath.errors import ConfigError
-from polypath.studies import load_study
+from polypath.studies.load import load_study
 from polypath.studies.plan import StudyPlan
 from polypath.studies.quickstart import FILE, UPDATES_PER_ROUND, quickstart_study
 

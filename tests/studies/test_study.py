@@ -12,9 +12,10 @@ from polypath.errors import ConfigError
 from polypath.report.analysis import compare
 from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
-from polypath.studies import load_study, run_study
 from polypath.studies.arguments import budgets
+from polypath.studies.load import load_study
 from polypath.studies.plan import StudyPlan
+from polypath.studies.run import run_study
 from polypath.studies.split_samples import training_seconds
 from polypath.train.callbacks import read_log
 from tests.studies.small_study import not_done

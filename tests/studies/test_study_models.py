@@ -11,7 +11,7 @@ from polypath.metrics import matched_difference, pass_at_k_from_counts
 from polypath.report.analysis import analyse
 from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
-from polypath.studies import load_study
+from polypath.studies.load import load_study
 from polypath.studies.matched import match
 from polypath.studies.measure import measure
 from polypath.studies.over_training import read_trails

@@ -32,8 +32,8 @@ def quickstart(
     the tables and draws the pictures. Rerun the command to resume; finished jobs are skipped. It is a
     study like any other: studies/quickstart.yaml in the repository.
     """
-    from polypath.studies import run_study
     from polypath.studies.quickstart import quickstart_study, table_rows
+    from polypath.studies.run import run_study
 
     study = quickstart_study(
         methods=[name.strip() for name in methods.split(",") if name.strip()],

@@ -38,9 +38,9 @@ def study(
 
     Rerun the command to resume; finished jobs are skipped.
     """
-    from polypath.studies import load_study, run_study
+    from polypath.studies.load import load_study
     from polypath.studies.plan import StudyPlan
-    from polypath.studies.run import plan_record
+    from polypath.studies.run import plan_record, run_study
 
     console = console_beside(json_file)
     chosen = load_study(file).only(_names(only), _numbers(seeds))

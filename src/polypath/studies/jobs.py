@@ -315,10 +315,10 @@ def _start_worker(log: str, parent: int) -> None:
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     os.environ["ACCELERATE_USE_CPU"] = "true"
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, by a job that needs it
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _leave_with(parent: int) -> None:
