@@ -134,7 +134,7 @@ def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["score", "{run}", "--out", "{run}"], "--out"),
+        (["score", "{run}", "--out", "{run}"], "/base"),
         (["score", "{run}", "--split", "test"], "--split"),
         (["score", "{run}", "--task", "countdwn"], "'countdown'"),
         (["score", "{file}"], "--task"),
