@@ -82,12 +82,15 @@ def not_done(plan: StudyPlan) -> set[str]:
 
 
 def killed_in_training(command: list[str], out: Path) -> None:
-    """Run the command until a run has logged a step, and kill it without a warning."""
+    """Run the command until a run has logged a step and the base is pre-sampled; then kill it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "polypath", *command], stdout=subprocess.DEVNULL
     )
     end = time.monotonic() + 300
-    while not any(read_log(path) for path in out.glob("runs/*/seed*/log.jsonl")):
+    while not (
+        any(read_log(path) for path in out.glob("runs/*/seed*/log.jsonl"))
+        and any(out.glob("presample/*/manifest.json"))
+    ):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < end
         time.sleep(0.02)
