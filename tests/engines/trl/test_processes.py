@@ -1,4 +1,7 @@
-"""Two processes, and four, that share every group train the parameters of one, and log the same."""
+"""Four processes that share every group train the parameters of one, and log the same.
+
+Two processes do so under every launcher in tests/cli/test_launch.py and with vLLM in test_vllm.py.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from tests.engines.trl.comparisons import (
 from tests.engines.trl.helpers import largest_difference, step_rounding
 from tests.engines.trl.layouts import CASES, launch
 
-SEVERAL = (2, 4)
+SEVERAL = (4,)
 
 Trained = dict[int, Path]
 
