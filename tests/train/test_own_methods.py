@@ -1,11 +1,13 @@
 """A user's own method of each kind: one file outside the package, trained with from YAML."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 
 from polypath import DiversityGRPOConfig, DiversityGRPOTrainer
 from polypath.cli.main import run as command
@@ -15,7 +17,7 @@ from polypath.rehearsal.settings import PresampleSettings
 from polypath.tasks import get_task
 from polypath.tasks.shipped import base_model_dir
 from polypath.train.config import load_recipe
-from polypath.train.run import build_trainer
+from polypath.train.run import build_trainer, run
 from polypath.user_code import load_object
 from tests.presampling import presample
 from tests.train.conftest import WriteRecipe
@@ -184,6 +186,21 @@ def test_settings_of_a_users_method_are_options_too(mine: Path, write_recipe: Wr
     recipe = load_recipe(write_recipe(), [*options, "--short", "true", "--short_limit", "3"])
     (active,) = recipe.trainer.objectives.adjustments
     assert (active.entry.name, active.config.limit) == ("short", 3)
+
+
+def test_a_run_with_a_users_method_is_saved_and_resumed(
+    mine: Path, write_recipe: WriteRecipe
+) -> None:
+    settings: dict[str, Any] = {"objectives": specs(mine), **ON["FLOOR"], "save_strategy": "steps"}
+    folder = run(load_recipe(write_recipe(**settings, save_steps=2)))
+    assert torch.load(folder / "training_args.bin", weights_only=False).floor_at == -2.0
+    whole = load_file(folder / "model.safetensors")
+    for name in ("finished.json", "model.safetensors"):
+        (folder / name).unlink()
+    shutil.rmtree(folder / "checkpoint-3", ignore_errors=True)
+    run(load_recipe(write_recipe(**settings, save_steps=2)))
+    again = load_file(folder / "model.safetensors")
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
 
 
 def test_a_plan_knows_a_users_method(mine: Path, write_recipe: WriteRecipe) -> None:

@@ -112,7 +112,7 @@ def load_recipe(
     values = {**(preset(str(chosen)) if chosen else {}), **values}
     _set_environment(values.pop("env", None) or {}, config)
     entries = load_entries(values.get("objectives"), overrides)
-    trainer_config = DiversityGRPOConfig.with_entries(entries)
+    trainer_config = DiversityGRPOConfig.with_entries(entries) if entries else DiversityGRPOConfig
     parser = _Parser(
         (TaskArguments, trainer_config, ModelConfig, DatasetMixtureConfig),
         prog="polypath train",

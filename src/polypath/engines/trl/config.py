@@ -54,12 +54,13 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
         """
         registry = cls.REGISTRY.plus(entries)
         new = {key: s for key, s in registry.settings.items() if key not in cls.REGISTRY.settings}
-        if not new and registry == cls.REGISTRY:
-            return cls
         fields = setting_fields("UserSettings", new)
-        return make_dataclass(
-            cls.__name__, [], bases=(fields, cls), namespace={"REGISTRY": registry}
-        )
+        # transformers pickles configs, and no module has this class: the values go into the one that is.
+        namespace = {
+            "REGISTRY": registry,
+            "__reduce__": lambda self: (_restored, (cls, self.__dict__)),
+        }
+        return make_dataclass(cls.__name__, [], bases=(fields, cls), namespace=namespace)
 
     def check_groups(self, objectives: Objectives) -> None:
         """Refuse what cannot work with methods that look at whole groups.
@@ -108,3 +109,9 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
     def advantage_config(self) -> AdvantageConfig:
         """Return how adjusted rewards become advantages; TRL's own rule where nothing is adjusted."""
         return AdvantageConfig(scale=self.scale_rewards)
+
+
+def _restored(cls: type[DiversityGRPOConfig], values: dict[str, Any]) -> DiversityGRPOConfig:
+    config = cls.__new__(cls)
+    config.__dict__.update(values)
+    return config
