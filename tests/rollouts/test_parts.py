@@ -41,19 +41,19 @@ def test_what_another_part_stored_meanwhile_is_learnt_without_reading_all_again(
         (tmp_path / "shard-00000000.parquet").write_bytes(b"read twice, this would fail")
         first.append([row("a", 1)])
         assert ("a", 1) in second.index()
-        with pytest.raises(DataError, match="Sample 1 of problem 'a' would be in"):
+        with pytest.raises(DataError, match=r"1.*'a'"):
             second.append([row("b", 0), row("a", 1)])
 
 
 def test_a_part_is_held_once_and_nobody_holds_all_beside_it(tmp_path: Path) -> None:
     with open_part(tmp_path, FIRST):
-        with pytest.raises(ConfigError, match="is writing to part 0 of 2 of"):
+        with pytest.raises(ConfigError, match="0 of 2"):
             open_part(tmp_path, FIRST)
-        with pytest.raises(ConfigError, match="is writing to /"):
+        with pytest.raises(ConfigError, match=str(tmp_path)):
             RolloutStore.create_or_open(tmp_path, manifest())
     with (
         RolloutStore.create_or_open(tmp_path, manifest()),
-        pytest.raises(ConfigError, match="is writing to /"),
+        pytest.raises(ConfigError, match=str(tmp_path)),
     ):
         open_part(tmp_path, SECOND)
 
@@ -103,7 +103,7 @@ def test_a_part_removes_what_it_left_and_nothing_of_others(tmp_path: Path) -> No
 
 def test_the_first_manifest_counts_and_other_settings_are_refused(tmp_path: Path) -> None:
     with open_part(tmp_path, FIRST):
-        with pytest.raises(ConfigError, match=r"temperature=1\.0, but this run has temperature=2"):
+        with pytest.raises(ConfigError, match=r"temperature=1\.0.*temperature=2"):
             RolloutStore.create_or_open(tmp_path, manifest(temperature=2.0), part=SECOND)
         open_part(tmp_path, SECOND).close()
 
@@ -147,5 +147,5 @@ def test_eight_processes_at_once_write_every_row_once(tmp_path: Path) -> None:
 def test_backends_are_told_apart_where_both_are_known(tmp_path: Path) -> None:
     RolloutStore.create_or_open(tmp_path, manifest(backend="vllm")).close()
     RolloutStore.create_or_open(tmp_path, manifest()).close()
-    with pytest.raises(ConfigError, match="backend='vllm', but this run has backend='transf"):
+    with pytest.raises(ConfigError, match=r"backend='vllm'.*backend='transformers'"):
         RolloutStore.create_or_open(tmp_path, manifest(backend="transformers"))

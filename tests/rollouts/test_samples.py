@@ -115,9 +115,9 @@ def test_keys_may_reach_into_objects(tmp_path: Path) -> None:
 
 def test_unknown_keys_are_refused_on_either_side(tmp_path: Path) -> None:
     path = lines(tmp_path / "r.jsonl", GOOD)
-    with pytest.raises(ConfigError, match="Did you mean 'completion'"):
+    with pytest.raises(ConfigError, match="'completion'"):
         load_samples(path, keys={"completions": "x"})
-    with pytest.raises(DataError, match="has the key 'response'; it has answer, completion"):
+    with pytest.raises(DataError, match=r"'response'.*answer, completion"):
         load_samples(path, keys={"completion": "response"})
 
 

@@ -145,7 +145,7 @@ def test_nothing_usable_is_one_clear_line(tmp_path: Path, case: str, text: str) 
 
 
 def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match="does not exist; expected a run folder"):
+    with pytest.raises(MissingFileError):
         load_samples(tmp_path / "x")
 
 

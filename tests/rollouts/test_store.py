@@ -64,7 +64,7 @@ def test_batches_are_no_larger_than_asked(tmp_path: Path) -> None:
 def test_an_unknown_column_is_refused(tmp_path: Path) -> None:
     with (
         RolloutStore.create_or_open(tmp_path, manifest()) as store,
-        pytest.raises(ConfigError, match="Unknown column 'score'"),
+        pytest.raises(ConfigError, match="'score'"),
     ):
         next(store.iter_batches(columns=("score",)))
 
@@ -76,7 +76,7 @@ def test_a_row_cannot_be_stored_twice(tmp_path: Path, in_one_call: bool) -> None
         if not in_one_call:
             store.append(first)
             first = []
-        with pytest.raises(DataError, match=r"Sample 0 of problem 'a' would be in .* twice"):
+        with pytest.raises(DataError, match=r"0.*'a'"):
             store.append([*first, row("a", 0)])
         assert len(rows_of(store)) == (0 if in_one_call else 1)
 
@@ -86,7 +86,7 @@ def test_a_row_of_an_earlier_process_cannot_be_stored_again(tmp_path: Path) -> N
         store.append([row("a", 0)])
     with (
         RolloutStore.create_or_open(tmp_path, manifest()) as store,
-        pytest.raises(DataError, match="twice"),
+        pytest.raises(DataError),
     ):
         store.append([row("b", 0), row("a", 0)])
 
@@ -143,13 +143,13 @@ def test_the_manifest_says_what_made_the_rows(tmp_path: Path) -> None:
 
 
 def test_a_missing_store_and_a_foreign_folder_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match=r"expected the manifest of a sample store"):
+    with pytest.raises(MissingFileError, match="manifest"):
         RolloutStore.open(tmp_path / "nowhere")
     (tmp_path / "manifest.json").write_text('{"kind": "rehearsal_set"}')
-    with pytest.raises(DataError, match="kind 'rehearsal_set'; expected 'rollouts'"):
+    with pytest.raises(DataError, match=r"'rehearsal_set'.*'rollouts'"):
         RolloutStore.open(tmp_path)
     (tmp_path / "manifest.json").write_text("no json")
-    with pytest.raises(DataError, match="is not the manifest of a sample store"):
+    with pytest.raises(DataError, match="manifest"):
         RolloutStore.open(tmp_path)
 
 
@@ -158,16 +158,16 @@ def test_a_newer_schema_and_odd_fields_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "schema_version": 2}))
-    with pytest.raises(DataError, match="schema_version 2; this polypath reads 1"):
+    with pytest.raises(DataError, match=r"schema_version 2.* 1\."):
         RolloutStore.open(tmp_path)
     path.write_text(json.dumps({**content, "colour": "red"}))
-    with pytest.raises(DataError, match="missing or unknown fields: colour"):
+    with pytest.raises(DataError, match="colour"):
         RolloutStore.open(tmp_path)
 
 
 def test_shards_without_a_manifest_are_not_adopted(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "shard-00000000.parquet")
-    with pytest.raises(DataError, match=r"shards but no manifest\.json"):
+    with pytest.raises(DataError, match=r"manifest\.json"):
         RolloutStore.create_or_open(tmp_path, manifest())
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_shard_is_named_or_skipped_and_counted(tmp_path: Path, damage:
         shard.write_bytes(
             {"truncated": whole[: len(whole) // 2], "noise": b"x" * 99}.get(damage, b"")
         )
-    with pytest.raises(DataError, match=r"shard-00000001\.parquet cannot be read") as caught:
+    with pytest.raises(DataError, match=r"shard-00000001\.parquet") as caught:
         RolloutStore.open(tmp_path).keys()
     assert "\n" not in str(caught.value)
     store = RolloutStore.open(tmp_path, on_corrupt="skip")
@@ -208,14 +208,14 @@ def test_what_a_killed_writer_left_is_ignored_and_removed(tmp_path: Path) -> Non
 
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
     RolloutStore.create_or_open(tmp_path, manifest()).close()
-    with pytest.raises(ConfigError, match="open for reading"):
+    with pytest.raises(ConfigError, match="create_or_open"):
         RolloutStore.open(tmp_path).append([row("a", 0)])
 
 
 def test_there_is_one_writer_at_a_time(tmp_path: Path) -> None:
     with (
         RolloutStore.create_or_open(tmp_path, manifest()),
-        pytest.raises(ConfigError, match="is writing to"),
+        pytest.raises(ConfigError),
     ):
         RolloutStore.create_or_open(tmp_path, manifest())
     RolloutStore.create_or_open(tmp_path, manifest()).close()

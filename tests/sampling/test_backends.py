@@ -128,9 +128,9 @@ def test_parts_share_all_samples_whatever_is_done(
 
 
 def test_two_problems_of_one_id_and_no_samples_are_refused(backend: Drawing) -> None:
-    with pytest.raises(ConfigError, match="same problem_id"):
+    with pytest.raises(ConfigError, match="problem_id"):
         backend(problems=[PROBLEMS[0], PROBLEMS[0]])
-    with pytest.raises(ConfigError, match="num_samples must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match=r"num_samples.*0"):
         backend(num_samples=0)
 
 
@@ -215,5 +215,5 @@ def test_drawn_tokens_follow_the_model(
 
 
 def test_too_little_context_is_an_error_naming_the_problem(seeded: Drawing) -> None:
-    with pytest.raises(ConfigError, match=r"'p4' has 13 prompt tokens; .* context of 128"):
+    with pytest.raises(ConfigError, match=r"'p4'.*13.*128"):
         seeded(problems=PROBLEMS[3:4], settings=SamplingSettings(max_new_tokens=120))

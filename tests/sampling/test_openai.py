@@ -117,10 +117,8 @@ def test_a_server_that_ignores_n_is_asked_one_by_one_and_named_once(
     found = draw(concurrency=2)
     assert keys(found) == ALL
     assert len({c.text for c in found}) == len(ALL)
-    assert said == [
-        "The server gave 1 choices where n=6 were asked for; missing samples are asked for one by "
-        "one."
-    ]
+    assert len(said) == 1
+    assert "n=6" in said[0]
     assert len(behaviour.requests) == 24, "after the first answers n is not tried again"
 
 
@@ -130,7 +128,7 @@ def test_a_server_that_refuses_n_is_asked_one_by_one(
     behaviour.fault = lambda _, body: (400, {}, '{"error": "n"}') if body["n"] > 1 else None
     assert keys(draw(concurrency=1)) == ALL
     assert len(said) == 1
-    assert "0 choices where n=6" in said[0]
+    assert "n=6" in said[0]
     assert len(behaviour.requests) == 25
 
 
@@ -139,7 +137,8 @@ def test_a_server_that_ignores_logprobs_is_named_once(
 ) -> None:
     behaviour.with_logprobs = False
     assert keys(draw(logprobs=True)) == ALL
-    assert said == ["The server ignores logprobs: they were asked for, none came."]
+    assert len(said) == 1
+    assert "logprobs" in said[0]
 
 
 FAULTS: dict[str, Any] = {
@@ -159,7 +158,7 @@ def test_passing_faults_cost_nothing(
     behaviour.fault = lambda number, _: FAULTS[name] if number % 3 != 2 else None
     assert keys(draw(retries=9, concurrency=3)) == ALL
     assert len(said) == 1
-    assert said[0].endswith("; trying again ...")
+    assert "127.0.0.1" in said[0]
 
 
 def test_a_slow_server_is_given_up_and_asked_again(draw: Draw, behaviour: Behaviour) -> None:
@@ -193,7 +192,7 @@ def test_the_server_s_own_wait_is_honoured_by_every_thread(
 
 def test_a_wait_beyond_all_patience_is_an_error(draw: Draw, behaviour: Behaviour) -> None:
     behaviour.fault = lambda *_: (429, {"Retry-After": "3600"}, '{"error": {"message": "quota"}}')
-    with pytest.raises(ServerError, match="failed 1 times, last with status 429: quota"):
+    with pytest.raises(ServerError, match=r"429.*quota"):
         draw(PLAIN[:1])
 
 
@@ -220,7 +219,7 @@ def test_a_server_that_stays_down_ends_the_run_with_what_came(
             "settings": SETTINGS,
             "verify_batch": task.verify_batch,
         }
-        with pytest.raises(ServerError, match=r"for problem '0\+2': .* failed 3 times"):
+        with pytest.raises(ServerError, match=r"'0\+2'.* 3 times"):
             collect_from(draw, store, problems, **options)
         assert len(store.keys()) == 6
         assert len(behaviour.requests) == 5, "the other problems are not tried"
@@ -262,7 +261,7 @@ def test_the_key_is_sent_and_shown_nowhere(
     draw(PLAIN[:1], api_key_env="MY_KEY")
     assert behaviour.headers[0]["Authorization"] == f"Bearer {KEY}"
     behaviour.fault = lambda *_: (401, {}, json.dumps({"error": {"message": f"bad key {KEY}"}}))
-    with pytest.raises(ServerError, match=r"status 401: bad key \[API key\]") as caught:
+    with pytest.raises(ServerError, match=r"401.*\[API key\]") as caught:
         draw(PLAIN[:1], api_key_env="MY_KEY")
     server = ServerSettings(base_url="http://h/v1", model="m", api_key_env="MY_KEY")
     seen = [str(caught.value), repr(caught.value), repr(server), repr(vars(server)), *said]
@@ -277,7 +276,7 @@ def test_without_the_variable_no_key_is_sent(
     draw(PLAIN[:1])
     assert "Authorization" not in behaviour.headers[0]
     behaviour.fault = lambda *_: (401, {}, "")
-    with pytest.raises(ServerError, match="OPENAI_API_KEY, which is not set"):
+    with pytest.raises(ServerError, match="OPENAI_API_KEY"):
         draw(PLAIN, concurrency=1)
     assert len(behaviour.requests) == 2, "one refusal of access is enough for all"
 
@@ -289,14 +288,14 @@ def test_a_redirect_is_not_followed(
     behaviour.fault = lambda number, _: (
         (302, {"Location": "/v1/elsewhere"}, "") if not number else None
     )
-    with pytest.raises(ServerError, match="status 302"):
+    with pytest.raises(ServerError, match="302"):
         draw(PLAIN[:1], num_samples=1)
     assert len(behaviour.requests) == 1
 
 
 def test_answers_without_choices_are_an_error(draw: Draw, behaviour: Behaviour) -> None:
     behaviour.fault = lambda *_: "empty"
-    with pytest.raises(ServerError, match="answered without choices"):
+    with pytest.raises(ServerError, match="choices"):
         draw(PLAIN[:1], num_samples=1)
 
 

@@ -51,7 +51,7 @@ def test_chat_prompts_without_a_template_are_refused(tiny: tuple[Any, Any]) -> N
     tokenizer = tiny[1]
     template, tokenizer.chat_template = tokenizer.chat_template, None
     try:
-        with pytest.raises(ConfigError, match="no chat template"):
+        with pytest.raises(ConfigError, match="template"):
             tokenize_prompts(tokenizer, CHATS)
         assert tokenize_prompts(tokenizer, PLAIN)
     finally:
@@ -59,5 +59,5 @@ def test_chat_prompts_without_a_template_are_refused(tiny: tuple[Any, Any]) -> N
 
 
 def test_an_empty_prompt_is_refused(tiny: tuple[Any, Any]) -> None:
-    with pytest.raises(ConfigError, match="has no tokens"):
+    with pytest.raises(ConfigError, match="tokens"):
         tokenize_prompts(tiny[1], ["1", ""])

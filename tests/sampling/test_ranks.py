@@ -137,12 +137,12 @@ def test_who_one_is_comes_from_the_option_or_the_launcher(
 
 @pytest.mark.parametrize("shard", ["4/4", "-1/4", "1", "1/", "/2", "a/b", "0/0", "1/2/3"])
 def test_what_is_no_part_is_refused(shard: str) -> None:
-    with pytest.raises(ConfigError, match="names no part; expected I/N with I from 0 to N - 1"):
+    with pytest.raises(ConfigError, match="I/N"):
         find_ranks(shard, {})
 
 
 def test_two_ways_to_be_told_are_one_too_many() -> None:
-    with pytest.raises(ConfigError, match="under a launcher that runs 2 processes"):
+    with pytest.raises(ConfigError, match="--shard"):
         find_ranks("0/2", {"RANK": "0", "WORLD_SIZE": "2"})
-    with pytest.raises(ConfigError, match="RANK=2, WORLD_SIZE=2 names no part"):
+    with pytest.raises(ConfigError, match="RANK=2, WORLD_SIZE=2"):
         find_ranks(None, {"RANK": "2", "WORLD_SIZE": "2"})

@@ -53,7 +53,7 @@ def test_samples_of_other_settings_are_refused(
     tiny_model_dir: Path, tmp_path: Path, field: str, changes: dict[str, Any]
 ) -> None:
     run(tiny_model_dir, tmp_path, limit=1)
-    with pytest.raises(ConfigError, match=f"was made with {field}="):
+    with pytest.raises(ConfigError, match=f"{field}="):
         run(tiny_model_dir, tmp_path, **changes)
     assert len(rows_of(tmp_path)) == 3
 
@@ -72,7 +72,7 @@ def test_other_problems_under_the_same_ids_are_refused(
     tiny_model_dir: Path, tmp_path: Path
 ) -> None:
     run(tiny_model_dir, tmp_path, limit=1)
-    with pytest.raises(ConfigError, match=r"another prompt or gold answer"):
+    with pytest.raises(ConfigError, match="prompt"):
         sample_run(
             *(tiny_model_dir, Renumbered()),
             **{"out": tmp_path, "split": "train", "num_samples": 3, "settings": SETTINGS},
@@ -80,9 +80,9 @@ def test_other_problems_under_the_same_ids_are_refused(
 
 
 def test_nothing_to_ask_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no problems to ask"):
+    with pytest.raises(ConfigError, match="problems"):
         run("m", tmp_path, limit=0)
-    with pytest.raises(ConfigError, match="number of samples must be at least 1"):
+    with pytest.raises(ConfigError, match=r"samples.*1"):
         run("m", tmp_path, num_samples=0)
 
 
@@ -95,7 +95,7 @@ def test_a_server_fills_a_run_and_leaves_no_key(
         server = ServerSettings(base_url=url, model="served")
         assert run(server, tmp_path, greedy=True).new_samples == 16
         behaviour.fault = lambda *_: (400, {}, "no")
-        with pytest.raises(ServerError, match=r"What came before is stored in .*samples; run the"):
+        with pytest.raises(ServerError, match="samples"):
             run(server, tmp_path, num_samples=4)
         with pytest.raises(ConfigError, match="model='served'"):
             run(ServerSettings(base_url=url, model="other"), tmp_path)

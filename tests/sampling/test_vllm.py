@@ -55,7 +55,7 @@ def test_the_run_says_what_drew_it_and_mixes_nothing(
     run(tiny_model_dir, tmp_path, greedy=True)
     made = RolloutManifest.read(tmp_path / "samples" / "manifest.json")
     assert made.backend == "vllm"
-    with pytest.raises(ConfigError, match="backend='vllm', but this run has backend='transfor"):
+    with pytest.raises(ConfigError, match=r"backend='vllm'.*backend='transformers'"):
         run(tiny_model_dir, tmp_path, engine=None)
     plain = run(tiny_model_dir, tmp_path / "t", engine=None, greedy=True)
     assert plain.new_samples == 16
@@ -139,7 +139,7 @@ def test_each_rank_has_its_own_gpus_and_no_launcher() -> None:
     for size, devices in ((1, "5"), (2, "6,7"), (4, "4,5,6,7")):
         own = own_environment(size, ranks, environ)
         assert own == {"HOME": "/h", "CUDA_VISIBLE_DEVICES": devices}
-    with pytest.raises(ConfigError, match="needs GPUs 3 to 5, but 4 are visible"):
+    with pytest.raises(ConfigError, match=r"3 to 5.* 4 "):
         own_environment(3, ranks, environ)
     one_each = {**environ, "CUDA_VISIBLE_DEVICES": "6"}
     assert own_environment(1, ranks, one_each)["CUDA_VISIBLE_DEVICES"] == "6"
@@ -195,7 +195,7 @@ def test_a_server_has_no_engine_here() -> None:
 def test_a_build_for_another_device_is_refused(vllm_stand_in: Any, tiny_model_dir: Path) -> None:
     del vllm_stand_in
     with (
-        pytest.raises(ConfigError, match="built for device 'cuda', got device='cpu'"),
+        pytest.raises(ConfigError, match=r"'cuda'.*'cpu'"),
         open_backend(tiny_model_dir, device="cpu", engine=VllmSettings()),
     ):
         pass

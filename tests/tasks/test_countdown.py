@@ -43,7 +43,7 @@ def brute_force_values(numbers, *, all_used=False):
 
 def test_registry_builds_the_task_under_its_own_name():
     assert all(get_task(name).name == name for name in TASKS)
-    with pytest.raises(ConfigError, match="Did you mean 'countdown'"):
+    with pytest.raises(ConfigError, match="'countdown'"):
         get_task("countdwn")
 
 
@@ -105,9 +105,9 @@ def test_limit_takes_a_prefix_and_the_prefix_mixes_targets():
 
 
 def test_bad_requests_are_refused_with_the_fix():
-    with pytest.raises(ConfigError, match="Did you mean 'test_large'"):
+    with pytest.raises(ConfigError, match="'test_large'"):
         TASK.problems("test_larg")
-    with pytest.raises(ConfigError, match="expected 0 or more"):
+    with pytest.raises(ConfigError, match="limit"):
         TASK.problems("test", -1)
 
 

@@ -71,7 +71,7 @@ def test_the_prompt_is_chosen_by_name(tmp_path: Path) -> None:
         seen.add(prompt if isinstance(prompt, str) else prompt[0]["content"])
         assert (prompt == "What is 2 + 3?") == (name == "plain")
     assert len(seen) == len(MATH_PROMPTS)
-    with pytest.raises(ConfigError, match=r"Unknown prompt 'boxd'. Did you mean 'boxed'"):
+    with pytest.raises(ConfigError, match=r"'boxd'.*'boxed'"):
         get_task("gsm8k", {"prompt": "boxd"})
 
 
@@ -83,42 +83,38 @@ def test_a_folder_has_a_file_for_each_split(tmp_path: Path) -> None:
     task = get_task("gsm8k", {"data": str(tmp_path)})
     assert [p.gold for p in task.problems("train")] == ["5"]
     assert [p.gold for p in task.problems("test")] == ["1200", "5"]
-    with pytest.raises(MissingFileError, match=r"no file for split 'train'.*expected train\.jsonl"):
+    with pytest.raises(MissingFileError, match=r"'train'.*train\.jsonl"):
         get_task("gsm8k", {"data": str(tmp_path / "main")}).problems("train")
 
 
 def test_fields_may_be_named(tmp_path: Path) -> None:
     rows = [{"Q": "What is 1 + 1?", "A": 2, "nr": "a"}, {"Q": "2 + 2?", "A": 4, "nr": "b"}]
     options = {"data": str(write_rows(tmp_path / "x.json", rows)), "prompt": "plain"}
-    with pytest.raises(
-        DataError, match=r"none of the fields problem, question.*question_field=FIELD"
-    ):
+    with pytest.raises(DataError, match=r"problem, question.*question_field="):
         get_task("math500", options).problems("test")
     options |= {"question_field": "Q", "answer_field": "A", "id_field": "nr"}
     task = get_task("math500", options)
     found = [(p.problem_id, p.prompt, p.gold) for p in task.problems("test")]
     assert found == [("a", "What is 1 + 1?", "2"), ("b", "2 + 2?", "4")]
-    with pytest.raises(DataError, match=r"no field 'B' \(answer_field\); it has Q, A, nr"):
+    with pytest.raises(DataError, match=r"'B' \(answer_field\).*Q, A, nr"):
         get_task("math500", {**options, "answer_field": "B"}).problems("test")
 
 
 def test_a_row_that_cannot_be_used_is_named_and_never_left_out(tmp_path: Path) -> None:
     rows = [*HUB_SHAPED["aime24"], {"id": 62, "problem": "C?", "answer": None}]
     path = write_rows(tmp_path / "x.jsonl", rows)
-    with pytest.raises(DataError, match=r"x\.jsonl, row 3, field 'answer': expected an answer"):
+    with pytest.raises(DataError, match=r"x\.jsonl, row 3, field 'answer'"):
         get_task("aime24", {"data": str(path)}).problems("test")
     path = write_rows(tmp_path / "x.jsonl", [{"problem": " ", "answer": "1"}])
-    with pytest.raises(DataError, match="row 1, field 'problem': expected a text"):
+    with pytest.raises(DataError, match="row 1, field 'problem'"):
         get_task("aime24", {"data": str(path)}).problems("test")
     path.write_text("")
-    with pytest.raises(DataError, match="holds no rows"):
+    with pytest.raises(DataError, match="rows"):
         get_task("aime24", {"data": str(path)}).problems("test")
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line_with_the_way_out() -> None:
-    with pytest.raises(
-        DataError, match=r"Cannot load openai/gsm8k \(main, split test\).*data=PATH"
-    ) as e:
+    with pytest.raises(DataError, match=r"openai/gsm8k.*data=") as e:
         get_task("gsm8k").problems("test")  # the suite is offline
     assert "\n" not in str(e.value)
 
@@ -156,9 +152,9 @@ def test_a_bad_option_is_one_line(options: dict[str, str], message: str) -> None
 
 def test_a_bad_split_or_limit_is_refused(tmp_path: Path) -> None:
     task = get_task("gsm8k", {"data": str(write_rows(tmp_path / "x.jsonl", HUB_SHAPED["gsm8k"]))})
-    with pytest.raises(ConfigError, match="Unknown split of gsm8k 'dev'"):
+    with pytest.raises(ConfigError, match="'dev'"):
         task.problems("dev")
-    with pytest.raises(ConfigError, match="limit is -1"):
+    with pytest.raises(ConfigError, match=r"limit.*-1"):
         task.problems("test", -1)
 
 

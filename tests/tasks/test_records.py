@@ -79,12 +79,12 @@ def test_the_gold_is_the_final_answer_as_text(field: str, value: Any, gold: str)
 
 @pytest.mark.parametrize("value", [None, "", "  ", [], [None], ["1", ""], True, float("nan"), {}])
 def test_a_row_without_an_answer_is_named(value: Any) -> None:
-    with pytest.raises(DataError, match=r"f\.jsonl, row 3, field 'answer': expected an answer"):
+    with pytest.raises(DataError, match=r"f\.jsonl, row 3, field 'answer'"):
         gold_of({"answer": value}, "answer", "f.jsonl, row 3")
 
 
 def test_a_solution_needs_a_box() -> None:
-    with pytest.raises(DataError, match=r"field 'solution': expected a \\boxed"):
+    with pytest.raises(DataError, match=r"'solution'.*\\boxed"):
         gold_of({"solution": "It is 5."}, "solution", "f, row 1")
 
 
@@ -124,7 +124,7 @@ def test_ids_are_the_data_sets_own_where_they_tell_rows_apart() -> None:
 
 
 def test_a_chosen_id_must_tell_rows_apart() -> None:
-    with pytest.raises(PolypathError, match=r"field 'id' \(id_field\) has '3' twice"):
+    with pytest.raises(PolypathError, match=r"'id' \(id_field\).*'3'"):
         problem_ids([{"id": 3}, {"id": 3}], ["a", "b"], "id", where="f")
-    with pytest.raises(PolypathError, match=r"'name'.*not a text or number in every row"):
+    with pytest.raises(PolypathError, match="'name'"):
         problem_ids([{"name": "x"}, {}], ["a", "b"], "name", where="f")

@@ -99,21 +99,21 @@ def test_databases_are_found_named_or_missed_in_one_line(spider: Path, tmp_path:
     moved = tmp_path / "elsewhere"
     shutil.move(spider / "database", moved)
     task = get_task("spider", {"data": str(spider)})
-    with pytest.raises(ConfigError, match=r"spider needs databases=FOLDER.*found none"):
+    with pytest.raises(ConfigError, match="databases="):
         task.problems("dev")
     named = get_task("spider", {"data": str(spider), "databases": str(moved)})
     assert len(named.problems("dev")) == 3
     assert named.options["databases"] == str(moved)
-    with pytest.raises(MissingFileError, match=r"databases=.*gone of task spider does not exist"):
+    with pytest.raises(MissingFileError, match=r"databases=.*gone"):
         get_task("spider", {"data": str(spider), "databases": str(tmp_path / "gone")}).problems(
             "dev"
         )
     shutil.rmtree(moved / "zoo")
-    with pytest.raises(MissingFileError, match=r"row 3: database .*zoo\.sqlite does not exist"):
+    with pytest.raises(MissingFileError, match=r"row 3.*zoo\.sqlite"):
         get_task("spider", {"data": str(spider), "databases": str(moved)}).problems("dev")
     (moved / "zoo").mkdir()
     (moved / "zoo" / "zoo.sqlite").write_bytes(b"no database at all, though long enough" * 30)
-    with pytest.raises(DataError, match=r"zoo\.sqlite cannot be read: file is not a database"):
+    with pytest.raises(DataError, match=r"zoo\.sqlite"):
         get_task("spider", {"data": str(spider), "databases": str(moved)}).problems("dev")
 
 
@@ -121,21 +121,19 @@ def test_two_folders_of_databases_must_be_told_apart(tmp_path: Path) -> None:
     write_rows(tmp_path / "dev.json", SQL_ROWS)
     write_databases(tmp_path / "dev_databases")
     write_databases(tmp_path / "train_databases")
-    with pytest.raises(ConfigError, match=r"found .*dev_databases and .*train_databases"):
+    with pytest.raises(ConfigError, match=r"dev_databases.*train_databases"):
         get_task("bird", {"data": str(tmp_path)}).problems("dev")
 
 
 def test_bird_without_data_says_what_to_give() -> None:
-    with pytest.raises(
-        ConfigError, match=r"bird has no data set on the hub that we know.*data=PATH"
-    ):
+    with pytest.raises(ConfigError, match=r"bird.*data="):
         get_task("bird").problems("dev")
 
 
 def test_bad_options_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"Unknown compare 'brid'. Did you mean 'bird'"):
+    with pytest.raises(ConfigError, match=r"'brid'.*'bird'"):
         get_task("spider", {"compare": "brid"})
-    with pytest.raises(ConfigError, match="Unknown prompt 'boxed'"):
+    with pytest.raises(ConfigError, match="'boxed'"):
         get_task("spider", {"prompt": "boxed"})
 
 

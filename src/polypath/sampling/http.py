@@ -1,7 +1,8 @@
 """JSON over HTTP with patience: retries with growing, jittered waits, as long as asked to wait.
 
-Only the standard library: threads wait for slow answers just as well as an event loop does, and a
-client library would be one more dependency of everyone who samples from a local model.
+Only the standard library: threads wait for slow answers just as well as an event loop does. The
+``openai`` package (3.57) would be one more dependency and still need this loop: its retries cannot be
+interrupted, have waits of its own, say nothing, and stop at an answer that is no JSON.
 """
 
 import email.utils
