@@ -28,11 +28,11 @@ def dra_think_format_reward(completions: Sequence[Any], **columns: Any) -> list[
 class CosineLengthReward:
     """Rewards a right answer more, and the less the longer it is; see ``CosineLength``.
 
-    What is right is what the task's verifier says; a completion is judged once, whoever asks first.
+    The task's verifier says what is correct; a completion is verified once, whoever asks first.
     A completion that ``task_reward`` leaves without reward after a timeout has none here, either.
 
     Args:
-        task_reward: judges; ``timeout_reward`` of it holds here, too.
+        task_reward: verifies; ``timeout_reward`` of it holds here, too.
         settings: shape of the reward.
         name: under which TRL logs it.
     """

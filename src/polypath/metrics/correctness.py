@@ -85,7 +85,7 @@ def majority_at_k(
         * A sample without an answer does not vote, but is one of the k. If none of the k votes, the
           majority is wrong.
         * Ties are broken at random: of t tied answers each counts 1/t.
-        * An answer that was judged both ways counts by its share of correct samples.
+        * An answer that was found both right and wrong counts by its share of correct samples.
 
     Args:
         ids_N_S: answer ids of ``encode_solutions``; ``NO_SAMPLE`` pads.

@@ -101,7 +101,7 @@ def mode_changes(
 
     Args:
         base_solutions: N problems by their samples: canonical solution, or None.
-        base_correct: the same shape; only True counts as correct. None (not judged) counts as
+        base_correct: the same shape; only True counts as correct. None (not verified) counts as
             no sample.
         run_solutions: the same problems, in the same order.
         run_correct: the same shape as ``run_solutions``.
@@ -141,8 +141,8 @@ def _times(
         raise ShapeError(
             f"A problem has {len(solutions_S)} solutions, but {len(correct_S)} verdicts."
         )
-    judged = sum(right is not None for right in correct_S)
-    return judged, Counter(
+    verified = sum(right is not None for right in correct_S)
+    return verified, Counter(
         solution
         for solution, right in zip(solutions_S, correct_S, strict=True)
         if right and solution is not None

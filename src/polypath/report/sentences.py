@@ -72,7 +72,7 @@ def reading(run: RunAnalysis) -> str:
 
 
 def problems(flow: Flow) -> str:
-    """Say how many problems were lost and found; empty where none is judged."""
+    """Say how many problems were lost and found; empty where none is verified."""
     kept, lost, found, unsolved = (
         flow.problems.get(status, 0) for status in (KEPT, LOST, FOUND, UNSOLVED)
     )

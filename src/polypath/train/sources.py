@@ -133,20 +133,22 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
         **FORMAT_REWARDS,
     }
     found: list[Any] = []
-    judge: TaskReward | None = None
+    task_reward: TaskReward | None = None
     if arguments.task is not None:
-        judge = TaskReward(recipe_task(arguments), timeout_reward=arguments.task_timeout_reward)
-        found.append(judge)
+        task_reward = TaskReward(
+            recipe_task(arguments), timeout_reward=arguments.task_timeout_reward
+        )
+        found.append(task_reward)
     if arguments.reward_model_name_or_path:
         found.append(arguments.reward_model_name_or_path)
     for name in arguments.reward_funcs or []:
         if name in known:
             found.append(known[name])
         elif name in LENGTH_REWARDS:
-            if judge is None:
+            if task_reward is None:
                 raise ConfigError(f"{name} needs a task: its verifier says what is right.")
             settings = LENGTH_REWARDS[name](max_completion_length)
-            found.append(CosineLengthReward(judge, settings, name=name))
+            found.append(CosineLengthReward(task_reward, settings, name=name))
         elif ":" in name or "." in name:
             found.append(_import_reward(name))
         else:
