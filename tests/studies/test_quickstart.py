@@ -27,6 +27,7 @@ def test_a_short_run_gives_rows_and_pictures_and_resumes(tmp_path: Path, capsys)
     command = [
         *["quickstart", "--out", str(out), "--methods", "rehearsal", "--steps", "1"],
         *["--problems", "4", "--samples", "64", "--seed", "3", "--json", str(table)],
+        *["--workers", "1"],  # which imports all that it needs once
     ]
     assert run(command) == 0
     assert "rehearsal" in capsys.readouterr().out
