@@ -7,6 +7,7 @@ reads them back (``read_objectives``).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
+from functools import cached_property
 from typing import Any
 
 from polypath.core.rehearsal import RehearsalConfig
@@ -85,7 +86,7 @@ class Registry:
         _ = larger.settings  # refuses two settings of one key
         return larger
 
-    @property
+    @cached_property  # a trainer asks at every step
     def settings(self) -> dict[str, Setting]:
         """Return every flat setting by key, in the order in which people should read them."""
         listed = ", ".join

@@ -54,7 +54,6 @@ class Entry:
         line: what it does, in one line.
         paper: author, year, title, arXiv id.
         needs: optional inputs that a config makes necessary; called with the config.
-        prefix: of the settings' keys, where it is not the name.
 
     Raises:
         ConfigError: the function asks for an input that its kind does not have.
@@ -70,7 +69,6 @@ class Entry:
     line: str
     paper: str
     needs: Callable[[Any], frozenset[str]] = no_extra_needs
-    prefix: str = ""
 
     def __post_init__(self) -> None:
         for name in list(self._parameters())[len(self.LEAD) :]:
@@ -83,11 +81,11 @@ class Entry:
     @property
     def settings(self) -> tuple[Setting, ...]:
         """The settings of its config, with their flat keys."""
-        return settings_of(self.config, self.prefix or self.name)
+        return settings_of(self.config, self.name)
 
     def build(self, values: Mapping[str, Any]) -> Any:
         """Return its config from flat values. Raises ConfigError where one is out of range."""
-        return build(self.config, self.prefix or self.name, values)
+        return build(self.config, self.name, values)
 
     def wants(self, config: Any) -> frozenset[str]:
         """Return the inputs that must be there for this config."""
