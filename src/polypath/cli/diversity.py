@@ -1,53 +1,53 @@
 """``polypath diversity`` and ``polypath compare``: what samples show, and what changed."""
 
-import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from polypath.cli.command import command
 from polypath.cli.runs import (
-    CorrectSamplesOption,
-    CsvOption,
-    FigureOption,
     JsonOption,
-    KeyOption,
-    KOption,
-    LevelOption,
-    SeedOption,
-    TaskOption,
-    TaskOptionsOption,
-    TextSamplesOption,
+    RunOptions,
     WorkersOption,
     console_beside,
     print_lines,
     print_reading,
-    read_runs,
-    settings_from,
     waiting,
+    write_json,
     write_text,
     writing,
 )
+from polypath.settings import setting
 
 RUN_HELP = (
     "Run folder, sample store, JSONL or Parquet; NAME=PATH names it; NAME=PATH,PATH pools seeds."
 )
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=RUN_HELP)]
+BaseRun = Annotated[str, typer.Argument(metavar="BASE", help=f"The base run. {RUN_HELP}")]
+OtherRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="What to compare with it.")]
 
 
-def diversity(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help=RUN_HELP)],
-    k: KOption = None,
-    level: LevelOption = 0.95,
-    seed: SeedOption = 0,
-    text_samples: TextSamplesOption = None,
-    correct_samples: CorrectSamplesOption = None,
-    key: KeyOption = None,
-    task: TaskOption = None,
-    task_option: TaskOptionsOption = None,
-    json_file: JsonOption = None,
-    csv_file: CsvOption = None,
-    figure: FigureOption = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where what was measured is written."""
+
+    json_file: JsonOption = None
+    csv_file: Annotated[Path | None, typer.Option("--csv")] = setting(
+        None, "Write the numbers there as CSV; - prints it."
+    )
+    figure: Path | None = setting(None, "Draw the curves there: .png, .pdf or .svg.")
+
+
+@command
+def diversity(runs: Runs, options: RunOptions, output: OutputOptions) -> None:
     """Measure the correctness and diversity of samples, each number with its interval."""
+    measure(runs, options, output)
+
+
+def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None:
+    """Measure runs, print the tables, and write what was asked for."""
     from polypath.report import figures, records
     from polypath.report.analysis import analyse, combine
     from polypath.report.model import GROUPS, RunAnalysis
@@ -55,11 +55,11 @@ def diversity(
     from polypath.report.table import print_tables
     from polypath.report.tables import metrics_table
 
-    if figure is not None:
-        figures.check_figure(figure)
-    settings = settings_from(k, level, seed, text_samples, correct_samples)
-    console = console_beside(json_file, csv_file)
-    read = read_runs(runs, key, task, task_option)
+    if output.figure is not None:
+        figures.check_figure(output.figure)
+    settings = options.settings()
+    console = console_beside(output.json_file, output.csv_file)
+    read = options.read(runs)
     sizes, notes = choose_sizes([samples for run in read for samples in run], settings)
     start = [analyse(run, settings=settings, groups=(), sizes=sizes) for run in read]
     print_reading(console, start, notes)
@@ -68,32 +68,23 @@ def diversity(
         parts.append([analyse(run, settings=settings, groups=[group], sizes=sizes) for run in read])
         print_tables(console, [metrics_table(parts[-1], group)])
     analyses = [combine(of_run) for of_run in zip(*parts, strict=True)]
-    if json_file is not None:
-        record = {"notes": list(notes), "runs": [records.analysis_record(run) for run in analyses]}
-        write_text(json_file, json.dumps(record, indent=2) + "\n")
-    if csv_file is not None:
-        write_text(csv_file, records.metrics_csv(analyses))
-    if figure is not None:
-        with writing(figure):
-            figures.draw_runs(analyses, figure)
-        console.print(f"Drawn: {figure}", markup=False)
+    record = {"notes": list(notes), "runs": [records.analysis_record(run) for run in analyses]}
+    write_json(output.json_file, record)
+    if output.csv_file is not None:
+        write_text(output.csv_file, records.metrics_csv(analyses))
+    if output.figure is not None:
+        with writing(output.figure):
+            figures.draw_runs(analyses, output.figure)
+        console.print(f"Drawn: {output.figure}", markup=False)
 
 
+@command
 def compare(
-    base: Annotated[str, typer.Argument(metavar="BASE", help=f"The base run. {RUN_HELP}")],
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="What to compare with it.")],
-    k: KOption = None,
-    level: LevelOption = 0.95,
-    seed: SeedOption = 0,
-    text_samples: TextSamplesOption = None,
-    correct_samples: CorrectSamplesOption = None,
-    key: KeyOption = None,
-    task: TaskOption = None,
-    task_option: TaskOptionsOption = None,
+    base: BaseRun,
+    runs: OtherRuns,
+    options: RunOptions,
+    output: OutputOptions,
     workers: WorkersOption = 1,
-    json_file: JsonOption = None,
-    csv_file: CsvOption = None,
-    figure: FigureOption = None,
 ) -> None:
     """Say what runs gained and lost against a base run, paired by problem.
 
@@ -105,23 +96,21 @@ def compare(
     from polypath.report.table import print_tables
     from polypath.report.tables import differences_table
 
-    if figure is not None:
-        figures.check_figure(figure)
-    settings = settings_from(k, level, seed, text_samples, correct_samples)
-    console = console_beside(json_file, csv_file)
-    first, *others = read_runs([base, *runs], key, task, task_option)
+    if output.figure is not None:
+        figures.check_figure(output.figure)
+    settings = options.settings()
+    console = console_beside(output.json_file, output.csv_file)
+    first, *others = options.read([base, *runs])
     with waiting("Comparing"):
         comparison = run_comparison(first, others, settings=settings, workers=workers)
     told = summary(comparison)
     print_reading(console, comparison.everyone, comparison.notes)
     print_tables(console, [differences_table(comparison, run) for run in comparison.runs])
     print_lines(console, told)
-    if json_file is not None:
-        record = records.comparison_record(comparison, told)
-        write_text(json_file, json.dumps(record, indent=2) + "\n")
-    if csv_file is not None:
-        write_text(csv_file, records.differences_csv(comparison))
-    if figure is not None:
-        with writing(figure):
-            figures.draw_comparison(comparison, figure)
-        console.print(f"Drawn: {figure}", markup=False)
+    write_json(output.json_file, records.comparison_record(comparison, told))
+    if output.csv_file is not None:
+        write_text(output.csv_file, records.differences_csv(comparison))
+    if output.figure is not None:
+        with writing(output.figure):
+            figures.draw_comparison(comparison, output.figure)
+        console.print(f"Drawn: {output.figure}", markup=False)

@@ -1,6 +1,5 @@
 """``polypath presample``: from an initial policy and a task to a rehearsal set."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from rich.table import Table
 from polypath.cli.command import Fields, command
 from polypath.cli.options import BackendOptions, TaskOptions
 from polypath.cli.options_file import ConfigOption
-from polypath.cli.runs import JsonOption, console_beside, status_line, write_text
+from polypath.cli.runs import JsonOption, console_beside, status_line, write_json
 from polypath.errors import needs_extra
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.settings import setting
@@ -78,8 +77,7 @@ def presample(options: PresampleOptions) -> None:
     )
     if not ranks.leads:
         return
-    if options.json_file is not None:
-        write_text(options.json_file, json.dumps(asdict(summary), indent=2) + "\n")
+    write_json(options.json_file, asdict(summary))
     if summary.complete:
         _print_summary(console, summary, options.settings.k)
     else:

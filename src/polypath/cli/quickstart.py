@@ -1,12 +1,11 @@
 """``polypath quickstart``: from nothing to a table and a picture."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from polypath.cli.runs import console_beside, write_text
+from polypath.cli.runs import console_beside, names, write_json
 
 
 def quickstart(
@@ -36,12 +35,11 @@ def quickstart(
     from polypath.studies.run import run_study
 
     study = quickstart_study(
-        methods=[name.strip() for name in methods.split(",") if name.strip()],
+        methods=names(methods),
         steps=steps,
         problems=problems,
         samples=samples,
         seed=seed,
     )
     results = run_study(study, out, workers=workers, console=console_beside(json_file))
-    if json_file is not None:
-        write_text(json_file, json.dumps(table_rows(results), indent=2) + "\n")
+    write_json(json_file, table_rows(results))

@@ -5,39 +5,25 @@ from typing import Annotated
 
 import typer
 
-from polypath.cli.diversity import RUN_HELP
+from polypath.cli.command import command
+from polypath.cli.diversity import BaseRun, OtherRuns
 from polypath.cli.runs import (
-    CorrectSamplesOption,
-    KeyOption,
-    KOption,
-    LevelOption,
-    SeedOption,
-    TaskOption,
-    TaskOptionsOption,
-    TextSamplesOption,
+    RunOptions,
     WorkersOption,
     console_beside,
     print_lines,
     print_reading,
-    read_runs,
-    settings_from,
     waiting,
     writing,
 )
 
 
+@command
 def report(
-    base: Annotated[str, typer.Argument(metavar="BASE", help=f"The base run. {RUN_HELP}")],
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="What to compare with it.")],
+    base: BaseRun,
+    runs: OtherRuns,
+    options: RunOptions,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
-    k: KOption = None,
-    level: LevelOption = 0.95,
-    seed: SeedOption = 0,
-    text_samples: TextSamplesOption = None,
-    correct_samples: CorrectSamplesOption = None,
-    key: KeyOption = None,
-    task: TaskOption = None,
-    task_option: TaskOptionsOption = None,
     workers: WorkersOption = 1,
 ) -> None:
     """Write a page that compares runs with a base run: in words, charts, and an explorer.
@@ -48,9 +34,9 @@ def report(
     from polypath.report.page import write_page
     from polypath.report.sentences import summary
 
-    settings = settings_from(k, level, seed, text_samples, correct_samples)
+    settings = options.settings()
     console = console_beside()
-    first, *others = read_runs([base, *runs], key, task, task_option)
+    first, *others = options.read([base, *runs])
     with waiting("Comparing"):
         comparison = compare(first, others, settings=settings, workers=workers)
     print_reading(console, comparison.everyone, comparison.notes)

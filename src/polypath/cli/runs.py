@@ -1,11 +1,12 @@
 """What the commands that measure runs share: reading them, settings from options, writing files."""
 
+import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polypath.errors import ConfigError
+from polypath.settings import setting
 from polypath.tasks.options import key_values
 
 if TYPE_CHECKING:
@@ -24,29 +26,6 @@ if TYPE_CHECKING:
 WIDE = 160  # columns where no terminal says how many there are: a file, a pipe
 STDOUT = Path("-")
 
-KOption = Annotated[
-    str | None,
-    typer.Option("--k", help="Comma-separated k's of pass@k, such as 1,4,16."),
-]
-LevelOption = Annotated[float, typer.Option(help="Confidence level of intervals and tests.")]
-SeedOption = Annotated[int, typer.Option(help="Of the resampling and of drawn texts.")]
-TextSamplesOption = Annotated[
-    int | None,
-    typer.Option(help="Texts drawn per problem; 16, or the fewest of a problem, by default."),
-]
-CorrectSamplesOption = Annotated[
-    int | None, typer.Option(help="The same for measures of correct samples only; 4 by default.")
-]
-KeyOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--key",
-        help="What a file calls something, as OURS=THEIRS: completion=response. Repeatable.",
-    ),
-]
-TaskOption = Annotated[
-    str | None, typer.Option(help="Verify every completion again with this task.")
-]
 TaskOptionsOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -64,14 +43,8 @@ ShardOption = Annotated[
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write everything there as JSON; - prints it.")
 ]
-CsvOption = Annotated[
-    Path | None, typer.Option("--csv", help="Write the numbers there as CSV; - prints it.")
-]
 WorkersOption = Annotated[
     int, typer.Option(help="Processes that measure runs side by side; the same numbers.")
-]
-FigureOption = Annotated[
-    Path | None, typer.Option(help="Draw the curves there: .png, .pdf or .svg.")
 ]
 
 
@@ -82,66 +55,99 @@ def console_beside(*outputs: Path | None) -> Console:
     return Console(file=stream, width=None if measured else WIDE, highlight=False)
 
 
-def settings_from(
-    k: str | None,
-    level: float,
-    seed: int,
-    text_samples: int | None,
-    correct_samples: int | None,
-) -> "AnalysisSettings":
-    """Build the settings of an analysis from options.
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How runs are read and measured."""
 
-    Raises:
-        ConfigError: --k is no list of whole numbers, or a value is out of range.
-    """
-    from polypath.report.settings import AnalysisSettings
-
-    try:
-        ks = None if k is None else tuple(int(part) for part in k.split(",") if part.strip())
-    except ValueError:
-        raise ConfigError(f"--k takes whole numbers separated by commas, got {k!r}.") from None
-    return AnalysisSettings(
-        ks=ks,
-        level=level,
-        seed=seed,
-        text_samples=text_samples,
-        correct_samples=correct_samples,
+    k: Annotated[str | None, typer.Option("--k")] = setting(
+        None, "Comma-separated k's of pass@k, such as 1,4,16."
     )
+    level: float = setting(0.95, "Confidence level of intervals and tests.")
+    seed: int = setting(0, "Of the resampling and of drawn texts.")
+    text_samples: int | None = setting(
+        None, "Texts drawn per problem; 16, or the fewest of a problem, by default."
+    )
+    correct_samples: int | None = setting(
+        None, "The same for measures of correct samples only; 4 by default."
+    )
+    key: list[str] | None = setting(
+        None, "What a file calls something, as OURS=THEIRS: completion=response. Repeatable."
+    )
+    task: str | None = setting(None, "Verify every completion again with this task.")
+    task_option: TaskOptionsOption = None
+
+    def settings(self) -> "AnalysisSettings":
+        """Return the settings of an analysis.
+
+        Raises:
+            ConfigError: --k is no list of whole numbers, or a value is out of range.
+        """
+        from polypath.report.settings import AnalysisSettings
+
+        return AnalysisSettings(
+            ks=None if self.k is None else numbers("--k", self.k),
+            level=self.level,
+            seed=self.seed,
+            text_samples=self.text_samples,
+            correct_samples=self.correct_samples,
+        )
+
+    def read(self, runs: Sequence[str]) -> "list[tuple[Samples, ...]]":
+        """Read the runs named on the command line, each as its seeds.
+
+        A run is a file or folder, NAME=PATH, or NAME=PATH,PATH,... for several seeds of one method.
+
+        Raises:
+            PolypathError: a run cannot be read, or an option cannot be understood.
+        """
+        from polypath.rollouts.samples import load_samples
+
+        keys, options = key_mapping(self.key or ()), key_values(self.task_option or ())
+        if options and self.task is None:
+            raise ConfigError(
+                f"--task-option {next(iter(options))} needs --task: whose option is it?"
+            )
+        verify_batch = None
+        if self.task is not None:
+            from polypath.tasks import get_task
+
+            verify_batch = get_task(self.task, options).verify_batch
+        read = []
+        for run in runs:
+            name, paths = _parse(run)
+            seeds = []
+            for path in paths:
+                with waiting(f"Reading {path}"):
+                    seeds.append(
+                        load_samples(path, name=name, keys=keys, verify_batch=verify_batch)
+                    )
+            read.append((paths[0], tuple(seeds)))
+        return _with_names_apart(read)
 
 
-def read_runs(
-    arguments: Sequence[str],
-    keys: Sequence[str] | None,
-    task: str | None,
-    task_options: Sequence[str] | None = None,
-) -> "list[tuple[Samples, ...]]":
-    """Read the runs named on the command line, each as its seeds.
+def names(text: str) -> tuple[str, ...]:
+    """Return the parts of a comma-separated option."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
-    An argument is a file or folder, NAME=PATH, or NAME=PATH,PATH,... for several seeds of one
-    method.
+
+def numbers(option: str, text: str) -> tuple[int, ...]:
+    """Return the whole numbers of a comma-separated option.
 
     Raises:
-        PolypathError: a run cannot be read, or an option cannot be understood.
+        ConfigError: a part is no whole number.
     """
-    from polypath.rollouts.samples import load_samples
+    try:
+        return tuple(map(int, names(text)))
+    except ValueError:
+        raise ConfigError(
+            f"{option} takes whole numbers separated by commas, got {text!r}."
+        ) from None
 
-    mapping = key_mapping(keys or ())
-    verify_batch = None
-    if task is not None:
-        from polypath.tasks import get_task
 
-        verify_batch = get_task(task, key_values(task_options or ())).verify_batch
-    elif task_options:
-        raise ConfigError(f"--task-option {task_options[0]} needs --task: whose option is it?")
-    runs = []
-    for argument in arguments:
-        name, paths = _parse(argument)
-        seeds = []
-        for path in paths:
-            with waiting(f"Reading {path}"):
-                seeds.append(load_samples(path, name=name, keys=mapping, verify_batch=verify_batch))
-        runs.append((paths[0], tuple(seeds)))
-    return _with_names_apart(runs)
+def write_json(path: Path | None, record: object) -> None:
+    """Write a record where ``--json`` says, if it was given."""
+    if path is not None:
+        write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def print_reading(

@@ -1,6 +1,5 @@
 """``polypath sample`` and ``polypath eval``: sample a model, verify the samples, measure them."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from rich.console import Console
 from polypath.cli.command import Fields, command
 from polypath.cli.options import BackendOptions, TaskOptions
 from polypath.cli.options_file import ConfigOption
-from polypath.cli.runs import JsonOption, console_beside, status_line, write_text
+from polypath.cli.runs import JsonOption, RunOptions, console_beside, status_line, write_json
 from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.settings import setting
 
@@ -76,11 +75,11 @@ def evaluate(options: SampleOptions) -> None:
     Does what polypath sample does and then what polypath diversity does on the run folder; the
     latter has more options for the metrics.
     """
-    from polypath.cli.diversity import diversity
+    from polypath.cli.diversity import OutputOptions, measure
 
     summary = _sample(options, None)
     if not summary.missing and options.backend.ranks().leads:
-        diversity([str(options.out)], json_file=options.json_file)
+        measure([str(options.out)], RunOptions(), OutputOptions(json_file=options.json_file))
 
 
 def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
@@ -117,8 +116,7 @@ def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
     )
     if ranks.leads:
         _print_summary(console, summary)
-        if json_file is not None:
-            write_text(json_file, json.dumps(asdict(summary), indent=2) + "\n")
+        write_json(json_file, asdict(summary))
     return summary
 
 

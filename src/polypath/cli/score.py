@@ -1,6 +1,5 @@
 """``polypath score`` and ``polypath export``: samples verified again, and given to other tools."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from polypath.cli.runs import ShardOption, TaskOptionsOption, key_mapping, status_line, write_text
+from polypath.cli.runs import ShardOption, TaskOptionsOption, key_mapping, status_line, write_json
 from polypath.errors import ConfigError
 from polypath.tasks.options import key_values
 
@@ -69,8 +68,8 @@ def score(
         raise ConfigError(f"{run} is a sample store; --split and --key are for files.")
     else:
         record = _verify_run(console, source, task, options, out, ranks)
-    if record and json_file is not None:
-        write_text(json_file, json.dumps(record, indent=2) + "\n")
+    if record:
+        write_json(json_file, record)
 
 
 def export(

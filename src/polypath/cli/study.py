@@ -1,6 +1,5 @@
 """``polypath study``: a grid of methods and seeds from one base, from a file to its tables."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polypath.cli.runs import JsonOption, console_beside, write_text
-from polypath.errors import ConfigError
+from polypath.cli.runs import JsonOption, console_beside, names, numbers, write_json
 
 if TYPE_CHECKING:
     from polypath.studies.plan import StudyPlan
@@ -43,7 +41,10 @@ def study(
     from polypath.studies.run import plan_record, run_study
 
     console = console_beside(json_file)
-    chosen = load_study(file).only(_names(only), _numbers(seeds))
+    chosen = load_study(file).only(
+        None if only is None else list(names(only)),
+        None if seeds is None else list(numbers("--seeds", seeds)),
+    )
     folder = out if out is not None else Path("runs") / "studies" / chosen.name
     if plan:
         planned = StudyPlan(chosen, folder)
@@ -51,8 +52,7 @@ def study(
         record: object = plan_record(planned)
     else:
         record = run_study(chosen, folder, workers=workers, console=console)
-    if json_file is not None:
-        write_text(json_file, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    write_json(json_file, record)
 
 
 def _print_plan(console: Console, plan: "StudyPlan") -> None:
@@ -65,16 +65,3 @@ def _print_plan(console: Console, plan: "StudyPlan") -> None:
     console.print(table)
     done = sum(job.result.exists() for job in jobs)
     console.print(Text(f"{len(jobs)} jobs in {plan.out}, {done} done."), soft_wrap=True)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    try:
-        return None if text is None else [int(part) for part in text.split(",") if part.strip()]
-    except ValueError:
-        raise ConfigError(
-            f"--seeds takes whole numbers separated by commas, got {text!r}."
-        ) from None

@@ -1,7 +1,6 @@
 """``polypath tasks``: what there is to train and evaluate on; a check that gold answers verify."""
 
 import inspect
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polypath.cli.command import command
-from polypath.cli.runs import JsonOption, TaskOptionsOption, console_beside, write_text
+from polypath.cli.runs import JsonOption, TaskOptionsOption, console_beside, write_json
 from polypath.errors import PolypathError
 from polypath.settings import setting
 from polypath.tasks.options import key_values
@@ -73,8 +72,7 @@ def list_tasks(context: typer.Context, json_file: JsonOption = None) -> None:
         "polypath tasks show NAME lists the options of a task. Give them as --task-option "
         "KEY=VALUE, or under task_options in a recipe."
     )
-    if json_file is not None:
-        write_text(json_file, json.dumps(records, indent=2) + "\n")
+    write_json(json_file, records)
 
 
 @tasks.command()
@@ -134,9 +132,8 @@ def check(
     with ProgressReport(label, 2 * len(problems), console=shown) as progress:
         done = check_golds(task, split, problems, progress=progress.advance)
     _print_check(console, done)
-    if json_file is not None:
-        record = {**asdict(done), "share_wrong_when_shuffled": done.share_wrong_when_shuffled}
-        write_text(json_file, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    record = {**asdict(done), "share_wrong_when_shuffled": done.share_wrong_when_shuffled}
+    write_json(json_file, record)
 
 
 def _print_check(console: Console, done: "GoldCheck") -> None:

@@ -1,6 +1,5 @@
 """``polypath train``: a recipe in, a trained model out; or, with ``--plan``, what that would take."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,12 +65,11 @@ def train(context: typer.Context, options: TrainOptions) -> None:
 
 
 def _plan(options: TrainOptions, overrides: Sequence[str]) -> None:
-    from polypath.cli.runs import console_beside, write_text
+    from polypath.cli.runs import console_beside, write_json
     from polypath.plan.make_plan import Price, make_plan
     from polypath.plan.print_plan import print_plan
 
     price = Price(throughput=options.throughput, price=options.price)
     made = make_plan(options.config, overrides, gpus=options.gpus, price=price)
     print_plan(console_beside(options.json_file), made)
-    if options.json_file is not None:
-        write_text(options.json_file, json.dumps(made.as_dict(), indent=2, default=str) + "\n")
+    write_json(options.json_file, made.as_dict())
