@@ -8,20 +8,24 @@ reads settings is derived from the fields.
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
+from numbers import Integral, Real
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from polypath.errors import ConfigError
+from polypath.errors import ConfigError, unknown_name
 
 
-def setting(default: Any, help: str, *, key: str | None = None) -> Any:
+def setting(default: Any, help: str, *, key: str | None = None, within: str | None = None) -> Any:
     """Return a dataclass field that is a setting.
 
     Args:
         default: its default value.
         help: what it does, its range and unit, in a line or a few.
         key: flat key; without one it is the owner's prefix and the name of the field, joined by ``_``.
+        within: the interval of a number, such as ``"(0, 1]"``; ``inf)`` is any finite number. Checked by
+            ``check_settings``.
     """
-    return field(default=default, metadata={"help": help, "key": key})
+    return field(default=default, metadata={"help": help, "key": key, "within": within})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,29 +112,88 @@ def merged(groups: Iterable[tuple[str, Iterable[Setting]]]) -> dict[str, Setting
     return {key: one for key, (_, one) in found.items()}
 
 
-def check_choices(owner: str, config: Any) -> None:
-    """Check every field of a config whose type is a ``Literal``.
+def check_settings(config: Any, owner: str = "") -> None:
+    """Check type, choices and interval of every setting of a config: for its ``__post_init__``.
+
+    Args:
+        config: a dataclass; fields made without ``setting`` are not looked at.
+        owner: put before a name that has no key of its own, as in ``settings_of``.
 
     Raises:
-        ConfigError: naming the field, what is allowed and the value.
+        ConfigError: naming the setting, what is allowed, the value and what the setting does.
     """
-    for name, allowed in _choices(config.__class__).items():
-        if getattr(config, name) not in allowed:
-            raise ConfigError(
-                f"{owner} {name} must be one of {', '.join(map(str, allowed))}, "
-                f"got {getattr(config, name)!r}."
-            )
+    for name, rule in _rules(config.__class__, owner).items():
+        value = getattr(config, name)
+        if rule.allows(value):
+            continue
+        if rule.choices:
+            raise unknown_name(rule.key, str(value), map(str, rule.choices))
+        meaning = rule.help.split(". ")[0].removesuffix(".")
+        raise ConfigError(f"{rule.key} must be {rule.expected}, got {value!r}. It is: {meaning}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rule:
+    """What a setting may be."""
+
+    key: str
+    help: str
+    kind: type
+    optional: bool
+    choices: tuple[Any, ...]
+    within: str | None
+
+    @property
+    def expected(self) -> str:
+        named = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+        text = named[self.kind] + (f" in {self.within}" if self.within else "")
+        return f"{text}, or unset" if self.optional else text
+
+    def allows(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        if self.choices:
+            return value in self.choices
+        if self.kind in (bool, str):
+            return isinstance(value, self.kind)
+        if not is_number(value) or (self.kind is int and not isinstance(value, Integral)):
+            return False
+        return self.within is None or _inside(value, self.within)
 
 
 @cache
-def _choices(config: type) -> dict[str, tuple[Any, ...]]:
-    hints = get_type_hints(config)
-    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+def _rules(config: type, owner: str) -> dict[str, _Rule]:
+    """Return by field what is checked; a type that is none of the plain ones is not."""
+    within = {f.name: f.metadata.get("within") for f in fields(config)}
+    rules = {}
+    for one in settings_of(config, owner):
+        hint = get_type_hints(config)[one.field]
+        kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+        optional = NoneType in get_args(hint)
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        kind = str if choices else kinds[0] if optional and len(kinds) == 1 else hint
+        if kind in (bool, int, float, str):
+            rules[one.field] = _Rule(
+                key=one.key,
+                help=one.help,
+                kind=kind,
+                optional=optional,
+                choices=choices,
+                within=within[one.field],
+            )
+    return rules
+
+
+def _inside(value: float, interval: str) -> bool:
+    """Return whether a number lies in an interval such as ``"(0, 1]"``; NaN lies in none."""
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = low <= value if interval[0] == "[" else low < value
+    return above and (value <= high if interval[-1] == "]" else value < high)
 
 
 def is_number(value: object) -> bool:
-    """Return whether the value is an int or a float; True and False are neither."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Return whether the value is a real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _flat_type(hint: Any) -> Any:

@@ -1,6 +1,7 @@
 """The registries: what an entry tells, and that a default setting of each works."""
 
 from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from polypath.objectives import (
     RewardAdjustment,
     TokenTerm,
 )
-from polypath.settings import setting
+from polypath.settings import check_settings, setting
 from tests.objectives.generators import f
 from tests.refusals import refused
 
@@ -123,3 +124,41 @@ def test_a_policy_term_is_switched_on_with_a_weight_only():
     for bad in ({}, {"coef": -1.0}, {"coef": float("nan")}, {"coef": "0.1"}):
         with refused(ConfigError, "x_coef"):
             entry.on(**bad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """Settings of every kind that is checked."""
+
+    on: bool = setting(False, "A switch.")
+    count: int = setting(1, "A count. Never none.", within="[1, inf)")
+    share: float = setting(0.5, "A share.", within="(0, 1]")
+    bound: float = setting(10.0, "A bound.", within="[1, inf]")
+    part: float | None = setting(None, "A part.", within="[0, 1)")
+    way: Literal["this", "that"] = setting("this", "A way.")
+
+    def __post_init__(self) -> None:
+        check_settings(self, "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("on", [True, False], ["false", 1, None]),
+        ("count", [1, 7], [0, -1, 1.0, True, "2", None, float("nan")]),
+        ("share", [1, 1e-9, 0.5], [0, 1.1, float("nan"), float("inf"), "0.5", True, None, [0.5]]),
+        ("bound", [1, float("inf")], [0.9, float("nan"), -float("inf")]),
+        ("part", [None, 0, 0.99], [1, -0.1, "0.5", False]),
+        ("way", ["this", "that"], ["thus", None, 0]),
+    ],
+)
+def test_a_setting_takes_what_its_type_and_interval_say(
+    name: str, good: list[Any], bad: list[Any]
+) -> None:
+    for value in good:
+        assert getattr(Checked(**{name: value}), name) == value
+    for value in bad:
+        with pytest.raises(ConfigError) as error:
+            Checked(**{name: value})
+        assert f"mine_{name}" in str(error.value)
+        assert "\n" not in str(error.value)

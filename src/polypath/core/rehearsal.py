@@ -12,9 +12,8 @@ from polypath.core.statistics import TokenMeans
 from polypath.errors import ConfigError
 from polypath.objectives import Active, Divergence, divergence
 from polypath.objectives.aggregate import token_sum
-from polypath.objectives.entries import check_coefficient
 from polypath.rehearsal import RehearsalSchedule, RehearsalSet, prompt_key
-from polypath.settings import is_number, setting
+from polypath.settings import check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,29 +30,26 @@ class RehearsalConfig:
         "different right solutions. Unset: no rehearsal.",
         key="rehearsal_set",
     )
-    coef: float = setting(0.05, "Eta, the weight of the divergence on the rehearsal set.")
+    coef: float = setting(
+        0.05, "Eta, the weight of the divergence on the rehearsal set; 0 is off.", within="[0, inf)"
+    )
     share: float = setting(
         0.125,
         "Rehearsal rows per optimizer step, as a share of its completions, in (0, 4]; rounded up to a "
         "multiple of processes x accumulation steps. The paper's code: 256 of 2048.",
+        within="(0, 4]",
     )
     explore_only: bool = setting(
         True, "Take the near-perfect problems out of the training set, as the paper does."
     )
     tolerance: float = setting(
-        0.02, "Largest mean |log-ratio| at step 0, where it must be 0 up to rounding; above 0."
+        0.02,
+        "Largest mean |log-ratio| at step 0, where it must be 0 up to rounding; above 0.",
+        within="(0, inf]",
     )
 
     def __post_init__(self) -> None:
-        check_coefficient("rehearsal_coef", self.coef)
-        if not (is_number(self.share) and 0 < self.share <= 4):
-            raise ConfigError(
-                f"rehearsal_share must be in (0, 4], got {self.share!r}. The paper's code has 0.125."
-            )
-        if not (is_number(self.tolerance) and self.tolerance > 0):
-            raise ConfigError(
-                f"rehearsal_tolerance must be above 0, got {self.tolerance!r}. Try 0.02."
-            )
+        check_settings(self, "rehearsal")
 
     @property
     def on(self) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from polypath.errors import ConfigError
 from polypath.objectives import ON_POLICY_KL
-from polypath.settings import is_number, setting
+from polypath.settings import check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class RunSettings:
         None,
         "End with the mean of the weights after every step beyond this fraction of training, in [0, 1). "
         "Unset: with the last weights.",
+        within="[0, 1)",
     )
     kl_gradient: str | None = setting(
         None,
@@ -37,19 +38,9 @@ class RunSettings:
     )
 
     def __post_init__(self) -> None:
-        start = self.average_weights_from
-        if start is not None and not is_fraction(start):
-            raise ConfigError(
-                f"average_weights_from must be in [0, 1), or unset to end with the last weights, got "
-                f"{start!r}. 0.5 averages the second half of training."
-            )
+        check_settings(self)
         if self.kl_gradient is not None and self.kl_gradient not in ON_POLICY_KL:
             raise ConfigError(
                 f"kl_gradient must be one of {', '.join(ON_POLICY_KL)}, or unset for TRL's own "
                 f"penalty, got {self.kl_gradient!r}."
             )
-
-
-def is_fraction(value: object) -> bool:
-    """Return whether the value is a number in [0, 1); NaN is not, nor are True and False."""
-    return is_number(value) and 0 <= value < 1  # type: ignore[operator]  # a number

@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from polypath.core.run_settings import is_fraction
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rollouts.files import atomic_write
+from polypath.settings import is_number
 
 Weights = Iterable[tuple[str, Tensor]]
 
@@ -34,7 +34,7 @@ class RunningMean:
     """
 
     def __init__(self, start: float) -> None:
-        if not is_fraction(start):
+        if not (is_number(start) and 0 <= start < 1):
             raise ConfigError(
                 f"WeightAverage start must be a number in [0, 1), got {start!r}. 0.5 averages the "
                 "second half of training."

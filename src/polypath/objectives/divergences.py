@@ -18,7 +18,7 @@ from torch import Tensor
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.entries import Entry, TokenTerm
-from polypath.settings import setting
+from polypath.settings import check_settings, setting
 
 PAPER = "Li 2025, The Choice of Divergence (DPH-RL), arXiv:2509.07430"
 
@@ -33,7 +33,8 @@ class DivergenceConfig:
     max_log_ratio: float = setting(
         10.0,
         "In (0, 30]. Above this log-ratio the divergence goes on as a straight line with the slope it has "
-        "there, so that value and gradient stay finite.",
+        "there, so that value and gradient stay finite. Further up the line leaves float32.",
+        within="(0, 30]",
         key="rehearsal_max_log_ratio",
     )
     curvature_matched: bool = setting(
@@ -44,11 +45,7 @@ class DivergenceConfig:
     )
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_log_ratio <= 30:
-            raise ConfigError(
-                f"max_log_ratio must be in (0, 30], got {self.max_log_ratio}. "
-                "Further up the straight line leaves float32."
-            )
+        check_settings(self, "rehearsal")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +54,11 @@ class AlphaConfig(DivergenceConfig):
 
     alpha: float = setting(
         0.5,
-        "Alpha of the alpha divergence, in [1e-6, 1 - 1e-6]; towards 1 it is the forward, towards 0 the "
-        "reverse KL.",
+        "Alpha of the alpha divergence, between 0 and 1; towards 1 it is the forward, towards 0 the "
+        "reverse KL. Use forward_kl and reverse_kl for the ends.",
+        within="[0.000001, 0.999999]",
         key="rehearsal_alpha",
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 1e-6 <= self.alpha <= 1 - 1e-6:
-            raise ConfigError(
-                f"alpha must be between 0 and 1, at least 1e-6 from both, got {self.alpha}. "
-                "Use forward_kl for 1 and reverse_kl for 0."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

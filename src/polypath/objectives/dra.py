@@ -14,7 +14,7 @@ from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.advantages import check_finite_rewards, constant_groups
 from polypath.objectives.entries import RewardAdjustment
-from polypath.settings import check_choices, setting
+from polypath.settings import check_settings, setting
 
 MutualInformation = Literal["graph_cut", "log_det", "facility_location"]
 NegativeSimilarity = Literal["clamp", "keep", "shift"]
@@ -44,11 +44,13 @@ class DRAConfig:
         0.5,
         "Lambda of the graph cut, above 0. The paper's is 0.5, which makes the redundancy the plain sum of "
         "similarities.",
+        within="(0, inf)",
     )
     log_det_jitter: float = setting(
         0.05,
         "Jitter e of the log-determinant kernel K = (1 - e) S + e I, in (0, 1]. Bounds the redundancy by "
-        "log(1 / e) where S is positive semi-definite.",
+        "log(1 / e) where S is positive semi-definite. Duplicates make the kernel singular at 0.",
+        within="(0, 1]",
     )
     negative_similarity: NegativeSimilarity = setting(
         "clamp",
@@ -89,24 +91,11 @@ class DRAConfig:
         1.0,
         "Exponent of the weights, at least 0: 1 is the paper's, 0 switches the adjustment off, between them "
         "it is milder.",
+        within="[0, inf)",
     )
 
     def __post_init__(self) -> None:
-        check_choices("dra", self)
-        if not 0 < self.graph_cut_lambda < float("inf"):
-            raise ConfigError(
-                f"dra graph_cut_lambda must be above 0, got {self.graph_cut_lambda}. "
-                "The paper's is 0.5."
-            )
-        if not 0 < self.log_det_jitter <= 1:
-            raise ConfigError(
-                f"dra log_det_jitter must be in (0, 1], got {self.log_det_jitter}. "
-                "Duplicates make the kernel singular at 0; try 0.05."
-            )
-        if not 0 <= self.strength < float("inf"):
-            raise ConfigError(
-                f"dra strength must be at least 0, got {self.strength}. The paper's is 1."
-            )
+        check_settings(self, "dra")
 
 
 PAPER = DRAConfig(

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from polypath.checks import check_shapes
-from polypath.errors import ConfigError, DataError
+from polypath.errors import DataError
 from polypath.objectives.advantages import check_finite_rewards, constant_groups
 from polypath.objectives.entries import Advantage
-from polypath.settings import setting
+from polypath.settings import check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +23,11 @@ class MaxRLConfig:
     eps: float = setting(
         0.0,
         "Added to the mean reward of the group, at least 0. The authors' code has a small number.",
+        within="[0, inf)",
     )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eps < float("inf"):
-            raise ConfigError(f"maxrl eps must be a finite number of at least 0, got {self.eps}.")
+        check_settings(self, "maxrl")
 
 
 def maxrl_advantages(config: MaxRLConfig, rewards_P_G: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.capping import MAX_EXPONENT, cap_value
 from polypath.objectives.entries import PolicyTerm, TokenTerm
-from polypath.settings import check_choices, setting
+from polypath.settings import check_settings, setting
 
 Form = Literal["paper", "detached", "exact"]
 Gate = Literal["correct", "all"]
@@ -47,15 +47,11 @@ class PositiveEntropyConfig:
         "Cap on policy / behaviour probability, at least 1; inf is the paper (up to e^80, the end of "
         "float32). A capped token keeps the direction of its gradient at the capped weight. Matters only "
         "when completions are used for several updates.",
+        within="[1, inf]",
     )
 
     def __post_init__(self) -> None:
-        check_choices("positive_entropy", self)
-        if not self.max_ratio >= 1:
-            raise ConfigError(
-                f"positive_entropy max_ratio must be at least 1, got {self.max_ratio}. "
-                "Use inf for the paper's unbounded ratio."
-            )
+        check_settings(self, "positive_entropy")
 
 
 def positive_entropy(

@@ -1,18 +1,13 @@
 """Which problems count as mastered, and which of their answers are rehearsed."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.sampling.settings import SamplingSettings
-from polypath.settings import setting
+from polypath.settings import check_settings, setting
 
-_CHOICES = {
-    "failed_confirm": ("explore", "drop"),
-    "hopeless": ("keep", "drop", "list"),
-    "repeated_answers": ("keep", "drop"),
-    "truncated": ("exclude", "allow"),
-    "precision": ("auto", "float32", "bf16-mixed", "bfloat16"),
-}
+PRECISIONS = ("auto", "float32", "bf16-mixed", "bfloat16")
 AUTO = "auto"  # as a rehearsal_set: the run makes the set itself, before it trains
 # Settings that came later -> what a set was made with before there were any.
 ADDED_LATER = {"repeated_answers": "keep"}
@@ -40,33 +35,41 @@ class PresampleSettings:
     describe, and E_ref[pi_theta/pi_ref] = 1 fails.
     """
 
-    k: int = setting(8, "Samples per problem, at least 1.")
-    threshold: int = setting(6, "Correct samples, 1 to k, from which a problem is near-perfect.")
+    k: int = setting(8, "Samples per problem, at least 1.", within="[1, inf)")
+    threshold: int = setting(
+        6, "Correct samples, 1 to k, from which a problem is near-perfect.", within="[1, inf)"
+    )
     confirm: int = setting(
         1,
         "Extra samples of a near-perfect problem, at least 0. It is confirmed if one of them is usable: "
         "correct, and not cut off. With 0, answers come from the k samples, which is biased.",
+        within="[0, inf)",
     )
-    failed_confirm: str = setting(
+    failed_confirm: Literal["explore", "drop"] = setting(
         "explore",
         "What to do with a near-perfect problem that is not confirmed: explore (move it to the "
         "exploration set) or drop.",
     )
-    hopeless: str = setting(
+    hopeless: Literal["keep", "drop", "list"] = setting(
         "keep",
         "What to do with never-solved problems: keep (in the exploration set, as in the authors' "
         "runs), drop, or list (in a set of their own).",
     )
-    answers_per_problem: int = setting(1, "Stored answers per near-perfect problem, at least 1.")
-    repeated_answers: str = setting(
+    answers_per_problem: int = setting(
+        1, "Stored answers per near-perfect problem, at least 1.", within="[1, inf)"
+    )
+    repeated_answers: Literal["keep", "drop"] = setting(
         "keep", "What to do with a sample whose answer is stored already: keep or drop."
     )
-    truncated: str = setting(
+    truncated: Literal["exclude", "allow"] = setting(
         "exclude",
         "What to do with a correct completion that hit the length limit: exclude or allow it.",
     )
     temperature: float = setting(
-        1.0, "Temperature of samples and reference log-probs, above 0; the same as in training."
+        1.0,
+        "Temperature of samples and reference log-probs, above 0, as a greedy policy has none; the same "
+        "as in training.",
+        within="(0, inf)",
     )
     top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].")
     top_k: int | None = setting(
@@ -85,26 +88,13 @@ class PresampleSettings:
     )
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise ConfigError(f"k must be at least 1, got {self.k}.")
-        if not 1 <= self.threshold <= self.k:
+        check_settings(self)
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
+        if self.threshold > self.k:
             raise ConfigError(
                 f"threshold is a count of the k={self.k} samples and must be in 1..{self.k}, "
                 f"got {self.threshold}."
-            )
-        if self.confirm < 0:
-            raise ConfigError(f"confirm must be at least 0, got {self.confirm}.")
-        if self.answers_per_problem < 1:
-            raise ConfigError(
-                f"answers_per_problem must be at least 1, got {self.answers_per_problem}."
-            )
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise unknown_name(name, getattr(self, name), choices)
-        if self.temperature <= 0:
-            raise ConfigError(
-                f"temperature must be above 0, got {self.temperature}: a greedy policy has no "
-                "reference log-probs."
             )
         if self.top_k == 0:
             object.__setattr__(self, "top_k", None)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polypath.errors import ConfigError, unknown_name
-from polypath.settings import setting
+from polypath.settings import check_settings, setting
 from polypath.similarity.answer import AnswerSimilarity
 from polypath.similarity.base import Similarity
 from polypath.similarity.custom import CustomSimilarity, SimilarityFunction
@@ -28,17 +28,23 @@ class SimilarityConfig:
     """
 
     ngram_max: int = setting(
-        3, "similarity ngram: longest n-gram in tokens, >= 1.", key="similarity_ngram_max"
+        3,
+        "similarity ngram: longest n-gram in tokens, at least 1.",
+        key="similarity_ngram_max",
+        within="[1, inf)",
     )
     embedding_model: str = setting(
         "sentence-transformers/all-MiniLM-L6-v2",
         "similarity embedding: name or folder of a sentence-transformers model.",
     )
-    embedding_batch_size: int = setting(32, "similarity embedding: texts embedded at once, >= 1.")
+    embedding_batch_size: int = setting(
+        32, "similarity embedding: texts embedded at once, at least 1.", within="[1, inf)"
+    )
     embedding_max_tokens: int | None = setting(
         None,
         "similarity embedding: texts are cut to this many tokens; unset keeps the model's own limit "
         "(256 for the default model).",
+        within="[1, inf)",
     )
     embedding_dtype: str = setting(
         "auto",
@@ -50,11 +56,7 @@ class SimilarityConfig:
     embedding_trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        """Check ranges."""
-        for name in ("ngram_max", "embedding_batch_size", "embedding_max_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"similarity: {name} must be at least 1, got {value}.")
+        check_settings(self)
 
 
 def _embedding(config: SimilarityConfig) -> Similarity:

@@ -322,11 +322,9 @@ def test_vllm_is_given_the_mean_before_it_generates_again(
 
 @pytest.mark.parametrize("value", [1, -0.1, 2.0, math.nan, math.inf, True, "half"])
 def test_a_bad_start_is_refused_in_one_line(value: Any, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"start must be a number in \[0, 1\)") as by_callback:
+    with pytest.raises(ConfigError, match="start") as by_callback:
         WeightAverage(value)
-    with pytest.raises(
-        ConfigError, match=r"average_weights_from must be in \[0, 1\)"
-    ) as by_setting:
+    with pytest.raises(ConfigError, match="average_weights_from") as by_setting:
         DiversityGRPOConfig(output_dir=str(tmp_path), average_weights_from=value, bf16=False)
     assert "\n" not in str(by_callback.value) + str(by_setting.value)
 
