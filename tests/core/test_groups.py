@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from polypath.core.correctness import Correctness
 from polypath.core.groups import GroupResult, GroupRows, GroupStage
 from polypath.core.objectives import BUILT_IN, read_objectives
 from polypath.core.processes import SingleProcess
@@ -18,6 +19,12 @@ from polypath.objectives.dra import DRAConfig, adjust_rewards
 from polypath.settings import setting
 from polypath.similarity import get_similarity
 from tests.core.ranks import Ranks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nothing:
+    """No settings."""
+
 
 DEFAULTS = {key: s.default for key, s in BUILT_IN.settings.items()}
 NAN = math.nan
@@ -31,8 +38,7 @@ def stage(processes=None, similarity="answer", *, more=(), **changes):
             "objectives": read_objectives(values).plus(more),
             "similarity": get_similarity(similarity),
             "processes": processes or SingleProcess(),
-            "correctness": 0,
-            "threshold": 0.5,
+            "correctness": Correctness(columns=(0,), names=["right", "form"], threshold=0.5),
             "advantages": AdvantageConfig(scale="group"),
             "special_ids": frozenset({0}),
             "measured": True,
@@ -85,7 +91,7 @@ def test_dra_over_two_groups_by_hand():
     assert adjusted[0].tolist() == [0.5, 0.5, 1.0, 0.0]
     assert_close(result.advantages_B, advantages)
     assert_close(result.advantages_all, advantages)
-    assert result.metrics["diversity/accuracy"] == 4 / 8
+    assert result.metrics["diversity/accuracy"] == 4 / 7  # one was not scored
     assert result.metrics["diversity/distinct_correct"] == (2 + 1) / 2
     assert result.metrics["diversity/adjusted_reward"] == pytest.approx(adjusted.nanmean().item())
 
@@ -105,14 +111,37 @@ def test_a_group_of_one_keeps_the_advantages_of_the_engine():
     assert result.metrics["diversity/accuracy"] == 0.5
 
 
-def test_rewards_are_the_weighted_sum_and_the_chosen_column_says_what_is_correct():
+def test_rewards_are_the_weighted_sum():
     given = rows(
         ("p", "a", (1.0, 0.0)), ("p", "b", (NAN, 4.0)), ("p", "c", (NAN, NAN)), weights=(2.0, 0.5)
     )
-    made = stage(correctness=1, advantage="maxrl")
-    assert made.correct(given.rewards_B_F).tolist() == [False, True, False]
-    assert made(given).advantages_B.tolist() == [0.0, 0.0, 0.0]  # sums 2, 2 and none
-    assert stage(correctness=0).correct(given.rewards_B_F).tolist() == [True, False, False]
+    assert stage(advantage="maxrl")(given).advantages_B.tolist() == [0, 0, 0]  # sums 2, 2 and none
+
+
+def test_only_the_reward_of_correctness_is_divided():
+    """Twice right and alike, with and without a reward of 1/2 for form; wrong and well formed."""
+    given = rows(
+        *(("p", "a", (1.0, 1.0)), ("p", "a", (1.0, 0.0)), ("p", None, (0.0, 1.0))),
+        weights=(2.0, 0.5),
+    )
+    seen = {}
+
+    def keep(config, rewards_P_G, correct_rewards_P_G):
+        del config
+        seen["part"] = correct_rewards_P_G
+        seen["rewards"] = rewards_P_G
+        return rewards_P_G
+
+    see = RewardAdjustment(name="see", config=Nothing, function=keep, line="Sees.", paper="None")
+    stage(dra=True, more=[see.on()])(given)
+    assert seen["part"].tolist() == [[2.0, 2.0, 0.0]]
+    assert seen["rewards"].tolist() == [[1.5, 1.0, 0.5]]
+
+
+def test_accuracy_is_of_what_was_scored():
+    given = rows(("p", "a", 1.0), ("p", "b", NAN), ("p", "c", 0.0), ("p", "d", NAN))
+    assert stage()(given).metrics["diversity/accuracy"] == 0.5
+    assert math.isnan(stage()(rows(("p", "a", NAN))).metrics["diversity/accuracy"])
 
 
 def test_an_advantage_sees_adjusted_rewards():

@@ -24,6 +24,7 @@ from polypath.objectives import (
 )
 from polypath.objectives.dra import DRA
 from polypath.settings import setting
+from tests.refusals import refused
 
 DEFAULTS = {key: s.default for key, s in BUILT_IN.settings.items()}
 
@@ -196,3 +197,9 @@ def test_the_divergences_share_what_bounds_them_and_own_the_rest():
     values = {key: s.default for key, s in registry.settings.items()}
     found = read_objectives({**values, "rehearsal_divergence": "wide"}, registry)
     assert found.divergence.entry is wide
+
+
+@pytest.mark.parametrize("value", ["false", "true", 1, None])
+def test_a_switch_is_true_or_false(value):
+    with refused(ConfigError, "dra", repr(value)):
+        read_objectives({**DEFAULTS, "dra": value})

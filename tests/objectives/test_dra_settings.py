@@ -39,9 +39,10 @@ def test_reference_paper_settings_are_the_authors_formula_one_group_at_a_time(ba
         assert ((got - theirs).abs() <= wrong * theirs.abs()).all()
 
 
-def test_paper_settings_differ_from_the_safe_ones_in_exactly_four():
+def test_paper_settings_differ_from_the_safe_ones_in_exactly_five():
     changed = {k for k in vars(PAPER) if getattr(PAPER, k) != getattr(SAFE, k)}
     assert changed == {
+        "divides",
         "negative_similarity",
         "negative_reward",
         "uniform_group",
@@ -81,7 +82,7 @@ def test_trap_dividing_a_negative_reward_punishes_the_rare_mistake_most():
     skip = adjust_rewards(replace(PLAIN, negative_reward="skip"), wrong, s)[0]
     assert torch.equal(skip, wrong[0])
     invert = adjust_rewards(replace(PLAIN, negative_reward="invert"), wrong, s)[0]
-    assert_close(invert[[0, 5]], double([-5.5 / 6, -3.5 / 6]))
+    assert_close(invert[[0, 5]], double([-6 * 5.5 / 31, -6 * 3.5 / 31]))
 
 
 def test_trap_noise_of_the_similarity_becomes_advantages_of_a_solved_group():
@@ -237,6 +238,7 @@ def test_arrays_that_disagree_are_refused(function):
 CHOICES = {
     "mutual_information": "graph_cut, log_det, facility_location",
     "negative_similarity": "clamp, keep, shift",
+    "divides": "correctness, sum",
     "negative_reward": "skip, paper, invert",
     "uniform_group": "skip, paper",
     "empty_completion": "unique, paper",

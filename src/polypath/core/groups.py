@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from polypath.core.correctness import Correctness
 from polypath.core.objectives import Objectives
 from polypath.core.processes import Processes
 from polypath.core.statistics import adjustment_metrics, group_metrics
 from polypath.core.uninformative import UninformativeAnswers
-from polypath.errors import DataError, unknown_name
+from polypath.errors import DataError
 from polypath.objectives import AdvantageConfig, group_advantages
 from polypath.similarity import Completions, Similarity
 from polypath.similarity.answer import AnswerSimilarity
@@ -69,8 +70,7 @@ class GroupStage:
         objectives: what is switched on.
         similarity: compares the completions of a group.
         processes: that share the groups.
-        correctness: column of the raw rewards that says what is correct.
-        threshold: a raw reward above this is correct.
+        correctness: says which completions are correct.
         advantages: the engine's own rule, for adjusted rewards without an ``advantage`` of their own.
         special_ids: token ids that are no content: a completion of only these is empty.
         measured: whether to compute the metrics.
@@ -79,8 +79,7 @@ class GroupStage:
     objectives: Objectives
     similarity: Similarity
     processes: Processes
-    correctness: int
-    threshold: float
+    correctness: Correctness
     advantages: AdvantageConfig
     special_ids: frozenset[int]
     measured: bool
@@ -90,10 +89,6 @@ class GroupStage:
     def acts(self) -> bool:
         """Whether a call has anything to do."""
         return self.measured or bool(self.objectives.of_groups)
-
-    def correct(self, rewards_B_F: Tensor) -> Tensor:
-        """Return which completions are correct; a reward of NaN (not scored) is not."""
-        return rewards_B_F[:, self.correctness] > self.threshold
 
     def __call__(self, rows: GroupRows) -> GroupResult:
         """Return advantages and metrics of the completions.
@@ -107,9 +102,13 @@ class GroupStage:
         acting = self.objectives.of_groups
         groups = _Groups(self.processes, rows, self.special_ids)
         rewards_P_G = groups.grid(_summed_rewards(rows))
-        correct_P_G = groups.grid(self.correct(rows.rewards_B_F))
+        judged = self.correctness(rows.rewards_B_F)
+        correct_P_G = groups.grid(judged.correct_B)
+        weights_B = rows.weights_F.to(judged.reward_B.device)[judged.column_B]
+        correct_rewards_B = torch.where(judged.correct_B, judged.reward_B * weights_B, 0.0)
         inputs: dict[str, Any] = {
             "correct_P_G": correct_P_G,
+            "correct_rewards_P_G": groups.grid(correct_rewards_B),
             "empty_P_G": groups.empty_P_G.to(rewards_P_G.device),
             "solutions_P_G": groups.solutions_P_G,
             "raw_rewards_P_G": rewards_P_G,
@@ -126,8 +125,9 @@ class GroupStage:
         metrics: dict[str, float] = {}
         if self.measured:
             similarity_P_G_G = inputs.get("similarity_P_G_G")
+            scored_P_G = groups.grid(~judged.reward_B.isnan())
             metrics = {
-                **group_metrics(groups.solutions_P_G, correct_P_G, similarity_P_G_G),
+                **group_metrics(groups.solutions_P_G, correct_P_G, similarity_P_G_G, scored_P_G),
                 **adjustment_metrics(rewards_P_G, adjusted_P_G),
             }
         if advantages_P_G is None:
@@ -220,16 +220,3 @@ def _summed_rewards(rows: GroupRows) -> Tensor:
     weights_F = rows.weights_F.to(rows.rewards_B_F.device)
     summed_B = (rows.rewards_B_F * weights_F).nansum(dim=1)
     return summed_B.masked_fill(rows.rewards_B_F.isnan().all(dim=1), torch.nan)
-
-
-def correctness_column(name: str | None, names: Sequence[str]) -> int:
-    """Return which reward function says what is correct: the named one, or the first.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    if name is None:
-        return 0
-    if name not in names:
-        raise unknown_name("correctness_reward", name, names)
-    return list(names).index(name)

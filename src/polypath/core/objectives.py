@@ -251,7 +251,7 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
         adjustments=tuple(
             Active(entry=entry, config=configs[name])
             for name, entry in registry.adjustments.items()
-            if values[entry.switch.key]
+            if _switched(entry.switch.key, values)
         ),
         advantage=None
         if chosen is None
@@ -263,6 +263,14 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
         ),
         divergence=Active(entry=registry.divergences[named], config=configs[named]),
     )
+
+
+def _switched(key: str, values: Mapping[str, Any]) -> bool:
+    """Return a switch. Raises ConfigError for what is neither true nor false: a text is always true."""
+    value = values[key]
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key} must be true or false, got {value!r}.")
+    return value
 
 
 def read_similarity(values: Mapping[str, Any], **given: Any) -> SimilarityConfig:

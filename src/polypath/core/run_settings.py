@@ -27,9 +27,11 @@ class RunSettings:
         "penalty, which on-policy is the reverse KL's with use_bias_correction_kl (TRL's default) and the "
         "forward KL's without.",
     )
-    correctness_reward: str | None = setting(
+    correctness_reward: list[str] | None = setting(
         None,
-        "Name of the reward function that says what is correct. Default: the first.",
+        "Names of the reward functions that say what is correct; of several the first that scored the "
+        "completion. Unset: those that verify (a task's, or named accuracy, correct and the like), else all "
+        "but those for format, length or style.",
     )
     correctness_threshold: float = setting(0.5, "A raw reward above this is correct.")
     diversity_metrics: bool = setting(

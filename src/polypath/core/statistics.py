@@ -20,6 +20,7 @@ def group_metrics(
     solutions_P_G: Sequence[Sequence[str | None]],
     correct_P_G: Tensor | npt.NDArray[np.bool_],
     similarity_P_G_G: Tensor | None = None,
+    scored_P_G: Tensor | None = None,
 ) -> dict[str, float]:
     """Return accuracy and diversity of generated groups, under their logged names.
 
@@ -27,6 +28,7 @@ def group_metrics(
         solutions_P_G: canonical solutions; None where there is none.
         correct_P_G: which completions are correct.
         similarity_P_G_G: where one was computed.
+        scored_P_G: which completions the accuracy is of; ``None``: all.
     """
     correct = np.asarray(correct_P_G.cpu() if isinstance(correct_P_G, Tensor) else correct_P_G)
     statistics = group_statistics(
@@ -34,8 +36,9 @@ def group_metrics(
         correct,
         None if similarity_P_G_G is None else similarity_P_G_G.cpu().numpy(),
     )
+    among = correct if scored_P_G is None else correct[scored_P_G.cpu().numpy()]
     return {
-        "diversity/accuracy": float(correct.mean()),
+        "diversity/accuracy": float(among.mean()) if among.size else np.nan,
         **{f"diversity/{name}": value for name, value in statistics.items()},
     }
 

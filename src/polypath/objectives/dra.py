@@ -23,6 +23,7 @@ UniformGroup = Literal["skip", "paper"]
 EmptyCompletion = Literal["unique", "paper"]
 Among = Literal["all", "rewarded"]
 WeightNorm = Literal["none", "mean", "rewarded", "protected"]
+Divides = Literal["correctness", "sum"]
 
 
 # Only negative similarities can bring the denominator near 0; this keeps it off exactly 0.
@@ -57,17 +58,23 @@ class DRAConfig:
         "Negative cosines: clamp raises them to 0, so that every weight lies in [1/G, 1]; keep is the "
         "authors' code, where a weight can change sign or explode; shift maps s to (1 + s) / 2.",
     )
+    divides: Divides = setting(
+        "correctness",
+        "Which part of a sum of rewards is divided. correctness: of correct completions, the reward that "
+        "says so; rewards for form or length stay whole, and no correct completion falls below a wrong one "
+        "that was not above it. sum: the whole reward of every completion (paper).",
+    )
     negative_reward: NegativeReward = setting(
         "skip",
         "Rewards below 0: skip leaves them alone; paper divides them too, which punishes a redundant wrong "
-        "answer less than a rare one; invert multiplies by (1 + redundancy) / G, at most 1, so that a "
-        "redundant wrong answer is punished more and no punishment grows.",
+        "answer less than a rare one; invert multiplies them by 1 + redundancy instead, and rescales them to "
+        "their sum in the group: a redundant wrong answer is punished more, a rare one less.",
     )
     uniform_group: UniformGroup = setting(
         "skip",
-        "Groups whose raw rewards are all equal: skip leaves them alone, so that they carry no signal, as "
-        "in GRPO; paper adjusts them, and with division by the standard deviation the noise of the "
-        "similarities becomes advantages of full size.",
+        "Groups without a wrong completion (with divides sum: whose raw rewards are all equal): skip leaves "
+        "them alone, so that they carry no signal, as in GRPO; paper adjusts them, and with division by the "
+        "standard deviation the noise of the similarities becomes advantages of full size.",
     )
     empty_completion: EmptyCompletion = setting(
         "unique",
@@ -84,8 +91,8 @@ class DRAConfig:
         "none: the paper, which without division by the standard deviation (Dr. GRPO) shrinks advantages by "
         "about the group size. mean: rescale the weights of a group to mean 1. rewarded: rescale those of "
         "rewarded completions so that they keep their summed reward; the others get 1. protected: as "
-        "rewarded, and pulled towards 1 as far as needed that no completion above the group's mean reward "
-        "falls below it: no right answer is made less likely.",
+        "rewarded, and pulled towards 1 as far as needed that no rewarded completion above the group's mean "
+        "reward falls below it: no right answer is made less likely.",
     )
     strength: float = setting(
         1.0,
@@ -99,6 +106,7 @@ class DRAConfig:
 
 
 PAPER = DRAConfig(
+    divides="sum",
     negative_similarity="keep",
     negative_reward="paper",
     uniform_group="paper",
@@ -111,6 +119,7 @@ def adjust_rewards(
     rewards_P_G: Tensor,
     similarity_P_G_G: Tensor,
     empty_P_G: Tensor | None = None,
+    correct_rewards_P_G: Tensor | None = None,
 ) -> Tensor:
     r"""Divide each reward by one plus the redundancy of its completion within the group.
 
@@ -123,6 +132,8 @@ def adjust_rewards(
         rewards_P_G: raw rewards, any sign; NaN (not scored) stays NaN.
         similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1].
         empty_P_G: whether the completion has no tokens; ``None`` means none is empty.
+        correct_rewards_P_G: the part of each reward that says that the completion is correct, 0 where it
+            is not. ``None``: rewards are not sums of several, and ``divides`` makes no difference.
 
     Returns:
         Adjusted rewards of shape ``(P, G)``, in float64. No gradient reaches the inputs.
@@ -136,24 +147,39 @@ def adjust_rewards(
         1. They sum over every completion on one device, so groups mix, or are cut, unless a device
            holds exactly one group. Here the shape forbids it.
         2. They add 1e-6 to the denominator. Here only ``keep`` does; otherwise it is at least 1.
-        3. The defaults are the safe values described in ``DRAConfig``; ``PAPER`` is theirs.
+        3. They divide the sum of all reward functions, so that a wrong completion with a reward for its
+           form can be paid more than a right one. Here only ``divides="sum"`` does.
+        4. The defaults are the safe values described in ``DRAConfig``; ``PAPER`` is theirs.
     """
     check_shapes(rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G)
     check_finite_rewards(rewards_P_G)
     rewards_P_G = rewards_P_G.detach().double()
-    weights_P_G = reward_weights(config, rewards_P_G, similarity_P_G_G, empty_P_G)
-    adjusted_P_G = rewards_P_G * weights_P_G
-    negative_P_G = rewards_P_G < 0
+    divided_P_G = _divided(config, rewards_P_G, correct_rewards_P_G)
+    inputs = (similarity_P_G_G, empty_P_G, correct_rewards_P_G)
+    weights_P_G = reward_weights(config, rewards_P_G, *inputs)
+    adjusted_P_G = (rewards_P_G - divided_P_G) + divided_P_G * weights_P_G
+    negative_P_G = (rewards_P_G < 0) & ~(divided_P_G > 0)
     if config.negative_reward == "skip":
         adjusted_P_G = torch.where(negative_P_G, rewards_P_G, adjusted_P_G)
-    elif config.negative_reward == "invert":
-        plain = replace(config, weight_norm="none")
-        weights_P_G = reward_weights(plain, rewards_P_G, similarity_P_G_G, empty_P_G)
-        inverse_P_G = (1.0 / (weights_P_G * rewards_P_G.shape[1])).clamp(max=1.0)
-        adjusted_P_G = torch.where(negative_P_G, rewards_P_G * inverse_P_G, adjusted_P_G)
+    elif config.negative_reward == "paper":
+        adjusted_P_G = torch.where(negative_P_G, rewards_P_G * weights_P_G, adjusted_P_G)
+    else:
+        plain_P_G = reward_weights(replace(config, weight_norm="none"), rewards_P_G, *inputs)
+        punished_P_G = torch.where(negative_P_G, rewards_P_G, 0.0)
+        inverted_P_G = punished_P_G / plain_P_G
+        share_P_1 = punished_P_G.sum(dim=1, keepdim=True) / inverted_P_G.sum(dim=1, keepdim=True)
+        adjusted_P_G = torch.where(negative_P_G, inverted_P_G * share_P_1, adjusted_P_G)
     if config.uniform_group == "skip":
-        adjusted_P_G = torch.where(constant_groups(rewards_P_G), rewards_P_G, adjusted_P_G)
-    return adjusted_P_G
+        uniform_P_1 = (
+            constant_groups(rewards_P_G)
+            if _is_whole(config, correct_rewards_P_G)
+            else ((divided_P_G > 0) | rewards_P_G.isnan()).all(dim=1, keepdim=True)
+        )
+        adjusted_P_G = torch.where(uniform_P_1, rewards_P_G, adjusted_P_G)
+    if _is_whole(config, correct_rewards_P_G):
+        return adjusted_P_G
+    floor_P_G = _highest_wrong(adjusted_P_G, rewards_P_G, divided_P_G)
+    return torch.where(divided_P_G > 0, torch.maximum(adjusted_P_G, floor_P_G), adjusted_P_G)
 
 
 def reward_weights(
@@ -161,16 +187,18 @@ def reward_weights(
     rewards_P_G: Tensor,
     similarity_P_G_G: Tensor,
     empty_P_G: Tensor | None = None,
+    correct_rewards_P_G: Tensor | None = None,
 ) -> Tensor:
     """Return ``1 / (1 + redundancy)`` to the power of ``strength``, rescaled, ``(P, G)`` in float64.
 
     Without rescaling in [1/G, 1] for ``graph_cut`` with lambda 1/2, strength 1 and no negative
-    similarities; 1 means that nothing in the group resembles it. Of ``rewards_P_G`` the sign matters,
-    and only where a setting is ``rewarded``. Arguments and errors as in ``adjust_rewards``.
+    similarities; 1 means that nothing in the group resembles it. The rewards matter only where a setting
+    is ``rewarded`` or ``protected``. Arguments and errors as in ``adjust_rewards``.
     """
     check_shapes(rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G)
     if empty_P_G is not None:
         check_shapes(rewards_P_G=rewards_P_G, empty_P_G=empty_P_G)
+    divided_P_G = _divided(config, rewards_P_G, correct_rewards_P_G)
     similarity_P_G_G = similarity_P_G_G.detach().double().to(rewards_P_G.device)
     if not torch.isfinite(similarity_P_G_G).all():
         raise ConfigError(
@@ -185,7 +213,7 @@ def reward_weights(
     if empty_P_G is not None and config.empty_completion == "unique":
         alone_P_G = alone_P_G | empty_P_G.to(alone_P_G.device)
     if config.among == "rewarded":
-        alone_P_G = alone_P_G | ~(rewards_P_G > 0)
+        alone_P_G = alone_P_G | ~(divided_P_G > 0)
     similarity_P_G_G = _isolate(similarity_P_G_G, alone_P_G)
     redundancy_P_G = MUTUAL_INFORMATION[config.mutual_information](config, similarity_P_G_G)
     denominator_P_G = 1.0 + redundancy_P_G
@@ -196,31 +224,60 @@ def reward_weights(
     if config.strength != 1.0:  # "keep" can make a weight negative: its sign stays
         weights_P_G = weights_P_G.sign() * weights_P_G.abs() ** config.strength
     if config.weight_norm == "mean":
-        weights_P_G = weights_P_G / weights_P_G.mean(dim=1, keepdim=True)
-    elif config.weight_norm != "none":
-        weights_P_G = _among_rewarded(weights_P_G, rewards_P_G)
-        if config.weight_norm == "protected":
-            weights_P_G = _protect(weights_P_G, rewards_P_G)
-    return weights_P_G
+        return weights_P_G / weights_P_G.mean(dim=1, keepdim=True)
+    if config.weight_norm == "none":
+        return weights_P_G
+    weights_P_G = _among_rewarded(weights_P_G, divided_P_G)
+    lowest_P_G = torch.full_like(weights_P_G, -torch.inf)
+    if not _is_whole(config, correct_rewards_P_G):
+        lowest_P_G = _highest_wrong(rewards_P_G, rewards_P_G, divided_P_G)
+    if config.weight_norm == "protected":
+        mean_P_1 = rewards_P_G.double().nanmean(dim=1, keepdim=True)
+        above_P_G = rewards_P_G > mean_P_1
+        lowest_P_G = torch.where(above_P_G, lowest_P_G.maximum(mean_P_1), lowest_P_G)
+        weights_P_G = _pull(weights_P_G, rewards_P_G, divided_P_G, lowest_P_G)
+        return weights_P_G.masked_fill(constant_groups(rewards_P_G), 1.0)
+    return _pull(weights_P_G, rewards_P_G, divided_P_G, lowest_P_G)
 
 
-def _among_rewarded(weights_P_G: Tensor, rewards_P_G: Tensor) -> Tensor:
+def _is_whole(config: DRAConfig, correct_rewards_P_G: Tensor | None) -> bool:
+    """Return whether whole rewards are divided, and not the part that says what is correct."""
+    return config.divides == "sum" or correct_rewards_P_G is None
+
+
+def _divided(config: DRAConfig, rewards_P_G: Tensor, correct_rewards_P_G: Tensor | None) -> Tensor:
+    """Return the part of each reward that is divided, in float64."""
+    if config.divides == "sum" or correct_rewards_P_G is None:
+        return rewards_P_G.detach().double()
+    check_shapes(rewards_P_G=rewards_P_G, correct_rewards_P_G=correct_rewards_P_G)
+    part_P_G = correct_rewards_P_G.detach().double().to(rewards_P_G.device).clamp(min=0.0)
+    return part_P_G.masked_fill(rewards_P_G.isnan(), 0.0)
+
+
+def _among_rewarded(weights_P_G: Tensor, divided_P_G: Tensor) -> Tensor:
     """Rescale the weights of rewarded completions so that they keep their summed reward; others get 1."""
-    rewarded_P_G = rewards_P_G > 0  # never NaN
-    kept_P_G = torch.where(rewarded_P_G, rewards_P_G, 0.0).double()
+    rewarded_P_G = divided_P_G > 0  # never NaN
+    kept_P_G = torch.where(rewarded_P_G, divided_P_G, 0.0)
     before_P_1, after_P_1 = (x.sum(dim=1, keepdim=True) for x in (kept_P_G, kept_P_G * weights_P_G))
     return torch.where(rewarded_P_G, weights_P_G * before_P_1 / after_P_1, 1.0)
 
 
-def _protect(weights_P_G: Tensor, rewards_P_G: Tensor) -> Tensor:
-    """Pull weights towards 1 until nothing above its group's mean reward falls below that mean."""
-    scored_P_G = rewards_P_G.double()
-    mean_P_1 = scored_P_G.nanmean(dim=1, keepdim=True)
-    # Completion i stays at the mean or above while c <= (r - mean) / (r (1 - w)), for r > mean and w < 1.
-    room_P_G = (scored_P_G - mean_P_1) / (scored_P_G * (1.0 - weights_P_G))
-    bound_P_G = (scored_P_G > mean_P_1) & (scored_P_G > 0) & (weights_P_G < 1.0)
+def _highest_wrong(values_P_G: Tensor, rewards_P_G: Tensor, divided_P_G: Tensor) -> Tensor:
+    """Return for each completion the largest value of a wrong one whose reward is not above its own."""
+    wrong_P_G = ~(divided_P_G > 0) & ~rewards_P_G.isnan()
+    below_P_G_G = wrong_P_G.unsqueeze(1) & (rewards_P_G.unsqueeze(1) <= rewards_P_G.unsqueeze(2))
+    values_P_1_G = values_P_G.double().unsqueeze(1)
+    return torch.where(below_P_G_G, values_P_1_G, -torch.inf).amax(dim=2)
+
+
+def _pull(
+    weights_P_G: Tensor, rewards_P_G: Tensor, divided_P_G: Tensor, lowest_P_G: Tensor
+) -> Tensor:
+    """Pull the weights of a group towards 1 until no adjusted reward is below its lowest value."""
+    # Completion i is at the bound b or above it while c <= (r - b) / (d (1 - w)), for w < 1.
+    room_P_G = (rewards_P_G.double() - lowest_P_G) / (divided_P_G * (1.0 - weights_P_G))
+    bound_P_G = (lowest_P_G > -torch.inf) & (divided_P_G > 0) & (weights_P_G < 1.0)
     c_P_1 = torch.where(bound_P_G, room_P_G, 1.0).amin(dim=1, keepdim=True).clamp(0.0, 1.0)
-    c_P_1 = c_P_1.masked_fill(constant_groups(rewards_P_G), 0.0)
     return 1.0 + c_P_1 * (weights_P_G - 1.0)
 
 

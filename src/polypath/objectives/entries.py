@@ -130,6 +130,7 @@ _GROUP_INPUTS = {
     "similarity_P_G_G": "how alike the completions of a group are, in [-1, 1]",
     "empty_P_G": "which completions have no tokens, booleans",
     "correct_P_G": "which completions are correct, from the raw rewards, booleans",
+    "correct_rewards_P_G": "weighted reward that says that a completion is correct; 0 where it is not",
     "solutions_P_G": "canonical solutions as P lists of G texts; None where there is none",
     "sequence_logp_P_G": "log-probability of each completion under the policy that sampled it",
     "raw_rewards_P_G": "rewards before any adjustment",

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from trl import GRPOTrainer
 
-from polypath.core.groups import GroupRows, GroupStage, correctness_column
+from polypath.core.correctness import find_correctness
+from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
 from polypath.core.statistics import TokenMeans, gradient_sizes
@@ -147,8 +148,12 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             objectives=self._objectives,
             similarity=compared,
             processes=self._processes,
-            correctness=correctness_column(config.correctness_reward, self.reward_func_names),
-            threshold=config.correctness_threshold,
+            correctness=find_correctness(
+                config.correctness_reward,
+                self.reward_funcs,
+                self.reward_func_names,
+                config.correctness_threshold,
+            ),
             advantages=config.advantage_config,
             special_ids=frozenset(special),
             measured=config.diversity_metrics,
@@ -169,7 +174,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._objectives = self.args.objectives.plus(self._given)
         self._groups.objectives = self._objectives
         self._groups.measured = self.args.diversity_metrics
-        self._groups.threshold = self.args.correctness_threshold
+        self._groups.correctness.threshold = self.args.correctness_threshold
         if self._rehearsal is not None:
             self._rehearsal.config = self.args.rehearsal
             self._rehearsal.member = self._objectives.divergence
@@ -205,7 +210,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             return batch
         (columns, texts, token_ids, rewards_B_F), self._generated = self._generated, None
         self._read_settings()
-        batch["correct"] = self._groups.correct(rewards_B_F)
+        judged = self._groups.correctness(rewards_B_F)
+        batch["correct"] = judged.correct_B
+        if self._processes.rank == 0 and (self._groups.acts or self._objectives.terms):
+            self._groups.correctness.watch(judged)
         if not self._groups.acts:
             return batch
         group_size = self.num_generations if self.model.training else self.num_generations_eval
