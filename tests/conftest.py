@@ -29,6 +29,30 @@ settings.register_profile("polypath", deadline=None, derandomize=True)
 settings.register_profile("random", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("polypath")
 
+# Fixtures that take seconds and are shared by tests, and files with such fixtures of any name: with two
+# workers each would be made twice.
+SHARED = (
+    "alone",
+    "finished_study",
+    "finished",
+    "plain_run",
+    "straight",
+    "runs",
+    "outs",
+    "verdicts",
+)
+TOGETHER = (
+    "test_page.py",
+    "test_figures.py",
+    "test_own_methods.py",
+    "test_published.py",
+    "test_embedding.py",
+    "test_math_data.py",
+    "test_train_countdown_base.py",
+    "test_train_small_sql_base.py",
+    "test_backends.py",
+    "test_memory.py",
+)
 ORDER = os.environ.get("POLYPATH_TEST_ORDER")  # a seed, from `make test-shuffled`
 
 
@@ -38,11 +62,20 @@ def pytest_report_header() -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shuffle files, and tests within a file, so that shared fixtures are still made once."""
+    """Shuffle files, and tests within a file, so that shared fixtures are still made once.
+
+    Tests that share a fixture of their file or folder go to one worker of xdist, for the same reason.
+    """
     if ORDER:
         draw = random.Random(ORDER)
         place = {item.path: draw.random() for item in items}
         items.sort(key=lambda item: (place[item.path], draw.random()))
+    for item in items:
+        shared = [name for name in item.fixturenames if name in SHARED]  # type: ignore[attr-defined]
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{shared[0]}"))
+        elif item.path.name in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 @pytest.fixture(scope="session")

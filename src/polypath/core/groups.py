@@ -74,6 +74,7 @@ class GroupStage:
         advantages: the engine's own rule, for adjusted rewards without an ``advantage`` of their own.
         special_ids: token ids that are no content: a completion of only these is empty.
         measured: whether to compute the metrics.
+        knows_solutions: whether anything says what a solution is; without it nothing is said of them.
     """
 
     objectives: Objectives
@@ -83,6 +84,7 @@ class GroupStage:
     advantages: AdvantageConfig
     special_ids: frozenset[int]
     measured: bool
+    knows_solutions: bool = True
     _answers: UninformativeAnswers = field(default_factory=UninformativeAnswers)
 
     @property
@@ -127,7 +129,12 @@ class GroupStage:
             similarity_P_G_G = inputs.get("similarity_P_G_G")
             scored_P_G = groups.grid(~judged.reward_B.isnan())
             metrics = {
-                **group_metrics(groups.solutions_P_G, correct_P_G, similarity_P_G_G, scored_P_G),
+                **group_metrics(
+                    groups.solutions_P_G if self.knows_solutions else None,
+                    correct_P_G,
+                    similarity_P_G_G,
+                    scored_P_G,
+                ),
                 **adjustment_metrics(rewards_P_G, adjusted_P_G),
             }
         if advantages_P_G is None:

@@ -33,6 +33,12 @@ class RunSettings:
         "completion. Unset: those that verify (a task's, or named accuracy, correct and the like), else all "
         "but those for format, length or style.",
     )
+    solution_fn: str | None = setting(
+        None,
+        "What a solution is: text (the whole completion), equations (their set in a worked text), operations "
+        "(of these equations, in order), or the place of a function (text, row) -> text or None, such as "
+        "my_file.py:solution. Unset: as the task or the reward function says.",
+    )
     correctness_threshold: float = setting(0.5, "A raw reward above this is correct.")
     diversity_metrics: bool = setting(
         True,

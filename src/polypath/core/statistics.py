@@ -17,7 +17,7 @@ from polypath.metrics.solutions import encode_solutions
 
 
 def group_metrics(
-    solutions_P_G: Sequence[Sequence[str | None]],
+    solutions_P_G: Sequence[Sequence[str | None]] | None,
     correct_P_G: Tensor | npt.NDArray[np.bool_],
     similarity_P_G_G: Tensor | None = None,
     scored_P_G: Tensor | None = None,
@@ -25,21 +25,29 @@ def group_metrics(
     """Return accuracy and diversity of generated groups, under their logged names.
 
     Args:
-        solutions_P_G: canonical solutions; None where there is none.
+        solutions_P_G: canonical solutions; None where there is none. ``None`` alone: nothing says what a
+            solution is, and what counts them is left out.
         correct_P_G: which completions are correct.
         similarity_P_G_G: where one was computed.
         scored_P_G: which completions the accuracy is of; ``None``: all.
     """
     correct = np.asarray(correct_P_G.cpu() if isinstance(correct_P_G, Tensor) else correct_P_G)
+    known = solutions_P_G is not None
     statistics = group_statistics(
-        encode_solutions(solutions_P_G),
+        encode_solutions(solutions_P_G)
+        if solutions_P_G is not None
+        else np.zeros(correct.shape, int),
         correct,
         None if similarity_P_G_G is None else similarity_P_G_G.cpu().numpy(),
     )
     among = correct if scored_P_G is None else correct[scored_P_G.cpu().numpy()]
     return {
         "diversity/accuracy": float(among.mean()) if among.size else np.nan,
-        **{f"diversity/{name}": value for name, value in statistics.items()},
+        **{
+            f"diversity/{name}": value
+            for name, value in statistics.items()
+            if known or not name.startswith(("distinct", "duplicate"))
+        },
     }
 
 

@@ -2,14 +2,12 @@
 
 import warnings
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polypath.errors import DataError
 from polypath.tasks.base import Task
 from polypath.verify.base import Status, Verdict
-
-# completion text and the columns of its row -> canonical solution, None where there is none
-SolutionFunction = Callable[[str, dict[str, Any]], str | None]
 
 CACHE_SIZE = (
     65_536  # verdicts; a step's completions are asked for once for reward and once for solution
@@ -77,23 +75,35 @@ class CachedVerifier:
 
 
 def completion_text(completion: Any) -> str:
-    """Return what the model wrote: the text itself, or the content of all assistant messages."""
+    """Return what the model wrote: the text itself, or that of all assistant messages.
+
+    What tools and users said is not the model's answer. Content may be a list of parts, of which those
+    with a text count.
+    """
     if isinstance(completion, str):
         return completion
-    contents = [message.get("content") or "" for message in completion]
-    return "\n".join(content if isinstance(content, str) else str(content) for content in contents)
+    told = [m for m in completion if m.get("role", "assistant") == "assistant"]
+    return "\n".join(filter(None, (_content_text(message.get("content")) for message in told)))
 
 
-def text_solution(text: str, row: dict[str, Any]) -> str | None:
-    """Return the completion with white space folded: the fallback where nothing knows better."""
-    del row
-    return " ".join(text.split()) or None
+def _content_text(content: Any) -> str:
+    """Return the text of a message's content.
 
-
-def find_solution_function(reward_funcs: Sequence[Any]) -> SolutionFunction:
-    """Return the ``solution`` method of the first reward function that has one, else the text."""
-    for function in reward_funcs:
-        solution = getattr(function, "solution", None)
-        if callable(solution):
-            return solution  # type: ignore[no-any-return]  # duck-typed by name
-    return text_solution
+    Raises:
+        DataError: it is neither a text, nor a list of texts and parts with a type.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    parts = content if isinstance(content, list | tuple) else [content]
+    texts = []
+    for part in parts:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, Mapping) and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif not (isinstance(part, Mapping) and "type" in part):  # a picture, say, has no text
+            raise DataError(
+                "A message's content must be a text or a list of parts such as "
+                f"{{'type': 'text', 'text': ...}}, got {str(part)[:60]!r}."
+            )
+    return "".join(texts)

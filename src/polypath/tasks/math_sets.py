@@ -147,6 +147,7 @@ class MathSet(RecordTask):
         ConfigError: an option has a value that cannot be.
     """
 
+    one_answer = True  # right completions of a problem have the same final result
     verifier = "equal mathematically (math-verify)"
     verifier_factory = "polypath.verify.math:math_verifier"
 

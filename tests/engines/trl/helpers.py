@@ -74,6 +74,9 @@ def make(
 ) -> Any:
     """Build a trainer; ``stock`` builds trl's own."""
     settings = {"output_dir": str(folder), **OPTIONS, **options}
+    functions = rewards if isinstance(rewards, list) else [rewards]
+    if not stock and not any(hasattr(function, "solution") for function in functions):
+        settings.setdefault("solution_fn", "text")
     config = (GRPOConfig if stock else DiversityGRPOConfig)(**settings)
     return (GRPOTrainer if stock else trainer_class)(
         model=model if isinstance(model, torch.nn.Module) else str(model),

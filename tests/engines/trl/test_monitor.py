@@ -54,14 +54,18 @@ def test_probe_and_training_groups_are_logged_in_a_stock_run(
     adder_dir: Path, tmp_path: Path
 ) -> None:
     trainer, monitor = watched(adder_dir, tmp_path, stock=True, max_steps=2)
-    first, last = trainer.state.log_history[0], trainer.state.log_history[1]
-    assert first["probe/pass@1"] == monitor.history[0]["pass@1"]
-    assert last["probe/pass@4"] == monitor.history[1]["pass@4"]
+    probes = [entry for entry in trainer.state.log_history if "probe/pass@1" in entry]
+    assert [entry["step"] for entry in probes] == [0, 2]  # the first before training
+    assert [e["step"] for e in trainer.state.log_history if "reward" in e] == [1, 2]
+    for entry, measured in zip(probes, monitor.history, strict=True):
+        assert entry["step"] == measured["step"]
+        for name in ("pass@1", "pass@4", "distinct_correct"):
+            assert entry[f"probe/{name}"] == measured[name]
     assert 0 < monitor.history[0]["pass@1"] < monitor.history[0]["pass@4"] <= 1
     assert logged(trainer, "diversity/accuracy") == pytest.approx(
         logged(trainer, "rewards/addition_reward/mean")
     )
-    assert "diversity/distinct_solutions" in first
+    assert len(logged(trainer, "diversity/distinct_solutions")) == 2
     assert 0 < monitor.history[0]["entropy_wrong"] < math.log(40)
 
 
@@ -135,16 +139,30 @@ def test_a_policy_that_stays_the_same_does_not_warn(adder_dir: Path, tmp_path: P
     assert monitor.history[0]["pass@4"] == monitor.history[-1]["pass@4"]
 
 
-def test_asynchronous_and_several_rewards_and_evaluation_are_left_to_trl(
+def test_asynchronous_rewards_are_watched_and_the_one_that_says_what_is_correct_is_found(
     adder_dir: Path, tmp_path: Path
 ) -> None:
-    async def later(completions: list[str], **_: Any) -> list[float]:
+    async def accuracy(completions: list[str], **_: Any) -> list[float]:
         return coin(completions)
 
-    trainer, monitor = watched(adder_dir, tmp_path, stock=True, rewards=[later, coin])
-    assert logged(trainer, "rewards/later/mean")
-    assert not logged(trainer, "diversity/accuracy")
+    def format_reward(completions: list[str], **_: Any) -> list[float]:
+        return [1.0] * len(completions)
+
+    rewards = [format_reward, accuracy]
+    with pytest.warns(UserWarning, match="solution_fn"):
+        trainer, monitor = watched(adder_dir, tmp_path, stock=True, rewards=rewards)
+    assert logged(trainer, "diversity/accuracy") == pytest.approx(
+        logged(trainer, "rewards/accuracy/mean")
+    )
+    assert not logged(trainer, "diversity/distinct_correct")  # nothing says what a solution is
     assert monitor.history
+    options = {"solution_fn": "text", "correctness_reward": "format_reward"}
+    trainer, _ = watched(adder_dir, tmp_path, stock=True, rewards=rewards, monitor=options)
+    assert set(logged(trainer, "diversity/accuracy")) == {1.0}
+    assert logged(trainer, "diversity/distinct_correct")
+
+
+def test_evaluations_are_watched(adder_dir: Path, tmp_path: Path) -> None:
     trainer, _ = watched(
         adder_dir,
         tmp_path,

@@ -1,17 +1,23 @@
 """``CollapseMonitor``: see diversity collapse in any TRL GRPO run, without changing the trainer."""
 
 import functools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import TrainerCallback
-from trl.trainer.utils import is_async_callable
+from torch import Tensor
+from transformers import Trainer, TrainerCallback
 
+from polypath.core.correctness import find_correctness
 from polypath.core.probe import Probe
+from polypath.core.solutions import (
+    WITHOUT_SOLUTIONS,
+    SolutionFunction,
+    find_solution_function,
+)
 from polypath.core.statistics import group_metrics
-from polypath.core.verdicts import completion_text, find_solution_function
+from polypath.core.verdicts import completion_text
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.errors import ConfigError
 from polypath.rehearsal.padding import pad_left, pad_right
@@ -37,14 +43,17 @@ class CollapseMonitor(TrainerCallback):
         trainer.train()
 
     Args:
-        trainer: a ``trl.GRPOTrainer`` or a subclass. Its first reward function is watched, unless
-            that is a model or asynchronous.
+        trainer: a ``trl.GRPOTrainer`` or a subclass.
         task: verifies completions of the probe.
         probe: problems to sample; none of them should be trained on.
         num_samples: samples per probe problem, >= 2.
         every: steps between probes, >= 1. The first comes before the first update.
         ks: pass@k to log; those above ``num_samples`` are refused.
-        correct_above: a raw reward of the first reward function above this is correct.
+        correct_above: a raw reward above this is correct.
+        correctness_reward: name, or names, of the reward functions that say what is correct; found by
+            itself as ``DiversityGRPOConfig.correctness_reward`` is.
+        solution_fn: what a solution is, as ``DiversityGRPOConfig.solution_fn``. Where nothing says so,
+            distinct solutions and duplicates of the training groups are not logged.
         seed: of the probe's samples.
 
     Raises:
@@ -64,6 +73,8 @@ class CollapseMonitor(TrainerCallback):
         every: int = 50,
         ks: Sequence[int] = (1, 4, 16),
         correct_above: float = 0.5,
+        correctness_reward: str | Sequence[str] | None = None,
+        solution_fn: SolutionFunction | str | None = None,
         seed: int = 0,
     ) -> None:
         if every < 1:
@@ -73,7 +84,6 @@ class CollapseMonitor(TrainerCallback):
         self._processes = AccelerateProcesses(trainer.accelerator)
         self._task = task
         self._every = every
-        self._correct_above = correct_above
         self._settings = SamplingSettings(
             temperature=trainer.args.temperature,
             max_new_tokens=trainer.args.max_completion_length,
@@ -81,7 +91,16 @@ class CollapseMonitor(TrainerCallback):
             seed=seed,
         )
         self.history: list[dict[str, float]] = []
-        self._watch_rewards()
+        self._correctness = find_correctness(
+            correctness_reward, trainer.reward_funcs, trainer.reward_func_names, correct_above
+        )
+        if not getattr(
+            trainer.args, "diversity_metrics", False
+        ):  # else the trainer logs its groups
+            solution = find_solution_function(solution_fn, trainer.reward_funcs)
+            if solution is None and self._processes.rank == 0:
+                warnings.warn(WITHOUT_SOLUTIONS, stacklevel=2)
+            self._watch_rewards(solution)
 
     @property
     def warned_at(self) -> list[int]:
@@ -90,41 +109,35 @@ class CollapseMonitor(TrainerCallback):
 
     # --- training groups ---------------------------------------------------------------------------
 
-    def _watch_rewards(self) -> None:
-        """Wrap the first reward function, so that its groups are seen at every step."""
-        function = self._trainer.reward_funcs[0]
-        if isinstance(function, torch.nn.Module) or is_async_callable(function):
-            return  # TRL calls these in ways of its own; the probe is measured all the same
-        solution = find_solution_function(self._trainer.reward_funcs)
+    def _watch_rewards(self, solution: SolutionFunction | None) -> None:
+        """Look at the raw rewards of every generation, whatever kind of functions gave them."""
+        inside = self._trainer._calculate_rewards
 
-        @functools.wraps(function)
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            rewards = function(*args, **kwargs)
-            self._log_groups(list(rewards), kwargs, solution)
-            return rewards
+        @functools.wraps(inside)
+        def watched(inputs: Any, prompts: Any, completions: Any, *rest: Any) -> Any:
+            rewards_PG_F = inside(inputs, prompts, completions, *rest)
+            texts = [completion_text(completion) for completion in completions]
+            mine = [solution and solution(*pair) for pair in zip(texts, inputs, strict=True)]
+            self._log_groups(rewards_PG_F, None if solution is None else mine)
+            return rewards_PG_F
 
-        self._trainer.reward_funcs[0] = watched
+        self._trainer._calculate_rewards = watched
 
-    def _log_groups(self, rewards: list[Any], kwargs: dict[str, Any], solution: Any) -> None:
-        texts = [completion_text(completion) for completion in kwargs["completions"]]
-        columns = {
-            key: values
-            for key, values in kwargs.items()
-            if isinstance(values, list) and len(values) == len(texts)
-        }
-        rows = [{key: values[i] for key, values in columns.items()} for i in range(len(texts))]
-        mine = [
-            (solution(text, row), np.nan if reward is None else float(reward))
-            for text, row, reward in zip(texts, rows, rewards, strict=True)
-        ]
-        seen = self._processes.gather_objects(mine)
+    def _log_groups(self, rewards_PG_F: Tensor, mine: list[str | None] | None) -> None:
         trainer = self._trainer
         training = trainer.model.training
         size = trainer.num_generations if training else trainer.num_generations_eval
-        solutions = [answer for answer, _ in seen]
+        judged = self._correctness(rewards_PG_F)
+        if self._processes.rank == 0:
+            self._correctness.watch(judged)
+        solutions = None
+        if mine is not None:
+            told = self._processes.gather_objects(mine)
+            solutions = [told[start : start + size] for start in range(0, len(told), size)]
         metrics = group_metrics(
-            [solutions[start : start + size] for start in range(0, len(seen), size)],
-            np.array([reward for _, reward in seen]).reshape(-1, size) > self._correct_above,
+            solutions,
+            judged.correct_B.reshape(-1, size),
+            scored_P_G=~judged.reward_B.isnan().reshape(-1, size),
         )
         logged = trainer._metrics["train" if training else "eval"]
         for name, value in metrics.items():
@@ -163,8 +176,12 @@ class CollapseMonitor(TrainerCallback):
         kept = [(v, e) for c, v, e in rows if c.problem.problem_id != filler]
         everyone = self._processes.gather_objects(kept)
         values = self._probe.measure(step, [v for v, _ in everyone], [e for _, e in everyone])
-        for name, value in values.items():
-            trainer._metrics["train"][f"probe/{name}"].append(value)
+        told = {f"probe/{name}": value for name, value in values.items() if value == value}
+        # At this step: TRL's own log would average it with what it has so far. It also switches off
+        # the log that is due.
+        due = trainer.control.should_log
+        Trainer.log(trainer, told)
+        trainer.control.should_log = due
         self.history.append({"step": float(step), **values})
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ tensor that TRL returns is passed on untouched.
 """
 
 import inspect
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -20,10 +21,16 @@ from polypath.core.correctness import find_correctness
 from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
+from polypath.core.solutions import (
+    WITHOUT_SOLUTIONS,
+    SolutionFunction,
+    find_solution_function,
+    require_solutions,
+)
 from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize
 from polypath.core.terms import TokenBatch, policy_terms
-from polypath.core.verdicts import SolutionFunction, completion_text, find_solution_function
+from polypath.core.verdicts import completion_text
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.forward import mean_hidden_states, sequence_logps
@@ -61,8 +68,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         similarity: overrides ``args.similarity``: a name, or a function
             ``(texts_P_G: list[list[str]]) -> similarity_P_G_G``.
         solution_fn: ``(text, row) -> canonical solution or None``: which completions are the same
-            solution. Default: the ``solution`` method of a reward function that has one
-            (``TaskReward`` does), else the text with white space folded.
+            solution; or a name, as ``args.solution_fn``, which it overrides. Default: the ``solution``
+            method of a reward function that has one (``TaskReward`` does).
         objectives: methods of your own, switched on: ``[MY_ENTRY.on(...), ...]``, besides those of the
             settings.
         **named: as ``GRPOTrainer``.
@@ -80,7 +87,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self,
         *positional: Any,
         similarity: Any = None,
-        solution_fn: SolutionFunction | None = None,
+        solution_fn: SolutionFunction | str | None = None,
         objectives: Sequence[Active[Any]] = (),
         **named: Any,
     ) -> None:
@@ -107,7 +114,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         except ImportError as error:  # vLLM, peft, liger: TRL says what to install
             raise MissingExtraError(" ".join(str(error).split())) from error
         self._processes = AccelerateProcesses(self.accelerator)
-        self._solution_fn = solution_fn or find_solution_function(self.reward_funcs)
+        self._solution_fn = self._find_solution_fn(solution_fn or config.solution_fn, similarity)
         self._groups = self._group_stage(similarity or config.similarity)
         self._generated: Any = None  # columns, texts, token ids and raw rewards of this process
         self._means = TokenMeans()
@@ -131,6 +138,16 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             # First: what others save, upload or mark as whole is to hold the mean.
             self.callback_handler.callbacks.insert(0, self.weight_average)
         warn_inexact_resume(config)
+
+    def _find_solution_fn(self, chosen: Any, similarity: Any) -> SolutionFunction | None:
+        """Return what says what a solution is; refuse or say so where nothing does."""
+        wanted = {name for active in self._objectives.of_groups for name in active.wants}
+        if "similarity_P_G_G" in wanted:
+            require_solutions(chosen, self.reward_funcs, similarity or self.args.similarity)
+        found = find_solution_function(chosen, self.reward_funcs)
+        if found is None and self.args.diversity_metrics and self._processes.rank == 0:
+            warnings.warn(WITHOUT_SOLUTIONS, stacklevel=3)
+        return found
 
     def _group_stage(self, similarity: Any) -> GroupStage:
         config, special = self.args, self._tokenizer.all_special_ids
@@ -157,6 +174,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             advantages=config.advantage_config,
             special_ids=frozenset(special),
             measured=config.diversity_metrics,
+            knows_solutions=self._solution_fn is not None,
         )
 
     def train(self, resume_from_checkpoint: Any = None, *rest: Any, **named: Any) -> Any:
@@ -223,7 +241,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 keys=[(first + row) // group_size for row in range(len(texts))],
                 texts=texts,
                 token_ids=token_ids,
-                solutions=[self._solution_fn(*pair) for pair in zip(texts, columns, strict=True)],
+                solutions=[
+                    None if self._solution_fn is None else self._solution_fn(text, row)
+                    for text, row in zip(texts, columns, strict=True)
+                ],
                 rewards_B_F=rewards_B_F,
                 weights_F=self.reward_weights,
                 hidden_B_D=partial(
