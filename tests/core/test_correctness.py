@@ -77,7 +77,7 @@ def test_the_function_that_scored_a_completion_decides():
 
 def told(rewards, names=("accuracy", "tone"), chosen=None):
     """Return what is said of rewards of the first function, batch after batch."""
-    judge = find_correctness(chosen, [plain] * len(names), names, 0.5)
+    judge = find_correctness(chosen, [plain] * len(names), names, 0.5, warned=True)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for batch in torch.tensor(rewards).split(32):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from polypath.core.solutions import SOLUTIONS, find_solution_function, require_solutions
+from polypath.core.solutions import SOLUTIONS, find_solution_function, require_different_solutions
 from polypath.core.verdicts import completion_text
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.tasks import get_task
@@ -93,12 +93,11 @@ def test_mistakes_are_named(tmp_path):
 
 def test_answers_are_not_compared_where_they_tell_nothing_apart():
     with refused(ConfigError, "answer", "solution_fn", "ngram"):
-        require_solutions(None, [plain], "answer")
+        require_different_solutions(None, [plain])
     with refused(ConfigError, "answer", "math500", "solution_fn"):
-        require_solutions(None, [OneAnswer()], "answer")
-    require_solutions("operations", [OneAnswer()], "answer")
-    require_solutions(None, [Rewards()], "answer")
-    require_solutions(None, [plain], "ngram")
+        require_different_solutions(None, [OneAnswer()])
+    require_different_solutions("operations", [OneAnswer()])
+    require_different_solutions(None, [Rewards()])
 
 
 def say(role, content):

@@ -47,11 +47,13 @@ class Correctness:
             scored a completion (its reward is not NaN) decides.
         names: of all reward functions.
         threshold: a raw reward above this is correct.
+        warned: whether ``watch`` says anything.
     """
 
     columns: tuple[int, ...]
     names: Sequence[str]
     threshold: float
+    warned: bool = False
     _seen: set[float] = field(default_factory=set)
     _count: int = 0
 
@@ -69,7 +71,7 @@ class Correctness:
 
     def watch(self, judged: Judged) -> None:
         """Warn, once, when the rewards of the first completions do not look like right and wrong."""
-        if self._count >= ENOUGH:
+        if self._count >= ENOUGH or not self.warned:
             return
         scored = judged.reward_B[~judged.reward_B.isnan()]
         self._seen.update(scored.tolist())
@@ -99,6 +101,8 @@ def find_correctness(
     functions: Sequence[Any],
     names: Sequence[str],
     threshold: float,
+    *,
+    warned: bool = False,
 ) -> Correctness:
     """Return which reward functions say what is correct.
 
@@ -109,6 +113,7 @@ def find_correctness(
         functions: the reward functions.
         names: of them.
         threshold: a raw reward above this is correct.
+        warned: whether to warn of rewards that do not look like right and wrong.
 
     Raises:
         ConfigError: there is no function of a name.
@@ -122,7 +127,7 @@ def find_correctness(
     if not columns:
         ranks = [_rank(function, name) for function, name in zip(functions, names, strict=True)]
         columns = [column for column, rank in enumerate(ranks) if rank == min(ranks)]
-    return Correctness(columns=tuple(columns), names=names, threshold=threshold)
+    return Correctness(columns=tuple(columns), names=names, threshold=threshold, warned=warned)
 
 
 def _rank(function: Any, name: str) -> int:

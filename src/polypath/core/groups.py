@@ -227,3 +227,30 @@ def _summed_rewards(rows: GroupRows) -> Tensor:
     weights_F = rows.weights_F.to(rows.rewards_B_F.device)
     summed_B = (rows.rewards_B_F * weights_F).nansum(dim=1)
     return summed_B.masked_fill(rows.rewards_B_F.isnan().all(dim=1), torch.nan)
+
+
+def watched_groups(
+    rewards_PG_F: Tensor,
+    solutions_PG: Sequence[str | None] | None,
+    group_size: int,
+    correctness: Correctness,
+) -> dict[str, float]:
+    """Return the metrics of groups that lie one after the other, of a run without a group stage.
+
+    Args:
+        rewards_PG_F: raw rewards of all completions by reward function.
+        solutions_PG: canonical solutions; ``None`` where nothing says what a solution is.
+        group_size: completions of a prompt.
+        correctness: says which completions are correct; it sees these.
+    """
+    judged = correctness(rewards_PG_F)
+    correctness.watch(judged)
+    groups = None
+    if solutions_PG is not None:
+        starts = range(0, len(solutions_PG), group_size)
+        groups = [solutions_PG[start : start + group_size] for start in starts]
+    return group_metrics(
+        groups,
+        judged.correct_B.reshape(-1, group_size),
+        scored_P_G=~judged.reward_B.isnan().reshape(-1, group_size),
+    )

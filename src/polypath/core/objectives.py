@@ -184,6 +184,11 @@ class Objectives:
         """Return what works on whole groups."""
         return (*self.adjustments, *([self.advantage] if self.advantage else []))
 
+    @property
+    def compare(self) -> bool:
+        """Whether a method wants to know how alike the completions of a group are."""
+        return any("similarity_P_G_G" in active.wants for active in self.of_groups)
+
     def plus(self, active: Iterable[Active[Any]]) -> "Objectives":
         """Return these and more, which were switched on in Python.
 

@@ -5,6 +5,7 @@ columns of its row in the data set. Completions with equal results are the same 
 """
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ SOLUTIONS: dict[str, SolutionFunction] = {
 
 
 def find_solution_function(
-    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
+    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any], *, warned: bool = False
 ) -> SolutionFunction | None:
     """Return what says which completions are the same solution.
 
@@ -68,6 +69,7 @@ def find_solution_function(
         chosen: a function; a name of ``SOLUTIONS``; ``path/to/file.py:function`` or ``module:function``;
             ``None``: the method ``solution`` of the first reward function that has one.
         reward_funcs: of the training.
+        warned: whether to say so where nothing is found.
 
     Returns:
         The function; ``None`` where nothing says so.
@@ -77,7 +79,10 @@ def find_solution_function(
     """
     if chosen is None:
         found = (getattr(function, "solution", None) for function in reward_funcs)
-        return next((solution for solution in found if callable(solution)), None)
+        solution = next((function for function in found if callable(function)), None)
+        if solution is None and warned:
+            warnings.warn(WITHOUT_SOLUTIONS, stacklevel=3)
+        return solution
     if not isinstance(chosen, str):
         if not callable(chosen):
             raise ConfigError(f"solution_fn must be a function or a name, got {chosen!r}.")
@@ -116,28 +121,23 @@ def same_for_all_right(reward_funcs: Sequence[Any]) -> str | None:
     return None
 
 
-def require_solutions(
-    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any], similarity: Any
+def require_different_solutions(
+    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
 ) -> None:
     """Refuse to compare completions by their solutions where these tell nothing apart.
 
     Raises:
-        ConfigError: ``similarity`` is ``answer``, and nothing says what a solution is, or all right
-            completions have the same.
+        ConfigError: nothing says what a solution is, or all right completions have the same.
     """
-    if similarity != "answer" or chosen is not None:
-        return
-    ways = (
-        f"Set solution_fn ({', '.join(SOLUTIONS)}, or my_file.py:function), or similarity: ngram."
-    )
-    if find_solution_function(None, reward_funcs) is None:
-        raise ConfigError(
-            f"similarity 'answer' (also of preset diverse) compares solutions, and nothing says what a "
-            f"solution is: no reward function has a method 'solution'. {ways}"
-        )
     task = same_for_all_right(reward_funcs)
-    if task is not None:
-        raise ConfigError(
-            f"similarity 'answer' (also of preset diverse) changes nothing on task {task}: right "
-            f"completions of a problem all have its one final answer. {ways}"
-        )
+    if chosen is not None or (task is None and find_solution_function(None, reward_funcs)):
+        return
+    reason = (
+        "nothing says what a solution is: no reward function has a method 'solution'"
+        if task is None
+        else f"right completions of a problem of {task} all have its one final answer"
+    )
+    raise ConfigError(
+        f"similarity 'answer' (also of preset diverse) compares solutions, but {reason}. Set solution_fn "
+        f"({', '.join(SOLUTIONS)}, or my_file.py:function), or similarity: ngram."
+    )

@@ -1,5 +1,7 @@
 """From a value per token to a term of the loss, exact over micro-steps and processes."""
 
+import math
+import warnings
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -60,3 +62,23 @@ def normalize(values_B_T: Tensor, mask_B_T: Tensor, step: StepShape, rule: str) 
     if rule not in divisors:
         raise unknown_name("normalization", rule, RULES)
     return token_sum(values_B_T, mask_B_T, tokens=divisors[rule])
+
+
+def warn_inexact_resume(*, save_steps: int, accumulation: int, cycle: int) -> None:
+    """Warn when checkpoints fall inside a generation cycle.
+
+    Completions that were generated and are not used up yet are not saved, so a run resumed from such a
+    checkpoint generates them again, from the newer policy.
+
+    Args:
+        save_steps: optimizer steps from one checkpoint to the next.
+        accumulation: micro-steps of an optimizer step.
+        cycle: micro-steps that use the completions of one generation.
+    """
+    if (save_steps * accumulation) % cycle:
+        warnings.warn(
+            f"save_steps={save_steps} ends inside a generation cycle of {cycle} micro-steps: a resumed run "
+            "will not be bit for bit the uninterrupted one. Use a multiple of "
+            f"{math.ceil(cycle / accumulation)} for save_steps to make it exact.",
+            stacklevel=3,
+        )

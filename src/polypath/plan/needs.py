@@ -41,8 +41,7 @@ def needs(settings: Settings, folder: Path) -> list[Need]:
         folder: of the recipe; a sibling that writes the rehearsal set is named as the way to it.
     """
     found = [_model_need(settings), *_data_needs(settings)]
-    compared = any("similarity_P_G_G" in active.wants for active in settings.objectives.of_groups)
-    if compared and settings.text("similarity") == "embedding":
+    if settings.objectives.compare and settings.text("similarity") == "embedding":
         name = settings.text("embedding_model")
         here = Path(name).is_dir() or hub_folder(name) is not None
         found.append(Need(what="embedder", name=name, present=here))

@@ -1,22 +1,19 @@
 """``CollapseMonitor``: see diversity collapse in any TRL GRPO run, without changing the trainer."""
 
 import functools
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import Trainer, TrainerCallback
 
 from polypath.core.correctness import find_correctness
+from polypath.core.groups import watched_groups
 from polypath.core.probe import Probe
 from polypath.core.solutions import (
-    WITHOUT_SOLUTIONS,
     SolutionFunction,
     find_solution_function,
 )
-from polypath.core.statistics import group_metrics
 from polypath.core.verdicts import completion_text
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.errors import ConfigError
@@ -91,15 +88,16 @@ class CollapseMonitor(TrainerCallback):
             seed=seed,
         )
         self.history: list[dict[str, float]] = []
+        first = self._processes.rank == 0
         self._correctness = find_correctness(
-            correctness_reward, trainer.reward_funcs, trainer.reward_func_names, correct_above
+            correctness_reward,
+            trainer.reward_funcs,
+            trainer.reward_func_names,
+            correct_above,
+            warned=first,
         )
-        if not getattr(
-            trainer.args, "diversity_metrics", False
-        ):  # else the trainer logs its groups
-            solution = find_solution_function(solution_fn, trainer.reward_funcs)
-            if solution is None and self._processes.rank == 0:
-                warnings.warn(WITHOUT_SOLUTIONS, stacklevel=2)
+        if not getattr(trainer.args, "diversity_metrics", False):  # the trainer logs its own groups
+            solution = find_solution_function(solution_fn, trainer.reward_funcs, warned=first)
             self._watch_rewards(solution)
 
     @property
@@ -111,37 +109,24 @@ class CollapseMonitor(TrainerCallback):
 
     def _watch_rewards(self, solution: SolutionFunction | None) -> None:
         """Look at the raw rewards of every generation, whatever kind of functions gave them."""
-        inside = self._trainer._calculate_rewards
+        trainer, inside = self._trainer, self._trainer._calculate_rewards
 
         @functools.wraps(inside)
         def watched(inputs: Any, prompts: Any, completions: Any, *rest: Any) -> Any:
             rewards_PG_F = inside(inputs, prompts, completions, *rest)
-            texts = [completion_text(completion) for completion in completions]
-            mine = [solution and solution(*pair) for pair in zip(texts, inputs, strict=True)]
-            self._log_groups(rewards_PG_F, None if solution is None else mine)
+            solutions = None
+            if solution is not None:
+                texts = map(completion_text, completions)
+                mine = [solution(text, row) for text, row in zip(texts, inputs, strict=True)]
+                solutions = self._processes.gather_objects(mine)
+            mode = "train" if trainer.model.training else "eval"
+            size = trainer.num_generations if mode == "train" else trainer.num_generations_eval
+            metrics = watched_groups(rewards_PG_F, solutions, size, self._correctness)
+            for name, value in metrics.items():
+                trainer._metrics[mode][name].append(value)
             return rewards_PG_F
 
-        self._trainer._calculate_rewards = watched
-
-    def _log_groups(self, rewards_PG_F: Tensor, mine: list[str | None] | None) -> None:
-        trainer = self._trainer
-        training = trainer.model.training
-        size = trainer.num_generations if training else trainer.num_generations_eval
-        judged = self._correctness(rewards_PG_F)
-        if self._processes.rank == 0:
-            self._correctness.watch(judged)
-        solutions = None
-        if mine is not None:
-            told = self._processes.gather_objects(mine)
-            solutions = [told[start : start + size] for start in range(0, len(told), size)]
-        metrics = group_metrics(
-            solutions,
-            judged.correct_B.reshape(-1, size),
-            scored_P_G=~judged.reward_B.isnan().reshape(-1, size),
-        )
-        logged = trainer._metrics["train" if training else "eval"]
-        for name, value in metrics.items():
-            logged[name].append(value)
+        trainer._calculate_rewards = watched
 
     # --- probe -------------------------------------------------------------------------------------
 

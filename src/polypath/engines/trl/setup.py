@@ -1,7 +1,5 @@
 """Checks and choices that are made once, when the trainer is constructed."""
 
-import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,22 +85,3 @@ def whole_models() -> Iterator[None]:
         yield
     finally:
         zero.set_hf_deepspeed_config(config)
-
-
-def warn_inexact_resume(config: DiversityGRPOConfig) -> None:
-    """Warn when checkpoints fall inside a generation cycle.
-
-    TRL does not save completions that it generated and has not used up yet, so a run resumed from
-    such a checkpoint generates them again, from the newer policy.
-    """
-    cycle = config.steps_per_generation * config.num_iterations
-    if config.save_strategy != "steps" or config.save_steps < 1:
-        return
-    if (config.save_steps * config.gradient_accumulation_steps) % cycle:
-        steps = math.ceil(cycle / config.gradient_accumulation_steps)
-        warnings.warn(
-            f"save_steps={int(config.save_steps)} ends inside a generation cycle of {cycle} "
-            f"micro-steps: a resumed run will not be bit for bit the uninterrupted one. Use a "
-            f"multiple of {steps} for save_steps to make it exact.",
-            stacklevel=3,
-        )

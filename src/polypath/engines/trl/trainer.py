@@ -6,7 +6,6 @@ tensor that TRL returns is passed on untouched.
 """
 
 import inspect
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -22,13 +21,12 @@ from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
 from polypath.core.solutions import (
-    WITHOUT_SOLUTIONS,
     SolutionFunction,
     find_solution_function,
-    require_solutions,
+    require_different_solutions,
 )
 from polypath.core.statistics import TokenMeans, gradient_sizes
-from polypath.core.step import StepShape, normalize
+from polypath.core.step import StepShape, normalize, warn_inexact_resume
 from polypath.core.terms import TokenBatch, policy_terms
 from polypath.core.verdicts import completion_text
 from polypath.engines.trl.averaging import WeightAverage
@@ -39,7 +37,6 @@ from polypath.engines.trl.resume import ReplayEpochs
 from polypath.engines.trl.setup import (
     make_rehearsal,
     two_backwards,
-    warn_inexact_resume,
     whole_models,
 )
 from polypath.errors import ConfigError, MissingExtraError
@@ -91,7 +88,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         objectives: Sequence[Active[Any]] = (),
         **named: Any,
     ) -> None:
-        named = _by_name(positional, named)
+        # In the order of GRPOTrainer's parameters.
+        named = dict(inspect.signature(GRPOTrainer).bind_partial(*positional, **named).arguments)
         config = named.get("args")
         if config is None:
             config = named["args"] = DiversityGRPOConfig("diversity-grpo")
@@ -114,8 +112,12 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         except ImportError as error:  # vLLM, peft, liger: TRL says what to install
             raise MissingExtraError(" ".join(str(error).split())) from error
         self._processes = AccelerateProcesses(self.accelerator)
-        self._solution_fn = self._find_solution_fn(solution_fn or config.solution_fn, similarity)
-        self._groups = self._group_stage(similarity or config.similarity)
+        chosen, similarity = solution_fn or config.solution_fn, similarity or config.similarity
+        warned = config.diversity_metrics and self._processes.rank == 0
+        self._solution_fn = find_solution_function(chosen, self.reward_funcs, warned=warned)
+        if similarity == "answer" and self._objectives.compare:
+            require_different_solutions(chosen, self.reward_funcs)
+        self._groups = self._group_stage(similarity)
         self._generated: Any = None  # columns, texts, token ids and raw rewards of this process
         self._means = TokenMeans()
         self._forward: tuple[Tensor, Tensor | None] | None = None
@@ -137,17 +139,12 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self.weight_average = WeightAverage(config.average_weights_from)
             # First: what others save, upload or mark as whole is to hold the mean.
             self.callback_handler.callbacks.insert(0, self.weight_average)
-        warn_inexact_resume(config)
-
-    def _find_solution_fn(self, chosen: Any, similarity: Any) -> SolutionFunction | None:
-        """Return what says what a solution is; refuse or say so where nothing does."""
-        wanted = {name for active in self._objectives.of_groups for name in active.wants}
-        if "similarity_P_G_G" in wanted:
-            require_solutions(chosen, self.reward_funcs, similarity or self.args.similarity)
-        found = find_solution_function(chosen, self.reward_funcs)
-        if found is None and self.args.diversity_metrics and self._processes.rank == 0:
-            warnings.warn(WITHOUT_SOLUTIONS, stacklevel=3)
-        return found
+        if config.save_strategy == "steps" and config.save_steps >= 1:
+            warn_inexact_resume(
+                save_steps=int(config.save_steps),
+                accumulation=config.gradient_accumulation_steps,
+                cycle=config.steps_per_generation * config.num_iterations,
+            )
 
     def _group_stage(self, similarity: Any) -> GroupStage:
         config, special = self.args, self._tokenizer.all_special_ids
@@ -170,6 +167,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 self.reward_funcs,
                 self.reward_func_names,
                 config.correctness_threshold,
+                warned=self._processes.rank == 0,
             ),
             advantages=config.advantage_config,
             special_ids=frozenset(special),
@@ -209,12 +207,11 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> Tensor:
         """Keep the raw rewards, ``(P*G, functions)`` over all processes, before TRL combines them."""
-        rewards_PG_F: Tensor = super()._calculate_rewards(
-            inputs, prompts, completions, completion_ids_list
-        )
+        given = (inputs, prompts, completions, completion_ids_list)
+        rewards_PG_F: Tensor = super()._calculate_rewards(*given)
         first = self._processes.rank * len(completions)
         self._generated = (
-            [{k: v for k, v in row.items() if k != "prompt"} for row in inputs],
+            inputs,
             [completion_text(completion) for completion in completions],
             [list(ids) for ids in completion_ids_list],
             rewards_PG_F[first : first + len(completions)],
@@ -230,7 +227,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._read_settings()
         judged = self._groups.correctness(rewards_B_F)
         batch["correct"] = judged.correct_B
-        if self._processes.rank == 0 and (self._groups.acts or self._objectives.terms):
+        if self._groups.acts or self._objectives.terms:
             self._groups.correctness.watch(judged)
         if not self._groups.acts:
             return batch
@@ -394,9 +391,3 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self.args.diversity_metrics:
             sizes |= gradient_sizes({"rehearsal": loss}, logp_B_T, batch.completion_mask)
         return loss
-
-
-def _by_name(positional: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    """Name the arguments that were given by position, in ``GRPOTrainer``'s order."""
-    bound = inspect.signature(GRPOTrainer).bind_partial(*positional, **named)
-    return dict(bound.arguments)
