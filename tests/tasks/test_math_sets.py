@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
-from polypath.tasks import TASKS, Task, get_task
+from polypath.tasks import TASKS, Task, get_task, task_options
 from polypath.tasks.checking import check_golds
 from polypath.tasks.math_sets import EXTRACTIONS, MATH_SETS
 from polypath.tasks.prompts import MATH_PROMPTS
-from polypath.tasks.record_task import OPTION_HELP
 from tests.tasks.data import GOLDS, HUB_SHAPED, real, write_rows
 
 pytest.importorskip("math_verify")
@@ -171,13 +170,12 @@ def test_the_protocol_is_a_papers() -> None:
 
 
 def test_every_task_is_built_without_options_and_every_option_is_explained() -> None:
-    import inspect
-
     tasks: list[Task] = [get_task(name) for name in TASKS]
     assert [task.name for task in tasks] == list(TASKS)
     for name in (*MATH_SETS, "spider", "bird"):
-        options = [key for key in inspect.signature(TASKS[name]).parameters if key != "name"]
-        assert set(options) <= OPTION_HELP.keys()
+        options = task_options(name)
+        assert {"data", "hub", "prompt", "deadline"} <= options.keys()
+        assert all(options.values())
 
 
 def test_extractions_are_those_of_the_verifier() -> None:

@@ -168,11 +168,9 @@ def _print_rest(console: Console, total: int) -> None:
 
 def _record(task: "Task") -> dict[str, Any]:
     """Describe a task, whether or not it has more than the interface requires."""
-    from polypath.tasks import TASKS
-    from polypath.tasks.record_task import OPTION_HELP
+    from polypath.tasks import task_options
 
     lines = (inspect.getdoc(inspect.getmodule(type(task))) or "").splitlines()
-    options = [key for key in inspect.signature(TASKS[task.name]).parameters if key != "name"]
     return {
         "name": task.name,
         "what": getattr(task, "what", None) or (lines[0] if lines else ""),
@@ -180,7 +178,7 @@ def _record(task: "Task") -> dict[str, Any]:
         "hub": getattr(task, "hub", None),
         "verifier": getattr(task, "verifier", None) or "its own",
         "evaluation": asdict(task.evaluation),
-        "options": {key: OPTION_HELP.get(key, "") for key in options},
+        "options": dict(task_options(task.name)),
     }
 
 

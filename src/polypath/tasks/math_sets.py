@@ -10,12 +10,11 @@ trains on Open-RS and evaluates on AIME24, MATH500, AMC23, Minerva and OlympiadB
 AIME25. Their protocols are in ``tasks.protocols``; ``protocol=`` takes another one.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-from polypath.errors import unknown_name
-from polypath.tasks.prompts import math_prompt
-from polypath.tasks.record_task import Asked, RecordTask, SetSpec
+from polypath.tasks.prompts import MATH_PROMPTS, math_prompt
+from polypath.tasks.record_task import OPTIONS, Asked, RecordTask, SetSpec
 from polypath.tasks.records import (
     ANSWER_FIELDS,
     QUESTION_FIELDS,
@@ -125,55 +124,23 @@ MATH_SETS: dict[str, SetSpec] = {
 
 
 class MathSet(RecordTask):
-    r"""One of ``MATH_SETS``; see ``polypath.tasks.base.Task`` for the interface.
+    r"""One of ``MATH_SETS``; see ``polypath.tasks.base.Task`` for the interface."""
 
-    Args:
-        name: key of ``MATH_SETS``.
-        data: local file or folder; see ``tasks.record_task.OPTION_HELP`` for all options.
-        hub: id on the hub.
-        config: of it.
-        revision: of it.
-        hub_split: of it.
-        prompt: key of ``tasks.prompts.MATH_PROMPTS``.
-        protocol: key of ``tasks.protocols.PROTOCOLS``.
-        question_field: found by itself among ``QUESTION_FIELDS``.
-        answer_field: found by itself among ``ANSWER_FIELDS``.
-        id_field: found by itself among ``ID_FIELDS``; a hash of the question without one.
-        extraction: ``any`` finds an answer wherever it stands, ``box`` only in ``\boxed{}``.
-        deadline: seconds one check may take, above 0; 5 by default.
-        workers: processes that verify; by default this process's share of the CPUs, at most 8.
-
-    Raises:
-        ConfigError: an option has a value that cannot be.
-    """
-
+    SETS = MATH_SETS
+    OPTIONS: ClassVar = {
+        **OPTIONS,
+        "prompt": f"how the question is put: {', '.join(MATH_PROMPTS)}",
+        "answer_field": "field that holds the answer; found by itself",
+        "extraction": "where an answer counts: any, or box for \\boxed{} only",
+    }
+    CHOICES: ClassVar = {"extraction": EXTRACTIONS}
     one_answer = True  # right completions of a problem have the same final result
     verifier = "equal mathematically (math-verify)"
     verifier_factory = "polypath.verify.math:math_verifier"
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        data: str | None = None,
-        hub: str | None = None,
-        config: str | None = None,
-        revision: str | None = None,
-        hub_split: str | None = None,
-        prompt: str | None = None,
-        protocol: str | None = None,
-        question_field: str | None = None,
-        answer_field: str | None = None,
-        id_field: str | None = None,
-        extraction: str | None = None,
-        deadline: str | None = None,
-        workers: str | None = None,
-    ) -> None:
-        given = {key: value for key, value in locals().items() if key not in _NOT_OPTIONS}
-        super().__init__(MATH_SETS[name], given)
+    def __init__(self, name: str, options: Mapping[str, str] | None = None) -> None:
+        super().__init__(name, options)
         self._ask = math_prompt(self.prompt)
-        if extraction is not None and extraction not in EXTRACTIONS:
-            raise unknown_name("extraction", extraction, EXTRACTIONS)
 
     def _asked(self, rows: Sequence[Row], where: str) -> list[Asked]:
         chosen = self.options
@@ -202,6 +169,3 @@ class MathSet(RecordTask):
 
     def _verifier_options(self) -> dict[str, Any]:
         return {"extraction": self.options.get("extraction", EXTRACTIONS[0])}
-
-
-_NOT_OPTIONS = frozenset({"self", "name", "__class__"})

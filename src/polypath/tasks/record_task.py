@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.tasks.base import EvaluationDefaults, Problem
@@ -14,25 +14,17 @@ from polypath.verify.base import Verdict
 from polypath.verify.pool import shared_pool
 
 # What an option means; `polypath tasks show` prints these.
-OPTION_HELP: dict[str, str] = {
+OPTIONS: dict[str, str] = {
     "data": "local .jsonl, .json or .parquet file, or a folder with one for each split",
     "hub": "data set on the hub to read instead of the usual one",
     "config": "configuration of the hub's data set",
     "revision": "revision of the hub's data set",
     "hub_split": "split of the hub's data set, whichever of ours is asked for",
-    "prompt": "how the question is put: boxed, r1_zero_div, dra or plain; of SQL: schema or plain",
     "protocol": "defaults of sample and eval: r1_zero_div, dra, dph_math or dph_sql",
-    "question_field": "field that holds the question",
-    "answer_field": "field that holds the answer",
-    "id_field": "field that holds the problem's id",
-    "extraction": "where an answer counts: any, or box for \\boxed{} only",
-    "deadline": "seconds one completion's check may take",
-    "workers": "processes that verify",
-    "databases": "folder with <db_id>/<db_id>.sqlite",
-    "query_field": "field that holds the gold query",
-    "db_field": "field that holds the database's name",
-    "compare": "when two results are the same: bird, spider or strict",
-    "partial": "reward for a wrong result: none or column_overlap",
+    "question_field": "field that holds the question; found by itself",
+    "id_field": "field that holds the problem's id; found by itself, or a hash of what is asked",
+    "deadline": "seconds one completion's check may take; 5 by default",
+    "workers": "processes that verify; as many as this process may use cores, at most 8, by default",
 }
 PATHS = ("data", "databases")  # recorded absolute, so that a run can be verified from elsewhere
 SPEED_ONLY = ("workers",)  # not recorded: it changes no verdict
@@ -81,25 +73,29 @@ class RecordTask(ABC):
     """A task whose problems are rows of a data set and whose verifier runs in worker processes.
 
     Args:
-        spec: which data set.
-        given: all options, ``None`` where left at their default.
+        name: key of ``SETS``.
+        options: by name; those left out keep their defaults.
 
     Raises:
         ConfigError: an option has a value that cannot be.
     """
 
+    SETS: ClassVar[Mapping[str, SetSpec]]
+    OPTIONS: ClassVar[Mapping[str, str]]  # what each option means
+    CHOICES: ClassVar[Mapping[str, Sequence[str]]]  # of options, the default first
     verifier = ""  # what is verified, in a few words
     verifier_factory = ""  # of the pool: module:factory
 
-    def __init__(self, spec: SetSpec, given: Mapping[str, str | None]) -> None:
-        self.spec = spec
+    def __init__(self, name: str, options: Mapping[str, str] | None = None) -> None:
+        given = options or {}
+        self.spec = spec = self.SETS[name]
         self.name = spec.name
         self.what = spec.what
         self.splits = spec.splits
         self.options: Mapping[str, str] = {
             key: str(Path(value).absolute()) if key in PATHS else value
             for key, value in given.items()
-            if value is not None and key not in SPEED_ONLY
+            if key not in SPEED_ONLY
         }
         self.hub = self.options.get("hub", spec.hub)
         own_hub = "hub" not in self.options
@@ -118,6 +114,9 @@ class RecordTask(ABC):
         self.deadline = number("deadline", given.get("deadline"), 5.0)
         workers = given.get("workers")
         self._workers = None if workers is None else whole_number("workers", workers)
+        for option, known in self.CHOICES.items():
+            if given.get(option, known[0]) not in known:
+                raise unknown_name(option, given[option], known)
         self._read: dict[str, tuple[Problem, ...]] = {}
         self.fields: dict[str, str] = {}  # what of the data is what; known once it was read
 

@@ -10,14 +10,14 @@ DPH-RL trains on BIRD train and evaluates on BIRD dev and, out of domain, on Spi
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
+from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.tasks.prompts import SQL_PROMPTS, sql_prompt
-from polypath.tasks.record_task import Asked, RecordTask, SetSpec
+from polypath.tasks.record_task import OPTIONS, Asked, RecordTask, SetSpec
 from polypath.tasks.records import Row, find_field, text_of
 
 QUERY_FIELDS = ("query", "SQL", "sql", "gold_sql")
@@ -57,63 +57,24 @@ class TextToSql(RecordTask):
 
     The gold is JSON text ``{"db_id": ..., "query": ...}``. The reward is that of
     ``polypath.verify.sql``; ``compare=bird``, results as sets of rows, is what DPH-RL uses on both.
-
-    Args:
-        name: key of ``SQL_SETS``.
-        data: local file or folder; see ``tasks.record_task.OPTION_HELP`` for all options.
-        databases: folder of databases; beside ``data`` by default.
-        hub: id on the hub.
-        config: of it.
-        revision: of it.
-        hub_split: of it.
-        prompt: ``schema`` or ``plain``.
-        protocol: key of ``tasks.protocols.PROTOCOLS``.
-        compare: ``bird``, ``spider`` or ``strict``.
-        partial: ``none`` or ``column_overlap``.
-        question_field: ``question`` by default.
-        query_field: found by itself among ``QUERY_FIELDS``.
-        db_field: found by itself among ``DB_FIELDS``.
-        id_field: found by itself; a hash of database and question without one.
-        deadline: seconds a query may run, above 0; 5 by default.
-        workers: processes that verify; by default this process's share of the CPUs, at most 8.
-
-    Raises:
-        ConfigError: an option has a value that cannot be.
     """
 
+    SETS = SQL_SETS
+    OPTIONS: ClassVar = {
+        **OPTIONS,
+        "databases": "folder with <db_id>/<db_id>.sqlite; looked for beside data by default",
+        "prompt": "how the question is put: schema or plain",
+        "query_field": "field that holds the gold query; found by itself",
+        "db_field": "field that holds the database's name; found by itself",
+        "compare": "when two results are the same: bird, spider or strict",
+        "partial": "reward for a wrong result: none or column_overlap",
+    }
+    CHOICES: ClassVar = {"prompt": SQL_PROMPTS, "compare": COMPARE, "partial": PARTIAL}
     verifier = "results of both queries are the same on the database"
     verifier_factory = "polypath.verify.sql:sql_verifier"
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        data: str | None = None,
-        databases: str | None = None,
-        hub: str | None = None,
-        config: str | None = None,
-        revision: str | None = None,
-        hub_split: str | None = None,
-        prompt: str | None = None,
-        protocol: str | None = None,
-        compare: str | None = None,
-        partial: str | None = None,
-        question_field: str | None = None,
-        query_field: str | None = None,
-        db_field: str | None = None,
-        id_field: str | None = None,
-        deadline: str | None = None,
-        workers: str | None = None,
-    ) -> None:
-        given = {key: value for key, value in locals().items() if key not in _NOT_OPTIONS}
-        super().__init__(SQL_SETS[name], given)
-        for option, value, known in (
-            ("prompt", self.prompt, SQL_PROMPTS),
-            ("compare", compare or COMPARE[0], COMPARE),
-            ("partial", partial or PARTIAL[0], PARTIAL),
-        ):
-            if value not in known:
-                raise unknown_name(option, value, known)
+    def __init__(self, name: str, options: Mapping[str, str] | None = None) -> None:
+        super().__init__(name, options)
         self._schemas: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -206,6 +167,3 @@ class TextToSql(RecordTask):
 
     def _pool_deadline(self) -> float:
         return 2 * self.deadline + 1  # the first completion of a problem pays for the gold query
-
-
-_NOT_OPTIONS = frozenset({"self", "name", "__class__"})
