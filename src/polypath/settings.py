@@ -5,7 +5,7 @@ help texts are flat (``dra_strength``), so each field also has a flat *key*. Eve
 reads settings is derived from the fields.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
@@ -110,6 +110,29 @@ def merged(groups: Iterable[tuple[str, Iterable[Setting]]]) -> dict[str, Setting
                     "name or key."
                 )
     return {key: one for key, (_, one) in found.items()}
+
+
+def read_overrides(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Return the values of ``--key value ...`` texts by key, with ``_`` for ``-``; none for a bare key.
+
+    >>> read_overrides(["--max-steps=3", "--objectives", "a.py:A", "b.py:B", "--dra"])
+    {'max_steps': ['3'], 'objectives': ['a.py:A', 'b.py:B'], 'dra': []}
+
+    Raises:
+        ConfigError: a text has no key before it.
+    """
+    found: dict[str, list[str]] = {}
+    key = None
+    for text in texts:
+        if text.startswith("--"):
+            key, equals, value = text[2:].partition("=")
+            key = key.replace("-", "_")
+            found[key] = [value] if equals else []
+        elif key is None:
+            raise ConfigError(f"{text!r} belongs to no option. Write --key value.")
+        else:
+            found[key].append(text)
+    return found
 
 
 def check_settings(config: Any, owner: str = "") -> None:

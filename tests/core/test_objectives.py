@@ -159,7 +159,6 @@ def test_entries_are_loaded_by_their_place():
     place = "polypath.objectives.dra:DRA"
     assert load_entries([place]) == [DRA]
     assert load_entries(place) == [DRA]
-    assert load_entries(["x:y"], ["--a", "b", "--objectives", place, place]) == [DRA, DRA]
     assert load_entries(None) == []
 
 

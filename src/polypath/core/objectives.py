@@ -141,25 +141,16 @@ def setting_fields(name: str, settings: Mapping[str, Setting]) -> type:
     )
 
 
-def load_entries(specs: Sequence[str] | str | None, overrides: Sequence[str] = ()) -> list[Entry]:
+def load_entries(specs: Sequence[str] | str | None) -> list[Entry]:
     """Load a user's entries.
 
     Args:
         specs: where they are, such as ``my_file.py:my_entry``; one text or several.
-        overrides: of a command, ``["--key", "value", ...]``; ``--objectives`` wins over ``specs``.
 
     Raises:
         MissingFileError, ConfigError: a text names nothing.
     """
-    texts = [specs] if isinstance(specs, str) else list(specs or ())
-    key = ""
-    for text in overrides:
-        if text.startswith("--"):
-            key, _, value = text[2:].partition("=")
-            if key == "objectives":
-                texts = [value] if value else []
-        elif key == "objectives":
-            texts.append(text)
+    texts = [specs] if isinstance(specs, str) else specs or ()
     return [load_object(str(text), "Objective") for text in texts]
 
 

@@ -24,6 +24,7 @@ from polypath.core.objectives import (
 from polypath.errors import ConfigError, MissingExtraError, unknown_name
 from polypath.plan.flat_yaml import COMMAND_LINE, FlatFile, GivenValue, read_flat
 from polypath.presets import preset
+from polypath.settings import read_overrides
 
 # Where the keys of a recipe come from, bases first, so that later defaults win.
 CLASSES = (
@@ -141,26 +142,22 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
         MissingExtraError: TRL, which defines most settings, is not installed.
     """
     file = FlatFile(settings={}, facts={}) if config is None else read_flat(Path(config))
-    registry = _registry(file.settings.get("objectives"), overrides)
+    changed = read_overrides(overrides)
+    registry = BUILT_IN.plus(load_entries(changed.get("objectives", file.values.get("objectives"))))
     defaults = known_settings() | {key: s.default for key, s in registry.settings.items()}
     for name in file.settings:
         if name not in defaults:
             raise unknown_name(f"key in {config}:", name, defaults)
     given = dict(file.settings)
-    for name, text in _split(overrides):
+    for name, texts in changed.items():
         if name not in defaults:
             raise unknown_name("option", name, defaults)
-        given[name] = GivenValue(key=name, value=_value(text), source=COMMAND_LINE)
+        given[name] = GivenValue(key=name, value=_value(" ".join(texts)), source=COMMAND_LINE)
     if "preset" in given and given["preset"].value:
         chosen = given["preset"]
         of_preset = preset(str(chosen.value)).items()
         given = {k: GivenValue(key=k, value=v, source=chosen.source) for k, v in of_preset} | given
     return Settings(given=given, defaults=defaults, file=file, registry=registry)
-
-
-def _registry(given: GivenValue | None, overrides: Sequence[str]) -> Registry:
-    """Return the methods that settings can switch on, those of a recipe's ``objectives`` included."""
-    return BUILT_IN.plus(load_entries(None if given is None else given.value, overrides))
 
 
 @cache
@@ -212,25 +209,6 @@ def _default(value: ast.expr | None) -> Any:
         return None if value is None else ast.literal_eval(value)
     except ValueError:
         return None
-
-
-def _split(overrides: Sequence[str]) -> list[tuple[str, str]]:
-    """Return ``(key, text)`` of every override, in any of the spellings a run accepts.
-
-    Raises:
-        ConfigError: a text has no key before it.
-    """
-    found: list[tuple[str, str]] = []
-    for text in overrides:
-        if text.startswith("--"):
-            key, _, value = text[2:].partition("=")
-            found.append((key.replace("-", "_"), value))
-        elif found:
-            key, before = found[-1]
-            found[-1] = (key, f"{before} {text}".strip())
-        else:
-            raise ConfigError(f"{text!r} belongs to no option. Write --key value.")
-    return found
 
 
 def _value(text: str) -> Any:

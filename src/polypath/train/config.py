@@ -13,6 +13,7 @@ from polypath.core.objectives import load_entries
 from polypath.engines.trl import DiversityGRPOConfig
 from polypath.errors import ConfigError, unknown_name
 from polypath.presets import preset
+from polypath.settings import read_overrides
 from polypath.tasks.options import option_texts
 from polypath.yaml_file import read_yaml
 
@@ -107,11 +108,12 @@ def load_recipe(
     values = {str(key): value for key, value in values.items()}
     if "task_options" in values:
         values["task_options"] = option_texts(values["task_options"])
-    given = _override_values(overrides)
+    changed = read_overrides(overrides)
+    given = {key: " ".join(texts) for key, texts in changed.items()}  # for the record
     chosen = given.get("preset") or values.get("preset")
     values = {**(preset(str(chosen)) if chosen else {}), **values}
     _set_environment(values.pop("env", None) or {}, config)
-    entries = load_entries(values.get("objectives"), overrides)
+    entries = load_entries(changed.get("objectives", values.get("objectives")))
     trainer_config = DiversityGRPOConfig.with_entries(entries) if entries else DiversityGRPOConfig
     parser = _Parser(
         (TaskArguments, trainer_config, ModelConfig, DatasetMixtureConfig),
@@ -122,14 +124,11 @@ def load_recipe(
     for name in values:
         if name not in known:
             raise unknown_name(f"key in {config}:", name, known)
-    flags = [
-        text[2:].split("=")[0].replace("-", "_") for text in overrides if text.startswith("--")
-    ]
-    for flag in flags:
-        if flag not in known:
-            raise unknown_name("option", flag, known)
+    for name in given:
+        if name not in known:
+            raise unknown_name("option", name, known)
     parser.set_defaults_with_config(**values)
-    if not values.get("output_dir") and "output_dir" not in flags:
+    if not values.get("output_dir") and "output_dir" not in given:
         raise ConfigError("output_dir is missing: where should checkpoints and the model go?")
     try:
         task, trainer, model, mixture = parser.parse_args_into_dataclasses(args=list(overrides))
@@ -150,20 +149,6 @@ def _set_environment(variables: Any, config: str | Path | None) -> None:
         )
     for name, value in variables.items():
         os.environ[str(name)] = str(value)
-
-
-def _override_values(overrides: Sequence[str]) -> dict[str, str]:
-    """Return ``{key: text}`` for the record; the parser has already accepted them."""
-    found: dict[str, str] = {}
-    key = ""
-    for text in overrides:
-        if text.startswith("--"):
-            key, _, value = text[2:].partition("=")
-            key = key.replace("-", "_")
-            found[key] = value
-        elif key:
-            found[key] = f"{found[key]} {text}".strip()
-    return found
 
 
 def _one_line(error: BaseException) -> str:
