@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+FOLDER = Path(__file__).parent.parent / "examples"
+USED_ELSEWHERE = {"my_task.py"}  # a task, not a script: tests/test_own_task.py
+EXAMPLES = sorted(path for path in FOLDER.glob("*.py") if path.name not in USED_ELSEWHERE)
 SHORT = {
     "own_similarity.py": ["--steps", "2"],
     "stock_trl_with_monitor.py": ["--steps", "2", "--probe", "4"],

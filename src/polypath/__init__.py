@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DiversityGRPOTrainer,
         WeightAverage,
     )
+    from polypath.tasks import task_from
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ _LAZY = {
     "TaskReward": "polypath.core.rewards",
     "WeightAverage": "polypath.engines.trl",
     "task_dataset": "polypath.core.rewards",
+    "task_from": "polypath.tasks",
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "__version__",
     "preset",
     "task_dataset",
+    "task_from",
 ]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,10 @@ def load_object(spec: str, what: str) -> Any:
             f"Cannot read {what} {spec!r}. Expected 'module:name' or 'path/to/file.py:name'."
         )
     is_file = source.endswith(".py")
+    if (
+        os.getcwd() not in sys.path
+    ):  # a module beside where the command runs, as TRL's script has it
+        sys.path.insert(0, os.getcwd())
     if is_file and not Path(source).is_file():
         raise MissingFileError(f"{what} {spec!r}: there is no file {source!r}.")
     try:

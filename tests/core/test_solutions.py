@@ -2,10 +2,11 @@
 
 import pytest
 
-from polypath.core.solutions import SOLUTIONS, find_solution_function, require_different_solutions
+from polypath.core.solutions import find_solution_function, require_different_solutions
 from polypath.core.verdicts import completion_text
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.tasks import get_task
+from polypath.tasks.solutions import SOLUTIONS
 from tests.refusals import refused
 
 

@@ -97,14 +97,18 @@ def _verify_run(
     from polypath.rollouts.reverify import compare_verdicts, count_shards, reverify_run
     from polypath.sampling.ranks import wait_for
     from polypath.tasks import get_task
+    from polypath.tasks.own_file import HASH, absolute_place
 
     run = source.path
     recorded = RolloutStore.open(source.store or run).manifest
     name = task or recorded.task
     if name is None:
         raise ConfigError(f"{run} does not say which task verifies it; name it with --task.")
-    if name == recorded.task:
-        options = {**recorded.task_options, **options}
+    if absolute_place(name) == recorded.task:
+        kept = dict(recorded.task_options)
+        if task is not None:
+            kept.pop(HASH, None)  # named again: as its file is now
+        options = {**kept, **options}
     verifier = get_task(name, options)
     new = reverify_run(
         run,

@@ -1,5 +1,6 @@
 """Tasks as TRL data sets and reward functions."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
@@ -50,7 +51,10 @@ class TaskReward(CachedVerifier):
             raise unknown_name("timeout_reward", timeout_reward, get_args(TimeoutReward))
         super().__init__(task)
         self.timeout_reward = timeout_reward
-        self.__name__ = f"{task.name}_reward"  # TRL logs under this name
+        # TRL logs under this name; an own task is called after its place, a file and a function.
+        self.__name__ = f"{re.sub(r'[^A-Za-z0-9_]+', '_', task.name.rpartition(':')[2])}_reward"
+        if not getattr(task, "knows_solutions", True):
+            self.solution = None  # type: ignore[assignment]  # nothing says what a solution is
 
     def verdict(self, completion: Any, gold: str) -> Verdict:
         """Verify one completion."""

@@ -6,6 +6,8 @@ from polypath.errors import ConfigError, unknown_name
 from polypath.tasks.base import EvaluationDefaults, Problem, Task
 from polypath.tasks.countdown import Countdown
 from polypath.tasks.math_sets import MATH_SETS, MathSet
+from polypath.tasks.own import task_from
+from polypath.tasks.own_file import is_place, load_task
 from polypath.tasks.small_sql import SmallSql
 from polypath.tasks.text_to_sql import SQL_SETS, TextToSql
 
@@ -19,7 +21,7 @@ TASKS: dict[str, type[Task]] = {
 
 def task_options(name: str) -> Mapping[str, str]:
     """Return the options of a task of ``TASKS``, each with what it means."""
-    found: Mapping[str, str] = getattr(TASKS[name], "OPTIONS", {})
+    found: Mapping[str, str] = getattr(TASKS.get(name), "OPTIONS", {})
     return found
 
 
@@ -27,12 +29,16 @@ def get_task(name: str, options: Mapping[str, str] | None = None) -> Task:
     """Build a task by name.
 
     Args:
-        name: key of ``TASKS``.
+        name: key of ``TASKS``, or the place of a user's own: ``path/to/file.py:factory``,
+            ``module:factory`` or a YAML file.
         options: of the task, such as where its data lies; texts.
 
     Raises:
-        ConfigError: no task of ``TASKS`` has this name, or it has no such option.
+        ConfigError: there is no such task, or it has no such option.
+        MissingFileError: there is no such file.
     """
+    if is_place(name):
+        return load_task(name, options or {})
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     known = task_options(name)
@@ -45,4 +51,12 @@ def get_task(name: str, options: Mapping[str, str] | None = None) -> Task:
     return build(name, options) if known else build()
 
 
-__all__ = ["TASKS", "EvaluationDefaults", "Problem", "Task", "get_task", "task_options"]
+__all__ = [
+    "TASKS",
+    "EvaluationDefaults",
+    "Problem",
+    "Task",
+    "get_task",
+    "task_from",
+    "task_options",
+]

@@ -30,6 +30,8 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
         task_split: which split to train on.
         task_limit: use only the first problems of the split; 0 uses all.
         task_options: options of the task as ``KEY=VALUE`` texts; YAML may give a mapping.
+        monitor_every, monitor_task, monitor_split, monitor_problems, monitor_samples: of
+            ``CollapseMonitor``, which probes held-out problems while training.
         task_timeout_reward: reward of a completion whose check took too long: ``zero``, or
             ``none``, which leaves it out of its group (see ``TaskReward``).
     """
@@ -52,6 +54,20 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
     task_limit: int = field(default=0, metadata={"help": "Only the first problems; 0 is all."})
     task_options: list[str] | None = field(
         default=None, metadata={"help": "Options of the task: KEY=VALUE KEY=VALUE ..."}
+    )
+    monitor_every: int = field(
+        default=0,
+        metadata={"help": "Steps between probes of CollapseMonitor; 0 is off."},
+    )
+    monitor_task: str | None = field(
+        default=None, metadata={"help": "Task that the monitor probes; task by default."}
+    )
+    monitor_split: str | None = field(
+        default=None, metadata={"help": "Its split; dev, or the last one, by default."}
+    )
+    monitor_problems: int = field(default=64, metadata={"help": "Problems of a probe."})
+    monitor_samples: int = field(
+        default=16, metadata={"help": "Samples of each problem of a probe, at least 2."}
     )
     task_timeout_reward: Literal["zero", "none"] = field(
         default="zero",

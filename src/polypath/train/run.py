@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+import trl
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import get_peft_config, get_quantization_config
 
-import polypath
-from polypath.engines.trl import DiversityGRPOTrainer
+from polypath.engines.trl import CollapseMonitor, DiversityGRPOTrainer
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.rollouts.files import write_json
+from polypath.rollouts.manifest import library_versions
+from polypath.tasks.own_file import HASH, is_place
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
 from polypath.train.auto_rehearsal import make_rehearsal_set
 from polypath.train.callbacks import COMPLETE, Loaded, LogFile, MarkComplete, StopWhenLoaded
 from polypath.train.config import Recipe
-from polypath.train.sources import load_datasets, load_rewards
+from polypath.train.sources import load_datasets, load_rewards, monitor_probe, recipe_task
 
 RUN_FILE = "run.json"  # what the run was asked to do
 LOG_FILE = "log.jsonl"  # one line a logging step
@@ -107,8 +109,9 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
     rewards = load_rewards(recipe.task, recipe.trainer.max_completion_length)
     # TRL draws the adapters of LoRA before it sets the seed.
     transformers.set_seed(config.seed)
+    probe = monitor_probe(recipe.task)
     try:
-        return DiversityGRPOTrainer(
+        trainer = DiversityGRPOTrainer(
             model=path,
             reward_funcs=rewards,
             args=config,
@@ -118,6 +121,14 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
             peft_config=get_peft_config(model),
             callbacks=[LogFile(Path(config.output_dir) / LOG_FILE), MarkComplete()],
         )
+        if probe is not None:
+            samples = recipe.task.monitor_samples
+            ks = sorted({1, min(4, samples), samples})
+            every = recipe.task.monitor_every
+            trainer.add_callback(
+                CollapseMonitor(trainer, *probe, num_samples=samples, every=every, ks=ks)
+            )
+        return trainer
     except PolypathError:
         raise
     except (ValueError, ImportError) as error:  # TRL's own checks of settings and of extras
@@ -198,10 +209,14 @@ def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
 
 
 def _record(recipe: Recipe) -> dict[str, Any]:
+    settings = dict(sorted(recipe.values.items()))
+    own = recipe.task.task is not None and is_place(recipe.task.task)
+    if own:  # another state of its file is another task
+        settings[f"{HASH} of the task"] = recipe_task(recipe.task).options[HASH]
     return {
-        "settings": dict(sorted(recipe.values.items())),
+        "settings": settings,
         "processes": recipe.trainer.world_size,
-        "versions": {"polypath": polypath.__version__, "transformers": transformers.__version__},
+        "versions": {**library_versions(), "trl": trl.__version__},
     }
 
 

@@ -1,7 +1,6 @@
 """What a recipe trains on and what it is rewarded for: data sets and reward functions by name."""
 
-import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from polypath.core.shaped_rewards import (
 )
 from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
 from polypath.rollouts import encode_prompt
-from polypath.tasks import Task, get_task
+from polypath.tasks import Problem, Task, get_task
 from polypath.tasks.options import key_values
 from polypath.train.config import Recipe, TaskArguments
 from polypath.user_code import load_function
@@ -53,6 +52,35 @@ def load_datasets(recipe: Recipe) -> tuple[Any, Any]:
     return train, _split(loaded, "dataset_test_split", arguments.dataset_test_split)
 
 
+def monitor_probe(arguments: TaskArguments) -> tuple[Task, Sequence[Problem]] | None:
+    """Return the task and the problems that ``CollapseMonitor`` probes; ``None`` where it is off.
+
+    Raises:
+        ConfigError: no task is named, or its split is trained on.
+    """
+    if not arguments.monitor_every:
+        return None
+    named = arguments.monitor_task or arguments.task
+    if named is None:
+        raise ConfigError(
+            "monitor_every needs problems to probe, which a task has. Name one with monitor_task: a "
+            "built-in one, or your own as path/to/file.py:factory."
+        )
+    own = named == arguments.task
+    task = recipe_task(arguments) if own else get_task(named)
+    split = arguments.monitor_split or _held_out(task)
+    if own and split == arguments.task_split:
+        raise ConfigError(
+            f"monitor_split {split!r} is what is trained on (task_split). Name another split of {task.name}: "
+            f"{', '.join(task.splits)}."
+        )
+    return task, task.problems(split, arguments.monitor_problems)
+
+
+def _held_out(task: Task) -> str:
+    return "dev" if "dev" in task.splits else task.splits[-1]
+
+
 def recipe_task(arguments: TaskArguments) -> Task:
     """Build the task a recipe names, with its options.
 
@@ -70,7 +98,7 @@ def _task_datasets(arguments: TaskArguments, *, evaluated: bool) -> tuple[Any, A
     train = task_dataset(task, arguments.task_split, arguments.task_limit or None)
     if not evaluated:
         return train, None
-    held_out = "dev" if "dev" in task.splits else task.splits[-1]
+    held_out = _held_out(task)
     held = task_dataset(task, held_out, EVALUATION_PROBLEMS)
     trained_on = {encode_prompt(prompt) for prompt in train["prompt"]}
     if any(encode_prompt(prompt) in trained_on for prompt in held["prompt"]):
@@ -160,10 +188,6 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
 
 def _import_reward(name: str) -> Any:
     """Import ``package.module.function``, ``package.module:function`` or ``file.py:function``."""
-    if (
-        os.getcwd() not in sys.path
-    ):  # a module next to where the command runs, as TRL's script has it
-        sys.path.insert(0, os.getcwd())
     try:
         return load_function(name if ":" in name else ":".join(name.rsplit(".", 1)), "Function")
     except ConfigError as error:

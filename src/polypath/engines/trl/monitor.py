@@ -11,7 +11,6 @@ from polypath.core.correctness import find_correctness
 from polypath.core.groups import watched_groups
 from polypath.core.probe import Probe
 from polypath.core.solutions import (
-    SolutionFunction,
     find_solution_function,
 )
 from polypath.core.verdicts import completion_text
@@ -22,6 +21,7 @@ from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import Completion, pad_token_id, sample
 from polypath.tasks.base import Problem, Task
+from polypath.tasks.solutions import SolutionFunction
 
 FORWARD_ROWS = 64  # completions in one entropy forward
 

@@ -21,7 +21,6 @@ from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
 from polypath.core.solutions import (
-    SolutionFunction,
     find_solution_function,
     require_different_solutions,
 )
@@ -43,6 +42,7 @@ from polypath.errors import ConfigError, MissingExtraError
 from polypath.objectives import ON_POLICY_KL, Active
 from polypath.rehearsal import RehearsalSet
 from polypath.similarity import Similarity, get_similarity
+from polypath.tasks.solutions import SolutionFunction
 
 # How TRL 1.16 normalises each of its losses, and with it the penalty for beta > 0.
 LOSS_RULES = {

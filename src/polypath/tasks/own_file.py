@@ -1,0 +1,118 @@
+"""A user's task by its place: ``my_file.py:factory``, ``module:factory`` or ``my_task.yaml``."""
+
+import hashlib
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from polypath.errors import ConfigError, MissingFileError, unknown_name
+from polypath.tasks.answers import task_from_yaml
+from polypath.tasks.base import Task
+from polypath.user_code import load_object
+
+HASH = "hash"  # recorded as if it were an option, so that another state of the file is refused
+NEEDED = ("name", "splits", "problems", "verify_batch", "max_completion_length", "evaluation")
+
+
+def is_place(name: str) -> bool:
+    """Return whether a task's name is the place of a user's own."""
+    return ":" in name or name.endswith((".yaml", ".yml"))
+
+
+def absolute_place(name: str) -> str:
+    """Return a place that means the same in any working directory; a module's is as it was."""
+    source, colon, factory = name.partition(":") if ":" in name else (name, "", "")
+    if not source.endswith((".py", ".yaml", ".yml")):
+        return name
+    return f"{Path(source).absolute()}{colon}{factory}"
+
+
+def load_task(place: str, options: Mapping[str, str]) -> Task:
+    """Build the task of a place.
+
+    Args:
+        place: as given.
+        options: arguments of the factory; texts. ``hash``, of a recorded task, is what the file must have.
+
+    Raises:
+        MissingFileError: there is no such file.
+        ConfigError: the factory cannot be called so, gives no task, or the file has changed.
+    """
+    place = absolute_place(place)
+    source = _source(place)
+    given = {key: value for key, value in options.items() if key != HASH}
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    recorded = options.get(HASH, digest)
+    if recorded != digest:
+        raise ConfigError(
+            f"Task {place} has changed since it was recorded: its file had the hash {recorded}, now it has "
+            f"{digest}. Name it with --task to use it as it is now, or bring the old file back."
+        )
+    if ":" in place:
+        task = _call(load_object(place, "task"), place, given)
+    elif given:
+        raise ConfigError(f"Task {place} takes no options, got {next(iter(given))!r}.")
+    else:
+        task = task_from_yaml(source)
+    return cast(Task, PlacedTask(task, place, {**given, HASH: digest}))
+
+
+class PlacedTask:
+    """A user's task under the name of its place, so that a run's record can build it again."""
+
+    def __init__(self, task: Task, name: str, options: Mapping[str, str]) -> None:
+        self.name = name
+        self.options = options
+        self._task = task
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+
+def _source(place: str) -> Path:
+    """Return the file of a place."""
+    source = place.partition(":")[0] if place.count(":") else place
+    if source.endswith((".py", ".yaml", ".yml")):
+        if not Path(source).is_file():
+            raise MissingFileError(f"Task {place}: there is no file {source}.")
+        return Path(source)
+    try:
+        spec = importlib.util.find_spec(source)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None:
+        raise ConfigError(
+            f"Task {place}: there is no module {source!r}. Write the place as path/to/file.py:factory or "
+            "module:factory; polypath tasks lists the built-in tasks."
+        )
+    return Path(spec.origin)
+
+
+def _call(factory: Any, place: str, options: Mapping[str, str]) -> Task:
+    if not callable(factory):
+        task = factory
+        if options:
+            raise ConfigError(f"Task {place} takes no options, got {next(iter(options))!r}.")
+    else:
+        parameters = inspect.signature(factory).parameters.values()
+        known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            for key in options:
+                if key not in known:
+                    raise unknown_name(f"option of task {place}", key, known)
+        missing = [p.name for p in parameters if p.default is p.empty and p.name not in options]
+        missing = [name for name in missing if name in known]
+        if missing:
+            raise ConfigError(
+                f"Task {place} needs {', '.join(missing)}: give --task-option {missing[0]}=VALUE."
+            )
+        task = factory(**options)
+    lacking = [name for name in NEEDED if not hasattr(task, name)]
+    if lacking:
+        raise ConfigError(
+            f"Task {place} must give a task, such as polypath.task_from(...) makes; a "
+            f"{type(task).__name__} has no {', '.join(lacking)}."
+        )
+    return cast(Task, task)
