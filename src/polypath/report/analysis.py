@@ -4,7 +4,6 @@ import multiprocessing
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -25,7 +24,6 @@ from polypath.report.model import GROUPS, Comparison, Curve, FloatArray, Flow, R
 from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.runs import Run, Seeds, as_seeds, name_of, pool, shared_problems
 from polypath.report.settings import AnalysisSettings, Sizes, choose_sizes
-from polypath.rollouts.samples import Samples
 
 NO_CURVE = Curve(ks=(), estimate=np.empty(0), low=np.empty(0), high=np.empty(0))
 
@@ -90,7 +88,7 @@ def analyse(
         notes += size_notes
     prepared = [Prepared(seed, sizes, settings) for seed in seeds]
     values = [measure(seed, groups=groups) for seed in prepared]
-    analysis = measured_run(prepared, values, groups).analysis
+    analysis = _measured(prepared, values, groups).analysis
     return replace(analysis, notes=notes + analysis.notes)
 
 
@@ -144,7 +142,7 @@ def measure_runs(
         runs: the seeds of each, all on the same problems in the same order.
         sizes: from ``choose_sizes`` over all of them.
         settings: as in ``analyse``.
-        workers: processes that measure seeds side by side.
+        workers: as in ``compare``.
 
     Raises:
         ConfigError: fewer than 1 worker.
@@ -153,30 +151,18 @@ def measure_runs(
         raise ConfigError(f"workers must be at least 1, got {workers}.")
     prepared = [[Prepared(seed, sizes, settings) for seed in seeds] for seeds in runs]
     if workers == 1:
-        found = iter([measure(seed) for seeds in prepared for seed in seeds])
+        found = [measure(seed) for seed in chain(*prepared)]
     else:
-        fresh = partial(_measure_samples, sizes=sizes, settings=settings)
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
-            found = iter(list(processes.map(fresh, chain(*runs))))
-    return [measured_run(seeds, [next(found) for _ in seeds], GROUPS) for seeds in prepared]
+            found = list(processes.map(measure, chain(*prepared)))
+    values = iter(found)
+    return [_measured(seeds, [next(values) for _ in seeds], GROUPS) for seeds in prepared]
 
 
-def _measure_samples(
-    samples: Samples, sizes: Sizes, settings: AnalysisSettings
-) -> list[ProblemValues]:
-    return measure(Prepared(samples, sizes, settings))
-
-
-def measured_run(
+def _measured(
     prepared: Sequence[Prepared], values: Sequence[Sequence[ProblemValues]], groups: Sequence[str]
 ) -> MeasuredRun:
-    """Turn the values of a run's seeds into its numbers.
-
-    Args:
-        prepared: the seeds, on the same problems.
-        values: of each seed, from ``measures.measure``.
-        groups: that were measured; decides which curves there are.
-    """
+    """Turn the values of a run's seeds into its numbers, with the curves of these groups."""
     sizes, settings = prepared[0].sizes, prepared[0].settings
     seeds = tuple(seed.samples for seed in prepared)
     measures = stack(values, seeds[0].num_problems)
@@ -210,27 +196,21 @@ def measured_run(
 
 
 def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparison:
-    """Compare runs that are measured already.
-
-    Args:
-        base: the base run.
-        runs: the others, measured on the same problems at the same sizes.
-    """
-    settings = base.prepared[0].settings
+    """Compare runs that are measured already, on the same problems at the same sizes."""
+    settings, first = base.prepared[0].settings, base.analysis
+    others = tuple(run.analysis for run in runs)
+    changes = (
+        differences(base.measures, run.measures, settings, first.name, run.analysis.name)
+        for run in runs
+    )
     return Comparison(
-        base=base.analysis,
-        runs=tuple(run.analysis for run in runs),
-        differences=tuple(
-            d
-            for run in runs
-            for d in differences(
-                base.measures, run.measures, settings, base.analysis.name, run.analysis.name
-            )
-        ),
+        base=first,
+        runs=others,
+        differences=tuple(chain(*changes)),
         flows=tuple(_flow(base, run, settings) for run in runs),
-        fits=fit_lines([run.analysis for run in (base, *runs)]),
-        num_shared_problems=base.analysis.samples.num_problems,
-        not_shared={run.analysis.name: 0 for run in (base, *runs)},
+        fits=fit_lines((first, *others)),
+        num_shared_problems=first.samples.num_problems,
+        not_shared={run.name: 0 for run in (first, *others)},
         level=settings.level,
         seed=settings.seed,
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from polypath.report.model import Fit, Metric, RunAnalysis
+from polypath.report.model import Fit, FloatArray, Metric, RunAnalysis
 
 FEWEST_RUNS = 3
 
@@ -21,29 +21,25 @@ def fit_lines(runs: Sequence[RunAnalysis]) -> tuple[Fit, ...]:
     Returns:
         A line for each diversity; none with fewer than three runs.
     """
-    potentials = [m for m in runs[0].metrics if m.key.startswith("potential@")]
-    usable = [m for m in potentials if _of_all(runs, m.key)]
-    if len(runs) < FEWEST_RUNS or not usable:
+    usable = [m for m in runs[0].metrics if np.isfinite(_of_all(runs, m.key)).all()]
+    potentials = [m for m in usable if m.key.startswith("potential@")]
+    if len(runs) < FEWEST_RUNS or not potentials:
         return ()
-    potential = usable[-1]  # the greedy form comes last
-    diversities = [m for m in runs[0].metrics if m.group != "correctness" and _of_all(runs, m.key)]
-    return tuple(_fit(runs, diversity, potential) for diversity in diversities)
+    potential = potentials[-1]  # the greedy form comes last
+    return tuple(_fit(runs, m, potential) for m in usable if m.group != "correctness")
 
 
-def _of_all(runs: Sequence[RunAnalysis], key: str) -> list[float]:
-    """Return the values of all runs, or nothing when one of them has none."""
+def _of_all(runs: Sequence[RunAnalysis], key: str) -> FloatArray:
+    """Return the values of all runs; NaN for one without."""
     found = [run.metric(key) for run in runs]
-    values = [metric.estimate for metric in found if metric is not None]
-    return values if len(values) == len(runs) and all(map(math.isfinite, values)) else []
+    return np.array([math.nan if metric is None else metric.estimate for metric in found])
 
 
 def _fit(runs: Sequence[RunAnalysis], diversity: Metric, potential: Metric) -> Fit:
-    x, y = np.array(_of_all(runs, diversity.key)), np.array(_of_all(runs, potential.key))
+    x, y = _of_all(runs, diversity.key), _of_all(runs, potential.key)
     dx, dy = x - x.mean(), y - y.mean()
-    slope = float(dx @ dy / (dx @ dx)) if (dx @ dx) > 0 else math.nan
-    r_squared = (
-        float((dx @ dy) ** 2 / ((dx @ dx) * (dy @ dy))) if (dx @ dx) * (dy @ dy) else math.nan
-    )
+    slope = float(dx @ dy / (dx @ dx)) if dx @ dx else math.nan
+    spread = (dx @ dx) * (dy @ dy)
     return Fit(
         key=diversity.key,
         label=diversity.label,
@@ -53,5 +49,5 @@ def _fit(runs: Sequence[RunAnalysis], diversity: Metric, potential: Metric) -> F
         y=tuple(y.tolist()),
         slope=slope,
         intercept=float(y.mean() - slope * x.mean()),
-        r_squared=r_squared,
+        r_squared=float((dx @ dy) ** 2 / spread) if spread else math.nan,
     )

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from polypath.metrics import (
     NO_SAMPLE,
+    Potential,
     answer_entropy,
     distinct_solutions_at_k,
     majority_at_k,
-    pass_at_k_from_counts,
     pass_hat_k,
     potential_at_k,
     potential_from_counts,
@@ -18,33 +19,35 @@ from polypath.metrics import (
 )
 from polypath.metrics.correctness import MAX_MAJORITY_SAMPLES
 from polypath.report.model import GROUPS, FloatArray
-from polypath.report.prepared import DRAWS, NO_ANSWER, Prepared, ProblemValues, few, without_verdict
+from polypath.report.prepared import (
+    DRAWS,
+    Prepared,
+    ProblemValues,
+    few,
+    without_answer,
+    without_verdict,
+)
 from polypath.report.settings import IntArray
 from polypath.report.text_measures import text_diversity
 
 Wanted = Callable[[str], bool]
 
 
-def everything(key: str) -> bool:
-    """Want every measure."""
-    del key
-    return True
-
-
 def measure(
-    run: Prepared, wanted: Wanted = everything, groups: Sequence[str] = GROUPS
+    run: Prepared, wanted: Wanted = lambda _: True, groups: Sequence[str] = GROUPS
 ) -> list[ProblemValues]:
     """Measure one seed of a run.
 
     Args:
         run: its samples, prepared.
-        wanted: says by its key whether a measure is wanted; no other is computed.
+        wanted: says by its key whether a measure is wanted; no other that is slow is computed.
         groups: of ``GROUPS``; only their measures.
 
     Returns:
         A value for each problem of every measure, in the order of tables.
     """
-    return [values for group in groups for values in MEASURES[group](run, wanted)]
+    found = (values for group in groups for values in MEASURES[group](run, wanted))
+    return [values for values in found if wanted(values.key)]
 
 
 def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
@@ -52,14 +55,16 @@ def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     note = without_verdict(run)
     more = [k for k in run.sizes.ks if k > 1]  # at 1, all three are the same
-
-    def all_right(ks: Sequence[int]) -> FloatArray:
-        return np.where(n_N[:, None] > 0, pass_hat_k(n_N, c_N, ks), np.nan)
-
-    yield from _at_each_k(run, wanted, "pass@{k}", "pass@{k}", run.sizes.ks, run.pass_at, note)
-    yield from _at_each_k(run, wanted, "pass^{k}", "pass^{k} (all right)", more, all_right, note)
-    yield from _majority(run, wanted, more, note)
-    if run.greedy_N is not None and wanted("greedy"):
+    yield from _at_each_k(run, wanted, "pass@{k}", run.sizes.ks, run.pass_at, note)
+    all_right = partial(pass_hat_k, n_N, c_N)
+    label = "pass^{k} (all right)"
+    yield from _at_each_k(run, wanted, "pass^{k}", more, all_right, note, label=label)
+    majority = partial(majority_at_k, run.verified_ids_N_S, run.correct_N_S)
+    most, limit = int(n_N.max()), MAX_MAJORITY_SAMPLES
+    too_many = f"not computed for more than {limit} samples of a problem, got {most}"
+    why = too_many if most > limit else without_answer(run) or note
+    yield from _at_each_k(run, wanted, "majority@{k}", more, majority, why)
+    if run.greedy_N is not None:
         yield ProblemValues(
             key="greedy",
             label="greedy pass@1",
@@ -67,32 +72,55 @@ def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
             higher_is="better",
             top_N=run.greedy_N,
         )
-    yield from _potential(run, wanted, note)
+    for k in run.sizes.potential_ks:
+        key, label = f"potential@{k}", f"Potential@{k}"
+        yield _potential(key, label, potential_from_counts(n_N, c_N, [k])[0], note)
+        if run.greedy_N is not None:
+            beyond_greedy = potential_at_k(run.pass_at([k])[:, 0], run.greedy_N, k)
+            yield _potential(f"{key} (greedy)", f"{label} beyond greedy", beyond_greedy, note)
 
 
-def _majority(
-    run: Prepared, wanted: Wanted, ks: Sequence[int], note: str
-) -> Iterator[ProblemValues]:
-    if not (run.ids_N_S >= 0).any():
-        note = NO_ANSWER
-    most = int(run.samples.num_verified_N.max())
-    if most > MAX_MAJORITY_SAMPLES:
-        note = f"not computed for more than {MAX_MAJORITY_SAMPLES} samples of a problem, got {most}"
+def _potential(key: str, label: str, found: Potential, note: str) -> ProblemValues:
+    return ProblemValues(
+        key=key,
+        label=label,
+        group="correctness",
+        higher_is="better",
+        k=found.k,
+        top_N=found.numerator_N,
+        bottom_N=found.denominator_N,
+        note=note or found.reason or "",
+    )
 
-    def majority(ks: Sequence[int]) -> FloatArray:
-        return majority_at_k(run.verified_ids_N_S, run.correct_N_S, ks)
 
-    yield from _at_each_k(run, wanted, "majority@{k}", "majority@{k}", ks, majority, note)
+def _solutions(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
+    """Measures of how many different answers there are."""
+    no_answer = without_answer(run)
+    note = no_answer or without_verdict(run)
+    yield from _at_each_k(
+        run,
+        wanted,
+        "distinct@{k}",
+        [k for k in run.sizes.ks if k > 1],  # one sample has no diversity
+        run.distinct_at,
+        note,
+        label="distinct correct in {k}",
+        group="solutions",
+        higher_is="more diverse",
+    )
+    yield from _repeats(run, wanted, "all", run.sizes.text, no_answer)
+    yield from _repeats(run, wanted, "correct", run.sizes.correct, note)
 
 
 def _at_each_k(
     run: Prepared,
     wanted: Wanted,
     key: str,
-    label: str,
     ks: Sequence[int],
     values_at: Callable[[Sequence[int]], FloatArray],
     note: str,
+    *,
+    label: str = "",
     group: str = "correctness",
     higher_is: str = "better",
 ) -> Iterator[ProblemValues]:
@@ -104,7 +132,7 @@ def _at_each_k(
     for k, value_N in zip(ks, value_N_K.T, strict=True):
         yield ProblemValues(
             key=key.format(k=k),
-            label=label.format(k=k),
+            label=(label or key).format(k=k),
             group=group,
             higher_is=higher_is,
             k=k,
@@ -112,49 +140,6 @@ def _at_each_k(
             top_N=value_N,
             note=note or few(value_N, f"{k} verified samples"),
         )
-
-
-def _potential(run: Prepared, wanted: Wanted, note: str) -> Iterator[ProblemValues]:
-    n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
-    for k in run.sizes.potential_ks:
-        forms = []
-        if wanted(f"potential@{k}"):
-            found = potential_from_counts(n_N, c_N, [k])[0]
-            forms.append((f"potential@{k}", f"Potential@{k}", found))
-        if run.greedy_N is not None and wanted(f"potential@{k} (greedy)"):
-            pass_k_N = pass_at_k_from_counts(n_N, c_N, [k])[:, 0]
-            found = potential_at_k(pass_k_N, run.greedy_N, k)
-            forms.append((f"potential@{k} (greedy)", f"Potential@{k} beyond greedy", found))
-        for key, label, found in forms:
-            yield ProblemValues(
-                key=key,
-                label=label,
-                group="correctness",
-                higher_is="better",
-                k=k,
-                top_N=found.numerator_N,
-                bottom_N=found.denominator_N,
-                note=note or found.reason or "",
-            )
-
-
-def _solutions(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
-    """Measures of how many different answers there are."""
-    no_answer = "" if (run.ids_N_S >= 0).any() else NO_ANSWER
-    note = no_answer or without_verdict(run)
-    yield from _at_each_k(
-        run,
-        wanted,
-        "distinct@{k}",
-        "distinct correct in {k}",
-        [k for k in run.sizes.ks if k > 1],  # one sample has no diversity
-        run.distinct_at,
-        note,
-        group="solutions",
-        higher_is="more diverse",
-    )
-    yield from _repeats(run, wanted, "all", run.sizes.text, no_answer)
-    yield from _repeats(run, wanted, "correct", run.sizes.correct, note)
 
 
 def _repeats(

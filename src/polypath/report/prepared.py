@@ -1,7 +1,7 @@
 """One run prepared for measuring, and what measuring gives: a value for each problem."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,29 +49,24 @@ class ProblemValues(Measure):
     note: str = ""
 
 
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """One seed of a run ready to be measured: which samples are correct, and which solution each is.
 
-    Args:
+    Attributes:
         samples: of the seed.
         sizes: how many samples each kind of measure looks at.
         settings: seed of the draws.
     """
 
-    def __init__(self, samples: Samples, sizes: Sizes, settings: AnalysisSettings) -> None:
-        self.samples = samples
-        self.sizes = sizes
-        self.settings = settings
-
-    @cached_property
-    def verified_N_S(self) -> BoolArray:
-        """Which samples have a verdict; problems with fewer samples are padded with False."""
-        return self._grid(lambda verdict: verdict is not None)
+    samples: Samples
+    sizes: Sizes
+    settings: AnalysisSettings
 
     @cached_property
     def correct_N_S(self) -> BoolArray:
-        """Which samples are correct."""
-        return self._grid(lambda verdict: verdict is True)
+        """Which samples are correct; problems with fewer samples are padded with False."""
+        return np.asarray(self._verdicts_N_S == 1)
 
     @cached_property
     def ids_N_S(self) -> IntArray:
@@ -81,12 +76,20 @@ class Prepared:
     @cached_property
     def verified_ids_N_S(self) -> IntArray:
         """Solution ids of the verified samples; the others do not exist as far as counting goes."""
-        return np.where(self.verified_N_S, self.ids_N_S, NO_SAMPLE)
+        return np.where(self._verdicts_N_S >= 0, self.ids_N_S, NO_SAMPLE)
 
     @cached_property
     def correct_ids_N_S(self) -> IntArray:
         """Solution ids of the correct samples alone."""
         return np.where(self.correct_N_S, self.ids_N_S, NO_SAMPLE)
+
+    @cached_property
+    def _verdicts_N_S(self) -> IntArray:
+        """1 for a correct sample, 0 for another, -1 without a verdict or sample."""
+        verdicts_N_S = np.full(self.ids_N_S.shape, -1)
+        for n, row in enumerate(self.samples.correct):
+            verdicts_N_S[n, : len(row)] = [-1 if verdict is None else verdict for verdict in row]
+        return verdicts_N_S
 
     @cached_property
     def greedy_N(self) -> FloatArray | None:
@@ -103,20 +106,11 @@ class Prepared:
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
         """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are verified."""
-        n_N = self.samples.num_verified_N
-        value_N_K = pass_at_k_from_counts(n_N, self.samples.num_correct_N, ks)
-        return np.where(n_N[:, None] > 0, value_N_K, np.nan)
+        return pass_at_k_from_counts(self.samples.num_verified_N, self.samples.num_correct_N, ks)
 
     def distinct_at(self, ks: Sequence[int]) -> FloatArray:
         """Return the distinct correct solutions in k verified samples, ``(N, K)``."""
         return distinct_solutions_at_k(self.verified_ids_N_S, self.correct_N_S, ks)
-
-    def _grid(self, is_so: Callable[[bool | None], bool]) -> BoolArray:
-        rows = self.samples.correct
-        grid_N_S = np.zeros((len(rows), max((len(row) for row in rows), default=0)), dtype=np.bool_)
-        for n, row in enumerate(rows):
-            grid_N_S[n, : len(row)] = [is_so(verdict) for verdict in row]
-        return grid_N_S
 
 
 def without_verdict(run: Prepared) -> str:
@@ -124,14 +118,16 @@ def without_verdict(run: Prepared) -> str:
     return "" if run.samples.num_verified_N.any() else NO_VERDICT
 
 
+def without_answer(run: Prepared) -> str:
+    """Return the reason why nothing can be said of answers; empty if it can."""
+    return "" if (run.ids_N_S >= 0).any() else NO_ANSWER
+
+
 def few(value_N: FloatArray, of: str) -> str:
     """Say how many problems have no value, as they have fewer of something; empty if none."""
     missing = int(np.isnan(value_N).sum())
     if not missing:
         return ""
-    which = (
-        f"without any {of[2:].removesuffix('s')}"
-        if of.startswith("1 ")
-        else f"with fewer than {of}"
-    )
+    one = of.startswith("1 ")
+    which = f"without any {of[2:].removesuffix('s')}" if one else f"with fewer than {of}"
     return f"left out {missing:,} of {len(value_N):,} problems {which}"

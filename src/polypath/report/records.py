@@ -13,25 +13,17 @@ from polypath.report.table import ReportTable
 
 def analysis_record(run: RunAnalysis) -> dict[str, Any]:
     """Return a run as an object for JSON: every metric and curve, without the samples."""
-    record = {f.name: plain(getattr(run, f.name)) for f in fields(run) if f.name != "samples"}
-    return {"num_problems": len(run.samples.problem_ids), **record}
+    known = {f.name: getattr(run, f.name) for f in fields(run) if f.name != "samples"}
+    return {"num_problems": run.samples.num_problems, **plain(known)}
 
 
 def comparison_record(comparison: Comparison, summary: Sequence[str]) -> dict[str, Any]:
     """Return a comparison as an object for JSON, with its summary in sentences."""
-    record: dict[str, Any] = {"summary": list(summary)}
-    for f in fields(comparison):
-        value = getattr(comparison, f.name)
-        if f.name == "base":
-            record["base"] = analysis_record(value)
-        elif f.name == "runs":
-            record["runs"] = [analysis_record(run) for run in value]
-        else:
-            record[f.name] = plain(value)
     ids = comparison.base.samples.problem_ids
+    record = plain(comparison)
     for flow in record["flows"]:
         flow["status_N"] = dict(zip(ids, flow["status_N"], strict=True))
-    return record
+    return {"summary": list(summary), **record}
 
 
 def metrics_csv(runs: Sequence[RunAnalysis]) -> str:
@@ -54,6 +46,8 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 def plain(value: Any) -> Any:
     """Turn a value into what JSON can hold; NaN and infinity, which it cannot, become null."""
+    if isinstance(value, RunAnalysis):
+        return analysis_record(value)
     if is_dataclass(value) and not isinstance(value, type):
         return plain({f.name: getattr(value, f.name) for f in fields(value)})
     if isinstance(value, Mapping):

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 from polypath.errors import ConfigError, DataError
 from polypath.rollouts.samples import Samples
@@ -60,19 +62,16 @@ def pool(seeds: Seeds) -> Samples:
     for seed in seeds:
         left_out.update(seed.left_out)
 
-    def joined(field: str) -> tuple[tuple[object, ...], ...]:
+    def joined(field: str) -> Any:
         rows = zip(*(getattr(seed, field) for seed in seeds), strict=True)
         return tuple(tuple(chain.from_iterable(row)) for row in rows)
 
-    first = seeds[0]
-    return Samples(
+    return replace(
+        seeds[0],
         name=name_of(seeds),
-        problem_ids=first.problem_ids,
-        prompts=first.prompts,
-        golds=first.golds,
-        completions=joined("completions"),  # type: ignore[arg-type]
-        correct=joined("correct"),  # type: ignore[arg-type]
-        answers=joined("answers"),  # type: ignore[arg-type]
+        completions=joined("completions"),
+        correct=joined("correct"),
+        answers=joined("answers"),
+        greedy_correct=None,
         left_out=dict(left_out),
-        training_log=first.training_log,
     )

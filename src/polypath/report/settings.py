@@ -97,39 +97,35 @@ def choose_sizes(
     Raises:
         DataError: an asked-for k is more than any problem of some run has samples.
     """
-    counts = [_counts(run) for run in runs]
-    fewest = min(int(count_N.min()) for count_N in counts)
-    most = min(int(count_N.max()) for count_N in counts)
-    notes = []
+    counts = [run.num_verified_N if run.num_verified_N.any() else run.num_samples_N for run in runs]
+    fewest = _fewest(counts)
+    most_by_run = [int(count_N.max()) for count_N in counts]
+    notes: tuple[str, ...] = ()
     if settings.ks is None:
         ks = ladder(fewest)
-        if fewest < max(int(count_N.max()) for count_N in counts):
-            notes.append(_limit(runs, counts, fewest))
+        if fewest < max(most_by_run):
+            notes = (_limit(runs, counts, fewest),)
     else:
         ks = tuple(sorted(set(settings.ks)))
+        most = min(most_by_run)
         if ks[-1] > most:
-            run = runs[int(np.argmin([count_N.max() for count_N in counts]))]
             raise DataError(
-                f"{run.name} has at most {most} verified samples of a problem, so nothing can be said "
-                f"about k = {ks[-1]}. Ask for k <= {most}, or sample more."
+                f"{runs[most_by_run.index(most)].name} has at most {most} verified samples of a "
+                f"problem, so nothing can be said about k = {ks[-1]}. Ask for k <= {most}, or sample "
+                "more."
             )
-    texts = [run.num_samples_N[run.num_samples_N > 0] for run in runs]
-    fewest_texts = min(int(count_N.min()) for count_N in texts)
-    text = settings.text_samples or min(TEXT_SAMPLES, fewest_texts)
-    correct = settings.correct_samples or CORRECT_SAMPLES
-    return (
-        Sizes(
-            ks=ks,
-            curve_ks=ladder(ks[-1], finer=True),
-            # One sample beyond k is needed for an estimate without bias.
-            potential_ks=(max((k for k in ks if k < fewest), default=ks[-1]),),
-            # Twice as many are needed to say what fresh samples of the base would keep.
-            keep_k=max((k for k in ks if 2 * k <= fewest), default=ks[0]),
-            text=max(2, text),
-            correct=max(2, correct),
-        ),
-        tuple(notes),
+    fewest_texts = _fewest([run.num_samples_N for run in runs])
+    sizes = Sizes(
+        ks=ks,
+        curve_ks=ladder(ks[-1], finer=True),
+        # One sample beyond k is needed for an estimate without bias.
+        potential_ks=(max((k for k in ks if k < fewest), default=ks[-1]),),
+        # Twice as many are needed to say what fresh samples of the base would keep.
+        keep_k=max((k for k in ks if 2 * k <= fewest), default=ks[0]),
+        text=settings.text_samples or max(2, min(TEXT_SAMPLES, fewest_texts)),
+        correct=settings.correct_samples or CORRECT_SAMPLES,
     )
+    return sizes, notes
 
 
 def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
@@ -144,21 +140,18 @@ def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
     return tuple(sorted({k for k in steps if k <= largest}))
 
 
-def _counts(run: Samples) -> IntArray:
-    """Verified samples of the problems that have any; all samples where none is verified at all."""
-    verified_N = run.num_verified_N
-    some_N = verified_N if verified_N.any() else run.num_samples_N
-    return some_N[some_N > 0]
+def _fewest(counts: Sequence[IntArray]) -> int:
+    """Return the fewest samples of a problem of any run, of the problems that have samples."""
+    return min(int(count_N[count_N > 0].min()) for count_N in counts)
 
 
 def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> str:
-    run = next(run for run, count in zip(runs, counts, strict=True) if count.min() == fewest)
-    verified_N = run.num_verified_N if run.num_verified_N.any() else run.num_samples_N
-    short_N = np.flatnonzero(verified_N == fewest)
+    short = [np.flatnonzero(count_N == fewest) for count_N in counts]
+    run, short_N = next((run, at_N) for run, at_N in zip(runs, short, strict=True) if len(at_N))
     who = f"problem {run.problem_ids[int(short_N[0])]!r} of {run.name} has"
     if len(short_N) > 1:
         who = f"{len(short_N):,} problems of {run.name} have"
-    most = max(int(count.max()) for count in counts)
+    most = max(int(count_N.max()) for count_N in counts)
     return (
         f"k stops at {fewest}, the fewest verified samples: {who} no more, others up to {most}. "
         f"Ask for a larger k to leave out the problems with fewer."

@@ -1,7 +1,7 @@
 """Measures of how the texts of a problem differ, over all of them and over the correct ones."""
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from polypath.metrics import (
 )
 from polypath.report.model import FloatArray
 from polypath.report.prepared import DRAWS, Prepared, ProblemValues, few, without_verdict
-from polypath.report.settings import IntArray
 
 # key -> label; those with a place for a number of texts depend on it, and are taken at an equal one
 LABELS = {
@@ -46,94 +45,76 @@ def text_diversity(run: Prepared, wanted: Callable[[str], bool]) -> Iterator[Pro
     Yields:
         A value for each problem of every wanted measure.
     """
+    samples, seed = run.samples, run.settings.seed
     places_N = {
-        "all": [np.arange(size) for size in run.samples.num_samples_N],
+        "all": [np.arange(size) for size in samples.num_samples_N],
         "correct": [np.flatnonzero(right_S) for right_S in run.correct_N_S],
     }
     size_of = {"all": run.sizes.text, "correct": run.sizes.correct}
     values = {
-        (key, over): np.full(len(run.samples.problem_ids), np.nan)
+        (key, over): np.full(samples.num_problems, np.nan)
         for over in places_N
         for key in LABELS
         if wanted(f"{key} ({over})")
     }
     of_ngrams = [name for name in values if name[0] in _OF_NGRAMS]
     # Problem by problem, so that the n-grams of only one are in memory.
-    for n, texts in enumerate(run.samples.completions if of_ngrams else ()):
-        whole = _Texts(count_ngrams(texts))
-        chosen = {over: whole.take(at_N[n]) for over, at_N in places_N.items() if len(at_N[n])}
+    for n, texts in enumerate(samples.completions if of_ngrams else ()):
+        counts = count_ngrams(texts)
+        chosen = {
+            over: _Texts(counts.take(at_N[n]), size_of[over], seed)
+            for over, at_N in places_N.items()
+            if len(at_N[n])
+        }
         for key, over in of_ngrams:
             if over in chosen:
-                found = _OF_NGRAMS[key](chosen[over], size_of[over], run.settings.seed)
-                values[key, over][n] = found
-    for over in (over for key, over in values if key == _EQUATIONS):
-        values[_EQUATIONS, over] = _div_equ(run, places_N[over], size_of[over])
+                values[key, over][n] = _OF_NGRAMS[key](chosen[over])
     for (key, over), value_N in values.items():
+        if key == "div_equ":
+            rows = zip(run.equations_N, places_N[over], strict=True)
+            equations_N = [[texts[place] for place in places] for texts, places in rows]
+            value_N = div_equ(equations_N, k=size_of[over]).ratio_N
         yield _as_values(run, key, over, size_of[over], value_N)
 
 
-def _div_equ(run: Prepared, places_N: Sequence[IntArray], size: int) -> FloatArray:
-    """Return the different equations per equation of ``size`` of the texts at these places."""
-    chosen_N = [
-        [run.equations_N[n][place] for place in places] for n, places in enumerate(places_N)
-    ]
-    return div_equ(chosen_N, k=size).ratio_N
-
-
 class _Texts:
-    """Texts of one problem; how alike they are is computed once, when first asked for."""
+    """Some texts of one problem, with the measures that are taken at a size or as a whole."""
 
-    def __init__(self, counts: NgramCounts, part_of: tuple["_Texts", IntArray] | None = None):
-        self.counts = counts
-        self._part_of = part_of
+    def __init__(self, counts: NgramCounts, size: int, seed: int) -> None:
+        self.counts, self.size, self.seed = counts, size, seed
 
-    @functools.cached_property
+    @cached_property
     def similarity_S_S(self) -> FloatArray:
-        if self._part_of is None:
-            return ngram_jaccard(self.counts)
-        whole, places = self._part_of
-        return whole.similarity_S_S[np.ix_(places, places)]
+        return ngram_jaccard(self.counts)
 
-    def take(self, places: IntArray) -> "_Texts":
-        return _Texts(self.counts.take(places), (self, places))
+    def pooled(self) -> float:
+        return distinct_ngrams_pooled(self.counts, k=self.size)
 
+    def per_text(self) -> float:
+        return distinct_ngrams_per_text(self.counts)
 
-def _pooled(texts: _Texts, size: int, seed: int) -> float:
-    del seed
-    return distinct_ngrams_pooled(texts.counts, k=size)
+    def bleu_diversity(self) -> float:
+        return 1 - equal_k_expectation(
+            lambda chosen: self_bleu(self.counts.take(chosen)),
+            self.counts.num_texts,
+            self.size,
+            draws=DRAWS,
+            seed=self.seed,
+        )
 
+    def vendi(self) -> float:
+        return vendi_score_at_k(self.similarity_S_S, self.size, draws=DRAWS, seed=self.seed)
 
-def _per_text(texts: _Texts, size: int, seed: int) -> float:
-    del size, seed
-    return distinct_ngrams_per_text(texts.counts)
-
-
-def _bleu(texts: _Texts, size: int, seed: int) -> float:
-    return 1 - equal_k_expectation(
-        lambda chosen: self_bleu(texts.counts.take(chosen)),
-        texts.counts.num_texts,
-        size,
-        draws=DRAWS,
-        seed=seed,
-    )
+    def distance(self) -> float:
+        return float(mean_pairwise_distance(self.similarity_S_S[None])[0])
 
 
-def _vendi(texts: _Texts, size: int, seed: int) -> float:
-    return vendi_score_at_k(texts.similarity_S_S, size, draws=DRAWS, seed=seed)
-
-
-def _distance(texts: _Texts, size: int, seed: int) -> float:
-    del size, seed
-    return float(mean_pairwise_distance(texts.similarity_S_S[None])[0])
-
-
-_EQUATIONS = "div_equ"
-_OF_NGRAMS: Mapping[str, Callable[[_Texts, int, int], float]] = {
-    "ngrams_pooled": _pooled,
-    "ngrams_per_text": _per_text,
-    "self_bleu_diversity": _bleu,
-    "vendi": _vendi,
-    "distance": _distance,
+_OF_NGRAMS: dict[str, Callable[[_Texts], float]] = {
+    "ngrams_pooled": _Texts.pooled,
+    "ngrams_per_text": _Texts.per_text,
+    "self_bleu_diversity": _Texts.bleu_diversity,
+    "vendi": _Texts.vendi,
+    "distance": _Texts.distance,
 }
 
 
@@ -144,7 +125,7 @@ def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArra
     if not sized and over == "correct":
         label += ", correct"
     reason = f"{size if sized else 1 + (key == 'distance')} {texts}"
-    if key == _EQUATIONS:
+    if key == "div_equ":
         reason += ", or without an equation"
     note = without_verdict(run) if over == "correct" else ""
     return ProblemValues(
