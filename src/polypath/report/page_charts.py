@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from polypath.report.model import STATUSES, Comparison, Curve, Flow, Metric
+from polypath.report.model import STATUSES, Comparison, Curve, Metric, RunAnalysis
 from polypath.report.sentences import shares, solutions
 
 MAX_LOG_POINTS = 300
@@ -32,9 +32,17 @@ def chart_data(comparison: Comparison) -> dict[str, Any]:
         "distinct": _points(
             (i, run.distinct_curve) for i, run in enumerate(runs) if run.distinct_curve
         ),
-        "bars": _bars([run.metrics for run in runs]),
+        "bars": _bars(runs),
         "fits": _fits(comparison),
-        "flows": [_flow(i, flow) for i, flow in enumerate(comparison.flows, 1)],
+        "flows": [
+            {
+                "run": i,
+                "problems": {status: flow.problems.get(status, 0) for status in STATUSES},
+                "keep": shares(flow),
+                "modes": solutions(flow),
+            }
+            for i, flow in enumerate(comparison.flows, 1)
+        ],
         "training": _training([run.samples.training_log for run in runs]),
     }
 
@@ -52,54 +60,47 @@ def _points(curves: Iterable[tuple[int, Curve]]) -> list[dict[str, Any]]:
     ]
 
 
-def _bars(metrics: Sequence[Sequence[Metric]]) -> list[dict[str, Any]]:
-    """Return a panel for each measure that a run has; of those at several k only the largest."""
+def _bars(runs: Sequence[RunAnalysis]) -> list[dict[str, Any]]:
+    """Return a panel for each measure of diversity, over all and over correct samples together."""
     panels: dict[str, list[tuple[int, Metric]]] = {}
-    for run, own in enumerate(metrics):
-        for metric in own:
-            if metric.group != "correctness" and metric.k == _largest_k(metric, own):
-                panels.setdefault(_stem(metric), []).append((run, metric))
-    data = []
-    for found in panels.values():
-        if not any(math.isfinite(metric.estimate) for _, metric in found):
-            continue  # the table says why
-        first = found[0][1]
-        rows = [
-            {
-                "run": run,
-                "over": f"{m.over} samples" + (f", {m.k} of a problem" if m.k else ""),
-                "e": _number(m.estimate),
-                "lo": _number(m.low),
-                "hi": _number(m.high),
-            }
-            for run, m in found
-        ]
-        data.append(
-            {"title": first.label, "direction": f"higher is {first.higher_is}", "rows": rows}
-        )
-    return data
+    for run, analysis in enumerate(runs):
+        for metric in _diversities(analysis):
+            stem = metric.key.removesuffix(" (all)").removesuffix(" (correct)")
+            panels.setdefault(stem.partition("@")[0], []).append((run, metric))
+    return [
+        {
+            "title": found[0][1].label,
+            "direction": f"higher is {found[0][1].higher_is}",
+            "rows": [
+                {
+                    "run": run,
+                    "over": f"{m.over} samples" + (f", {m.k} of a problem" if m.k else ""),
+                    "e": _number(m.estimate),
+                    "lo": _number(m.low),
+                    "hi": _number(m.high),
+                }
+                for run, m in found
+            ],
+        }
+        for found in panels.values()
+        if any(math.isfinite(m.estimate) for _, m in found)  # else the table says why
+    ]
 
 
-def _stem(metric: Metric) -> str:
-    """Return what a measure has in common at all k, and over all and over correct samples."""
-    at_k = re.fullmatch(r"(.+@)\d+", metric.key)
-    return at_k[1] if at_k else metric.key.removesuffix(" (all)").removesuffix(" (correct)")
-
-
-def _largest_k(metric: Metric, others: Sequence[Metric]) -> int:
-    if not re.fullmatch(r".+@\d+", metric.key):
-        return metric.k
-    return max(other.k for other in others if _stem(other) == _stem(metric))
+def _diversities(run: RunAnalysis) -> list[Metric]:
+    """Return a run's measures of diversity; of one at several k, which rise, the last."""
+    last = {re.sub(r"@\d+$", "", m.key): m for m in run.metrics if m.group != "correctness"}
+    return list(last.values())
 
 
 def _fits(comparison: Comparison) -> list[dict[str, Any]]:
-    """Return the figures of diversity against Potential@k; of a measure at several k the largest."""
-    base = comparison.base
+    """Return the figures of diversity against Potential@k."""
+    shown = {metric.key for metric in _diversities(comparison.base)}
     data = []
     for fit in comparison.fits:
-        metric, potential = base.metric(fit.key), base.metric(fit.potential_key)
-        if metric and metric.k != _largest_k(metric, base.metrics):
+        if fit.key not in shown:
             continue
+        potential = comparison.base.metric(fit.potential_key)
         points = [
             {"run": run, "x": x, "y": y}
             for run, (x, y) in enumerate(zip(fit.x, fit.y, strict=True))
@@ -114,17 +115,10 @@ def _fits(comparison: Comparison) -> list[dict[str, Any]]:
                 "y": potential.label if potential else fit.potential_key,
                 "note": f"{r_squared} over {len(points)} runs; with few runs R² is high by chance",
                 "points": points,
-                "ends": [[x, fit.intercept + fit.slope * x] for x in (ends[0], ends[-1])]
-                if line
-                else [],
+                "ends": [[x, fit.intercept + fit.slope * x] for x in ends[:1] + ends[-1:] if line],
             }
         )
     return data
-
-
-def _flow(run: int, flow: Flow) -> dict[str, Any]:
-    problems = {status: int(flow.problems.get(status, 0)) for status in STATUSES}
-    return {"run": run, "problems": problems, "keep": shares(flow), "modes": solutions(flow)}
 
 
 def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:

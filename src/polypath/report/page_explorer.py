@@ -6,7 +6,8 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from polypath.report.changes import solutions_by_problem
 from polypath.report.model import Comparison
@@ -18,8 +19,7 @@ CHUNK_CHARS = 400_000  # unpacked in some 5 ms
 INDEX_CHARS = 2_000_000  # of prompts in the index, which every search reads
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """How much of the texts is kept.
 
     Attributes:
@@ -36,23 +36,20 @@ class Limits:
 
 
 # From all there is to next to nothing; the first that fits is taken.
-LIMITS = tuple(
-    Limits(texts=texts, chars=chars, solutions=solutions, prompt_chars=prompt_chars)
-    for texts, chars, solutions, prompt_chars in (
-        (None, 20_000, 1_000, 20_000),
-        (None, 4_000, 1_000, 8_000),
-        (8, 4_000, 200, 4_000),
-        (4, 4_000, 100, 4_000),
-        (2, 4_000, 50, 4_000),
-        (2, 2_000, 50, 2_000),
-        (1, 2_000, 50, 2_000),
-        (1, 1_500, 40, 2_000),
-        (1, 1_000, 30, 2_000),
-        (1, 700, 20, 1_000),
-        (1, 500, 15, 1_000),
-        (1, 300, 8, 500),
-        (0, 0, 4, 300),
-    )
+LIMITS = (
+    Limits(None, 20_000, 1_000, 20_000),
+    Limits(None, 4_000, 1_000, 8_000),
+    Limits(8, 4_000, 200, 4_000),
+    Limits(4, 4_000, 100, 4_000),
+    Limits(2, 4_000, 50, 4_000),
+    Limits(2, 2_000, 50, 2_000),
+    Limits(1, 2_000, 50, 2_000),
+    Limits(1, 1_500, 40, 2_000),
+    Limits(1, 1_000, 30, 2_000),
+    Limits(1, 700, 20, 1_000),
+    Limits(1, 500, 15, 1_000),
+    Limits(1, 300, 8, 500),
+    Limits(0, 0, 4, 300),
 )
 PROBED = 64  # problems that tell how large all will be
 
@@ -184,10 +181,7 @@ def _run_detail(
             None if answer is None else answer[: limits.prompt_chars],
             verdict,
             texts.total(),
-            [
-                [*_cut(text, limits.chars), times]
-                for text, times in list(texts.items())[: limits.texts]
-            ],
+            [[*_cut(t, limits.chars), times] for t, times in islice(texts.items(), limits.texts)],
             keys.setdefault(answer, len(keys)),
         ]
         for (answer, verdict), texts in ordered[: limits.solutions]
