@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polypath.metrics.modes import FOUND, KEPT, LOST, UNSOLVED
+from polypath.metrics.keep_explore import FOUND, KEPT, LOST, UNSOLVED
 from polypath.rollouts.samples import Samples
 
 FloatArray = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ No sentence about a comparison names its runs: whoever shows it puts "RUN agains
 import math
 from collections.abc import Sequence
 
-from polypath.metrics.modes import FOUND, KEPT, LOST, UNSOLVED
+from polypath.metrics.keep_explore import FOUND, KEPT, LOST, UNSOLVED
 from polypath.report.model import (
     EXPECTED_LOST,
     FELL,

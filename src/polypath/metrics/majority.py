@@ -1,76 +1,19 @@
-"""How often samples are right: the mean, the majority of k, and all of k.
-
-pass@k, at least one of k, is in ``polypath.metrics.pass_at_k``.
-"""
+"""Whether the commonest of k answers is right."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import comb, gammaln
+from scipy.special import comb
 
 from polypath.errors import DataError
-from polypath.metrics.pass_at_k import FloatArray, IntArray, as_counts, check_ks
+from polypath.metrics.pass_at_k import FloatArray, IntArray, check_ks
 from polypath.metrics.solutions import NO_SAMPLE, solution_inputs
 
 MAX_MAJORITY_SAMPLES = 1000  # beyond, the number of subsets overflows a double
 
 _Votes = tuple[int, tuple[tuple[int, int], ...]]  # n, and (votes, of them correct) of each answer
-
-
-def mean_at_k(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[int]) -> FloatArray:
-    """Expected share of correct samples among k of a problem's n (also called avg@k).
-
-    Args:
-        n_N: samples of each problem, >= 0.
-        c_N: correct samples of each problem, in [0, n].
-        ks: numbers of samples, >= 1.
-
-    Returns:
-        ``(N, K)`` in [0, 1], higher is better: c/n whatever k is, and NaN where n < k. It is the
-        mean over all draws of k, so less noisy than the mean of the first k samples, and unbiased
-        for the chance of a correct sample, as pass@1 is.
-
-    Raises:
-        ConfigError, ShapeError, DataError: as ``pass_at_k_from_counts``.
-    """
-    n, c = as_counts(n_N, c_N)
-    k_1_K = check_ks(ks)[None, :]
-    share_N_1 = (c / np.maximum(n, 1))[:, None]
-    result: FloatArray = np.where(n[:, None] < k_1_K, np.nan, share_N_1)
-    return result
-
-
-def pass_hat_k(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[int]) -> FloatArray:
-    r"""Estimate pass^k, the chance that all of k samples are correct.
-
-    .. math:: \widehat{\mathrm{pass}\hat{}\,k} = \binom{c}{k} \Big/ \binom{n}{k}
-
-    unbiased for :math:`p^k`. Yao 2024, "tau-bench", arXiv:2406.12045.
-
-    Args:
-        n_N: samples of each problem, >= 0.
-        c_N: correct samples of each problem, in [0, n].
-        ks: numbers of samples, >= 1.
-
-    Returns:
-        ``(N, K)`` in [0, 1], higher = more reliable, NaN where n < k. Never increasing in k, and
-        c/n for k = 1.
-
-    Raises:
-        ConfigError, ShapeError, DataError: as ``pass_at_k_from_counts``.
-    """
-    n, c = as_counts(n_N, c_N)
-    k_1_K = check_ks(ks)[None, :]
-    n_N_1, c_N_1 = n[:, None], c[:, None]
-    log_share_N_K = (gammaln(c_N_1 + 1.0) - gammaln(np.maximum(c_N_1 - k_1_K, 0) + 1.0)) - (
-        gammaln(n_N_1 + 1.0) - gammaln(np.maximum(n_N_1 - k_1_K, 0) + 1.0)
-    )
-    share_N_K = np.where(c_N_1 < k_1_K, 0.0, np.exp(log_share_N_K))
-    share_N_K = np.where(k_1_K == 1, c_N_1 / np.maximum(n_N_1, 1), share_N_K)
-    result: FloatArray = np.where(n_N_1 < k_1_K, np.nan, np.clip(share_N_K, 0.0, 1.0))
-    return result
 
 
 def majority_at_k(
