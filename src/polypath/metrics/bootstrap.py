@@ -106,18 +106,7 @@ def bootstrap_ratio(
     The settings and errors are those of ``bootstrap_mean``; the two arrays have one shape.
     """
     numerator, denominator = _pair(numerator_N, denominator_N, "numerator_N", "denominator_N")
-    known = ~(np.isnan(numerator) | np.isnan(denominator))
-    estimate_K, ratios_Z_K = _resample(numerator, denominator, known, level, num_resamples, seed)
-    n_K = known.reshape(len(known), -1).sum(axis=0)
-    low_K, high_K = _ends(ratios_Z_K, n_K, level)
-    shape = numerator.shape[1:]
-    return Interval(
-        estimate=estimate_K.reshape(shape),
-        low=np.where(np.isnan(estimate_K), np.nan, low_K).reshape(shape),
-        high=np.where(np.isnan(estimate_K), np.nan, high_K).reshape(shape),
-        num_problems=np.asarray(n_K.reshape(shape)),
-        level=level,
-    )
+    return _interval(numerator, denominator, level, num_resamples, seed)[0]
 
 
 def paired_difference(
@@ -153,25 +142,13 @@ def paired_difference(
     """
     a, b = _pair(a_N, b_N, "a_N", "b_N")
     d = a - b
-    known = ~np.isnan(d)
-    estimate_K, means_Z_K = _resample(d, np.ones_like(d), known, level, num_resamples, seed)
-    n_K = known.reshape(len(d), -1).sum(axis=0)
-    low_K, high_K = _ends(means_Z_K, n_K, level)
+    found, means_Z = _interval(d, np.ones_like(d), level, num_resamples, seed)
     # Sums that are 0 on paper may be off by rounding, and must count on both sides.
-    noise_K = 1e-12 * np.where(known, np.abs(d), 0.0).reshape(len(d), -1).max(axis=0)
-    below_K = (means_Z_K <= noise_K).sum(axis=0)
-    above_K = (means_Z_K >= -noise_K).sum(axis=0)
-    drawn_K = (~np.isnan(means_Z_K)).sum(axis=0)
-    p_K = np.minimum(1.0, 2 * (np.minimum(below_K, above_K) + 1) / (drawn_K + 1))
-    shape = d.shape[1:]
-    return PairedDifference(
-        estimate=estimate_K.reshape(shape),
-        low=low_K.reshape(shape),
-        high=high_K.reshape(shape),
-        num_problems=np.asarray(n_K.reshape(shape)),
-        level=level,
-        p_value=_expand_p(p_K, n_K).reshape(shape),
-    )
+    noise = 1e-12 * np.where(np.isnan(d), 0.0, np.abs(d)).max(axis=0)
+    below, above = (means_Z <= noise).sum(axis=0), (means_Z >= -noise).sum(axis=0)
+    drawn = (~np.isnan(means_Z)).sum(axis=0)
+    p = np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (drawn + 1))
+    return PairedDifference(**vars(found), p_value=_expand_p(p, found.num_problems))
 
 
 def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
@@ -202,20 +179,15 @@ def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
     )
 
 
-def _resample(
-    numerator: FloatArray,
-    denominator: FloatArray,
-    known: npt.NDArray[np.bool_],
-    level: float,
-    num_resamples: int,
-    seed: int,
-) -> tuple[FloatArray, FloatArray]:
-    """Return the ratio of sums over all problems ``(K,)`` and over each resample ``(Z, K)``."""
+def _interval(
+    numerator: FloatArray, denominator: FloatArray, level: float, num_resamples: int, seed: int
+) -> tuple[Interval, FloatArray]:
+    """Return the ratio of sums over all problems, and those over each resample, ``(Z, ...)``."""
     if not 0 < level < 1:
         raise ConfigError(f"level must be between 0 and 1, got {level}. Use 0.95 for 95 %.")
-    if num_resamples < 100:
-        raise ConfigError(f"num_resamples must be at least 100, got {num_resamples}.")
-    n = len(numerator)
+    check_resamples(num_resamples)
+    known = ~(np.isnan(numerator) | np.isnan(denominator))
+    n, shape = len(known), known.shape[1:]
     top_N_K = np.where(known, numerator, 0.0).reshape(n, -1)
     bottom_N_K = np.where(known, denominator, 0.0).reshape(n, -1)
     ratios: list[FloatArray] = []
@@ -223,18 +195,39 @@ def _resample(
         weights_Z_N = times_Z_N.astype(np.float64)
         # Two matrix products do all statistics at once.
         ratios.append(_divide(weights_Z_N @ top_N_K, weights_Z_N @ bottom_N_K))
-    return _divide(top_N_K.sum(axis=0), bottom_N_K.sum(axis=0)), np.concatenate(ratios)
+    ratios_Z_K = np.concatenate(ratios)
+    estimate_K = _divide(top_N_K.sum(axis=0), bottom_N_K.sum(axis=0))
+    n_K = np.where(np.isnan(estimate_K), 0, known.reshape(n, -1).sum(axis=0))
+    low_K, high_K = _ends(ratios_Z_K, n_K, level)
+    found = Interval(
+        estimate=estimate_K.reshape(shape),
+        low=low_K.reshape(shape),
+        high=high_K.reshape(shape),
+        num_problems=np.asarray(known.sum(axis=0)),
+        level=level,
+    )
+    return found, ratios_Z_K.reshape(-1, *shape)
+
+
+def check_resamples(num_resamples: int) -> None:
+    """Raise ConfigError when there are too few resamples for the ends of an interval."""
+    if num_resamples < 100:
+        raise ConfigError(f"num_resamples must be at least 100, got {num_resamples}.")
 
 
 def resampled_times(n: int, num_resamples: int, seed: int) -> Iterable[npt.NDArray[np.uint8]]:
     """Return, in chunks ``(Z, n)``, how often each resample of n problems holds each problem."""
-    if n * num_resamples <= _CACHED:
-        return _cached_times(n, num_resamples, seed)
-    return _times_drawn(n, num_resamples, seed)
+    # One report asks for the same draws for every metric.
+    draw = _kept_times if n * num_resamples <= _CACHED else _times_drawn
+    return draw(n, num_resamples, seed)
+
+
+@functools.lru_cache(maxsize=2)
+def _kept_times(n: int, num_resamples: int, seed: int) -> tuple[npt.NDArray[np.uint8], ...]:
+    return tuple(_times_drawn(n, num_resamples, seed))
 
 
 def _times_drawn(n: int, num_resamples: int, seed: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield, in chunks ``(Z, n)``, how often each resample of n problems holds each problem."""
     rng = np.random.default_rng(seed)
     step = max(1, _CHUNK // n)
     for start in range(0, num_resamples, step):
@@ -243,12 +236,6 @@ def _times_drawn(n: int, num_resamples: int, seed: int) -> Iterator[npt.NDArray[
         times_Z_N = np.bincount(drawn_Z_N.ravel(), minlength=rows * n).reshape(rows, n)
         # One problem 256 times in one resample has a chance below 1e-500.
         yield times_Z_N.astype(np.uint8)
-
-
-@functools.lru_cache(maxsize=2)
-def _cached_times(n: int, num_resamples: int, seed: int) -> tuple[npt.NDArray[np.uint8], ...]:
-    """Keep the draws: one report asks for the same ones for every metric."""
-    return tuple(_times_drawn(n, num_resamples, seed))
 
 
 def _divide(top: FloatArray, bottom: FloatArray) -> FloatArray:
@@ -274,11 +261,11 @@ def expanded_tail(n: int, level: float) -> float:
     return float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
 
 
-def _expand_p(p_K: FloatArray, n_K: IntArray) -> FloatArray:
+def _expand_p(p: FloatArray, num_problems: IntArray) -> FloatArray:
     """Turn two-sided p-values of percentiles into those of expanded percentiles."""
-    n = np.maximum(n_K, 2)
-    t_K = ndtri(p_K / 2) * np.sqrt((n - 1) / n)
-    result: FloatArray = np.where(n_K > 1, np.minimum(1.0, 2 * stdtr(n - 1, t_K)), np.nan)
+    n = np.maximum(num_problems, 2)
+    t = ndtri(p / 2) * np.sqrt((n - 1) / n)
+    result: FloatArray = np.where(num_problems > 1, np.minimum(1.0, 2 * stdtr(n - 1, t)), np.nan)
     return result
 
 

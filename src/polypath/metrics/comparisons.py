@@ -60,10 +60,7 @@ def smallest_detectable(
         ConfigError: level or power is out of range.
         ShapeError: the shapes differ.
     """
-    if not 0 < level < 1 or not 0.5 <= power < 1:
-        raise ConfigError(
-            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
-        )
+    _check_test(level, power)
     a, b = np.asarray(a_N, dtype=np.float64), np.asarray(b_N, dtype=np.float64)
     if a.shape != b.shape or a.ndim < 1:
         raise ShapeError(f"a_N has shape {a.shape}, but b_N has {b.shape}; they must agree.")
@@ -142,10 +139,7 @@ def seed_difference(
         ShapeError: not 2-D, or not the same problems.
         DataError: fewer than two problems have values in all runs.
     """
-    if not 0 < level < 1 or not 0.5 <= power < 1:
-        raise ConfigError(
-            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
-        )
+    _check_test(level, power)
     a, b = np.asarray(a_R_N, dtype=np.float64), np.asarray(b_R_N, dtype=np.float64)
     check_shapes(a_R_N=a)
     check_shapes(b_R_N=b)
@@ -157,13 +151,13 @@ def seed_difference(
     a, b = a[:, known_N], b[:, known_N]
     difference_N = a.mean(axis=0) - b.mean(axis=0)
     problems = float(difference_N.var(ddof=1) / len(difference_N))
-    parts = [problems, *(part for values in (a, b) for part in seed_parts(values))]
-    freedoms = [len(difference_N) - 1, *(f for v in (a, b) for f in _seed_freedoms(v))]
-    variance = max(sum(parts), problems)
-    squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    parts = [(problems, len(difference_N) - 1), *seed_parts(a), *seed_parts(b)]
+    variance = max(sum(part for part, _ in parts), problems)
+    squares = sum(part**2 / freedom for part, freedom in parts)
     # With parts above 0 the formula gives at least the fewest freedoms of a part; the two that are
     # taken off can bring it below 1 where seeds hardly differ, and the t quantile to the hundreds.
-    freedom = max(variance**2 / squares, min(freedoms)) if squares else len(difference_N) - 1.0
+    fewest = min(freedom for _, freedom in parts)
+    freedom = max(variance**2 / squares, fewest) if squares else len(difference_N) - 1.0
     estimate, error = float(difference_N.mean()), float(np.sqrt(variance))
     half = float(stdtrit(freedom, (1 + level) / 2)) * error
     p_value = 2 * float(stdtr(freedom, -abs(estimate) / error)) if error else float(estimate == 0)
@@ -180,8 +174,11 @@ def seed_difference(
     )
 
 
-def seed_parts(values_R_N: FloatArray) -> list[float]:
-    """Return what the seeds of one method add to the variance, and what must be taken off again."""
+def seed_parts(values_R_N: FloatArray) -> list[tuple[float, int]]:
+    """Return what the seeds of one method add to the variance, and what must be taken off again.
+
+    Each with its degrees of freedom.
+    """
     seeds, problems = values_R_N.shape
     if seeds == 1:
         return []
@@ -191,10 +188,14 @@ def seed_parts(values_R_N: FloatArray) -> list[float]:
         - values_R_N.mean(axis=1, keepdims=True)
         + values_R_N.mean()
     )
-    square = float((residual_R_N**2).sum()) / ((seeds - 1) * (problems - 1))
-    return [float(values_R_N.mean(axis=1).var(ddof=1)) / seeds, -square / (seeds * problems)]
+    freedom = (seeds - 1) * (problems - 1)
+    square = float((residual_R_N**2).sum()) / freedom
+    between = float(values_R_N.mean(axis=1).var(ddof=1)) / seeds
+    return [(between, seeds - 1), (-square / (seeds * problems), freedom)]
 
 
-def _seed_freedoms(values_R_N: FloatArray) -> list[int]:
-    seeds, problems = values_R_N.shape
-    return [] if seeds == 1 else [seeds - 1, (seeds - 1) * (problems - 1)]
+def _check_test(level: float, power: float) -> None:
+    if not 0 < level < 1 or not 0.5 <= power < 1:
+        raise ConfigError(
+            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
+        )

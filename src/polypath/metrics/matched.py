@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError, DataError, ShapeError
-from polypath.metrics.bootstrap import resampled_times
+from polypath.metrics.bootstrap import check_resamples, resampled_times
 from polypath.metrics.comparisons import SeedDifference, seed_difference, seed_parts
 from polypath.metrics.pass_at_k import FloatArray
 
@@ -151,11 +151,10 @@ def matched_difference(
     )
     num_checkpoints = reference_R_C_2_N.shape[1]
     steps = _steps(steps_C, num_checkpoints)
-    if num_resamples < 100:
-        raise ConfigError(f"num_resamples must be at least 100, got {num_resamples}.")
+    check_resamples(num_resamples)
     found = _match(method_R_2_N.mean((0, 2))[None], reference_R_C_2_N.mean((0, 3))[None])
     by_outcome, by_pass = _linear(method_R_2_N, reference_R_C_2_N, found)
-    moves = _Moves.draw(method_R_2_N, reference_R_C_2_N, num_resamples, seed)
+    moves = _Moves(method_R_2_N, reference_R_C_2_N, num_resamples, seed)
     line = seed_difference(*by_outcome, level=level)
     method_Z_2, reference_Z_C_2 = moves.means(by_outcome, line)
     difference_Z = method_Z_2[:, 1] - _match(method_Z_2, reference_Z_C_2).reference_Z
@@ -281,41 +280,34 @@ def _linear(
 def _seed_factor(linear: _Pair, line: SeedDifference) -> float:
     """Return how much of the spread of seed means is left once the residuals are taken off."""
     spread = sum(float(v.mean(axis=1).var(ddof=1)) / len(v) for v in linear if len(v) > 1)
-    parts = sum(part for values in linear for part in seed_parts(values))
+    parts = sum(part for values in linear for part, _ in seed_parts(values))
     return float(np.sqrt(max(0.0, parts) / spread)) if spread and line.seed_share > 0 else 0.0
 
 
-@dataclass(frozen=True)
 class _Moves:
     """Draws of how far other problems and other seeds would have moved the means, ``(Z, K)`` each.
 
     The K means are pass@1 and outcome of the method, then of each checkpoint of the reference.
     """
 
-    mean_K: FloatArray
-    by_problems_Z_K: FloatArray
-    by_seeds_Z_K: FloatArray
-    seed: int
-
-    @classmethod
-    def draw(
-        cls, method_R_2_N: FloatArray, reference_R_C_2_N: FloatArray, num_resamples: int, seed: int
-    ) -> "_Moves":
+    def __init__(
+        self, method_R_2_N: FloatArray, reference_R_C_2_N: FloatArray, num_resamples: int, seed: int
+    ) -> None:
         num_problems = method_R_2_N.shape[2]
         sides = (method_R_2_N, reference_R_C_2_N.reshape(len(reference_R_C_2_N), -1, num_problems))
-        mean_K = np.concatenate([side.mean(axis=(0, 2)) for side in sides])
-        from_mean_N_K = np.concatenate([side.mean(axis=0) for side in sides]).T - mean_K
+        self.mean_K = np.concatenate([side.mean(axis=(0, 2)) for side in sides])
+        from_mean_N_K = np.concatenate([side.mean(axis=0) for side in sides]).T - self.mean_K
         times = resampled_times(num_problems, num_resamples, seed)
         moved_Z_K = np.concatenate([part.astype(np.float64) @ from_mean_N_K for part in times])
-        moved_Z_K /= np.sqrt(num_problems * (num_problems - 1))
+        self.by_problems_Z_K = moved_Z_K / np.sqrt(num_problems * (num_problems - 1))
         rng = np.random.default_rng([seed, 1])  # not the stream that problems are drawn with
         by_seeds = [_moved_by_seeds(side, rng, num_resamples) for side in sides]
-        return cls(mean_K, moved_Z_K, np.concatenate(by_seeds, axis=1), seed)
+        self.by_seeds_Z_K = np.concatenate(by_seeds, axis=1)
+        self.seed = seed
 
     def means(self, linear: _Pair, line: SeedDifference) -> tuple[FloatArray, FloatArray]:
         """Return Z resampled means of pass@1 and outcome: ``(Z, 2)`` and ``(Z, C, 2)``."""
-        rng = np.random.default_rng([self.seed, 2])
-        freedom = line.degrees_of_freedom
+        rng, freedom = np.random.default_rng([self.seed, 2]), line.degrees_of_freedom
         tail_Z_1 = np.sqrt(freedom / rng.chisquare(freedom, size=(len(self.by_problems_Z_K), 1)))
         moved_Z_K = self.by_problems_Z_K + _seed_factor(linear, line) * self.by_seeds_Z_K
         again_Z_K = self.mean_K + tail_Z_1 * moved_Z_K
