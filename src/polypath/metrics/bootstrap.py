@@ -4,16 +4,15 @@ Problems are what a benchmark is a sample of. Samples of one problem are correla
 resampled: their noise is already in the per-problem values.
 
 All intervals are **expanded percentile** intervals (Hesterberg 2015, "What Teachers Should Know About
-the Bootstrap", The American Statistician 69(4)). The plain percentile interval of n
-problems is too short by the factor sqrt((n-1)/n) and uses a normal quantile where a t quantile is due.
-So the two ends are taken further out: at the share :math:`\Phi(-\sqrt{n/(n-1)} \, t_{n-1})` of the
-resamples and its mirror, 0.86 % instead of 2.5 % for n = 10, 2.31 % for n = 100. The ends still lie
-within the range of the values and need no special case for ratios; p-values are turned the same way,
-so p is below 1 - level when the interval leaves out 0, but for ties.
+the Bootstrap", The American Statistician 69(4)). The plain percentile interval of n problems is too
+short by the factor sqrt((n-1)/n) and uses a normal quantile where a t quantile is due. So its ends are
+taken further out: at the share :math:`\Phi(-\sqrt{n/(n-1)} \, t_{n-1})` of the resamples and its mirror,
+0.86 % instead of 2.5 % for n = 10, 2.31 % for n = 100. p-values are turned the same way, so p is below
+1 - level when the interval leaves out 0, but for ties.
 
-How often these intervals hold the truth, by simulation, is in docs/statistics.md, with the settings in
-which no bootstrap of problems can be trusted: few problems of which nearly all have the same value.
-``effective_problems`` says when. BCa was tried: better for skewed means, worse for differences.
+How often these intervals hold the truth, by simulation, is in docs/statistics.md. None can be trusted
+for few problems of which nearly all have the same value; ``effective_problems`` says when. BCa was
+tried: better for skewed means, worse for differences.
 """
 
 import functools
@@ -120,12 +119,10 @@ def paired_difference(
     r"""Mean of a - b over problems, resampling each problem with both its values.
 
     The difficulty of a problem is in both and cancels, so this resolves far smaller differences
-    than two separate intervals.
-
-    The p-value starts from :math:`2 \min(\#\{d^* \le 0\}, \#\{d^* \ge 0\})` over the resampled
-    differences :math:`d^*`, each count plus 1, by the number of resamples plus 1, and at most 1. Its
-    normal quantile, times :math:`\sqrt{(n-1)/n}`, is then read as one of t with n - 1 degrees of
-    freedom: the same correction for few problems that the interval has.
+    than two separate intervals. The p-value starts from :math:`2 \min(\#\{d^* \le 0\}, \#\{d^* \ge
+    0\})` over the resampled differences :math:`d^*`, each count plus 1, by the number of resamples plus
+    1, and at most 1. Its normal quantile, times :math:`\sqrt{(n-1)/n}`, is then read as one of t with
+    n - 1 degrees of freedom: the same correction for few problems that the interval has.
 
     Args:
         a_N: ``(N, ...)``, such as the trained model's pass@k.
@@ -157,9 +154,9 @@ def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
     .. math:: \Big(\sum_i |x_i|\Big)^2 \Big/ \sum_i x_i^2
 
     with the distances x from the median: m if m problems are equally far from it and all others at
-    it. Resampling learns the spread from these alone. In simulation, 95 % intervals held the
-    truth in 93 to 97 % of data sets in 90 of the 91 settings with 12 or more (``TRUSTED_FROM``), and
-    less often with fewer, down to one in ten below 3 (docs/statistics.md).
+    it. Resampling learns the spread from these alone. In simulation, 95 % intervals held the truth in
+    93 to 97 % of data sets in 90 of the 91 settings with 12 or more (``TRUSTED_FROM``), and less often
+    with fewer, down to one in ten below 3 (docs/statistics.md).
 
     Args:
         values_N: ``(N, ...)`` as for ``bootstrap_mean``; for a paired difference a - b, for a ratio

@@ -5,7 +5,7 @@ more diverse. The fair question is what the reference had when it was as accurat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,13 @@ _SAME = 1e-12  # sums of the same values in another order
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatchedDifference:
+class MatchedDifference(SeedDifference):
     """A method minus the reference stopped at the method's pass@1.
 
+    Degrees of freedom, ``seed_share`` and ``smallest_detectable`` are those of the linear approximation;
+    the p-value, for "no difference at equal pass@1", is above 2 / (num_resamples + 1).
+
     Attributes:
-        estimate: of the outcome.
-        low: lower end of its interval.
-        high: upper end.
-        p_value: two-sided, for "no difference at equal pass@1"; above 2 / (num_resamples + 1).
-        level: confidence level.
         method_value: the method's outcome.
         reference_value: the reference's, where it is stopped.
         step: at which it is stopped, between two checkpoints in proportion to pass@1.
@@ -42,17 +40,9 @@ class MatchedDifference:
         outside_share: share of the resamples that are outside. An interval of which more than a few
             per cent are does not speak of equal pass@1 alone.
         pass_gap: pass@1 of the method minus the stopped reference's; 0 unless outside.
-        degrees_of_freedom: of the t distribution whose tails the interval has.
-        smallest_detectable: true difference found with 80 % power, by the linear approximation.
         num_problems: problems with a value everywhere.
-        num_seeds: of the method and of the reference.
     """
 
-    estimate: float
-    low: float
-    high: float
-    p_value: float
-    level: float
     method_value: float
     reference_value: float
     step: float
@@ -61,10 +51,7 @@ class MatchedDifference:
     outside: str
     outside_share: float
     pass_gap: float
-    degrees_of_freedom: float
-    smallest_detectable: float
     num_problems: int
-    num_seeds: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -78,9 +65,8 @@ class _Match:
     above_Z: npt.NDArray[np.bool_]
     below_Z: npt.NDArray[np.bool_]
 
-    @property
-    def place_Z(self) -> FloatArray:
-        return np.asarray(self.left_Z + self.weight_Z)
+    def steps(self, steps_C: FloatArray) -> FloatArray:
+        return np.interp(self.left_Z + self.weight_Z, np.arange(len(steps_C)), steps_C)
 
 
 def matched_difference(
@@ -149,8 +135,7 @@ def matched_difference(
     method_R_2_N, reference_R_C_2_N = _checked(
         method_pass_R_N, method_R_N, reference_pass_R_C_N, reference_R_C_N
     )
-    num_checkpoints = reference_R_C_2_N.shape[1]
-    steps = _steps(steps_C, num_checkpoints)
+    steps = _steps(steps_C, reference_R_C_2_N.shape[1])
     check_resamples(num_resamples)
     found = _match(method_R_2_N.mean((0, 2))[None], reference_R_C_2_N.mean((0, 3))[None])
     by_outcome, by_pass = _linear(method_R_2_N, reference_R_C_2_N, found)
@@ -162,42 +147,33 @@ def matched_difference(
     low, high = np.quantile(difference_Z, tails)
     # Where it is stopped is a matter of pass@1 alone, and the same for all outcomes.
     again = _match(*moves.means(by_pass, seed_difference(*by_pass, level=level)))
-    step_Z = np.interp(again.place_Z, np.arange(num_checkpoints), steps)
-    step_low, step_high = np.quantile(step_Z, tails)
+    step_low, step_high = np.quantile(again.steps(steps), tails)
     value = float(method_R_2_N[:, 1].mean())
     outside = (ABOVE if found.above_Z[0] else "") + (BELOW if found.below_Z[0] else "")
-    return MatchedDifference(
+    matched = replace(
+        line,
         estimate=value - float(found.reference_Z[0]),
         low=float(low),
         high=float(high),
         p_value=_p_value(difference_Z),
-        level=level,
+    )
+    return MatchedDifference(
+        **vars(matched),
         method_value=value,
         reference_value=float(found.reference_Z[0]),
-        step=float(np.interp(found.place_Z[0], np.arange(num_checkpoints), steps)),
+        step=float(found.steps(steps)[0]),
         step_low=float(step_low),
         step_high=float(step_high),
         outside=outside,
         outside_share=float((again.above_Z | again.below_Z).mean()),
         pass_gap=float(method_R_2_N[:, 0].mean() - found.reference_pass_Z[0]) if outside else 0.0,
-        degrees_of_freedom=line.degrees_of_freedom,
-        smallest_detectable=line.smallest_detectable,
         num_problems=method_R_2_N.shape[2],
-        num_seeds=(len(method_R_2_N), len(reference_R_C_2_N)),
     )
 
 
-def _checked(
-    method_pass: npt.ArrayLike,
-    method: npt.ArrayLike,
-    reference_pass: npt.ArrayLike,
-    reference: npt.ArrayLike,
-) -> tuple[FloatArray, FloatArray]:
+def _checked(*arrays: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Return pass@1 and outcome of both, on the problems that have all values."""
-    a, a_pass, b, b_pass = (
-        np.asarray(values, dtype=np.float64)
-        for values in (method, method_pass, reference, reference_pass)
-    )
+    a_pass, a, b_pass, b = (np.asarray(values, dtype=np.float64) for values in arrays)
     check_shapes(method_pass_R_N=a_pass, method_R_N=a)
     check_shapes(reference_pass_R_C_N=b_pass, reference_R_C_N=b)
     if a.shape[1] != b.shape[2] or not len(a) or not len(b):
