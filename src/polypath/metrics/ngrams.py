@@ -28,8 +28,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 def words(text: str) -> list[str]:
     r"""Split a text into runs of word characters and single other signs: ``\w+|[^\w\s]``.
 
-    Case is kept. It needs no data files and treats formulas evenly: ``\frac{1}{2}`` gives eight
-    tokens, ``3*(4+1)=15`` nine.
+    Case is kept. Formulas are treated evenly: ``\frac{1}{2}`` gives eight tokens, ``3*(4+1)=15`` nine.
 
     Differs from other scripts: nltk's ``word_tokenize`` (GEM) follows the Penn Treebank ("don't"
     becomes "do" and "n't", "3*4" stays whole, quotes are rewritten); Kirk 2023 splits at white space
@@ -114,16 +113,18 @@ def count_ngrams(
     left_T = np.repeat(np.cumsum(lengths_S), lengths_S) - np.arange(len(token_T))
 
     gram_T, start_T = token_T, np.arange(len(token_T))
-    parts: list[tuple[IntArray, IntArray, IntArray, IntArray]] = []
+    parts: list[tuple[IntArray, ...]] = []
     num_grams = 0
     for n in range(max_n):
         if n:
             inside_T = left_T[start_T] > n  # the n-gram ends within its text
             start_T = start_T[inside_T]
             gram_T = gram_T[inside_T] * len(known) + token_T[start_T + n]
-        gram_T, entries = _count_order(gram_T, text_T[start_T])
-        gram_M, text_M, count_M = entries
-        parts.append((gram_M + num_grams, np.full_like(gram_M, n), text_M, count_M))
+        gram_T = np.unique(gram_T, return_inverse=True)[1]
+        cell_M, count_M = np.unique(gram_T * len(rows) + text_T[start_T], return_counts=True)
+        gram_M, text_M = np.divmod(cell_M, max(len(rows), 1))
+        first = np.lexsort((-count_M, gram_M))  # the largest count of an n-gram
+        parts.append((gram_M + num_grams, np.full_like(gram_M, n), text_M[first], count_M[first]))
         num_grams += int(gram_M.max(initial=-1)) + 1
     gram_M, order_M, text_M, count_M = (np.concatenate(part) for part in zip(*parts, strict=True))
     return NgramCounts(
@@ -134,31 +135,6 @@ def count_ngrams(
         text_M=text_M,
         count_M=count_M,
     )
-
-
-def _count_order(
-    key_T: IntArray, text_T: IntArray
-) -> tuple[IntArray, tuple[IntArray, IntArray, IntArray]]:
-    """Number the n-grams of one order, and count them per text: gram, text and count of entries."""
-    if not len(key_T):
-        empty = np.zeros(0, np.int64)
-        return empty, (empty, empty, empty)
-    by_key_T = np.argsort(key_T, kind="stable")  # stable: the texts of an n-gram stay in order
-    sorted_T = key_T[by_key_T]
-    new_gram_T = np.concatenate([[True], sorted_T[1:] != sorted_T[:-1]])
-    rank_T = np.cumsum(new_gram_T) - 1
-    gram_T = np.empty_like(rank_T)
-    gram_T[by_key_T] = rank_T
-
-    in_text_T = text_T[by_key_T]
-    new_entry_T = new_gram_T.copy()
-    new_entry_T[1:] |= in_text_T[1:] != in_text_T[:-1]
-    start_M = np.flatnonzero(new_entry_T)
-    gram_M, text_M = rank_T[start_M], in_text_T[start_M]
-    count_M = np.diff(start_M, append=len(key_T))
-    # Largest count first within an n-gram.
-    by_count_M = np.argsort(gram_M * (int(count_M.max()) + 1) - count_M, kind="stable")
-    return gram_T, (gram_M, text_M[by_count_M], count_M[by_count_M])
 
 
 def ngram_jaccard(counts: NgramCounts) -> FloatArray:
@@ -274,9 +250,8 @@ def sentence_bleu_of_each(counts: NgramCounts) -> FloatArray:
     are those of ``nltk.translate.bleu_score.sentence_bleu(others, text, smoothing_function=
     SmoothingFunction().method1)`` on the same tokens.
 
-    Cost: linear in the tokens of the group, where comparing each text with each is quadratic in
-    the texts. The largest count among the *others* is the largest of all, or, for the text that has
-    it, the second largest, so each n-gram is counted once for all texts.
+    Cost: linear in the tokens of the group, not quadratic in its texts. The largest count among the
+    *others* is the largest of all, or the second largest for the text that has it.
 
     Returns:
         ``(S,)`` in [0, 1]; 0 for a text sharing no word with the others; NaN when it has no other.
@@ -284,8 +259,7 @@ def sentence_bleu_of_each(counts: NgramCounts) -> FloatArray:
     size = counts.num_texts
     if size < 2:
         return np.full(size, np.nan)
-    # Entries of an n-gram come largest first: only the first can exceed all others, and then it is
-    # clipped to the second, or to 0 where it is the only one.
+    # Only the first entry of an n-gram can exceed the others: it is clipped to the second, if any.
     first_M = counts.first_M()
     next_M = np.append(np.where(first_M[1:], 0, counts.count_M[1:]), 0)[: len(first_M)]
     clipped_M = np.where(first_M, next_M, counts.count_M)
