@@ -38,8 +38,7 @@ def pass_at_k(correct_N_S: npt.ArrayLike, ks: Sequence[int]) -> FloatArray:
         ks: numbers of samples, each in [1, S].
 
     Returns:
-        ``(N, K)`` in [0, 1], higher is better. Average over problems for a data set's score, and
-        resample *problems* for its interval.
+        ``(N, K)`` in [0, 1], higher is better.
 
     Raises:
         ConfigError: a k is below 1 or above S.
@@ -70,9 +69,8 @@ def pass_at_k_from_counts(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[i
         ks: numbers of samples, >= 1.
 
     Returns:
-        ``(N, K)`` in [0, 1], and NaN wherever n < k: too few samples to say. Nothing is padded;
-        average with ``bootstrap_mean``, which counts the problems it used. Exactly c/n for k = 1,
-        0 for c = 0, and 1 for n - c < k.
+        ``(N, K)`` in [0, 1], and NaN wherever n < k: too few samples to say, and nothing is padded.
+        Exactly c/n for k = 1, 0 for c = 0, and 1 for n - c < k.
 
     Raises:
         ConfigError: a k is below 1, or no integer.
@@ -121,8 +119,7 @@ def mean_at_k(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[int]) -> Floa
 
     Returns:
         ``(N, K)`` in [0, 1], higher is better: c/n whatever k is, and NaN where n < k. It is the
-        mean over all draws of k, so less noisy than the mean of the first k samples, and unbiased
-        for the chance of a correct sample, as pass@1 is.
+        mean over all draws of k, so less noisy than the mean of the first k samples.
 
     Raises:
         ConfigError, ShapeError, DataError: as ``pass_at_k_from_counts``.
@@ -141,9 +138,8 @@ class Potential:
         k: number of samples.
         value: in [0, 1] in the paper's form; NaN when undefined.
         reason: why ``value`` is NaN; None when it is not.
-        numerator_N: per problem; NaN where the problem has too few samples.
-        denominator_N: per problem; give both to ``bootstrap_ratio`` for an interval. ``value`` leaves
-            out, in both sums, the problems whose numerator is NaN, and so does the interval.
+        numerator_N: per problem; NaN where it has too few samples, which leaves it out.
+        denominator_N: per problem; give both to ``bootstrap_ratio`` for an interval.
     """
 
     k: int
@@ -156,9 +152,8 @@ class Potential:
 def potential_at_k(pass_at_k_N: npt.ArrayLike, pass_at_1_N: npt.ArrayLike, k: int) -> Potential:
     """Compute Potential@k in the paper's form from given pass@k and pass@1 of each problem.
 
-    The paper's pass@1 is greedy (0 or 1) and its pass@k comes from separate samples. Then an
-    unbiased pass@k makes numerator and denominator unbiased. When both come from the *same*
-    samples, their product is not unbiased: use ``potential_from_counts``.
+    The paper's pass@1 is greedy (0 or 1) and its pass@k comes from separate samples: then numerator
+    and denominator are unbiased. From the *same* samples use ``potential_from_counts``.
 
     Args:
         pass_at_k_N: in [0, 1]; NaN leaves the problem out.
@@ -185,28 +180,27 @@ def potential_from_counts(
     With p the chance of a correct sample,
     :math:`(1 - (1-p)^k)(1 - p) = \mathrm{pass@}(k{+}1) - \mathrm{pass@}1`, and both on the right
     have unbiased estimates. So the numerator is estimated from k + 1 samples, the denominator as
-    1 - c/n, both without bias; their ratio is consistent. Multiplying estimates of the same samples
-    instead is biased, as a lucky sample raises one factor and lowers the other.
-
-    Here pass@1 is that of sampling, not greedy: values do not compare with the paper's form.
+    1 - c/n, both without bias; their ratio is consistent. A product of estimates of the same samples
+    is biased: a lucky sample raises one factor and lowers the other. Here pass@1 is that of sampling,
+    not greedy: values do not compare with the paper's form.
 
     Args:
-        n_N: samples of each problem.
-        c_N: correct samples of each problem.
-        ks: numbers of samples, >= 1; problems with n < k + 1 are left out.
+        n_N: samples of each problem, >= 0.
+        c_N: correct samples of each problem, in [0, n].
+        ks: numbers of samples, >= 1.
 
     Returns:
-        One ``Potential`` per k.
+        One ``Potential`` per k, without the problems of fewer than k + 1 samples.
 
     Raises:
         ConfigError, ShapeError, DataError: as ``pass_at_k_from_counts``.
     """
     ks_K = check_ks(ks)
     pass_1_N = pass_at_k_from_counts(n_N, c_N, [1])[:, 0]
-    pass_next_N_K = pass_at_k_from_counts(n_N, c_N, [int(k) + 1 for k in ks_K])
+    pass_next_K_N = pass_at_k_from_counts(n_N, c_N, (ks_K + 1).tolist()).T
     return [
-        _ratio(int(k), pass_next_N - pass_1_N, 1 - pass_1_N)
-        for k, pass_next_N in zip(ks_K, pass_next_N_K.T, strict=True)
+        _ratio(k, pass_next_N - pass_1_N, 1 - pass_1_N)
+        for k, pass_next_N in zip(ks_K.tolist(), pass_next_K_N, strict=True)
     ]
 
 
