@@ -19,8 +19,7 @@ from polypath.report.records import (
     plain,
 )
 from polypath.report.settings import AnalysisSettings
-from polypath.report.table import ReportTable
-from polypath.report.tables import differences_table, metrics_table
+from polypath.report.table import ReportTable, differences_table, metrics_table
 from tests.report.small_runs import drawn, run_of
 
 FAST = AnalysisSettings(num_resamples=200)

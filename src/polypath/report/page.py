@@ -19,8 +19,7 @@ from polypath.report.numbers import ends, number
 from polypath.report.page_charts import chart_data
 from polypath.report.page_explorer import Texts, index_data, pack_texts, to_json
 from polypath.report.sentences import alike, changes, join, meaning, name_of, reading
-from polypath.report.table import ARROWS, ReportTable
-from polypath.report.tables import differences_table, metrics_table
+from polypath.report.table import ARROWS, ReportTable, differences_table, metrics_table
 
 TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB
 NAME = 60  # characters shown of a run's name
