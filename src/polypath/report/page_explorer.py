@@ -20,19 +20,12 @@ INDEX_CHARS = 2_000_000  # of prompts in the index, which every search reads
 
 
 class Limits(NamedTuple):
-    """How much of the texts is kept.
+    """How much of the texts is kept."""
 
-    Attributes:
-        texts: sample texts of one solution of one run; None for all of them.
-        chars: characters of one sample text.
-        solutions: solutions of one run on one problem.
-        prompt_chars: characters of a prompt or gold answer.
-    """
-
-    texts: int | None
-    chars: int
-    solutions: int
-    prompt_chars: int
+    texts: int | None  # sample texts of one solution of one run; None for all of them
+    chars: int  # of one sample text
+    solutions: int  # of one run on one problem
+    prompt_chars: int  # of a prompt or gold answer
 
 
 # From all there is to next to nothing; the first that fits is taken.
@@ -56,18 +49,11 @@ PROBED = 64  # problems that tell how large all will be
 
 @dataclass(frozen=True, kw_only=True)
 class Texts:
-    """The explorer's texts, packed.
+    """The explorer's texts, packed."""
 
-    Attributes:
-        chunks: base64 of deflated JSON, each a list of consecutive problems.
-        firsts: the first problem of each chunk.
-        num_problems: problems whose texts are there; those after them were left out.
-        limits: what was kept of them.
-    """
-
-    chunks: tuple[str, ...]
-    firsts: tuple[int, ...]
-    num_problems: int
+    chunks: tuple[str, ...]  # base64 of deflated JSON, each a list of consecutive problems
+    firsts: tuple[int, ...]  # the first problem of each chunk
+    num_problems: int  # whose texts are there; those after them were left out
     limits: Limits
 
 

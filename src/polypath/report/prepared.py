@@ -35,29 +35,17 @@ class ProblemValues(Measure):
 
     The measure is the sum of ``top_N`` divided by the sum of ``bottom_N``, over the problems where
     neither is NaN; without ``bottom_N``, the mean of ``top_N``.
-
-    Attributes:
-        top_N: value of each problem, or the numerator of a ratio; NaN where undefined.
-        bottom_N: denominator of a ratio; None for a mean.
-        family: joins what is corrected together for being tested at several k; else empty.
-        note: why it is undefined, or how many problems were left out; else empty.
     """
 
-    top_N: FloatArray
+    top_N: FloatArray  # NaN where undefined
     bottom_N: FloatArray | None = None
-    family: str = ""
-    note: str = ""
+    family: str = ""  # joins what is corrected together for being tested at several k; else empty
+    note: str = ""  # why it is undefined, or how many problems were left out; else empty
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One seed of a run ready to be measured: which samples are correct, and which solution each is.
-
-    Attributes:
-        samples: of the seed.
-        sizes: how many samples each kind of measure looks at.
-        settings: seed of the draws.
-    """
+    """One seed of a run ready to be measured: which samples are correct, and which solution each is."""
 
     samples: Samples
     sizes: Sizes

@@ -19,27 +19,20 @@ CORRECT_SAMPLES = 4
 class AnalysisSettings:
     """How runs are measured.
 
-    Attributes:
-        ks: of pass@k and its kin; None takes 1, 2, 4, ... up to the fewest samples of a problem.
-            Problems with fewer samples than an asked-for k are left out of it, and counted.
-        level: confidence level of intervals and tests, in (0, 1).
-        seed: of the resampling and of all draws.
-        num_resamples: of the bootstrap, at least 100.
-        text_samples: number of samples that measures of diversity are taken at, so that runs and
-            problems with different numbers compare: the value expected of so many of a problem's
-            samples. None takes 16, or the fewest samples of a problem.
-        correct_samples: the same for measures over correct samples only; None takes 4. Problems
-            with fewer correct samples are left out of these measures, and counted.
-
     Raises:
         ConfigError: a value is out of range.
     """
 
+    # Of pass@k and its kin; None takes 1, 2, 4, ... up to the fewest samples of a problem. Problems
+    # with fewer samples than an asked-for k are left out of it, and counted.
     ks: tuple[int, ...] | None = None
-    level: float = 0.95
-    seed: int = 0
-    num_resamples: int = 10_000
+    level: float = 0.95  # confidence level of intervals and tests, in (0, 1)
+    seed: int = 0  # of the resampling and of all draws
+    num_resamples: int = 10_000  # of the bootstrap, at least 100
+    # Number of samples that measures of diversity are taken at, so that runs and problems with
+    # different numbers compare; None takes 16, or the fewest samples of a problem.
     text_samples: int | None = None
+    # The same for correct samples only; None takes 4. Problems with fewer are left out, and counted.
     correct_samples: int | None = None
 
     def __post_init__(self) -> None:
@@ -63,33 +56,20 @@ class AnalysisSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many samples each kind of measure looks at, the same for all runs of a comparison.
+    """How many samples each kind of measure looks at, the same for all runs of a comparison."""
 
-    Attributes:
-        ks: of pass@k and its kin.
-        curve_ks: of curves.
-        potential_ks: of Potential@k.
-        keep_k: samples that "solved" means in the keep and explore shares.
-        text: texts that measures over all samples are taken at.
-        correct: texts or answers that measures over correct samples are taken at.
-    """
-
-    ks: tuple[int, ...]
+    ks: tuple[int, ...]  # of pass@k and its kin
     curve_ks: tuple[int, ...]
     potential_ks: tuple[int, ...]
-    keep_k: int
-    text: int
-    correct: int
+    keep_k: int  # samples that "solved" means in the keep and explore shares
+    text: int  # texts that measures over all samples are taken at
+    correct: int  # texts or answers that measures over correct samples are taken at
 
 
 def choose_sizes(
     runs: Sequence[Samples], settings: AnalysisSettings
 ) -> tuple[Sizes, tuple[str, ...]]:
-    """Choose sizes that all runs can be measured at, and say what limits them.
-
-    Args:
-        runs: all seeds of all runs.
-        settings: may ask for sizes; the others follow from the fewest samples of a problem.
+    """Choose sizes that all seeds of all runs can be measured at.
 
     Returns:
         The sizes, and a note where the fewest samples of a problem limit k.

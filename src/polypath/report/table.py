@@ -35,19 +35,12 @@ P_NOTE = (
 
 
 class Cell(NamedTuple):
-    """A cell of a table.
-
-    Attributes:
-        text: what it says.
-        detail: what stands small after it, such as an interval.
-        bold: whether it stands out.
-        verdict: of a difference; colours it in the terminal, and puts an arrow before it in HTML.
-    """
+    """A cell of a table."""
 
     text: str
-    detail: str = ""
+    detail: str = ""  # stands small after the text, such as an interval
     bold: bool = False
-    verdict: str = ""
+    verdict: str = ""  # of a difference: a colour in the terminal, an arrow in HTML
 
     @property
     def whole(self) -> str:
@@ -60,23 +53,14 @@ Cells = tuple[Cell | str, ...]  # a row; a plain text is a cell, too
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTable:
-    """Rows of cells under headings; the first column is a name, the others are numbers.
-
-    Attributes:
-        title: above the table.
-        columns: headings.
-        rows: a cell for each column.
-        notes: below the table.
-        words: headings of columns that hold words, not numbers; the first one does anyway.
-        sections: numbers of rows after which the terminal leaves a gap.
-    """
+    """Rows of cells under headings; the first column is a name, the others are numbers."""
 
     title: str
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # headings
     rows: tuple[Cells, ...]
-    notes: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    sections: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()  # below the table
+    words: tuple[str, ...] = ()  # headings of other columns that hold words, not numbers
+    sections: tuple[int, ...] = ()  # numbers of rows after which the terminal leaves a gap
 
     def cells(self) -> Iterator[list[Cell]]:
         """Yield the cells of each row."""
