@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -204,7 +204,6 @@ def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     Those that depend on the number of texts are taken at ``sizes.text`` texts (``sizes.correct`` for
     correct ones): exactly, or as a mean over draws. Similarity is the Jaccard index of the sets of
     1- to 4-grams.
-
     """
     samples, seed = run.samples, run.settings.seed
     places_N = {
@@ -218,18 +217,18 @@ def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
         for key in TEXT_LABELS
         if wanted(f"{key} ({over})")
     }
-    of_ngrams = [name for name in values if name[0] in _OF_NGRAMS]
+    of_ngrams = [(key, over) for key, over in values if key != "div_equ"]
     # Problem by problem, so that the n-grams of only one are in memory.
     for n, texts in enumerate(samples.completions if of_ngrams else ()):
         counts = count_ngrams(texts)
         chosen = {
-            over: _Texts(counts.take(at_N[n]), size_of[over], seed)
+            over: _ngram_measures(counts.take(at_N[n]), size_of[over], seed)
             for over, at_N in places_N.items()
             if len(at_N[n])
         }
         for key, over in of_ngrams:
             if over in chosen:
-                values[key, over][n] = _OF_NGRAMS[key](chosen[over])
+                values[key, over][n] = chosen[over][key]()
     for (key, over), value_N in values.items():
         if key == "div_equ":
             rows = zip(run.equations_N, places_N[over], strict=True)
@@ -238,45 +237,23 @@ def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
         yield _as_values(run, key, over, size_of[over], value_N)
 
 
-class _Texts:
-    """Some texts of one problem, with the measures that are taken at a size or as a whole."""
+def _ngram_measures(counts: NgramCounts, size: int, seed: int) -> dict[str, Callable[[], float]]:
+    """Return what is measured of some texts of one problem; nothing is computed before it is called."""
+    similarity_S_S = cache(lambda: ngram_jaccard(counts))
+    draws = {"draws": DRAWS, "seed": seed}
 
-    def __init__(self, counts: NgramCounts, size: int, seed: int) -> None:
-        self.counts, self.size, self.seed = counts, size, seed
+    def bleu(chosen_K: IntArray) -> float:
+        return self_bleu(counts.take(chosen_K))
 
-    @cached_property
-    def similarity_S_S(self) -> FloatArray:
-        return ngram_jaccard(self.counts)
-
-    def pooled(self) -> float:
-        return distinct_ngrams_pooled(self.counts, k=self.size)
-
-    def per_text(self) -> float:
-        return distinct_ngrams_per_text(self.counts)
-
-    def bleu_diversity(self) -> float:
-        return 1 - equal_k_expectation(
-            lambda chosen: self_bleu(self.counts.take(chosen)),
-            self.counts.num_texts,
-            self.size,
-            draws=DRAWS,
-            seed=self.seed,
-        )
-
-    def vendi(self) -> float:
-        return vendi_score_at_k(self.similarity_S_S, self.size, draws=DRAWS, seed=self.seed)
-
-    def distance(self) -> float:
-        return float(mean_pairwise_distance(self.similarity_S_S[None])[0])
-
-
-_OF_NGRAMS: dict[str, Callable[[_Texts], float]] = {
-    "ngrams_pooled": _Texts.pooled,
-    "ngrams_per_text": _Texts.per_text,
-    "self_bleu_diversity": _Texts.bleu_diversity,
-    "vendi": _Texts.vendi,
-    "distance": _Texts.distance,
-}
+    return {
+        "ngrams_pooled": lambda: distinct_ngrams_pooled(counts, k=size),
+        "ngrams_per_text": lambda: distinct_ngrams_per_text(counts),
+        "self_bleu_diversity": lambda: (
+            1 - equal_k_expectation(bleu, counts.num_texts, size, **draws)
+        ),
+        "vendi": lambda: vendi_score_at_k(similarity_S_S(), size, **draws),
+        "distance": lambda: float(mean_pairwise_distance(similarity_S_S()[None])[0]),
+    }
 
 
 def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArray) -> ProblemValues:
