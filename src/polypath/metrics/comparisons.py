@@ -43,8 +43,7 @@ def smallest_detectable(
     .. math:: \delta = (t_{1 - \alpha/2} + t_{\mathrm{power}}) \, s_d / \sqrt{n}
 
     with the standard deviation :math:`s_d` of the paired differences of n problems and t quantiles
-    of n - 1 degrees of freedom. A true difference of this size would be called different from 0 in
-    80 % of such comparisons. So "no difference was found" says nothing about smaller ones.
+    of n - 1 degrees of freedom. "No difference was found" says nothing about smaller ones.
 
     Args:
         a_N: ``(N, ...)``, as for ``paired_difference``; NaN on either side leaves a problem out.
@@ -121,8 +120,7 @@ def seed_difference(
     * minus e, which both hold: the residual mean square by :math:`R_m N`.
 
     The sum is at least the first part. The interval is the estimate ± a t quantile, with Satterthwaite's
-    degrees of freedom. Where seeds do not differ at all it is longer than needed. Not a bootstrap: with
-    2 to 5 seeds, resampling seeds does not reach far enough (docs/statistics.md has both, measured).
+    degrees of freedom: resampling 2 to 5 seeds does not reach far enough (docs/statistics.md).
 
     A method of **one** row is taken as fixed, without seeds: right for a base model, which has none.
     For a trained method of one seed the interval then speaks of that one run only.

@@ -20,8 +20,7 @@ class OutcomeShares:
     """Shares of groups by outcome; they add up to 1. NaN when there are no groups.
 
     Attributes:
-        all_correct: every completion correct: no reward signal left, and with rewards adjusted for
-            diversity the only signal is diversity.
+        all_correct: every completion correct: no signal left but that of adjusted rewards.
         all_wrong: no completion correct.
         mixed: both occur: the groups that plain GRPO learns from.
     """

@@ -28,9 +28,8 @@ def problem_changes(
 ) -> list[str | None]:
     """Say for each problem whether the run kept, lost or found it, by the samples at hand.
 
-    Solved = at least one correct sample. This is for looking at problems: sampling
-    alone moves some of them, more so the fewer samples. Count with ``keep_explore`` of both pass@k
-    instead, which has no such noise and allows different numbers of samples.
+    Solved = at least one correct sample. This is for looking at problems: sampling alone moves some
+    of them. Count with ``keep_explore`` of both pass@k, which has no such noise.
 
     Args:
         base_n_N: verified samples of each problem in the base run.

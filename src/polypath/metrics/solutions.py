@@ -50,10 +50,9 @@ def distinct_solutions_at_k(
 
     .. math:: D_k = \sum_s \Big[ 1 - \binom{n - m_s}{k} \Big/ \binom{n}{k} \Big]
 
-    over the solutions s with :math:`m_s` correct samples among n. This is rarefaction (Hurlbert
-    1971, "The nonconcept of species diversity", Ecology 52(4)): the exact mean over all draws
-    without replacement, so curves of different n compare at equal k. Each term is the pass@k of
-    hitting that one solution.
+    over the solutions s with :math:`m_s` correct samples among n: rarefaction (Hurlbert 1971, "The
+    nonconcept of species diversity", Ecology 52(4)), the exact mean over all draws without
+    replacement, so curves of different n compare at equal k.
 
     Args:
         ids_N_S: solution ids.
@@ -99,9 +98,8 @@ def duplicate_rate(ids_N_S: npt.ArrayLike, correct_N_S: npt.ArrayLike | None = N
         ``(N,)`` in [0, 1), lower = more diverse; NaN where no sample counts. It grows with the
         number of samples, so compare equal numbers only.
     """
-    ids, counted = _inputs(ids_N_S, correct_N_S)
-    number_N = counted.sum(axis=1)
-    distinct_N = count_distinct(ids, correct_N_S)
+    number_N = _inputs(ids_N_S, correct_N_S)[1].sum(axis=1)
+    distinct_N = count_distinct(ids_N_S, correct_N_S)
     return np.where(number_N > 0, 1.0 - distinct_N / np.maximum(number_N, 1), np.nan)
 
 
