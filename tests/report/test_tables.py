@@ -34,8 +34,8 @@ def comparison() -> Comparison:
 
 def texts(table: ReportTable) -> dict[str, dict[str, str]]:
     """Label of a row -> heading -> text."""
-    rows = csv.DictReader(io.StringIO(table.csv()))
-    return {row.pop("measure"): row for row in rows}
+    rows = [[cell.whole for cell in row] for row in table.cells()]
+    return {row[0]: dict(zip(table.columns[1:], row[1:], strict=True)) for row in rows}
 
 
 def test_metrics_are_rows_and_runs_are_columns():

@@ -26,18 +26,6 @@ NAME = 60  # characters shown of a run's name
 # With its licence, which must be in every copy.
 LIBRARIES = {"d3-7.9.0.min.js": "d3-LICENSE", "plot-0.6.17.min.js": "plot-LICENSE"}
 SCRIPTS = ("text.js", "charts.js", "explorer.js")
-# Observable Plot puts this style into every chart whose className is "chart"; the policy names it.
-PLOT_STYLE = """:where(.chart) {
-  --plot-background: white;
-  display: block;
-  height: auto;
-  height: intrinsic;
-  max-width: 100%;
-}
-:where(.chart text),
-:where(.chart tspan) {
-  white-space: pre;
-}"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +86,15 @@ def _fill(comparison: Comparison, texts: Texts, more: Sequence[ReportTable | Pag
         "firsts": texts.firsts,
     }
     css = _asset("page.css")
+    # Observable Plot puts this style into every chart whose className is "chart".
+    plot_css = _asset("plot.css").removesuffix("\n")
     scripts = [
         f"/*\n{_asset(f'vendor/{licence}')}*/\n{_asset(f'vendor/{name}')}"
         for name, licence in LIBRARIES.items()
     ]
     scripts += [_asset(name) for name in SCRIPTS]
     return Template(_asset("page.html")).substitute(
-        policy=_policy(scripts, [css, PLOT_STYLE]),
+        policy=_policy(scripts, [css, plot_css]),
         version=version("polypath"),
         title=mark(" / ".join(names), 120, markup=False),
         heading=f"{', '.join(others)} against {base}" if others else base,

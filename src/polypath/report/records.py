@@ -1,5 +1,7 @@
 """Analyses and comparisons as JSON and CSV."""
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -8,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from polypath.report.model import Comparison, Difference, Metric, RunAnalysis
-from polypath.report.table import ReportTable
 
 
 def analysis_record(run: RunAnalysis) -> dict[str, Any]:
@@ -39,9 +40,11 @@ def differences_csv(comparison: Comparison) -> str:
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Return one row for each object, every number in full; what is undefined is empty."""
-    cells = [plain(list(row.values())) for row in rows]
-    texts = [tuple("" if value is None else str(value) for value in row) for row in cells]
-    return ReportTable(title="", columns=tuple(columns), rows=tuple(texts)).csv()
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(plain(list(row.values())) for row in rows)
+    return out.getvalue()
 
 
 def plain(value: Any) -> Any:

@@ -1,11 +1,8 @@
-"""Tables, for the terminal, as Markdown, HTML and CSV; and those of runs and comparisons."""
+"""Tables, for the terminal, as Markdown and HTML; and those of runs and comparisons."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -47,6 +44,11 @@ class Cell(NamedTuple):
         """Text and detail."""
         return f"{self.text} {self.detail}" if self.detail else self.text
 
+    @property
+    def style(self) -> str:
+        """How a terminal shows it."""
+        return TERMINAL_STYLES.get(self.verdict, "bold" if self.bold else "")
+
 
 Cells = tuple[Cell | str, ...]  # a row; a plain text is a cell, too
 
@@ -80,10 +82,7 @@ class ReportTable:
             left = n == 0 or column in self.words
             drawn.add_column(Text(column), justify="left" if left else "right")
         for n, row in enumerate(self.cells()):
-            styles = [
-                TERMINAL_STYLES.get(cell.verdict, "bold" if cell.bold else "") for cell in row
-            ]
-            texts = [Text(cell.whole, style) for cell, style in zip(row, styles, strict=True)]
+            texts = [Text(cell.whole, cell.style) for cell in row]
             drawn.add_row(*texts, end_section=n in self.sections)
         return drawn
 
@@ -100,20 +99,10 @@ class ReportTable:
     def html(self) -> str:
         """Return the table and its notes without its title; whatever its cells hold shows as text."""
         head = "".join(f"<th>{mark(name, 60)}</th>" for name in self.columns)
-        rows = []
-        for row in self.cells():
-            rows.append("".join(f"<td>{_html_cell(cell)}</td>" for cell in row))
+        rows = ("".join(f"<td>{_html_cell(cell)}</td>" for cell in row) for row in self.cells())
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         notes = "".join(f'<p class="hint">{mark(note, 2000)}</p>' for note in self.notes)
         return f'<div class="table" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{notes}'
-
-    def csv(self) -> str:
-        """Return the table as CSV, without title and notes."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([cell.whole for cell in row] for row in self.cells())
-        return out.getvalue()
 
 
 def print_tables(console: Console, tables: Sequence[ReportTable]) -> None:
@@ -145,16 +134,14 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
 
     Metrics that no run has a value for are not rows; the notes say why.
     """
-    of_group = [[m for m in run.metrics if m.group == group] for run in runs]
-    first: dict[str, Metric] = {}
-    for m in chain(*of_group):
-        first.setdefault(m.key, m)
-    shown = [m for m in first.values() if any(_known(run.metric(m.key)) for run in runs)]
+    metrics = [(run, m) for run in runs for m in run.metrics if m.group == group]
+    known = {m.key for _, m in metrics if math.isfinite(m.estimate)}
+    shown = [m for key, m in {m.key: m for _, m in metrics}.items() if key in known]
     notes = [
         (f"{run.name}: {note}" if len(runs) > 1 else note, m.label)
-        for run, metrics in zip(runs, of_group, strict=True)
-        for m in metrics
-        for note in filter(None, m.note.split("; "))
+        for run, m in metrics
+        for note in m.note.split("; ")
+        if note
     ]
     return ReportTable(
         title=group,
@@ -224,10 +211,6 @@ def _grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _cell(metric: Metric | None) -> Cell:
-    if metric is None or not _known(metric):
+    if metric is None:
         return Cell(MISSING)
     return Cell(number(metric.estimate), detail=ends(metric.low, metric.high))
-
-
-def _known(metric: Metric | None) -> bool:
-    return metric is not None and math.isfinite(metric.estimate)
