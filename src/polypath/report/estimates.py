@@ -85,13 +85,7 @@ def intervals(
     """
     bottom_R_N_M = np.ones_like(top_R_N_M) if bottom_R_N_M is None else bottom_R_N_M
     if len(top_R_N_M) == 1:
-        return bootstrap_ratio(
-            top_R_N_M[0],
-            bottom_R_N_M[0],
-            level=settings.level,
-            num_resamples=settings.num_resamples,
-            seed=settings.seed,
-        )
+        return bootstrap_ratio(top_R_N_M[0], bottom_R_N_M[0], **settings.resampling)
     values = _contributions(top_R_N_M, bottom_R_N_M)
     return _by_seeds(values, np.zeros_like(values[:1]), settings)[0]
 
@@ -157,14 +151,9 @@ def paired(
     """
     if len(run_R_N_M) > 1 or len(base_R_N_M) > 1:
         return _by_seeds(run_R_N_M, base_R_N_M, settings)
-    found = paired_difference(
-        run_R_N_M[0],
-        base_R_N_M[0],
-        level=settings.level,
-        num_resamples=settings.num_resamples,
-        seed=settings.seed,
-    )
-    return found, smallest_detectable(run_R_N_M[0], base_R_N_M[0], level=settings.level)
+    run_N_M, base_N_M = run_R_N_M[0], base_R_N_M[0]
+    found = paired_difference(run_N_M, base_N_M, **settings.resampling)
+    return found, smallest_detectable(run_N_M, base_N_M, level=settings.level)
 
 
 def _by_seeds(

@@ -20,11 +20,7 @@ BAND = {"alpha": 0.12, "lw": 0}
 
 
 def look(place: int) -> dict[str, Any]:
-    """Return colour, marker and line of a method: twelve of each, then again with another line.
-
-    Args:
-        place: of the method among the methods, from 0.
-    """
+    """Return colour, marker and line of the method at a place from 0: twelve, then another line."""
     return {
         "color": PALETTE[place % len(PALETTE)],
         "marker": MARKERS[place % len(MARKERS)],

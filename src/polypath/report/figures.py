@@ -38,12 +38,8 @@ def check_figure(path: Path) -> None:
 def draw_runs(runs: Sequence[RunAnalysis], path: Path) -> None:
     """Draw pass@k and distinct correct solutions over k, with their bands.
 
-    Args:
-        runs: a line each.
-        path: of the file; its ending gives the format.
-
     Raises:
-        ConfigError: the ending is none of ``FORMATS``.
+        ConfigError: the ending of ``path``, which gives the format, is none of ``FORMATS``.
     """
     _draw(runs, None, path)
 
@@ -54,7 +50,8 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     Each fit is a panel: a point for each run, its diversity against Potential@k, the least-squares
     line and R² (figure 2 of R1-zero-Div, arXiv:2505.23433, for any diversity measured here).
 
-    The arguments and errors are those of ``draw_runs``.
+    Raises:
+        ConfigError: as ``draw_runs``.
     """
     _draw(comparison.everyone, comparison, path)
 

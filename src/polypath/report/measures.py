@@ -74,15 +74,15 @@ def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     note = without_verdict(run)
     more = [k for k in run.sizes.ks if k > 1]  # at 1, all three are the same
-    yield from _at_each_k(run, wanted, "pass@{k}", run.sizes.ks, run.pass_at, note)
+    yield from _at_each_k(run, "pass@{k}", "pass@{k}", run.sizes.ks, run.pass_at, note)
     all_right = partial(pass_hat_k, n_N, c_N)
-    label = "pass^{k} (all right)"
-    yield from _at_each_k(run, wanted, "pass^{k}", more, all_right, note, label=label)
+    yield from _at_each_k(run, "pass^{k}", "pass^{k} (all right)", more, all_right, note)
     majority = partial(majority_at_k, run.verified_ids_N_S, run.correct_N_S)
     most, limit = int(n_N.max()), MAX_MAJORITY_SAMPLES
     too_many = f"not computed for more than {limit} samples of a problem, got {most}"
     why = too_many if most > limit else without_answer(run) or note
-    yield from _at_each_k(run, wanted, "majority@{k}", more, majority, why)
+    asked = [k for k in more if wanted(f"majority@{k}")]
+    yield from _at_each_k(run, "majority@{k}", "majority@{k}", asked, majority, why)
     if run.greedy_N is not None:
         yield ProblemValues(
             key="greedy",
@@ -116,42 +116,33 @@ def _solutions(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     """Measures of how many different answers there are."""
     no_answer = without_answer(run)
     note = no_answer or without_verdict(run)
-    yield from _at_each_k(
-        run,
-        wanted,
-        "distinct@{k}",
-        [k for k in run.sizes.ks if k > 1],  # one sample has no diversity
-        run.distinct_at,
-        note,
-        label="distinct correct in {k}",
-        group="solutions",
-        higher_is="more diverse",
-    )
+    more = [k for k in run.sizes.ks if k > 1]  # one sample has no diversity
+    about = {"group": "solutions", "higher_is": "more diverse"}
+    label = "distinct correct in {k}"
+    yield from _at_each_k(run, "distinct@{k}", label, more, run.distinct_at, note, **about)
     yield from _repeats(run, wanted, "all", run.sizes.text, no_answer)
     yield from _repeats(run, wanted, "correct", run.sizes.correct, note)
 
 
 def _at_each_k(
     run: Prepared,
-    wanted: Wanted,
     key: str,
+    label: str,
     ks: Sequence[int],
     values_at: Callable[[Sequence[int]], FloatArray],
     note: str,
     *,
-    label: str = "",
     group: str = "correctness",
     higher_is: str = "better",
 ) -> Iterator[ProblemValues]:
     """Yield one measure at several k, which are tested together; undefined where there is a note."""
-    ks = [k for k in ks if wanted(key.format(k=k))]
     if not ks:
         return
     value_N_K = np.full((run.samples.num_problems, len(ks)), np.nan) if note else values_at(ks)
     for k, value_N in zip(ks, value_N_K.T, strict=True):
         yield ProblemValues(
             key=key.format(k=k),
-            label=(label or key).format(k=k),
+            label=label.format(k=k),
             group=group,
             higher_is=higher_is,
             k=k,
@@ -169,28 +160,23 @@ def _repeats(
     ids_N_S = np.where(ids_N_S >= 0, ids_N_S, NO_SAMPLE)
     of = f"{size} {'correct ' if over == 'correct' else ''}answers"
 
-    def repeats() -> FloatArray:
-        return 1 - distinct_solutions_at_k(ids_N_S, ids_N_S >= 0, [size])[:, 0] / size
+    def values(key: str, label: str, higher_is: str, value_N: FloatArray) -> ProblemValues:
+        return ProblemValues(
+            key=f"{key} ({over})",
+            label=f"{label} {of}",
+            group="solutions",
+            over=over,
+            higher_is=higher_is,
+            k=size,
+            top_N=value_N,
+            note=note or few(value_N, of),
+        )
 
-    def entropy() -> FloatArray:
-        return np.array([_entropy(row[row >= 0], size, run.settings.seed) for row in ids_N_S])
-
-    for key, label, higher_is, values in (
-        ("duplicates", "repeats among", "less diverse", repeats),
-        ("entropy", "entropy of", "more diverse", entropy),
-    ):
-        if wanted(f"{key} ({over})"):
-            value_N = values()
-            yield ProblemValues(
-                key=f"{key} ({over})",
-                label=f"{label} {of}",
-                group="solutions",
-                over=over,
-                higher_is=higher_is,
-                k=size,
-                top_N=value_N,
-                note=note or few(value_N, of),
-            )
+    distinct_N = distinct_solutions_at_k(ids_N_S, ids_N_S >= 0, [size])[:, 0]
+    yield values("duplicates", "repeats among", "less diverse", 1 - distinct_N / size)
+    if wanted(f"entropy ({over})"):
+        entropy_N = [_entropy(row[row >= 0], size, run.settings.seed) for row in ids_N_S]
+        yield values("entropy", "entropy of", "more diverse", np.array(entropy_N))
 
 
 def _entropy(ids_S: IntArray, size: int, seed: int) -> float:

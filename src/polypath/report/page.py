@@ -45,10 +45,8 @@ def write_page(
 ) -> Path:
     """Write the page of a comparison.
 
-    Everything is inside the file: a summary in words, tables, charts (Observable Plot), and an
-    explorer of problems with the solutions of each run. Texts are packed (deflate, base64) and
-    unpacked when a problem is opened; where they exceed ``text_budget`` fewer and shorter ones are
-    kept, and the page says so.
+    Texts are packed (deflate, base64) and unpacked when a problem is opened; where they exceed
+    ``text_budget`` fewer and shorter ones are kept, and the page says so.
 
     Model output is data. It is stored as escaped JSON, shown as text nodes only, and signs that
     can't be seen or would reorder the line are shown by their code point. A Content-Security-Policy

@@ -101,21 +101,16 @@ def _fits(comparison: Comparison) -> list[dict[str, Any]]:
         if fit.key not in shown:
             continue
         potential = comparison.base.metric(fit.potential_key)
-        points = [
-            {"run": run, "x": x, "y": y}
-            for run, (x, y) in enumerate(zip(fit.x, fit.y, strict=True))
-            if math.isfinite(x) and math.isfinite(y)
-        ]
-        ends = sorted({p["x"] for p in points})
-        line = math.isfinite(fit.slope) and len(ends) > 1
+        ends = [min(fit.x), max(fit.x)] if len(set(fit.x)) > 1 else []  # without spread no line
         r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
+        points = enumerate(zip(fit.x, fit.y, strict=True))
         data.append(
             {
                 "title": fit.label,
                 "y": potential.label if potential else fit.potential_key,
-                "note": f"{r_squared} over {len(points)} runs; with few runs R² is high by chance",
-                "points": points,
-                "ends": [[x, fit.intercept + fit.slope * x] for x in ends[:1] + ends[-1:] if line],
+                "note": f"{r_squared} over {len(fit.x)} runs; with few runs R² is high by chance",
+                "points": [{"run": run, "x": x, "y": y} for run, (x, y) in points],
+                "ends": [[x, fit.intercept + fit.slope * x] for x in ends],
             }
         )
     return data

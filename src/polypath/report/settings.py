@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,11 @@ class AnalysisSettings:
                 raise ConfigError(
                     f"{name} must be at least 2, got {value}: one text has no diversity."
                 )
+
+    @property
+    def resampling(self) -> dict[str, Any]:
+        """Return what every bootstrap takes."""
+        return {"level": self.level, "num_resamples": self.num_resamples, "seed": self.seed}
 
 
 @dataclass(frozen=True, kw_only=True)
