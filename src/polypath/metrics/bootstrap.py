@@ -30,32 +30,22 @@ _CACHED = 20_000_000  # draws kept for the next call with the same seed: 20 MB
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """An estimate with its interval. Each array has the shape of the values without the first axis.
+    """An estimate with its interval. Each array has the shape of the values without the first axis."""
 
-    Attributes:
-        estimate: from all problems, not the mean of the resamples; NaN if no problem has a value.
-        low: lower end; NaN with the estimate, and when it rests on fewer than two problems.
-        high: upper end; NaN with the lower.
-        num_problems: problems that have a value (not NaN): what the estimate rests on.
-        level: confidence level.
-    """
-
-    estimate: FloatArray
-    low: FloatArray
+    estimate: FloatArray  # from all problems, not the mean of the resamples; NaN without a value
+    low: (
+        FloatArray  # lower end; NaN with the estimate, and when it rests on fewer than two problems
+    )
     high: FloatArray
-    num_problems: IntArray
-    level: float
+    num_problems: IntArray  # that have a value (not NaN): what the estimate rests on
+    level: float  # confidence level
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference(Interval):
-    """Mean of a - b over the same problems, with its interval.
+    """Mean of a - b over the same problems, with its interval."""
 
-    Attributes:
-        p_value: two-sided, for "no difference"; above 2 / (num_resamples + 1). NaN with the ends.
-    """
-
-    p_value: FloatArray
+    p_value: FloatArray  # two-sided; above 2 / (num_resamples + 1), NaN with the ends
 
 
 def bootstrap_mean(

@@ -76,30 +76,19 @@ def smallest_detectable(
 
 @dataclass(frozen=True, kw_only=True)
 class SeedDifference:
-    """Difference of two methods' means over training seeds and problems, with its interval.
+    """Difference of two methods' means over training seeds and problems, with its interval."""
 
-    Attributes:
-        estimate: mean of a minus mean of b.
-        low: lower end of the interval.
-        high: upper end.
-        p_value: two-sided, for "no difference between the methods".
-        degrees_of_freedom: of the t distribution used.
-        seed_share: share of the error variance that comes from the seeds; at 0.5 and above, more
-            seeds help more than more problems.
-        smallest_detectable: true difference found with 80 % power.
-        level: confidence level.
-        num_seeds: rows of a and of b.
-    """
-
-    estimate: float
-    low: float
+    estimate: float  # mean of a minus mean of b
+    low: float  # lower end of the interval
     high: float
-    p_value: float
-    degrees_of_freedom: float
+    p_value: float  # two-sided, for "no difference between the methods"
+    degrees_of_freedom: float  # of the t distribution used
+    # Share of the error variance that comes from the seeds; at 0.5 and above, more seeds help more
+    # than more problems.
     seed_share: float
-    smallest_detectable: float
-    level: float
-    num_seeds: tuple[int, int]
+    smallest_detectable: float  # true difference found with 80 % power
+    level: float  # confidence level
+    num_seeds: tuple[int, int]  # rows of a and of b
 
 
 def seed_difference(

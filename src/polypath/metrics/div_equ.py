@@ -83,26 +83,16 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 @dataclass(frozen=True, kw_only=True)
 class DivEqu:
-    """Div-Equ of a data set, with what each problem adds.
+    """Div-Equ of a data set, with what each problem adds."""
 
-    Attributes:
-        k: responses it is for; None = all responses of each problem.
-        value: mean of ``ratio_N`` over the problems that have one; NaN if none has.
-        ratio_N: per problem, in (0, 1]; NaN without equations or with fewer than k responses. Give
-            it to ``bootstrap_mean``.
-        distinct_N: different equations, expected in k responses.
-        total_N: equations, expected in k responses.
-        without_equations: problems skipped because no response holds an equation.
-        too_few_responses: problems skipped because they have fewer than k responses.
-    """
-
-    k: int | None
-    value: float
+    k: int | None  # responses it is for; None = all responses of each problem
+    value: float  # mean of ``ratio_N`` over the problems that have one; NaN if none has
+    # In (0, 1]; NaN without equations or with fewer than k responses. For ``bootstrap_mean``.
     ratio_N: FloatArray
-    distinct_N: FloatArray
-    total_N: FloatArray
-    without_equations: int
-    too_few_responses: int
+    distinct_N: FloatArray  # different equations, expected in k responses
+    total_N: FloatArray  # equations, expected in k responses
+    without_equations: int  # problems skipped because no response holds an equation
+    too_few_responses: int  # problems skipped because they have fewer than k responses
 
 
 def div_equ(equations_N_S: Sequence[Sequence[Sequence[str]]], *, k: int | None = None) -> DivEqu:

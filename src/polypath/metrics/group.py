@@ -17,17 +17,11 @@ from polypath.metrics.solutions import count_distinct, duplicate_rate
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeShares:
-    """Shares of groups by outcome; they add up to 1. NaN when there are no groups.
+    """Shares of groups by outcome; they add up to 1. NaN when there are no groups."""
 
-    Attributes:
-        all_correct: every completion correct: no signal left but that of adjusted rewards.
-        all_wrong: no completion correct.
-        mixed: both occur: the groups that plain GRPO learns from.
-    """
-
-    all_correct: float
+    all_correct: float  # no signal left but that of adjusted rewards
     all_wrong: float
-    mixed: float
+    mixed: float  # the groups that plain GRPO learns from
 
 
 def outcome_shares(correct_P_G: npt.ArrayLike) -> OutcomeShares:

@@ -63,20 +63,14 @@ class ModeChanges:
     Divide sums of them by ``bootstrap_ratio``: kept by (kept + lost) is the share of the base's
     modes still there; found by (kept + found) the share of the run's that are new. All are NaN
     where either run has fewer than k samples.
-
-    Attributes:
-        k: samples of each run.
-        kept_N: solutions that k samples of the base and k of the run both have.
-        lost_N: that only the base's have.
-        found_N: that only the run's have.
-        lost_by_luck_N: lost if the run were the base itself, sampled again: compare ``lost_N`` with
-            it. NaN where the base has fewer than 2 k samples.
     """
 
-    k: int
-    kept_N: FloatArray
-    lost_N: FloatArray
-    found_N: FloatArray
+    k: int  # samples of each run
+    kept_N: FloatArray  # solutions that k samples of the base and k of the run both have
+    lost_N: FloatArray  # that only the base's have
+    found_N: FloatArray  # that only the run's have
+    # Lost if the run were the base itself, sampled again: compare ``lost_N`` with it. NaN where the
+    # base has fewer than 2 k samples.
     lost_by_luck_N: FloatArray
 
 
@@ -155,24 +149,15 @@ class KeepExplore:
     """Problems by who solves them. The four counts add up to ``num_problems``.
 
     Counts are whole numbers for solved / not solved, and expected numbers for chances.
-
-    Attributes:
-        kept: solved before and after.
-        lost: solved before, not after.
-        gained: not solved before, solved after.
-        unsolved: solved neither before nor after.
-        kept_N: per problem; with ``base_N`` for ``bootstrap_ratio`` of ``keep``.
-        gained_N: per problem; with ``1 - base_N`` for ``bootstrap_ratio`` of ``explore``.
-        base_N: per problem, solved before.
     """
 
-    kept: float
-    lost: float
-    gained: float
-    unsolved: float
-    kept_N: FloatArray
-    gained_N: FloatArray
-    base_N: FloatArray
+    kept: float  # solved before and after
+    lost: float  # solved before, not after
+    gained: float  # not solved before, solved after
+    unsolved: float  # solved neither before nor after
+    kept_N: FloatArray  # with ``base_N`` for ``bootstrap_ratio`` of ``keep``
+    gained_N: FloatArray  # with ``1 - base_N`` for ``bootstrap_ratio`` of ``explore``
+    base_N: FloatArray  # solved before
 
     @property
     def num_problems(self) -> int:

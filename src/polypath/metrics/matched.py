@@ -26,32 +26,22 @@ class MatchedDifference(SeedDifference):
 
     Degrees of freedom, ``seed_share`` and ``smallest_detectable`` are those of the linear approximation;
     the p-value, for "no difference at equal pass@1", is above 2 / (num_resamples + 1).
-
-    Attributes:
-        method_value: the method's outcome.
-        reference_value: the reference's, where it is stopped.
-        step: at which it is stopped, between two checkpoints in proportion to pass@1.
-        step_low: lower end of an interval of the step; the same for all outcomes.
-        step_high: upper end.
-        outside: empty where the reference passes through the method's pass@1. ``above``: no
-            checkpoint reaches it, and the one of the best pass@1 is taken; ``below``: the first
-            checkpoint, the base, is above it already, and is taken. The difference is then not one
-            at equal pass@1.
-        outside_share: share of the resamples that are outside. An interval of which more than a few
-            per cent are does not speak of equal pass@1 alone.
-        pass_gap: pass@1 of the method minus the stopped reference's; 0 unless outside.
-        num_problems: problems with a value everywhere.
     """
 
-    method_value: float
-    reference_value: float
-    step: float
-    step_low: float
+    method_value: float  # the method's outcome
+    reference_value: float  # the reference's, where it is stopped
+    step: float  # at which it is stopped, between two checkpoints in proportion to pass@1
+    step_low: float  # lower end of an interval of the step; the same for all outcomes
     step_high: float
+    # Empty where the reference passes through the method's pass@1. ABOVE: no checkpoint reaches it,
+    # and the one of the best pass@1 is taken; BELOW: the first checkpoint, the base, is above it
+    # already, and is taken. The difference is then not one at equal pass@1.
     outside: str
+    # Share of the resamples that are outside. An interval of which more than a few per cent are
+    # does not speak of equal pass@1 alone.
     outside_share: float
-    pass_gap: float
-    num_problems: int
+    pass_gap: float  # pass@1 of the method minus the stopped reference's; 0 unless outside
+    num_problems: int  # with a value everywhere
 
 
 @dataclass(frozen=True)
@@ -90,16 +80,15 @@ def matched_difference(
         d = y - \big[(1 - w) \, q_{c-1} + w \, q_c\big], \qquad
         w = \frac{m - p_{c-1}}{p_c - p_{c-1}}
 
-    The first crossing, as one stops at it; where c is the first checkpoint or there is none, see
-    ``MatchedDifference.outside``. Only the order of the checkpoints matters, not their steps.
+    Where c is the first checkpoint or there is none, see ``MatchedDifference.outside``. Only the order
+    of the checkpoints matters, not their steps.
 
-    One match of the means over seeds, not one per seed: single runs have noisier curves, a noisy curve
-    crosses earlier and reaches higher than its mean does, and some seeds would be outside while others
-    are not. And no seed of one method has a natural partner among those of another.
+    One match of the means over seeds, not one per seed: a single run's noisier curve crosses earlier
+    and reaches higher than its mean does, some seeds would be outside while others are not, and no
+    seed of one method has a natural partner among those of another.
 
-    The interval takes up the model of ``seed_difference`` (random problems that the methods share, random
-    seeds of each), and makes the match anew in each resample, so its uncertainty is in it. A resample
-    moves all means at once, :math:`\mu^* = \mu + \tau \, (\delta + f \epsilon)`:
+    The interval takes up the model of ``seed_difference``, and makes the match anew in each resample. A
+    resample moves all means at once, :math:`\mu^* = \mu + \tau \, (\delta + f \epsilon)`:
 
     * :math:`\delta`: problems are drawn again, the same ones for all means;
     * :math:`\epsilon`: seeds, :math:`\sum_s g_s (\mu_s - \mu) / \sqrt{R (R-1)}` with normal :math:`g`, of

@@ -43,22 +43,14 @@ class NgramCounts:
 
     One entry for each (n-gram, text) that occurs, the entries of an n-gram side by side with the
     largest count first. N-grams never cross from one text into the next.
-
-    Attributes:
-        max_n: longest n-gram.
-        lengths_S: tokens of each text.
-        gram_M: number of the n-gram, over all orders.
-        order_M: its length minus 1.
-        text_M: the text it is counted in.
-        count_M: times, >= 1.
     """
 
-    max_n: int
-    lengths_S: IntArray
-    gram_M: IntArray
-    order_M: IntArray
-    text_M: IntArray
-    count_M: IntArray
+    max_n: int  # longest n-gram
+    lengths_S: IntArray  # tokens of each text
+    gram_M: IntArray  # number of the n-gram, over all orders
+    order_M: IntArray  # its length minus 1
+    text_M: IntArray  # the text it is counted in
+    count_M: IntArray  # times, >= 1
 
     @property
     def num_texts(self) -> int:

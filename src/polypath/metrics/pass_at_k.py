@@ -132,20 +132,12 @@ def mean_at_k(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[int]) -> Floa
 
 @dataclass(frozen=True, kw_only=True)
 class Potential:
-    """Potential@k of a data set, with the parts of its ratio.
+    """Potential@k of a data set, with the parts of its ratio, for ``bootstrap_ratio``."""
 
-    Attributes:
-        k: number of samples.
-        value: in [0, 1] in the paper's form; NaN when undefined.
-        reason: why ``value`` is NaN; None when it is not.
-        numerator_N: per problem; NaN where it has too few samples, which leaves it out.
-        denominator_N: per problem; give both to ``bootstrap_ratio`` for an interval.
-    """
-
-    k: int
-    value: float
-    reason: str | None
-    numerator_N: FloatArray
+    k: int  # number of samples
+    value: float  # in [0, 1] in the paper's form; NaN when undefined
+    reason: str | None  # why ``value`` is NaN; None when it is not
+    numerator_N: FloatArray  # NaN where a problem has too few samples, which leaves it out
     denominator_N: FloatArray
 
 
