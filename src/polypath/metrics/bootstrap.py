@@ -163,9 +163,7 @@ def _interval(
     numerator: FloatArray, denominator: FloatArray, level: float, num_resamples: int, seed: int
 ) -> tuple[Interval, FloatArray]:
     """Return the ratio of sums over all problems, and those over each resample, ``(Z, ...)``."""
-    if not 0 < level < 1:
-        raise ConfigError(f"level must be between 0 and 1, got {level}. Use 0.95 for 95 %.")
-    check_resamples(num_resamples)
+    check_resampling(level, num_resamples)
     known = ~(np.isnan(numerator) | np.isnan(denominator))
     n, shape = len(known), known.shape[1:]
     top_N_K = np.where(known, numerator, 0.0).reshape(n, -1)
@@ -189,8 +187,10 @@ def _interval(
     return found, ratios_Z_K.reshape(-1, *shape)
 
 
-def check_resamples(num_resamples: int) -> None:
-    """Raise ConfigError when there are too few resamples for the ends of an interval."""
+def check_resampling(level: float, num_resamples: int) -> None:
+    """Raise ConfigError when level is no level, or there are too few resamples for its ends."""
+    if not 0 < level < 1:
+        raise ConfigError(f"level must be between 0 and 1, got {level}. Use 0.95 for 95 %.")
     if num_resamples < 100:
         raise ConfigError(f"num_resamples must be at least 100, got {num_resamples}.")
 

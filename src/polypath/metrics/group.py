@@ -79,15 +79,12 @@ def group_statistics(
         ``duplicate_rate`` and ``duplicate_rate_correct`` (lower = more diverse), ``all_correct``,
         ``all_wrong`` and ``mixed`` (shares of groups), and ``similarity`` if given.
     """
-    shares = outcome_shares(correct_P_G)
     statistics = {
         "distinct_solutions": _mean(count_distinct(ids_P_G)),
         "distinct_correct": _mean(count_distinct(ids_P_G, correct_P_G)),
         "duplicate_rate": _mean(duplicate_rate(ids_P_G)),
         "duplicate_rate_correct": _mean(duplicate_rate(ids_P_G, correct_P_G)),
-        "all_correct": shares.all_correct,
-        "all_wrong": shares.all_wrong,
-        "mixed": shares.mixed,
+        **vars(outcome_shares(correct_P_G)),
     }
     if similarity_P_G_G is not None:
         statistics["similarity"] = _mean(mean_pairwise_similarity(similarity_P_G_G))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError, DataError, ShapeError
-from polypath.metrics.bootstrap import check_resamples, resampled_times
+from polypath.metrics.bootstrap import check_resampling, resampled_times
 from polypath.metrics.comparisons import SeedDifference, seed_difference, seed_parts
 from polypath.metrics.pass_at_k import FloatArray
 
@@ -125,7 +125,7 @@ def matched_difference(
         method_pass_R_N, method_R_N, reference_pass_R_C_N, reference_R_C_N
     )
     steps = _steps(steps_C, reference_R_C_2_N.shape[1])
-    check_resamples(num_resamples)
+    check_resampling(level, num_resamples)
     found = _match(method_R_2_N.mean((0, 2))[None], reference_R_C_2_N.mean((0, 3))[None])
     by_outcome, by_pass = _linear(method_R_2_N, reference_R_C_2_N, found)
     moves = _Moves(method_R_2_N, reference_R_C_2_N, num_resamples, seed)

@@ -72,26 +72,22 @@ def expected_modes(base: Seeds, run: Seeds, k: int) -> dict[str, float]:
 def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[ProblemValues]:
     """Return Keep and Explore from pass@k of the base and of one seed, on the same problems."""
     known_N = ~(np.isnan(base_N) | np.isnan(run_N))
-    found = keep_explore(base_N[known_N], run_N[known_N])
-    values = []
-    for name, top, bottom in (
-        ("keep", found.kept_N, found.base_N),
-        ("explore", found.gained_N, 1 - found.base_N),
-    ):
-        top_N, bottom_N = np.full((2, len(base_N)), np.nan)
-        top_N[known_N], bottom_N[known_N] = top, bottom
-        values.append(
-            ProblemValues(
-                key=f"{name}@{k}",
-                label=f"{name.capitalize()} at k = {k}",
-                group="correctness",
-                higher_is="better",
-                k=k,
-                top_N=top_N,
-                bottom_N=bottom_N,
-            )
+    found = keep_explore(np.where(known_N, base_N, 0.0), np.where(known_N, run_N, 0.0))
+    return [
+        ProblemValues(
+            key=f"{name}@{k}",
+            label=f"{name.capitalize()} at k = {k}",
+            group="correctness",
+            higher_is="better",
+            k=k,
+            top_N=np.where(known_N, top_N, np.nan),
+            bottom_N=np.where(known_N, bottom_N, np.nan),
         )
-    return values
+        for name, top_N, bottom_N in (
+            ("keep", found.kept_N, found.base_N),
+            ("explore", found.gained_N, 1 - found.base_N),
+        )
+    ]
 
 
 def expected_keep(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import ConfigError, DataError
+from polypath.metrics.bootstrap import check_resampling
 from polypath.rollouts.samples import Samples
 
 IntArray = npt.NDArray[np.int64]
@@ -39,12 +40,7 @@ class AnalysisSettings:
     def __post_init__(self) -> None:
         if self.ks is not None and (not self.ks or min(self.ks) < 1):
             raise ConfigError(f"k must be one or more integers of at least 1, got {self.ks}.")
-        if not 0 < self.level < 1:
-            raise ConfigError(
-                f"level must be between 0 and 1, got {self.level}. Use 0.95 for 95 %."
-            )
-        if self.num_resamples < 100:
-            raise ConfigError(f"num_resamples must be at least 100, got {self.num_resamples}.")
+        check_resampling(self.level, self.num_resamples)
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}.")
         for name in ("text_samples", "correct_samples"):
