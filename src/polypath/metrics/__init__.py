@@ -25,7 +25,6 @@ from polypath.metrics.keep_explore import (
     mode_changes,
     problem_changes,
 )
-from polypath.metrics.majority import majority_at_k
 from polypath.metrics.matched import MatchedDifference, matched_difference
 from polypath.metrics.ngrams import (
     NgramCounts,
@@ -54,6 +53,7 @@ from polypath.metrics.solutions import (
     distinct_solutions_at_k,
     duplicate_rate,
     encode_solutions,
+    majority_at_k,
 )
 from polypath.metrics.vendi import mean_pairwise_distance, vendi_score, vendi_score_at_k
 

@@ -30,8 +30,16 @@ from polypath.report.model import (
     Metric,
     RunAnalysis,
 )
-from polypath.report.prepared import Prepared, ProblemValues
-from polypath.report.runs import Run, Seeds, as_seeds, name_of, pool, shared_problems
+from polypath.report.prepared import (
+    Prepared,
+    ProblemValues,
+    Run,
+    Seeds,
+    as_seeds,
+    name_of,
+    pool,
+    shared_problems,
+)
 from polypath.report.settings import AnalysisSettings, Sizes, choose_sizes
 
 FEWEST_RUNS = 3  # of a fit
@@ -141,13 +149,7 @@ def compare(
 def measure_runs(
     runs: Sequence[Seeds], sizes: Sizes, settings: AnalysisSettings, *, workers: int = 1
 ) -> list[MeasuredRun]:
-    """Measure all metrics of runs.
-
-    Args:
-        runs: the seeds of each, all on the same problems in the same order.
-        sizes: from ``choose_sizes`` over all of them.
-        settings: as in ``analyse``.
-        workers: as in ``compare``.
+    """Measure all metrics of runs, given by their seeds, on the same problems in the same order.
 
     Raises:
         ConfigError: fewer than 1 worker.

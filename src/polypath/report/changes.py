@@ -10,8 +10,7 @@ import numpy as np
 from polypath.metrics import keep_explore, mode_changes, problem_changes
 from polypath.metrics.keep_explore import FOUND, KEPT, LOST
 from polypath.report.model import EXPECTED_LOST, STATUSES, UNJUDGED, FloatArray
-from polypath.report.prepared import ProblemValues
-from polypath.report.runs import Seeds
+from polypath.report.prepared import ProblemValues, Seeds
 from polypath.rollouts.samples import Samples
 
 

@@ -45,12 +45,7 @@ class Stack:
 
 
 def stack(seeds: Sequence[Sequence[ProblemValues]], num_problems: int) -> Stack:
-    """Put the values of the measures that all seeds have into one array.
-
-    Args:
-        seeds: from ``measures.measure``, on the same problems.
-        num_problems: N.
-    """
+    """Put the values of the measures that all seeds have into one array; all on the same problems."""
     shared = set.intersection(*({value.key for value in seed} for seed in seeds))
     kept = [[value for value in seed if value.key in shared] for seed in seeds]
     bottom_R_N_M = np.ones((len(seeds), num_problems, len(kept[0])))
@@ -139,12 +134,7 @@ def differences(
 def paired(
     run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
 ) -> tuple[PairedDifference, FloatArray]:
-    """Compare M measures of two runs, paired by problem; seeds are clusters of values.
-
-    Args:
-        run_R_N_M: values of each seed and problem.
-        base_R_N_M: the same problems; its number of seeds may differ.
-        settings: level, resamples and their seed.
+    """Compare M measures of two runs, paired by problem; seeds, of any number, are clusters of values.
 
     Returns:
         The means of run minus base, and their minimum detectable effects, ``(M,)``.

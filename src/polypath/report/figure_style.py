@@ -41,9 +41,9 @@ def new_figure(
 
     Args:
         panels: how many.
-        width: of each, in inches.
-        height: of each.
-        columns: panels of a row at most, the rest goes below; 0 for all in one row.
+        width: of each panel, in inches.
+        height: of each panel, in inches.
+        columns: panels of a row at most; 0 for all in one row.
         margin: inches added at the right, for a legend or names.
         wide_first: width of the first column relative to the others.
     """

@@ -1,13 +1,17 @@
-"""One run prepared for measuring, and what measuring gives: a value for each problem."""
+"""A run to be measured: its seeds, each prepared; and what measuring gives: a value for each problem."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from polypath.errors import ConfigError, DataError
 from polypath.metrics import (
     NO_SAMPLE,
     distinct_solutions_at_k,
@@ -20,6 +24,8 @@ from polypath.report.settings import AnalysisSettings, IntArray, Sizes
 from polypath.rollouts.samples import Samples
 
 BoolArray = npt.NDArray[np.bool_]
+Seeds = tuple[Samples, ...]
+Run = Samples | Sequence[Samples]
 
 DRAWS = 16  # random subsets at most, where there is no formula for fewer samples than there are
 
@@ -27,6 +33,70 @@ NO_VERDICT = (
     "no sample has a verdict (give a task to verify with, or a file with correct or reward)"
 )
 NO_ANSWER = "no sample has an answer (give a task to verify with, or a file with answer)"
+
+
+def as_seeds(run: Run) -> Seeds:
+    """Return the seeds of a run; a single file is one seed.
+
+    Raises:
+        ConfigError: no seed is given.
+    """
+    seeds = (run,) if isinstance(run, Samples) else tuple(run)
+    if not seeds:
+        raise ConfigError("A run must hold the samples of at least one seed, got none.")
+    return seeds
+
+
+def name_of(seeds: Seeds) -> str:
+    """Return the name that the seeds share, or all their names."""
+    return "+".join(dict.fromkeys(seed.name for seed in seeds))
+
+
+def shared_problems(runs: Sequence[Seeds]) -> tuple[str, ...]:
+    """Return the problems that every seed of every run has, in the order of the first.
+
+    Raises:
+        DataError: there are none.
+    """
+    seeds = list(chain.from_iterable(runs))
+    common = set(seeds[0].problem_ids).intersection(*(seed.problem_ids for seed in seeds[1:]))
+    if not common:
+        other = next(
+            (seed for seed in seeds[1:] if not set(seed.problem_ids) & set(seeds[0].problem_ids)),
+            seeds[-1],
+        )
+        raise DataError(
+            f"{seeds[0].name} and {other.name} share no problem: they have ids such as "
+            f"{seeds[0].problem_ids[0]!r} and {other.problem_ids[0]!r}. Sample both on the same "
+            "problems, or name the key of the problem's id."
+        )
+    return tuple(problem for problem in seeds[0].problem_ids if problem in common)
+
+
+def pool(seeds: Seeds) -> Samples:
+    """Join seeds that hold the same problems in the same order into one, seed after seed.
+
+    Greedy samples are dropped, as a problem has one of each seed; the training log is the first's.
+    """
+    if len(seeds) == 1:
+        return seeds[0]
+    left_out: Counter[str] = Counter()
+    for seed in seeds:
+        left_out.update(seed.left_out)
+
+    def joined(field: str) -> Any:
+        rows = zip(*(getattr(seed, field) for seed in seeds), strict=True)
+        return tuple(tuple(chain.from_iterable(row)) for row in rows)
+
+    return replace(
+        seeds[0],
+        name=name_of(seeds),
+        completions=joined("completions"),
+        correct=joined("correct"),
+        answers=joined("answers"),
+        greedy_correct=None,
+        left_out=dict(left_out),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
