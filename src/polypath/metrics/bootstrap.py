@@ -124,11 +124,7 @@ def paired_difference(
     a, b = _pair(a_N, b_N, "a_N", "b_N")
     d = a - b
     found, means_Z = _interval(d, np.ones_like(d), level, num_resamples, seed)
-    # Sums that are 0 on paper may be off by rounding, and must count on both sides.
-    noise = 1e-12 * np.where(np.isnan(d), 0.0, np.abs(d)).max(axis=0)
-    below, above = (means_Z <= noise).sum(axis=0), (means_Z >= -noise).sum(axis=0)
-    drawn = (~np.isnan(means_Z)).sum(axis=0)
-    p = np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (drawn + 1))
+    p = two_sided_p(means_Z, 1e-12 * np.where(np.isnan(d), 0.0, np.abs(d)).max(axis=0))
     return PairedDifference(**vars(found), p_value=_expand_p(p, found.num_problems))
 
 
@@ -154,9 +150,7 @@ def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
     filled = np.where(known.any(axis=0), values, 0.0)
     distance = np.where(known, np.abs(values - np.nanmedian(filled, axis=0)), 0.0)
     squares = (distance**2).sum(axis=0)
-    return np.asarray(
-        np.where(squares > 0, distance.sum(axis=0) ** 2 / np.where(squares > 0, squares, 1.0), 0.0)
-    )
+    return np.nan_to_num(_divide(distance.sum(axis=0) ** 2, squares))
 
 
 def _interval(
@@ -239,6 +233,14 @@ def _ends(values_Z_K: FloatArray, n_K: IntArray, level: float) -> tuple[FloatArr
 def expanded_tail(n: int, level: float) -> float:
     """Return the share of the resamples that lies below the interval, for n >= 2 independent parts."""
     return float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
+
+
+def two_sided_p(values_Z: FloatArray, rounding: FloatArray | float) -> FloatArray:
+    """Return the two-sided p-value of resampled values, ``(Z, ...)``, for a true value of 0."""
+    # Values that are 0 on paper may be off by rounding, and must count on both sides.
+    below, above = (values_Z <= rounding).sum(axis=0), (values_Z >= -rounding).sum(axis=0)
+    drawn = (~np.isnan(values_Z)).sum(axis=0)
+    return np.asarray(np.minimum(1.0, 2 * (np.minimum(below, above) + 1) / (drawn + 1)))
 
 
 def _expand_p(p: FloatArray, num_problems: IntArray) -> FloatArray:

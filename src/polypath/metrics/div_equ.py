@@ -99,9 +99,8 @@ def div_equ(equations_N_S: Sequence[Sequence[Sequence[str]]], *, k: int | None =
     """Compute Div-Equ from the equations of every response.
 
     The ratio falls as responses are added, so values for different numbers do not compare. With k,
-    it is that of k of the responses: the expected number of different equations in k responses by
-    the expected number of equations, both exact. (A mean of ratios over draws would be slightly
-    different; the two agree at k = all.)
+    it is the expected number of different equations in k of the responses by the expected number of
+    equations, both exact. (A mean of ratios over draws would be slightly different.)
 
     Args:
         equations_N_S: per problem and response, ``extract_equations(response)``. For correct

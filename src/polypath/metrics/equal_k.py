@@ -20,8 +20,6 @@ from polypath.metrics.pass_at_k import FloatArray, IntArray, pass_at_k_from_coun
 def subsets(n: int, k: int, *, draws: int = 32, seed: int = 0) -> IntArray:
     """Choose subsets of k of n positions: all of them if there are at most ``draws``, else random.
 
-    The same for every group with the same n, k and seed; no state is kept between calls.
-
     Returns:
         ``(D, k)`` positions, increasing in each row; ``(0, k)`` when n < k.
 

@@ -36,10 +36,12 @@ def outcome_shares(correct_P_G: npt.ArrayLike) -> OutcomeShares:
         raise ShapeError("correct_P_G must have at least one completion per group, got 0.")
     if not len(correct):
         return OutcomeShares(all_correct=np.nan, all_wrong=np.nan, mixed=np.nan)
-    all_correct = float(correct.all(axis=1).mean())
-    all_wrong = float((~correct).all(axis=1).mean())
-    mixed = float((correct.any(axis=1) & ~correct.all(axis=1)).mean())
-    return OutcomeShares(all_correct=all_correct, all_wrong=all_wrong, mixed=mixed)
+    all_P, any_P = correct.all(axis=1), correct.any(axis=1)
+    return OutcomeShares(
+        all_correct=float(all_P.mean()),
+        all_wrong=float((~any_P).mean()),
+        mixed=float((any_P & ~all_P).mean()),
+    )
 
 
 def mean_pairwise_similarity(similarity_P_G_G: npt.ArrayLike) -> FloatArray:

@@ -87,12 +87,9 @@ def mode_changes(
     With :math:`p_s = 1 - \binom{n - m_s}{k} / \binom{n}{k}` the chance that k of the base's n
     samples hold solution s, which m of them are, and :math:`p'_s` that of the run: kept is
     :math:`\sum_s p_s p'_s`, lost :math:`\sum_s p_s (1 - p'_s)`, found
-    :math:`\sum_s (1 - p_s) p'_s`. The runs' samples are independent, so these are exact means over
-    draws of k, and unbiased for k fresh samples of each. k = n counts the sets at hand.
-
-    ``lost_by_luck_N``, what is expected under resampling, takes two separate draws of k from the
-    base's own samples: with :math:`q_j = \binom{n - m_s}{j} / \binom{n}{j}` it is
-    :math:`\sum_s q_k - q_{2k}`.
+    :math:`\sum_s (1 - p_s) p'_s`: exact means over draws of k, unbiased for k fresh samples of each.
+    ``lost_by_luck_N`` takes two separate draws of k from the base's own samples: with
+    :math:`q_j = \binom{n - m_s}{j} / \binom{n}{j}` it is :math:`\sum_s q_k - q_{2k}`.
 
     Args:
         base_solutions: N problems by their samples: canonical solution, or None.
@@ -189,10 +186,9 @@ def keep_explore(base_solved_N: npt.ArrayLike, trained_solved_N: npt.ArrayLike) 
         base_solved_N: per problem, solved (bool), or its pass@k in [0, 1].
         trained_solved_N: the same problems in the same order.
 
-    Given pass@k, "solved" means by k fresh samples of each model. The models' samples are
-    independent, so unbiased pass@k makes all four counts unbiased, and all samples are used. A model
-    compared with itself then has Keep below 1: luck alone loses some problems. Judge a Keep against
-    that value, ``keep_explore(base, base)``.
+    Given pass@k, "solved" means by k fresh samples of each model, whose samples are independent, so
+    all four counts are unbiased. A model compared with itself then has Keep below 1: luck alone loses
+    some problems. Judge a Keep against that value, ``keep_explore(base, base)``.
 
     Returns:
         Counts and shares; higher Keep = less forgotten, higher Explore = more discovered.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError, DataError, ShapeError
-from polypath.metrics.bootstrap import check_resampling, resampled_times
+from polypath.metrics.bootstrap import check_resampling, resampled_times, two_sided_p
 from polypath.metrics.comparisons import SeedDifference, seed_difference, seed_parts
 from polypath.metrics.pass_at_k import FloatArray
 
@@ -144,7 +144,7 @@ def matched_difference(
         estimate=value - float(found.reference_Z[0]),
         low=float(low),
         high=float(high),
-        p_value=_p_value(difference_Z),
+        p_value=float(two_sided_p(difference_Z, _SAME)),
     )
     return MatchedDifference(
         **vars(matched),
@@ -289,9 +289,3 @@ def _moved_by_seeds(
     from_mean_R_K = side_R_K_N.mean(axis=2) - side_R_K_N.mean(axis=(0, 2))
     normal_Z_R = rng.standard_normal((num_resamples, seeds))
     return np.asarray(normal_Z_R @ from_mean_R_K / np.sqrt(seeds * (seeds - 1)))
-
-
-def _p_value(difference_Z: FloatArray) -> float:
-    # Differences that are 0 on paper may be off by rounding, and must count on both sides.
-    sides = (difference_Z <= _SAME).sum(), (difference_Z >= -_SAME).sum()
-    return min(1.0, 2 * (int(min(sides)) + 1) / (len(difference_Z) + 1))

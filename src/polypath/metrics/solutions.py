@@ -84,8 +84,7 @@ def count_distinct(ids_N_S: npt.ArrayLike, correct_N_S: npt.ArrayLike | None = N
     """Count the distinct solutions of each problem, over all samples or the correct ones.
 
     Returns:
-        ``(N,)`` in [0, S], higher = more diverse. It grows with the number of samples; compare
-        different numbers by ``distinct_solutions_at_k``.
+        ``(N,)`` in [0, S], higher = more diverse. It grows with the number of samples.
     """
     ids, counted = _inputs(ids_N_S, correct_N_S)
     row_M, _, _ = _multiplicities(ids, counted)
@@ -119,8 +118,7 @@ def answer_entropy(ids_N_S: npt.ArrayLike, correct_N_S: npt.ArrayLike | None = N
         correct_N_S: count correct samples only; None counts all.
 
     Returns:
-        ``(N,)`` in [0, ln S], higher = more diverse; NaN where no sample counts. exp of it is an
-        effective number of solutions.
+        ``(N,)`` in [0, ln S], higher = more diverse; NaN where no sample counts.
     """
     ids, counted = _inputs(ids_N_S, correct_N_S)
     number_N = counted.sum(axis=1)
@@ -136,14 +134,10 @@ def majority_at_k(
 ) -> FloatArray:
     """Chance that the commonest answer among k of a problem's samples is correct (maj@k, cons@k).
 
-    The exact mean over all draws of k of the n samples without replacement; no draw is simulated.
-    Every such draw is k independent samples of the model, so it is unbiased for k fresh ones.
-
-    Votes:
-        * A sample without an answer does not vote, but is one of the k. If none of the k votes, the
-          majority is wrong.
-        * Ties are broken at random: of t tied answers each counts 1/t.
-        * An answer that was found both right and wrong counts by its share of correct samples.
+    The exact mean over all draws of k of the n samples without replacement, unbiased for k fresh ones.
+    A sample without an answer does not vote, but is one of the k; if none of the k votes, the majority
+    is wrong. Of t tied answers each counts 1/t. An answer that was found both right and wrong counts by
+    its share of correct samples.
 
     Args:
         ids_N_S: answer ids of ``encode_solutions``; ``NO_SAMPLE`` pads.

@@ -93,10 +93,7 @@ def vendi_score_at_k(
 
 
 def mean_pairwise_distance(similarity_P_G_G: npt.ArrayLike) -> FloatArray:
-    """1 minus the mean similarity of two different items of a group.
-
-    A mean over pairs, so its expectation does not depend on the number of items: groups of
-    different sizes compare as they are.
+    """1 minus the mean similarity of two different items of a group, which any sizes compare by.
 
     Returns:
         ``(P,)``, in [0, 1] for similarities in [0, 1], higher = more diverse; NaN for groups of one.

@@ -16,8 +16,7 @@ from polypath.errors import ConfigError
 from polypath.report.html_text import mark
 from polypath.report.model import FELL, GROUPS, NOISE, ROSE, Comparison, Difference
 from polypath.report.numbers import ends, number
-from polypath.report.page_charts import chart_data
-from polypath.report.page_explorer import Texts, index_data, pack_texts, to_json
+from polypath.report.page_data import Texts, chart_data, index_data, pack_texts, to_json
 from polypath.report.sentences import alike, changes, join, meaning, name_of, reading
 from polypath.report.table import ARROWS, ReportTable, differences_table, metrics_table
 
@@ -116,15 +115,15 @@ def _fill(comparison: Comparison, texts: Texts, more: Sequence[ReportTable | Pag
 
 def _policy(scripts: list[str], styles: list[str]) -> str:
     """Return a policy that runs exactly these scripts and styles, and loads nothing."""
-    allowed = {
-        "default-src": ["'none'"],
-        "script-src": [_hash(script) for script in scripts],
-        "style-src": [_hash(style) for style in styles],
-        "img-src": ["data:"],  # the empty icon, else browsers ask the server for one
-        "base-uri": ["'none'"],
-        "form-action": ["'none'"],
-    }
-    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in allowed.items())
+    allowed = [
+        "default-src 'none'",
+        f"script-src {' '.join(map(_hash, scripts))}",
+        f"style-src {' '.join(map(_hash, styles))}",
+        "img-src data:",  # the empty icon, else browsers ask the server for one
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    return "; ".join(allowed)
 
 
 def _hash(text: str) -> str:

@@ -42,8 +42,7 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
     """Say what changed between a run and the base, a sentence each.
 
     Correctness; diversity; the problems kept, lost and found, the solutions, and the shares; the
-    minimum detectable effect. Sentences about measures without a value are left out. A difference
-    is told as a rise or fall only when its corrected p-value is below 1 - level.
+    minimum detectable effect. Sentences about measures without a value are left out.
     """
     known = [d for d in differences if math.isfinite(d.estimate)]
     correct = [d for d in known if d.group == "correctness"]
@@ -54,11 +53,7 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
 
 
 def reading(run: RunAnalysis) -> str:
-    """Say what a run holds and what was left out of it, without its name.
-
-    >>> reading(run)
-    '200 problems, 12,800 samples (12,796 verified); left out 3 rows: 2 bad JSON, 1 duplicate'
-    """
+    """Say what a run holds and what was left out of it, without its name."""
     seeds = f" in {run.num_seeds} seeds" if run.num_seeds > 1 else ""
     problem_count = _count(run.samples.num_problems, "problem")
     told = f"{problem_count}, {_count(run.num_samples, 'sample')}{seeds}"
@@ -135,14 +130,9 @@ def meaning(d: Difference) -> str:
 
 
 def join(parts: Sequence[str]) -> str:
-    """Join words with commas and a last "and".
-
-    >>> join(["1", "2", "4"])
-    '1, 2 and 4'
-    """
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    """Join words with commas and a last "and"."""
+    *first, last = parts or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _correctness(differences: Sequence[Difference]) -> str:

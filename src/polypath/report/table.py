@@ -13,7 +13,6 @@ from rich.text import Text
 from polypath.report.html_text import mark
 from polypath.report.model import (
     FELL,
-    GROUPS,
     NOISE,
     ROSE,
     Comparison,
@@ -154,19 +153,15 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
 def differences_table(comparison: Comparison, run: RunAnalysis) -> ReportTable:
     """Return the differences of one run from the base, a row for each measure with a value."""
     differences = comparison.differences_of(run.name)
-    rows: list[Cells] = []
-    sections = []
-    for group in GROUPS:
-        known = [d for d in differences if d.group == group and math.isfinite(d.estimate)]
-        rows += [_difference_row(d) for d in known]
-        sections.append(len(rows) - 1)
+    known = [d for d in differences if math.isfinite(d.estimate)]
+    last_of_group = {d.group: n for n, d in enumerate(known)}
     return ReportTable(
         title=f"{run.name} against {comparison.base.name}",
         columns=("measure", "base", "run", "difference", "p", "detectable", "problems", "verdict"),
-        rows=tuple(rows),
+        rows=tuple(map(_difference_row, known)),
         notes=(*_grouped(_notes_of_differences(differences)), P_NOTE),
         words=("verdict",),
-        sections=tuple(sections),
+        sections=tuple(last_of_group.values()),
     )
 
 

@@ -1,18 +1,32 @@
-"""What the page's explorer shows: its index of problems, and their packed texts."""
+"""What the page's scripts read: the numbers behind the charts; the explorer's problems, texts packed."""
 
 import base64
 import json
+import math
+import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from polypath.report.changes import solutions_by_problem
-from polypath.report.model import Comparison
+from polypath.report.model import STATUSES, Comparison, Curve, Metric, RunAnalysis
+from polypath.report.sentences import shares, solutions
 from polypath.rollouts.samples import Samples
 
+MAX_LOG_POINTS = 300
+TRAINING_KEYS = {
+    "diversity/accuracy": "accuracy of training samples",
+    "reward": "reward",
+    "entropy": "entropy (nats per token)",
+    "diversity/distinct_correct": "distinct correct solutions in a group",
+    "diversity/duplicate_rate": "duplicate rate in a group",
+    "kl": "KL to the initial model",
+    "completions/mean_length": "mean length (tokens)",
+    "loss": "loss",
+}
 RIGHT, WRONG, UNKNOWN = 1, 0, 2
 STATUS_CODE = {"kept": "k", "lost": "l", "found": "f", "unsolved": "u", "unjudged": "?"}
 CHUNK_CHARS = 400_000  # unpacked in some 5 ms
@@ -57,6 +71,128 @@ class Texts:
     limits: Limits
 
 
+def chart_data(comparison: Comparison) -> dict[str, Any]:
+    """Return the numbers behind every chart; NaN becomes null."""
+    runs = comparison.everyone
+    return {
+        "pass": _points((i, run.pass_curve) for i, run in enumerate(runs)),
+        "difference": _points(
+            (i, flow.difference_curve) for i, flow in enumerate(comparison.flows, 1)
+        ),
+        "distinct": _points(
+            (i, run.distinct_curve) for i, run in enumerate(runs) if run.distinct_curve
+        ),
+        "bars": _bars(runs),
+        "fits": _fits(comparison),
+        "flows": [
+            {
+                "run": i,
+                "problems": {status: flow.problems.get(status, 0) for status in STATUSES},
+                "keep": shares(flow),
+                "modes": solutions(flow),
+            }
+            for i, flow in enumerate(comparison.flows, 1)
+        ],
+        "training": _training([run.samples.training_log for run in runs]),
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _points(curves: Iterable[tuple[int, Curve]]) -> list[dict[str, Any]]:
+    return [
+        {"run": run, "x": k, "e": _number(e), "lo": _number(low), "hi": _number(high)}
+        for run, curve in curves
+        for k, e, low, high in zip(curve.ks, curve.estimate, curve.low, curve.high, strict=True)
+        if math.isfinite(e)
+    ]
+
+
+def _bars(runs: Sequence[RunAnalysis]) -> list[dict[str, Any]]:
+    """Return a panel for each measure of diversity, over all and over correct samples together."""
+    panels: dict[str, list[tuple[int, Metric]]] = {}
+    for run, analysis in enumerate(runs):
+        for metric in _diversities(analysis):
+            stem = metric.key.removesuffix(" (all)").removesuffix(" (correct)")
+            panels.setdefault(stem.partition("@")[0], []).append((run, metric))
+    return [
+        {
+            "title": found[0][1].label,
+            "direction": f"higher is {found[0][1].higher_is}",
+            "rows": [
+                {
+                    "run": run,
+                    "over": f"{m.over} samples" + (f", {m.k} of a problem" if m.k else ""),
+                    "e": _number(m.estimate),
+                    "lo": _number(m.low),
+                    "hi": _number(m.high),
+                }
+                for run, m in found
+            ],
+        }
+        for found in panels.values()
+        if any(math.isfinite(m.estimate) for _, m in found)  # else the table says why
+    ]
+
+
+def _diversities(run: RunAnalysis) -> list[Metric]:
+    """Return a run's measures of diversity; of one at several k, which rise, the last."""
+    last = {re.sub(r"@\d+$", "", m.key): m for m in run.metrics if m.group != "correctness"}
+    return list(last.values())
+
+
+def _fits(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the figures of diversity against Potential@k."""
+    shown = {metric.key for metric in _diversities(comparison.base)}
+    data = []
+    for fit in comparison.fits:
+        if fit.key not in shown:
+            continue
+        potential = comparison.base.metric(fit.potential_key)
+        ends = [min(fit.x), max(fit.x)] if len(set(fit.x)) > 1 else []  # without spread no line
+        r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
+        points = enumerate(zip(fit.x, fit.y, strict=True))
+        data.append(
+            {
+                "title": fit.label,
+                "y": potential.label if potential else fit.potential_key,
+                "note": f"{r_squared} over {len(fit.x)} runs; with few runs R² is high by chance",
+                "points": [{"run": run, "x": x, "y": y} for run, (x, y) in points],
+                "ends": [[x, fit.intercept + fit.slope * x] for x in ends],
+            }
+        )
+    return data
+
+
+def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:
+    panels = []
+    logged = {key for log in logs for line in log for key in line}
+    probes = {
+        key: f"{key.removeprefix('probe/')} on the probe set"
+        for key in sorted(logged)
+        if key.startswith("probe/pass@")
+    }
+    for key, title in {**TRAINING_KEYS, **probes}.items():
+        rows = []
+        for run, log in enumerate(logs):
+            lines = [
+                (float(line.get("step", place)), float(line[key]))
+                for place, line in enumerate(log)
+                if isinstance(line.get(key), int | float)
+            ]
+            lines = lines[:: math.ceil(len(lines) / MAX_LOG_POINTS) or 1]
+            rows += [
+                {"run": run, "x": x, "e": _number(y)}
+                for x, y in lines
+                if math.isfinite(x) and math.isfinite(y)
+            ]
+        if rows:
+            panels.append({"title": title, "rows": rows})
+    return panels
+
+
 def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
     """Return the explorer's list of problems, column by column."""
     runs = [run.samples for run in comparison.everyone]
@@ -66,7 +202,7 @@ def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
     for chunk, first in enumerate(texts.firsts):
         last = (*texts.firsts, texts.num_problems)[chunk + 1]
         chunk_of[first:last] = [chunk] * (last - first)
-    solutions = [solutions_by_problem(run) for run in runs]
+    found = [solutions_by_problem(run) for run in runs]
     return {
         "id": [name[:200] for name in base.problem_ids],
         "prompt": [_first(runs, "prompts", n)[:chars] for n in range(base.num_problems)],
@@ -76,8 +212,8 @@ def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
         "chunk": chunk_of,
         "status": ["".join(STATUS_CODE[s] for s in flow.status_N) for flow in comparison.flows],
         "modes": [
-            [[len(old - new), len(new - old)] for old, new in zip(solutions[0], other, strict=True)]
-            for other in solutions[1:]
+            [[len(old - new), len(new - old)] for old, new in zip(found[0], other, strict=True)]
+            for other in found[1:]
         ],
     }
 
@@ -162,7 +298,7 @@ def _run_detail(
         found.items(),
         key=lambda item: (item[0][1] != RIGHT, item[0][0] is None, -item[1].total()),
     )
-    solutions = [
+    shown = [
         [
             None if answer is None else answer[: limits.prompt_chars],
             verdict,
@@ -173,7 +309,7 @@ def _run_detail(
         for (answer, verdict), texts in ordered[: limits.solutions]
     ]
     more = sum(texts.total() for _, texts in ordered[limits.solutions :])
-    return {"s": solutions, "more": more}
+    return {"s": shown, "more": more}
 
 
 def _cut(text: str, chars: int) -> tuple[str, str, int]:
