@@ -5,7 +5,7 @@ more diverse. The fair question is what the reference had when it was as accurat
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +50,7 @@ class _Match:
 
     left_Z: npt.NDArray[np.int64]
     weight_Z: FloatArray
-    reference_Z: FloatArray
-    reference_pass_Z: FloatArray
+    stopped_Z_2: FloatArray  # pass@1 and outcome
     above_Z: npt.NDArray[np.bool_]
     below_Z: npt.NDArray[np.bool_]
 
@@ -131,7 +130,7 @@ def matched_difference(
     moves = _Moves(method_R_2_N, reference_R_C_2_N, num_resamples, seed)
     line = seed_difference(*by_outcome, level=level)
     method_Z_2, reference_Z_C_2 = moves.means(by_outcome, line)
-    difference_Z = method_Z_2[:, 1] - _match(method_Z_2, reference_Z_C_2).reference_Z
+    difference_Z = method_Z_2[:, 1] - _match(method_Z_2, reference_Z_C_2).stopped_Z_2[:, 1]
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(difference_Z, tails)
     # Where it is stopped is a matter of pass@1 alone, and the same for all outcomes.
@@ -139,23 +138,23 @@ def matched_difference(
     step_low, step_high = np.quantile(again.steps(steps), tails)
     value = float(method_R_2_N[:, 1].mean())
     outside = (ABOVE if found.above_Z[0] else "") + (BELOW if found.below_Z[0] else "")
-    matched = replace(
-        line,
-        estimate=value - float(found.reference_Z[0]),
-        low=float(low),
-        high=float(high),
-        p_value=float(two_sided_p(difference_Z, _SAME)),
-    )
+    reference_pass, reference_value = found.stopped_Z_2[0].tolist()
+    again_by_outcome = {
+        "estimate": value - reference_value,
+        "low": float(low),
+        "high": float(high),
+        "p_value": float(two_sided_p(difference_Z, _SAME)),
+    }
     return MatchedDifference(
-        **vars(matched),
+        **vars(line) | again_by_outcome,
         method_value=value,
-        reference_value=float(found.reference_Z[0]),
+        reference_value=reference_value,
         step=float(found.steps(steps)[0]),
         step_low=float(step_low),
         step_high=float(step_high),
         outside=outside,
         outside_share=float((again.above_Z | again.below_Z).mean()),
-        pass_gap=float(method_R_2_N[:, 0].mean() - found.reference_pass_Z[0]) if outside else 0.0,
+        pass_gap=float(method_R_2_N[:, 0].mean() - reference_pass) if outside else 0.0,
         num_problems=method_R_2_N.shape[2],
     )
 
@@ -207,14 +206,8 @@ def _match(method_Z_2: FloatArray, reference_Z_C_2: FloatArray) -> _Match:
     weight_Z = np.where(crosses_Z, np.clip(share_Z, 0.0, 1.0), (stop_Z > 0).astype(np.float64))
     left_Z_2, right_Z_2 = reference_Z_C_2[rows, left_Z], reference_Z_C_2[rows, stop_Z]
     stopped_Z_2 = (1 - weight_Z[:, None]) * left_Z_2 + weight_Z[:, None] * right_Z_2
-    return _Match(
-        left_Z=left_Z,
-        weight_Z=weight_Z,
-        reference_Z=stopped_Z_2[:, 1],
-        reference_pass_Z=stopped_Z_2[:, 0],
-        above_Z=above_Z,
-        below_Z=np.asarray(pass_Z_C[:, 0] > pass_Z + _SAME),
-    )
+    below_Z = np.asarray(pass_Z_C[:, 0] > pass_Z + _SAME)
+    return _Match(left_Z, weight_Z, stopped_Z_2, above_Z, below_Z)
 
 
 _Pair = tuple[FloatArray, FloatArray]

@@ -18,7 +18,7 @@ from polypath.report.model import FELL, GROUPS, NOISE, ROSE, Comparison, Differe
 from polypath.report.numbers import ends, number
 from polypath.report.page_data import Texts, chart_data, index_data, pack_texts, to_json
 from polypath.report.sentences import alike, changes, join, meaning, name_of, reading
-from polypath.report.table import ARROWS, ReportTable, differences_table, metrics_table
+from polypath.report.table import ARROWS, ReportTable, by_first, differences_table, metrics_table
 
 TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB
 NAME = 60  # characters shown of a run's name
@@ -179,10 +179,9 @@ def _chip(members: Sequence[Difference]) -> str:
 
 def _notes(comparison: Comparison) -> str:
     """Return what limits the numbers; empty without any."""
-    about: dict[str, list[str]] = {}  # note -> runs it holds for
-    for run in comparison.everyone:
-        for note in run.notes:
-            about.setdefault(note, []).append(mark(run.name, NAME))
+    about = by_first(
+        (note, mark(run.name, NAME)) for run in comparison.everyone for note in run.notes
+    )
     found = [mark(note, 2000) for note in comparison.notes]
     found += [f"{join(names)}: {mark(note, 2000)}" for note, names in about.items()]
     if not found:

@@ -139,8 +139,7 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
     notes = [
         (f"{run.name}: {note}" if len(runs) > 1 else note, m.label)
         for run, m in metrics
-        for note in m.note.split("; ")
-        if note
+        for note in filter(None, m.note.split("; "))
     ]
     return ReportTable(
         title=group,
@@ -188,9 +187,7 @@ def _notes_of_differences(differences: Sequence[Difference]) -> Iterator[tuple[s
 
 def _directions(metrics: Sequence[Metric]) -> list[str]:
     """Say in which direction the measures point: once, and for which of them it is another."""
-    labels: dict[str, list[str]] = {}
-    for m in metrics:
-        labels.setdefault(m.higher_is, []).append(m.label)
+    labels = by_first((m.higher_is, m.label) for m in metrics)
     most = max(labels, key=lambda direction: len(labels[direction]), default="")
     others = [f"{which}: {', '.join(of)}" for which, of in labels.items() if which != most]
     return [f"Higher is {'; '.join([most, *others])}."] if most else []
@@ -198,11 +195,15 @@ def _directions(metrics: Sequence[Metric]) -> list[str]:
 
 def _grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
     """Join the measures that have the same note."""
-    labels: dict[str, list[str]] = {}
-    for note, label in notes:
-        if note and label not in labels.setdefault(note, []):
-            labels[note].append(label)
-    return [f"{note}: {', '.join(of)}" for note, of in labels.items()]
+    return [f"{note}: {', '.join(of)}" for note, of in by_first(notes).items() if note]
+
+
+def by_first(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return what stands with each first part, without repeats."""
+    found: dict[str, dict[str, None]] = {}
+    for first, second in pairs:
+        found.setdefault(first, {})[second] = None
+    return {first: list(seconds) for first, seconds in found.items()}
 
 
 def _cell(metric: Metric | None) -> Cell:
