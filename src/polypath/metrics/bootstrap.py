@@ -213,8 +213,7 @@ def _times_drawn(n: int, num_resamples: int, seed: int) -> Iterator[npt.NDArray[
 
 
 def _divide(top: FloatArray, bottom: FloatArray) -> FloatArray:
-    result: FloatArray = np.where(bottom != 0, top / np.where(bottom != 0, bottom, 1.0), np.nan)
-    return result
+    return np.where(bottom != 0, top / np.where(bottom != 0, bottom, 1.0), np.nan)
 
 
 def _ends(values_Z_K: FloatArray, n_K: IntArray, level: float) -> tuple[FloatArray, FloatArray]:
@@ -247,8 +246,7 @@ def _expand_p(p: FloatArray, num_problems: IntArray) -> FloatArray:
     """Turn two-sided p-values of percentiles into those of expanded percentiles."""
     n = np.maximum(num_problems, 2)
     t = ndtri(p / 2) * np.sqrt((n - 1) / n)
-    result: FloatArray = np.where(num_problems > 1, np.minimum(1.0, 2 * stdtr(n - 1, t)), np.nan)
-    return result
+    return np.where(num_problems > 1, np.minimum(1.0, 2 * stdtr(n - 1, t)), np.nan)
 
 
 def _pair(

@@ -146,8 +146,7 @@ def ngram_jaccard(counts: NgramCounts) -> FloatArray:
         shared_S_S += has_G_S.T @ has_G_S  # whole numbers, exact below 2^24
     own_S = np.diagonal(shared_S_S)
     union_S_S = own_S[:, None] + own_S[None, :] - shared_S_S
-    result: FloatArray = np.where(union_S_S > 0, shared_S_S / np.maximum(union_S_S, 1), 1.0)
-    return result
+    return np.where(union_S_S > 0, shared_S_S / np.maximum(union_S_S, 1), 1.0)
 
 
 def distinct_ngrams_pooled(
@@ -261,8 +260,7 @@ def sentence_bleu_of_each(counts: NgramCounts) -> FloatArray:
     totals_R_S = np.maximum(counts.lengths_S - np.arange(counts.max_n)[:, None], 1)
     precision_R_S = np.where(matches_R_S > 0, matches_R_S, _EPSILON) / totals_R_S
     bleu_S = _brevity_penalty(counts) * np.exp(np.log(precision_R_S).mean(axis=0))
-    result: FloatArray = np.where(matches_R_S[0] > 0, bleu_S, 0.0)
-    return result
+    return np.where(matches_R_S[0] > 0, bleu_S, 0.0)
 
 
 def self_bleu(counts: NgramCounts) -> float:
@@ -294,5 +292,4 @@ def _brevity_penalty(counts: NgramCounts) -> FloatArray:
     np.fill_diagonal(rank_S_S, np.iinfo(np.int64).max)
     closest_S = lengths_S[np.argmin(rank_S_S, axis=1)]
     penalty_S = np.exp(np.minimum(0.0, 1 - closest_S / np.maximum(lengths_S, 1)))
-    result: FloatArray = np.where(lengths_S > 0, penalty_S, 0.0)
-    return result
+    return np.where(lengths_S > 0, penalty_S, 0.0)

@@ -126,8 +126,7 @@ def mean_at_k(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[int]) -> Floa
     """
     n_N_1, c_N_1, k_1_K = _columns(n_N, c_N, ks)
     share_N_1 = c_N_1 / np.maximum(n_N_1, 1)
-    result: FloatArray = np.where(n_N_1 < k_1_K, np.nan, share_N_1)
-    return result
+    return np.where(n_N_1 < k_1_K, np.nan, share_N_1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,11 +230,10 @@ def _log_share_of_draws(part_N_1: IntArray, n_N_1: IntArray, k_1_K: IntArray) ->
     Where part < k there is none, and the number is to be replaced.
     """
     # Grouped so that equal terms cancel exactly; factorials would overflow from n = 171 on.
-    log_factorial = gammaln(np.arange(n_N_1.max(initial=0) + 1) + 1.0)
-    share_N_K: FloatArray = (
-        log_factorial[part_N_1] - log_factorial[np.maximum(part_N_1 - k_1_K, 0)]
-    ) - (log_factorial[n_N_1] - log_factorial[np.maximum(n_N_1 - k_1_K, 0)])
-    return share_N_K
+    log_factorial: FloatArray = gammaln(np.arange(n_N_1.max(initial=0) + 1) + 1.0)
+    return (log_factorial[part_N_1] - log_factorial[np.maximum(part_N_1 - k_1_K, 0)]) - (
+        log_factorial[n_N_1] - log_factorial[np.maximum(n_N_1 - k_1_K, 0)]
+    )
 
 
 def _defined(

@@ -194,8 +194,7 @@ def _majority(votes: _Votes, ks_K: IntArray) -> FloatArray:
             won_T = _ways_to_win(count, others, n, top)
             wins_K += right / count * won_T[np.minimum(ks_K, top)]
     draws_K = comb(n, np.minimum(ks_K, n))
-    result: FloatArray = np.where(ks_K > n, np.nan, np.minimum(wins_K / draws_K, 1.0))
-    return result
+    return np.where(ks_K > n, np.nan, np.minimum(wins_K / draws_K, 1.0))
 
 
 def _ways_to_win(count: int, others: list[int], n: int, top: int) -> FloatArray:

@@ -200,8 +200,7 @@ def _contributions(
     linear = ratio_R_1_M + (top - ratio_R_1_M * bottom) * known_N_M.sum(axis=0) / total_R_1_M
     # Of a mean the same number comes out; taking it as it is keeps it free of rounding.
     is_mean_M = (bottom_R_N_M == 1).all(axis=(0, 1))
-    result: FloatArray = np.where(known_N_M, np.where(is_mean_M, top_R_N_M, linear), np.nan)
-    return result
+    return np.where(known_N_M, np.where(is_mean_M, top_R_N_M, linear), np.nan)
 
 
 def _numbers(found: Interval, m: int, notes: Sequence[str], too_alike: bool) -> dict[str, Any]:
