@@ -230,10 +230,10 @@ def _log_share_of_draws(part_N_1: IntArray, n_N_1: IntArray, k_1_K: IntArray) ->
     Where part < k there is none, and the number is to be replaced.
     """
     # Grouped so that equal terms cancel exactly; factorials would overflow from n = 171 on.
-    log_factorial: FloatArray = gammaln(np.arange(n_N_1.max(initial=0) + 1) + 1.0)
-    return (log_factorial[part_N_1] - log_factorial[np.maximum(part_N_1 - k_1_K, 0)]) - (
-        log_factorial[n_N_1] - log_factorial[np.maximum(n_N_1 - k_1_K, 0)]
-    )
+    log_factorial = gammaln(np.arange(n_N_1.max(initial=0) + 1) + 1.0)
+    log_part_N_K = log_factorial[part_N_1] - log_factorial[np.maximum(part_N_1 - k_1_K, 0)]
+    log_all_N_K = log_factorial[n_N_1] - log_factorial[np.maximum(n_N_1 - k_1_K, 0)]
+    return np.asarray(log_part_N_K - log_all_N_K)
 
 
 def _defined(
