@@ -40,11 +40,8 @@ def encode_solutions(solutions: Sequence[Sequence[str | None]]) -> IntArray:
     width = max((len(row) for row in solutions), default=0)
     ids_N_S = np.full((len(solutions), width), NO_SAMPLE, dtype=np.int64)
     for i, row in enumerate(solutions):
-        known: dict[str, int] = {}
-        for j, solution in enumerate(row):
-            ids_N_S[i, j] = (
-                NO_SOLUTION if solution is None else known.setdefault(solution, len(known))
-            )
+        known: dict[str | None, int] = {None: NO_SOLUTION}
+        ids_N_S[i, : len(row)] = [known.setdefault(text, len(known) - 1) for text in row]
     return ids_N_S
 
 

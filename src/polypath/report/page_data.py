@@ -6,7 +6,7 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -75,13 +75,9 @@ def chart_data(comparison: Comparison) -> dict[str, Any]:
     """Return the numbers behind every chart; NaN becomes null."""
     runs = comparison.everyone
     return {
-        "pass": _points((i, run.pass_curve) for i, run in enumerate(runs)),
-        "difference": _points(
-            (i, flow.difference_curve) for i, flow in enumerate(comparison.flows, 1)
-        ),
-        "distinct": _points(
-            (i, run.distinct_curve) for i, run in enumerate(runs) if run.distinct_curve
-        ),
+        "pass": _points([run.pass_curve for run in runs]),
+        "difference": _points([None, *(flow.difference_curve for flow in comparison.flows)]),
+        "distinct": _points([run.distinct_curve for run in runs]),
         "bars": _bars(runs),
         "fits": _fits(comparison),
         "flows": [
@@ -101,12 +97,12 @@ def _number(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _points(curves: Iterable[tuple[int, Curve]]) -> list[dict[str, Any]]:
+def _points(curves: Sequence[Curve | None]) -> list[dict[str, Any]]:
     return [
         {"run": run, "x": k, "e": _number(e), "lo": _number(low), "hi": _number(high)}
-        for run, curve in curves
+        for run, curve in enumerate(curves)
+        if curve is not None
         for k, e, low, high in zip(curve.ks, curve.estimate, curve.low, curve.high, strict=True)
-        if math.isfinite(e)
     ]
 
 
