@@ -1,8 +1,7 @@
 """Comparing groups of different sizes: the value expected from k of a group's n texts.
 
-Measures of diversity change with the number of texts, and the number of *correct* texts differs from
-problem to problem and from model to model. So each is taken at one k for all: exactly where there is
-a formula (``expected_distinct``), and else as a mean over seeded draws.
+Measures of diversity change with the number of texts, and that of *correct* ones differs. So each is
+taken at one k for all: exactly where there is a formula, and else as a mean over seeded draws.
 """
 
 import functools
@@ -66,9 +65,9 @@ def equal_k_expectation(
     Raises:
         ConfigError: k or draws is below 1.
     """
-    values_D = np.array([value_of(chosen) for chosen in subsets(n, k, draws=draws, seed=seed)])
-    known_D = values_D[~np.isnan(values_D)] if len(values_D) else values_D
-    return float(known_D.mean()) if len(known_D) else float("nan")
+    values = [value_of(chosen) for chosen in subsets(n, k, draws=draws, seed=seed)]
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def expected_distinct(texts_having_M: npt.ArrayLike, n: int, k: int) -> float:

@@ -125,8 +125,7 @@ def mean_at_k(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[int]) -> Floa
         ConfigError, ShapeError, DataError: as ``pass_at_k_from_counts``.
     """
     n_N_1, c_N_1, k_1_K = _columns(n_N, c_N, ks)
-    share_N_1 = c_N_1 / np.maximum(n_N_1, 1)
-    return np.where(n_N_1 < k_1_K, np.nan, share_N_1)
+    return np.where(n_N_1 < k_1_K, np.nan, c_N_1 / np.maximum(n_N_1, 1))
 
 
 @dataclass(frozen=True, kw_only=True)

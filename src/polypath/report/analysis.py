@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -106,11 +107,7 @@ def analyse(
 
 
 def compare(
-    base: Run,
-    runs: Sequence[Run],
-    *,
-    settings: AnalysisSettings | None = None,
-    workers: int = 1,
+    base: Run, runs: Sequence[Run], *, settings: AnalysisSettings | None = None, workers: int = 1
 ) -> Comparison:
     """Measure what runs gained and lost against a base run, on the problems that all have.
 
@@ -133,7 +130,11 @@ def compare(
     """
     settings = settings or AnalysisSettings()
     everyone = [as_seeds(run) for run in (base, *runs)]
-    _check_names([name_of(seeds) for seeds in everyone])
+    if len(everyone) < 2:
+        raise ConfigError("Nothing to compare the base run with; give at least one more run.")
+    [(name, times)] = Counter(name_of(seeds) for seeds in everyone).most_common(1)
+    if times > 1:
+        raise ConfigError(f"Two runs are called {name!r}. Name them apart: NAME=PATH.")
     shared = shared_problems(everyone)
     not_shared = {
         name_of(seeds): len(set().union(*(seed.problem_ids for seed in seeds)) - set(shared))
@@ -227,14 +228,6 @@ def combine(parts: Sequence[RunAnalysis]) -> RunAnalysis:
         pass_curve=next((p.pass_curve for p in parts if p.pass_curve.ks), NO_CURVE),
         distinct_curve=next((p.distinct_curve for p in parts if p.distinct_curve), None),
     )
-
-
-def _check_names(names: Sequence[str]) -> None:
-    if len(names) < 2:
-        raise ConfigError("Nothing to compare the base run with; give at least one more run.")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ConfigError(f"Two runs are called {twice[0]!r}. Name them apart: NAME=PATH.")
 
 
 def _sharing_notes(not_shared: Mapping[str, int]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """A run to be measured: its seeds, each prepared; and what measuring gives: a value for each problem."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -59,12 +58,10 @@ def shared_problems(runs: Sequence[Seeds]) -> tuple[str, ...]:
         DataError: there are none.
     """
     seeds = list(chain.from_iterable(runs))
-    common = set(seeds[0].problem_ids).intersection(*(seed.problem_ids for seed in seeds[1:]))
+    ids = set(seeds[0].problem_ids)
+    common = ids.intersection(*(seed.problem_ids for seed in seeds[1:]))
     if not common:
-        other = next(
-            (seed for seed in seeds[1:] if not set(seed.problem_ids) & set(seeds[0].problem_ids)),
-            seeds[-1],
-        )
+        other = next((seed for seed in seeds if ids.isdisjoint(seed.problem_ids)), seeds[-1])
         raise DataError(
             f"{seeds[0].name} and {other.name} share no problem: they have ids such as "
             f"{seeds[0].problem_ids[0]!r} and {other.problem_ids[0]!r}. Sample both on the same "
@@ -153,9 +150,7 @@ class Prepared:
     def greedy_N(self) -> FloatArray | None:
         """1 where the greedy sample is correct, else 0, NaN without a verdict; None without any."""
         greedy = self.samples.greedy_correct
-        if greedy is None:
-            return None
-        return np.array([math.nan if right is None else float(right) for right in greedy])
+        return None if greedy is None else np.array(greedy, dtype=np.float64)
 
     @cached_property
     def equations_N(self) -> list[list[list[str]]]:

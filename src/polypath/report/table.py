@@ -11,15 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polypath.report.html_text import mark
-from polypath.report.model import (
-    FELL,
-    NOISE,
-    ROSE,
-    Comparison,
-    Difference,
-    Metric,
-    RunAnalysis,
-)
+from polypath.report.model import FELL, NOISE, ROSE, Comparison, Difference, Metric, RunAnalysis
 from polypath.report.numbers import MISSING, ends, number, p_value
 
 TERMINAL_STYLES = {ROSE: "green", FELL: "red", NOISE: "dim"}
