@@ -13,9 +13,8 @@ import pytest
 from polypath.errors import ConfigError
 from polypath.report.html_text import mark
 from polypath.report.numbers import number
-from polypath.report.page import write_page
-from polypath.report.page_explorer import pack_texts, to_json
-from polypath.report.page_html import PagePicture
+from polypath.report.page import PagePicture, write_page
+from polypath.report.page_data import pack_texts, to_json
 from polypath.report.sentences import changes, reading
 from polypath.report.table import Cell, ReportTable
 from tests.report.browser import Browser, chromium, find_chromium

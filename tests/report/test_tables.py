@@ -19,8 +19,7 @@ from polypath.report.records import (
     plain,
 )
 from polypath.report.settings import AnalysisSettings
-from polypath.report.table import ReportTable
-from polypath.report.tables import differences_table, metrics_table
+from polypath.report.table import ReportTable, differences_table, metrics_table
 from tests.report.small_runs import drawn, run_of
 
 FAST = AnalysisSettings(num_resamples=200)
@@ -35,8 +34,8 @@ def comparison() -> Comparison:
 
 def texts(table: ReportTable) -> dict[str, dict[str, str]]:
     """Label of a row -> heading -> text."""
-    rows = csv.DictReader(io.StringIO(table.csv()))
-    return {row.pop("measure"): row for row in rows}
+    rows = [[cell.whole for cell in row] for row in table.cells()]
+    return {row[0]: dict(zip(table.columns[1:], row[1:], strict=True)) for row in rows}
 
 
 def test_metrics_are_rows_and_runs_are_columns():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from polypath.errors import ConfigError
-from polypath.report import prepared, text_measures
+from polypath.report import measures, prepared
 from polypath.report.analysis import analyse
 from polypath.report.prepared import Prepared
 from polypath.report.settings import AnalysisSettings, choose_sizes
@@ -87,7 +87,7 @@ def test_slow_measures_wait_until_they_are_asked_for(samples: Samples, tmp_path,
 
     monkeypatch.setattr(prepared, "extract_equations", never)
     for name in ("self_bleu", "vendi_score_at_k"):
-        monkeypatch.setattr(text_measures, name, never)
+        monkeypatch.setattr(measures, name, never)
     asked = ("pass@1", "potential@8", "ngrams_per_text (all)", "distance (correct)")
     assert list(measure_model(prepared_run(samples), asked, tmp_path)) == list(asked)
     with pytest.raises(AssertionError, match="without being asked"):

@@ -52,8 +52,7 @@ def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None
     from polypath.report.analysis import analyse, combine
     from polypath.report.model import GROUPS, RunAnalysis
     from polypath.report.settings import choose_sizes
-    from polypath.report.table import print_tables
-    from polypath.report.tables import metrics_table
+    from polypath.report.table import metrics_table, print_tables
 
     if output.figure is not None:
         figures.check_figure(output.figure)
@@ -93,8 +92,7 @@ def compare(
     from polypath.report import figures, records
     from polypath.report.analysis import compare as run_comparison
     from polypath.report.sentences import summary
-    from polypath.report.table import print_tables
-    from polypath.report.tables import differences_table
+    from polypath.report.table import differences_table, print_tables
 
     if output.figure is not None:
         figures.check_figure(output.figure)

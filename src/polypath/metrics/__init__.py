@@ -9,30 +9,9 @@ from polypath.metrics.bootstrap import (
     effective_problems,
     paired_difference,
 )
-from polypath.metrics.comparisons import (
-    SeedDifference,
-    holm,
-    seed_difference,
-    smallest_detectable,
-)
-from polypath.metrics.correctness import (
-    majority_at_k,
-    mean_at_k,
-    pass_hat_k,
-)
-from polypath.metrics.div_equ import (
-    DivEqu,
-    div_equ,
-)
-from polypath.metrics.equal_k import (
-    equal_k_expectation,
-    expected_distinct,
-    subsets,
-)
-from polypath.metrics.equations import (
-    extract_equations,
-    normalise_equation,
-)
+from polypath.metrics.comparisons import SeedDifference, holm, seed_difference, smallest_detectable
+from polypath.metrics.div_equ import DivEqu, div_equ, extract_equations, normalise_equation
+from polypath.metrics.equal_k import equal_k_expectation, expected_distinct, subsets
 from polypath.metrics.group import (
     OutcomeShares,
     group_statistics,
@@ -41,39 +20,30 @@ from polypath.metrics.group import (
 )
 from polypath.metrics.keep_explore import (
     KeepExplore,
-    keep_explore,
-)
-from polypath.metrics.matched import (
-    MatchedDifference,
-    matched_difference,
-)
-from polypath.metrics.modes import (
     ModeChanges,
+    keep_explore,
     mode_changes,
     problem_changes,
 )
-from polypath.metrics.ngram_diversity import (
-    distinct_ngrams_per_text,
-    distinct_ngrams_pooled,
-)
+from polypath.metrics.matched import MatchedDifference, matched_difference
 from polypath.metrics.ngrams import (
     NgramCounts,
     count_ngrams,
+    distinct_ngrams_per_text,
+    distinct_ngrams_pooled,
     ngram_jaccard,
+    self_bleu,
+    sentence_bleu_of_each,
     words,
 )
 from polypath.metrics.pass_at_k import (
+    Potential,
+    mean_at_k,
     pass_at_k,
     pass_at_k_from_counts,
-)
-from polypath.metrics.potential import (
-    Potential,
+    pass_hat_k,
     potential_at_k,
     potential_from_counts,
-)
-from polypath.metrics.self_bleu import (
-    self_bleu,
-    sentence_bleu_of_each,
 )
 from polypath.metrics.solutions import (
     NO_SAMPLE,
@@ -83,12 +53,9 @@ from polypath.metrics.solutions import (
     distinct_solutions_at_k,
     duplicate_rate,
     encode_solutions,
+    majority_at_k,
 )
-from polypath.metrics.vendi import (
-    mean_pairwise_distance,
-    vendi_score,
-    vendi_score_at_k,
-)
+from polypath.metrics.vendi import mean_pairwise_distance, vendi_score, vendi_score_at_k
 
 __all__ = [
     "NO_SAMPLE",

@@ -43,8 +43,7 @@ def smallest_detectable(
     .. math:: \delta = (t_{1 - \alpha/2} + t_{\mathrm{power}}) \, s_d / \sqrt{n}
 
     with the standard deviation :math:`s_d` of the paired differences of n problems and t quantiles
-    of n - 1 degrees of freedom. A true difference of this size would be called different from 0 in
-    80 % of such comparisons. So "no difference was found" says nothing about smaller ones.
+    of n - 1 degrees of freedom. "No difference was found" says nothing about smaller ones.
 
     Args:
         a_N: ``(N, ...)``, as for ``paired_difference``; NaN on either side leaves a problem out.
@@ -60,10 +59,7 @@ def smallest_detectable(
         ConfigError: level or power is out of range.
         ShapeError: the shapes differ.
     """
-    if not 0 < level < 1 or not 0.5 <= power < 1:
-        raise ConfigError(
-            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
-        )
+    _check_test(level, power)
     a, b = np.asarray(a_N, dtype=np.float64), np.asarray(b_N, dtype=np.float64)
     if a.shape != b.shape or a.ndim < 1:
         raise ShapeError(f"a_N has shape {a.shape}, but b_N has {b.shape}; they must agree.")
@@ -80,30 +76,19 @@ def smallest_detectable(
 
 @dataclass(frozen=True, kw_only=True)
 class SeedDifference:
-    """Difference of two methods' means over training seeds and problems, with its interval.
+    """Difference of two methods' means over training seeds and problems, with its interval."""
 
-    Attributes:
-        estimate: mean of a minus mean of b.
-        low: lower end of the interval.
-        high: upper end.
-        p_value: two-sided, for "no difference between the methods".
-        degrees_of_freedom: of the t distribution used.
-        seed_share: share of the error variance that comes from the seeds; at 0.5 and above, more
-            seeds help more than more problems.
-        smallest_detectable: true difference found with 80 % power.
-        level: confidence level.
-        num_seeds: rows of a and of b.
-    """
-
-    estimate: float
-    low: float
+    estimate: float  # mean of a minus mean of b
+    low: float  # lower end of the interval
     high: float
-    p_value: float
-    degrees_of_freedom: float
+    p_value: float  # two-sided, for "no difference between the methods"
+    degrees_of_freedom: float  # of the t distribution used
+    # Share of the error variance that comes from the seeds; at 0.5 and above, more seeds help more
+    # than more problems.
     seed_share: float
-    smallest_detectable: float
-    level: float
-    num_seeds: tuple[int, int]
+    smallest_detectable: float  # true difference found with 80 % power
+    level: float  # confidence level
+    num_seeds: tuple[int, int]  # rows of a and of b
 
 
 def seed_difference(
@@ -124,8 +109,7 @@ def seed_difference(
     * minus e, which both hold: the residual mean square by :math:`R_m N`.
 
     The sum is at least the first part. The interval is the estimate ± a t quantile, with Satterthwaite's
-    degrees of freedom. Where seeds do not differ at all it is longer than needed. Not a bootstrap: with
-    2 to 5 seeds, resampling seeds does not reach far enough (docs/statistics.md has both, measured).
+    degrees of freedom: resampling 2 to 5 seeds does not reach far enough (docs/statistics.md).
 
     A method of **one** row is taken as fixed, without seeds: right for a base model, which has none.
     For a trained method of one seed the interval then speaks of that one run only.
@@ -142,10 +126,7 @@ def seed_difference(
         ShapeError: not 2-D, or not the same problems.
         DataError: fewer than two problems have values in all runs.
     """
-    if not 0 < level < 1 or not 0.5 <= power < 1:
-        raise ConfigError(
-            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
-        )
+    _check_test(level, power)
     a, b = np.asarray(a_R_N, dtype=np.float64), np.asarray(b_R_N, dtype=np.float64)
     check_shapes(a_R_N=a)
     check_shapes(b_R_N=b)
@@ -157,13 +138,13 @@ def seed_difference(
     a, b = a[:, known_N], b[:, known_N]
     difference_N = a.mean(axis=0) - b.mean(axis=0)
     problems = float(difference_N.var(ddof=1) / len(difference_N))
-    parts = [problems, *(part for values in (a, b) for part in seed_parts(values))]
-    freedoms = [len(difference_N) - 1, *(f for v in (a, b) for f in _seed_freedoms(v))]
-    variance = max(sum(parts), problems)
-    squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    parts = [(problems, len(difference_N) - 1), *seed_parts(a), *seed_parts(b)]
+    variance = max(sum(part for part, _ in parts), problems)
+    squares = sum(part**2 / freedom for part, freedom in parts)
     # With parts above 0 the formula gives at least the fewest freedoms of a part; the two that are
     # taken off can bring it below 1 where seeds hardly differ, and the t quantile to the hundreds.
-    freedom = max(variance**2 / squares, min(freedoms)) if squares else len(difference_N) - 1.0
+    fewest = min(freedom for _, freedom in parts)
+    freedom = max(variance**2 / squares, fewest) if squares else len(difference_N) - 1.0
     estimate, error = float(difference_N.mean()), float(np.sqrt(variance))
     half = float(stdtrit(freedom, (1 + level) / 2)) * error
     p_value = 2 * float(stdtr(freedom, -abs(estimate) / error)) if error else float(estimate == 0)
@@ -180,8 +161,11 @@ def seed_difference(
     )
 
 
-def seed_parts(values_R_N: FloatArray) -> list[float]:
-    """Return what the seeds of one method add to the variance, and what must be taken off again."""
+def seed_parts(values_R_N: FloatArray) -> list[tuple[float, int]]:
+    """Return what the seeds of one method add to the variance, and what must be taken off again.
+
+    Each with its degrees of freedom.
+    """
     seeds, problems = values_R_N.shape
     if seeds == 1:
         return []
@@ -191,10 +175,14 @@ def seed_parts(values_R_N: FloatArray) -> list[float]:
         - values_R_N.mean(axis=1, keepdims=True)
         + values_R_N.mean()
     )
-    square = float((residual_R_N**2).sum()) / ((seeds - 1) * (problems - 1))
-    return [float(values_R_N.mean(axis=1).var(ddof=1)) / seeds, -square / (seeds * problems)]
+    freedom = (seeds - 1) * (problems - 1)
+    square = float((residual_R_N**2).sum()) / freedom
+    between = float(values_R_N.mean(axis=1).var(ddof=1)) / seeds
+    return [(between, seeds - 1), (-square / (seeds * problems), freedom)]
 
 
-def _seed_freedoms(values_R_N: FloatArray) -> list[int]:
-    seeds, problems = values_R_N.shape
-    return [] if seeds == 1 else [seeds - 1, (seeds - 1) * (problems - 1)]
+def _check_test(level: float, power: float) -> None:
+    if not 0 < level < 1 or not 0.5 <= power < 1:
+        raise ConfigError(
+            f"level must be in (0, 1) and power in [0.5, 1), got {level} and {power}."
+        )

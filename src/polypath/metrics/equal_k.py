@@ -1,8 +1,7 @@
 """Comparing groups of different sizes: the value expected from k of a group's n texts.
 
-Measures of diversity change with the number of texts, and the number of *correct* texts differs from
-problem to problem and from model to model. So each is taken at one k for all: exactly where there is
-a formula (``expected_distinct``), and else as a mean over seeded draws.
+Measures of diversity change with the number of texts, and that of *correct* ones differs. So each is
+taken at one k for all: exactly where there is a formula, and else as a mean over seeded draws.
 """
 
 import functools
@@ -19,8 +18,6 @@ from polypath.metrics.pass_at_k import FloatArray, IntArray, pass_at_k_from_coun
 
 def subsets(n: int, k: int, *, draws: int = 32, seed: int = 0) -> IntArray:
     """Choose subsets of k of n positions: all of them if there are at most ``draws``, else random.
-
-    The same for every group with the same n, k and seed; no state is kept between calls.
 
     Returns:
         ``(D, k)`` positions, increasing in each row; ``(0, k)`` when n < k.
@@ -52,8 +49,7 @@ def equal_k_expectation(
     """Mean of a group's measure over subsets of k of its n texts.
 
     Exact when there are at most ``draws`` subsets (always for k = n), else a mean over that many
-    seeded draws. Random draws add noise to one group, but no bias, and averaging over problems
-    removes it: with 500 problems, 32 draws add less than 1/32 of a group's variance over draws.
+    seeded draws: noise for one group, without bias, which averages out over problems.
 
     Args:
         value_of: takes k positions and gives the measure of those texts, such as
@@ -69,9 +65,9 @@ def equal_k_expectation(
     Raises:
         ConfigError: k or draws is below 1.
     """
-    values_D = np.array([value_of(chosen) for chosen in subsets(n, k, draws=draws, seed=seed)])
-    known_D = values_D[~np.isnan(values_D)] if len(values_D) else values_D
-    return float(known_D.mean()) if len(known_D) else float("nan")
+    values = [value_of(chosen) for chosen in subsets(n, k, draws=draws, seed=seed)]
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def expected_distinct(texts_having_M: npt.ArrayLike, n: int, k: int) -> float:

@@ -17,18 +17,11 @@ from polypath.metrics.solutions import count_distinct, duplicate_rate
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeShares:
-    """Shares of groups by outcome; they add up to 1. NaN when there are no groups.
+    """Shares of groups by outcome; they add up to 1. NaN when there are no groups."""
 
-    Attributes:
-        all_correct: every completion correct: no reward signal left, and with rewards adjusted for
-            diversity the only signal is diversity.
-        all_wrong: no completion correct.
-        mixed: both occur: the groups that plain GRPO learns from.
-    """
-
-    all_correct: float
+    all_correct: float  # no signal left but that of adjusted rewards
     all_wrong: float
-    mixed: float
+    mixed: float  # the groups that plain GRPO learns from
 
 
 def outcome_shares(correct_P_G: npt.ArrayLike) -> OutcomeShares:
@@ -43,10 +36,12 @@ def outcome_shares(correct_P_G: npt.ArrayLike) -> OutcomeShares:
         raise ShapeError("correct_P_G must have at least one completion per group, got 0.")
     if not len(correct):
         return OutcomeShares(all_correct=np.nan, all_wrong=np.nan, mixed=np.nan)
-    all_correct = float(correct.all(axis=1).mean())
-    all_wrong = float((~correct).all(axis=1).mean())
-    mixed = float((correct.any(axis=1) & ~correct.all(axis=1)).mean())
-    return OutcomeShares(all_correct=all_correct, all_wrong=all_wrong, mixed=mixed)
+    all_P, any_P = correct.all(axis=1), correct.any(axis=1)
+    return OutcomeShares(
+        all_correct=float(all_P.mean()),
+        all_wrong=float((~any_P).mean()),
+        mixed=float((any_P & ~all_P).mean()),
+    )
 
 
 def mean_pairwise_similarity(similarity_P_G_G: npt.ArrayLike) -> FloatArray:
@@ -86,15 +81,12 @@ def group_statistics(
         ``duplicate_rate`` and ``duplicate_rate_correct`` (lower = more diverse), ``all_correct``,
         ``all_wrong`` and ``mixed`` (shares of groups), and ``similarity`` if given.
     """
-    shares = outcome_shares(correct_P_G)
     statistics = {
         "distinct_solutions": _mean(count_distinct(ids_P_G)),
         "distinct_correct": _mean(count_distinct(ids_P_G, correct_P_G)),
         "duplicate_rate": _mean(duplicate_rate(ids_P_G)),
         "duplicate_rate_correct": _mean(duplicate_rate(ids_P_G, correct_P_G)),
-        "all_correct": shares.all_correct,
-        "all_wrong": shares.all_wrong,
-        "mixed": shares.mixed,
+        **vars(outcome_shares(correct_P_G)),
     }
     if similarity_P_G_G is not None:
         statistics["similarity"] = _mean(mean_pairwise_similarity(similarity_P_G_G))

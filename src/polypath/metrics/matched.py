@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError, DataError, ShapeError
-from polypath.metrics.bootstrap import resampled_times
+from polypath.metrics.bootstrap import check_resampling, resampled_times, two_sided_p
 from polypath.metrics.comparisons import SeedDifference, seed_difference, seed_parts
 from polypath.metrics.pass_at_k import FloatArray
 
@@ -21,50 +21,27 @@ _SAME = 1e-12  # sums of the same values in another order
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatchedDifference:
+class MatchedDifference(SeedDifference):
     """A method minus the reference stopped at the method's pass@1.
 
-    Attributes:
-        estimate: of the outcome.
-        low: lower end of its interval.
-        high: upper end.
-        p_value: two-sided, for "no difference at equal pass@1"; above 2 / (num_resamples + 1).
-        level: confidence level.
-        method_value: the method's outcome.
-        reference_value: the reference's, where it is stopped.
-        step: at which it is stopped, between two checkpoints in proportion to pass@1.
-        step_low: lower end of an interval of the step; the same for all outcomes.
-        step_high: upper end.
-        outside: empty where the reference passes through the method's pass@1. ``above``: no
-            checkpoint reaches it, and the one of the best pass@1 is taken; ``below``: the first
-            checkpoint, the base, is above it already, and is taken. The difference is then not one
-            at equal pass@1.
-        outside_share: share of the resamples that are outside. An interval of which more than a few
-            per cent are does not speak of equal pass@1 alone.
-        pass_gap: pass@1 of the method minus the stopped reference's; 0 unless outside.
-        degrees_of_freedom: of the t distribution whose tails the interval has.
-        smallest_detectable: true difference found with 80 % power, by the linear approximation.
-        num_problems: problems with a value everywhere.
-        num_seeds: of the method and of the reference.
+    Degrees of freedom, ``seed_share`` and ``smallest_detectable`` are those of the linear approximation;
+    the p-value, for "no difference at equal pass@1", is above 2 / (num_resamples + 1).
     """
 
-    estimate: float
-    low: float
-    high: float
-    p_value: float
-    level: float
-    method_value: float
-    reference_value: float
-    step: float
-    step_low: float
+    method_value: float  # the method's outcome
+    reference_value: float  # the reference's, where it is stopped
+    step: float  # at which it is stopped, between two checkpoints in proportion to pass@1
+    step_low: float  # lower end of an interval of the step; the same for all outcomes
     step_high: float
+    # Empty where the reference passes through the method's pass@1. ABOVE: no checkpoint reaches it,
+    # and the one of the best pass@1 is taken; BELOW: the first checkpoint, the base, is above it
+    # already, and is taken. The difference is then not one at equal pass@1.
     outside: str
+    # Share of the resamples that are outside. An interval of which more than a few per cent are
+    # does not speak of equal pass@1 alone.
     outside_share: float
-    pass_gap: float
-    degrees_of_freedom: float
-    smallest_detectable: float
-    num_problems: int
-    num_seeds: tuple[int, int]
+    pass_gap: float  # pass@1 of the method minus the stopped reference's; 0 unless outside
+    num_problems: int  # with a value everywhere
 
 
 @dataclass(frozen=True)
@@ -73,14 +50,12 @@ class _Match:
 
     left_Z: npt.NDArray[np.int64]
     weight_Z: FloatArray
-    reference_Z: FloatArray
-    reference_pass_Z: FloatArray
+    stopped_Z_2: FloatArray  # pass@1 and outcome
     above_Z: npt.NDArray[np.bool_]
     below_Z: npt.NDArray[np.bool_]
 
-    @property
-    def place_Z(self) -> FloatArray:
-        return np.asarray(self.left_Z + self.weight_Z)
+    def steps(self, steps_C: FloatArray) -> FloatArray:
+        return np.interp(self.left_Z + self.weight_Z, np.arange(len(steps_C)), steps_C)
 
 
 def matched_difference(
@@ -104,16 +79,15 @@ def matched_difference(
         d = y - \big[(1 - w) \, q_{c-1} + w \, q_c\big], \qquad
         w = \frac{m - p_{c-1}}{p_c - p_{c-1}}
 
-    The first crossing, as one stops at it; where c is the first checkpoint or there is none, see
-    ``MatchedDifference.outside``. Only the order of the checkpoints matters, not their steps.
+    Where c is the first checkpoint or there is none, see ``MatchedDifference.outside``. Only the order
+    of the checkpoints matters, not their steps.
 
-    One match of the means over seeds, not one per seed: single runs have noisier curves, a noisy curve
-    crosses earlier and reaches higher than its mean does, and some seeds would be outside while others
-    are not. And no seed of one method has a natural partner among those of another.
+    One match of the means over seeds, not one per seed: a single run's noisier curve crosses earlier
+    and reaches higher than its mean does, some seeds would be outside while others are not, and no
+    seed of one method has a natural partner among those of another.
 
-    The interval takes up the model of ``seed_difference`` (random problems that the methods share, random
-    seeds of each), and makes the match anew in each resample, so its uncertainty is in it. A resample
-    moves all means at once, :math:`\mu^* = \mu + \tau \, (\delta + f \epsilon)`:
+    The interval takes up the model of ``seed_difference``, and makes the match anew in each resample. A
+    resample moves all means at once, :math:`\mu^* = \mu + \tau \, (\delta + f \epsilon)`:
 
     * :math:`\delta`: problems are drawn again, the same ones for all means;
     * :math:`\epsilon`: seeds, :math:`\sum_s g_s (\mu_s - \mu) / \sqrt{R (R-1)}` with normal :math:`g`, of
@@ -149,56 +123,45 @@ def matched_difference(
     method_R_2_N, reference_R_C_2_N = _checked(
         method_pass_R_N, method_R_N, reference_pass_R_C_N, reference_R_C_N
     )
-    num_checkpoints = reference_R_C_2_N.shape[1]
-    steps = _steps(steps_C, num_checkpoints)
-    if num_resamples < 100:
-        raise ConfigError(f"num_resamples must be at least 100, got {num_resamples}.")
+    steps = _steps(steps_C, reference_R_C_2_N.shape[1])
+    check_resampling(level, num_resamples)
     found = _match(method_R_2_N.mean((0, 2))[None], reference_R_C_2_N.mean((0, 3))[None])
     by_outcome, by_pass = _linear(method_R_2_N, reference_R_C_2_N, found)
-    moves = _Moves.draw(method_R_2_N, reference_R_C_2_N, num_resamples, seed)
+    moves = _Moves(method_R_2_N, reference_R_C_2_N, num_resamples, seed)
     line = seed_difference(*by_outcome, level=level)
     method_Z_2, reference_Z_C_2 = moves.means(by_outcome, line)
-    difference_Z = method_Z_2[:, 1] - _match(method_Z_2, reference_Z_C_2).reference_Z
+    difference_Z = method_Z_2[:, 1] - _match(method_Z_2, reference_Z_C_2).stopped_Z_2[:, 1]
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(difference_Z, tails)
     # Where it is stopped is a matter of pass@1 alone, and the same for all outcomes.
     again = _match(*moves.means(by_pass, seed_difference(*by_pass, level=level)))
-    step_Z = np.interp(again.place_Z, np.arange(num_checkpoints), steps)
-    step_low, step_high = np.quantile(step_Z, tails)
+    step_low, step_high = np.quantile(again.steps(steps), tails)
     value = float(method_R_2_N[:, 1].mean())
     outside = (ABOVE if found.above_Z[0] else "") + (BELOW if found.below_Z[0] else "")
+    reference_pass, reference_value = found.stopped_Z_2[0].tolist()
+    again_by_outcome = {
+        "estimate": value - reference_value,
+        "low": float(low),
+        "high": float(high),
+        "p_value": float(two_sided_p(difference_Z, _SAME)),
+    }
     return MatchedDifference(
-        estimate=value - float(found.reference_Z[0]),
-        low=float(low),
-        high=float(high),
-        p_value=_p_value(difference_Z),
-        level=level,
+        **vars(line) | again_by_outcome,
         method_value=value,
-        reference_value=float(found.reference_Z[0]),
-        step=float(np.interp(found.place_Z[0], np.arange(num_checkpoints), steps)),
+        reference_value=reference_value,
+        step=float(found.steps(steps)[0]),
         step_low=float(step_low),
         step_high=float(step_high),
         outside=outside,
         outside_share=float((again.above_Z | again.below_Z).mean()),
-        pass_gap=float(method_R_2_N[:, 0].mean() - found.reference_pass_Z[0]) if outside else 0.0,
-        degrees_of_freedom=line.degrees_of_freedom,
-        smallest_detectable=line.smallest_detectable,
+        pass_gap=float(method_R_2_N[:, 0].mean() - reference_pass) if outside else 0.0,
         num_problems=method_R_2_N.shape[2],
-        num_seeds=(len(method_R_2_N), len(reference_R_C_2_N)),
     )
 
 
-def _checked(
-    method_pass: npt.ArrayLike,
-    method: npt.ArrayLike,
-    reference_pass: npt.ArrayLike,
-    reference: npt.ArrayLike,
-) -> tuple[FloatArray, FloatArray]:
+def _checked(*arrays: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Return pass@1 and outcome of both, on the problems that have all values."""
-    a, a_pass, b, b_pass = (
-        np.asarray(values, dtype=np.float64)
-        for values in (method, method_pass, reference, reference_pass)
-    )
+    a_pass, a, b_pass, b = (np.asarray(values, dtype=np.float64) for values in arrays)
     check_shapes(method_pass_R_N=a_pass, method_R_N=a)
     check_shapes(reference_pass_R_C_N=b_pass, reference_R_C_N=b)
     if a.shape[1] != b.shape[2] or not len(a) or not len(b):
@@ -243,14 +206,8 @@ def _match(method_Z_2: FloatArray, reference_Z_C_2: FloatArray) -> _Match:
     weight_Z = np.where(crosses_Z, np.clip(share_Z, 0.0, 1.0), (stop_Z > 0).astype(np.float64))
     left_Z_2, right_Z_2 = reference_Z_C_2[rows, left_Z], reference_Z_C_2[rows, stop_Z]
     stopped_Z_2 = (1 - weight_Z[:, None]) * left_Z_2 + weight_Z[:, None] * right_Z_2
-    return _Match(
-        left_Z=left_Z,
-        weight_Z=weight_Z,
-        reference_Z=stopped_Z_2[:, 1],
-        reference_pass_Z=stopped_Z_2[:, 0],
-        above_Z=above_Z,
-        below_Z=np.asarray(pass_Z_C[:, 0] > pass_Z + _SAME),
-    )
+    below_Z = np.asarray(pass_Z_C[:, 0] > pass_Z + _SAME)
+    return _Match(left_Z, weight_Z, stopped_Z_2, above_Z, below_Z)
 
 
 _Pair = tuple[FloatArray, FloatArray]
@@ -281,41 +238,34 @@ def _linear(
 def _seed_factor(linear: _Pair, line: SeedDifference) -> float:
     """Return how much of the spread of seed means is left once the residuals are taken off."""
     spread = sum(float(v.mean(axis=1).var(ddof=1)) / len(v) for v in linear if len(v) > 1)
-    parts = sum(part for values in linear for part in seed_parts(values))
+    parts = sum(part for values in linear for part, _ in seed_parts(values))
     return float(np.sqrt(max(0.0, parts) / spread)) if spread and line.seed_share > 0 else 0.0
 
 
-@dataclass(frozen=True)
 class _Moves:
     """Draws of how far other problems and other seeds would have moved the means, ``(Z, K)`` each.
 
     The K means are pass@1 and outcome of the method, then of each checkpoint of the reference.
     """
 
-    mean_K: FloatArray
-    by_problems_Z_K: FloatArray
-    by_seeds_Z_K: FloatArray
-    seed: int
-
-    @classmethod
-    def draw(
-        cls, method_R_2_N: FloatArray, reference_R_C_2_N: FloatArray, num_resamples: int, seed: int
-    ) -> "_Moves":
+    def __init__(
+        self, method_R_2_N: FloatArray, reference_R_C_2_N: FloatArray, num_resamples: int, seed: int
+    ) -> None:
         num_problems = method_R_2_N.shape[2]
         sides = (method_R_2_N, reference_R_C_2_N.reshape(len(reference_R_C_2_N), -1, num_problems))
-        mean_K = np.concatenate([side.mean(axis=(0, 2)) for side in sides])
-        from_mean_N_K = np.concatenate([side.mean(axis=0) for side in sides]).T - mean_K
+        self.mean_K = np.concatenate([side.mean(axis=(0, 2)) for side in sides])
+        from_mean_N_K = np.concatenate([side.mean(axis=0) for side in sides]).T - self.mean_K
         times = resampled_times(num_problems, num_resamples, seed)
         moved_Z_K = np.concatenate([part.astype(np.float64) @ from_mean_N_K for part in times])
-        moved_Z_K /= np.sqrt(num_problems * (num_problems - 1))
+        self.by_problems_Z_K = moved_Z_K / np.sqrt(num_problems * (num_problems - 1))
         rng = np.random.default_rng([seed, 1])  # not the stream that problems are drawn with
         by_seeds = [_moved_by_seeds(side, rng, num_resamples) for side in sides]
-        return cls(mean_K, moved_Z_K, np.concatenate(by_seeds, axis=1), seed)
+        self.by_seeds_Z_K = np.concatenate(by_seeds, axis=1)
+        self.seed = seed
 
     def means(self, linear: _Pair, line: SeedDifference) -> tuple[FloatArray, FloatArray]:
         """Return Z resampled means of pass@1 and outcome: ``(Z, 2)`` and ``(Z, C, 2)``."""
-        rng = np.random.default_rng([self.seed, 2])
-        freedom = line.degrees_of_freedom
+        rng, freedom = np.random.default_rng([self.seed, 2]), line.degrees_of_freedom
         tail_Z_1 = np.sqrt(freedom / rng.chisquare(freedom, size=(len(self.by_problems_Z_K), 1)))
         moved_Z_K = self.by_problems_Z_K + _seed_factor(linear, line) * self.by_seeds_Z_K
         again_Z_K = self.mean_K + tail_Z_1 * moved_Z_K
@@ -332,9 +282,3 @@ def _moved_by_seeds(
     from_mean_R_K = side_R_K_N.mean(axis=2) - side_R_K_N.mean(axis=(0, 2))
     normal_Z_R = rng.standard_normal((num_resamples, seeds))
     return np.asarray(normal_Z_R @ from_mean_R_K / np.sqrt(seeds * (seeds - 1)))
-
-
-def _p_value(difference_Z: FloatArray) -> float:
-    # Differences that are 0 on paper may be off by rounding, and must count on both sides.
-    sides = (difference_Z <= _SAME).sum(), (difference_Z >= -_SAME).sum()
-    return min(1.0, 2 * (int(min(sides)) + 1) / (len(difference_Z) + 1))

@@ -64,13 +64,11 @@ def _effective_number(share_P_G: FloatArray, q: float) -> FloatArray:
     share_P_G = share_P_G / share_P_G.sum(axis=1, keepdims=True)
     positive_P_G = np.where(share_P_G > 0, share_P_G, 1.0)
     if q == 1:
-        result: FloatArray = np.exp(-(share_P_G * np.log(positive_P_G)).sum(axis=1))
-    elif math.isinf(q):
-        result = 1 / share_P_G.max(axis=1)
-    else:
-        powers_P_G = np.where(share_P_G > 0, positive_P_G**q, 0.0)
-        result = powers_P_G.sum(axis=1) ** (1 / (1 - q))
-    return result
+        return np.asarray(np.exp(-(share_P_G * np.log(positive_P_G)).sum(axis=1)))
+    if math.isinf(q):
+        return np.asarray(1 / share_P_G.max(axis=1))
+    powers_P_G = np.where(share_P_G > 0, positive_P_G**q, 0.0)
+    return np.asarray(powers_P_G.sum(axis=1) ** (1 / (1 - q)))
 
 
 def vendi_score_at_k(
@@ -93,10 +91,7 @@ def vendi_score_at_k(
 
 
 def mean_pairwise_distance(similarity_P_G_G: npt.ArrayLike) -> FloatArray:
-    """1 minus the mean similarity of two different items of a group.
-
-    A mean over pairs, so its expectation does not depend on the number of items: groups of
-    different sizes compare as they are.
+    """1 minus the mean similarity of two different items of a group, which any sizes compare by.
 
     Returns:
         ``(P,)``, in [0, 1] for similarities in [0, 1], higher = more diverse; NaN for groups of one.

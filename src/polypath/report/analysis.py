@@ -1,10 +1,11 @@
 """Measure runs, and compare them on the problems they share."""
 
+import math
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -19,38 +20,49 @@ from polypath.report.changes import (
     statuses,
 )
 from polypath.report.estimates import Stack, curve, differences, intervals, metrics, paired, stack
-from polypath.report.fits import fit_lines
 from polypath.report.measures import MEASURES, measure
-from polypath.report.model import GROUPS, Comparison, Curve, FloatArray, Flow, RunAnalysis
-from polypath.report.prepared import Prepared, ProblemValues
-from polypath.report.runs import Run, Seeds, as_seeds, name_of, pool, shared_problems
+from polypath.report.model import (
+    GROUPS,
+    Comparison,
+    Curve,
+    Fit,
+    FloatArray,
+    Flow,
+    Metric,
+    RunAnalysis,
+)
+from polypath.report.prepared import (
+    Prepared,
+    ProblemValues,
+    Run,
+    Seeds,
+    as_seeds,
+    name_of,
+    pool,
+    shared_problems,
+)
 from polypath.report.settings import AnalysisSettings, Sizes, choose_sizes
-from polypath.rollouts.samples import Samples
 
+FEWEST_RUNS = 3  # of a fit
 NO_CURVE = Curve(ks=(), estimate=np.empty(0), low=np.empty(0), high=np.empty(0))
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun:
-    """A run with the values per problem that its numbers come from.
-
-    Attributes:
-        analysis: its numbers.
-        prepared: its seeds.
-        values: of each seed.
-        measures: the values of all seeds, as arrays.
-        pass_R_N_K: pass@k of all seeds at the k's of curves.
-    """
+    """A run with its seeds, and the values per problem of each, that its numbers come from."""
 
     analysis: RunAnalysis
     prepared: tuple[Prepared, ...]
     values: tuple[Sequence[ProblemValues], ...]
-    measures: Stack
-    pass_R_N_K: FloatArray
 
-    def pass_at(self, k: int) -> FloatArray:
-        """Return pass@k of each seed and problem, ``(R, N)``."""
-        return np.stack([seed.pass_at([k])[:, 0] for seed in self.prepared])
+    @property
+    def measures(self) -> Stack:
+        """The values of all seeds as arrays."""
+        return stack(self.values, self.analysis.samples.num_problems)
+
+    def pass_at(self, ks: Sequence[int]) -> FloatArray:
+        """Return pass@k of each seed and problem, ``(R, N, K)``."""
+        return np.stack([seed.pass_at(ks) for seed in self.prepared])
 
 
 def analyse(
@@ -90,16 +102,12 @@ def analyse(
         notes += size_notes
     prepared = [Prepared(seed, sizes, settings) for seed in seeds]
     values = [measure(seed, groups=groups) for seed in prepared]
-    analysis = measured_run(prepared, values, groups).analysis
+    analysis = _measured(prepared, values, groups).analysis
     return replace(analysis, notes=notes + analysis.notes)
 
 
 def compare(
-    base: Run,
-    runs: Sequence[Run],
-    *,
-    settings: AnalysisSettings | None = None,
-    workers: int = 1,
+    base: Run, runs: Sequence[Run], *, settings: AnalysisSettings | None = None, workers: int = 1
 ) -> Comparison:
     """Measure what runs gained and lost against a base run, on the problems that all have.
 
@@ -122,7 +130,11 @@ def compare(
     """
     settings = settings or AnalysisSettings()
     everyone = [as_seeds(run) for run in (base, *runs)]
-    _check_names([name_of(seeds) for seeds in everyone])
+    if len(everyone) < 2:
+        raise ConfigError("Nothing to compare the base run with; give at least one more run.")
+    [(name, times)] = Counter(name_of(seeds) for seeds in everyone).most_common(1)
+    if times > 1:
+        raise ConfigError(f"Two runs are called {name!r}. Name them apart: NAME=PATH.")
     shared = shared_problems(everyone)
     not_shared = {
         name_of(seeds): len(set().union(*(seed.problem_ids for seed in seeds)) - set(shared))
@@ -138,13 +150,7 @@ def compare(
 def measure_runs(
     runs: Sequence[Seeds], sizes: Sizes, settings: AnalysisSettings, *, workers: int = 1
 ) -> list[MeasuredRun]:
-    """Measure all metrics of runs.
-
-    Args:
-        runs: the seeds of each, all on the same problems in the same order.
-        sizes: from ``choose_sizes`` over all of them.
-        settings: as in ``analyse``.
-        workers: processes that measure seeds side by side.
+    """Measure all metrics of runs, given by their seeds, on the same problems in the same order.
 
     Raises:
         ConfigError: fewer than 1 worker.
@@ -153,46 +159,36 @@ def measure_runs(
         raise ConfigError(f"workers must be at least 1, got {workers}.")
     prepared = [[Prepared(seed, sizes, settings) for seed in seeds] for seeds in runs]
     if workers == 1:
-        found = iter([measure(seed) for seeds in prepared for seed in seeds])
+        found = [measure(seed) for seed in chain(*prepared)]
     else:
-        fresh = partial(_measure_samples, sizes=sizes, settings=settings)
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
-            found = iter(list(processes.map(fresh, chain(*runs))))
-    return [measured_run(seeds, [next(found) for _ in seeds], GROUPS) for seeds in prepared]
+            found = list(processes.map(measure, chain(*prepared)))
+    values = iter(found)
+    return [_measured(seeds, [next(values) for _ in seeds], GROUPS) for seeds in prepared]
 
 
-def _measure_samples(
-    samples: Samples, sizes: Sizes, settings: AnalysisSettings
-) -> list[ProblemValues]:
-    return measure(Prepared(samples, sizes, settings))
-
-
-def measured_run(
+def _measured(
     prepared: Sequence[Prepared], values: Sequence[Sequence[ProblemValues]], groups: Sequence[str]
 ) -> MeasuredRun:
-    """Turn the values of a run's seeds into its numbers.
-
-    Args:
-        prepared: the seeds, on the same problems.
-        values: of each seed, from ``measures.measure``.
-        groups: that were measured; decides which curves there are.
-    """
+    """Turn the values of a run's seeds into its numbers, with the curves of these groups."""
     sizes, settings = prepared[0].sizes, prepared[0].settings
     seeds = tuple(seed.samples for seed in prepared)
-    measures = stack(values, seeds[0].num_problems)
-    pass_R_N_K = np.stack([seed.pass_at(sizes.curve_ks) for seed in prepared])
+    joined = pool(seeds)
+
+    def curve_of(values_N_K: Iterable[FloatArray]) -> Curve:
+        values_R_N_K = np.stack(list(values_N_K))
+        return curve(sizes.curve_ks, intervals(values_R_N_K, None, settings))
+
     pass_curve, distinct_curve = NO_CURVE, None
     if "correctness" in groups:
-        pass_curve = curve(sizes.curve_ks, intervals(pass_R_N_K, None, settings))
+        pass_curve = curve_of(seed.pass_at(sizes.curve_ks) for seed in prepared)
     if "solutions" in groups and any((seed.correct_ids_N_S >= 0).any() for seed in prepared):
-        distinct_R_N_K = np.stack([seed.distinct_at(sizes.curve_ks) for seed in prepared])
-        distinct_curve = curve(sizes.curve_ks, intervals(distinct_R_N_K, None, settings))
-    joined = pool(seeds)
+        distinct_curve = curve_of(seed.distinct_at(sizes.curve_ks) for seed in prepared)
     analysis = RunAnalysis(
         name=name_of(seeds),
         samples=joined,
         num_seeds=len(seeds),
-        metrics=metrics(measures, settings),
+        metrics=metrics(stack(values, joined.num_problems), settings),
         ks=sizes.ks,
         pass_curve=pass_curve,
         distinct_curve=distinct_curve,
@@ -200,37 +196,25 @@ def measured_run(
         num_judged=int(joined.num_verified_N.sum()),
         left_out=joined.left_out,
     )
-    return MeasuredRun(
-        analysis=analysis,
-        prepared=tuple(prepared),
-        values=tuple(values),
-        measures=measures,
-        pass_R_N_K=pass_R_N_K,
-    )
+    return MeasuredRun(analysis=analysis, prepared=tuple(prepared), values=tuple(values))
 
 
 def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparison:
-    """Compare runs that are measured already.
-
-    Args:
-        base: the base run.
-        runs: the others, measured on the same problems at the same sizes.
-    """
-    settings = base.prepared[0].settings
+    """Compare runs that are measured already, on the same problems at the same sizes."""
+    settings, first = base.prepared[0].settings, base.analysis
+    others = tuple(run.analysis for run in runs)
+    before = base.measures
+    changes = (
+        differences(before, run.measures, settings, first.name, run.analysis.name) for run in runs
+    )
     return Comparison(
-        base=base.analysis,
-        runs=tuple(run.analysis for run in runs),
-        differences=tuple(
-            d
-            for run in runs
-            for d in differences(
-                base.measures, run.measures, settings, base.analysis.name, run.analysis.name
-            )
-        ),
+        base=first,
+        runs=others,
+        differences=tuple(chain(*changes)),
         flows=tuple(_flow(base, run, settings) for run in runs),
-        fits=fit_lines([run.analysis for run in (base, *runs)]),
-        num_shared_problems=base.analysis.samples.num_problems,
-        not_shared={run.analysis.name: 0 for run in (base, *runs)},
+        fits=_fit_lines((first, *others)),
+        num_shared_problems=first.samples.num_problems,
+        not_shared={run.name: 0 for run in (first, *others)},
         level=settings.level,
         seed=settings.seed,
     )
@@ -246,14 +230,6 @@ def combine(parts: Sequence[RunAnalysis]) -> RunAnalysis:
     )
 
 
-def _check_names(names: Sequence[str]) -> None:
-    if len(names) < 2:
-        raise ConfigError("Nothing to compare the base run with; give at least one more run.")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ConfigError(f"Two runs are called {twice[0]!r}. Name them apart: NAME=PATH.")
-
-
 def _sharing_notes(not_shared: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(
         f"left out {count:,} problem{'s' if count != 1 else ''} of {name} that not all have"
@@ -263,13 +239,15 @@ def _sharing_notes(not_shared: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Flow:
-    k = base.prepared[0].sizes.keep_k
+    sizes = base.prepared[0].sizes
+    k = sizes.keep_k
     before, after = base.analysis.samples, run.analysis.samples
     status_N = statuses(before, after)
-    base_N, twice_N = base.pass_at(k).mean(axis=0), base.pass_at(2 * k).mean(axis=0)
-    shares = stack([keep_and_explore(base_N, run_N, k) for run_N in run.pass_at(k)], len(base_N))
+    base_N, twice_N = base.pass_at([k, 2 * k]).mean(axis=0).T
+    of_seeds = [keep_and_explore(base_N, run_N, k) for run_N in run.pass_at([k])[..., 0]]
+    shares = stack(of_seeds, len(base_N))
     keep, explore = (metrics(shares.only({share.key}), settings)[0] for share in shares.values)
-    change, _ = paired(run.pass_R_N_K, base.pass_R_N_K, settings)
+    change, _ = paired(run.pass_at(sizes.curve_ks), base.pass_at(sizes.curve_ks), settings)
     return Flow(
         run=run.analysis.name,
         status_N=status_N,
@@ -282,5 +260,42 @@ def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Fl
         explore=explore,
         keep_by_luck=expected_keep(base_N, twice_N),
         k=k,
-        difference_curve=curve(base.prepared[0].sizes.curve_ks, change),
+        difference_curve=curve(sizes.curve_ks, change),
+    )
+
+
+def _fit_lines(runs: Sequence[RunAnalysis]) -> tuple[Fit, ...]:
+    """Fit Potential@k on every diversity that all of three or more runs have.
+
+    Potential@k is the paper's where all runs have greedy samples, else that of sampling.
+    """
+    usable = [m for m in runs[0].metrics if np.isfinite(_of_all(runs, m.key)).all()]
+    potentials = [m for m in usable if m.key.startswith("potential@")]
+    if len(runs) < FEWEST_RUNS or not potentials:
+        return ()
+    potential = potentials[-1]  # the greedy form comes last
+    return tuple(_fit(runs, m, potential) for m in usable if m.group != "correctness")
+
+
+def _of_all(runs: Sequence[RunAnalysis], key: str) -> FloatArray:
+    """Return the values of all runs; NaN for one without."""
+    found = [run.metric(key) for run in runs]
+    return np.array([math.nan if metric is None else metric.estimate for metric in found])
+
+
+def _fit(runs: Sequence[RunAnalysis], diversity: Metric, potential: Metric) -> Fit:
+    x, y = _of_all(runs, diversity.key), _of_all(runs, potential.key)
+    dx, dy = x - x.mean(), y - y.mean()
+    slope = float(dx @ dy / (dx @ dx)) if dx @ dx else math.nan
+    spread = (dx @ dx) * (dy @ dy)
+    return Fit(
+        key=diversity.key,
+        label=diversity.label,
+        potential_key=potential.key,
+        names=tuple(run.name for run in runs),
+        x=tuple(x.tolist()),
+        y=tuple(y.tolist()),
+        slope=slope,
+        intercept=float(y.mean() - slope * x.mean()),
+        r_squared=float((dx @ dy) ** 2 / spread) if spread else math.nan,
     )

@@ -3,14 +3,14 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
 from polypath.metrics import keep_explore, mode_changes, problem_changes
-from polypath.metrics.modes import FOUND, KEPT, LOST
+from polypath.metrics.keep_explore import FOUND, KEPT, LOST
 from polypath.report.model import EXPECTED_LOST, STATUSES, UNJUDGED, FloatArray
-from polypath.report.prepared import ProblemValues
-from polypath.report.runs import Seeds
+from polypath.report.prepared import ProblemValues, Seeds
 from polypath.rollouts.samples import Samples
 
 
@@ -31,11 +31,7 @@ def count_statuses(status_N: Sequence[str]) -> dict[str, int]:
 def solutions_by_problem(samples: Samples) -> list[set[str]]:
     """Return the distinct correct solutions of each problem, among all its samples."""
     return [
-        {
-            answer
-            for answer, right in zip(answers, rights, strict=True)
-            if right and answer is not None
-        }
+        {a for a, right in zip(answers, rights, strict=True) if right and a is not None}
         for answers, rights in zip(samples.answers, samples.correct, strict=True)
     ]
 
@@ -46,70 +42,51 @@ def modes(base: Samples, run: Samples) -> dict[str, int]:
     A solution that is rare in both runs may be seen in one of them by chance; with equal runs as
     many are lost as are found.
     """
-    counts = {KEPT: 0, LOST: 0, FOUND: 0}
-    for before, after in zip(solutions_by_problem(base), solutions_by_problem(run), strict=True):
-        counts[KEPT] += len(before & after)
-        counts[LOST] += len(before - after)
-        counts[FOUND] += len(after - before)
-    return counts
+    pairs = list(zip(solutions_by_problem(base), solutions_by_problem(run), strict=True))
+    return {
+        KEPT: sum(len(before & after) for before, after in pairs),
+        LOST: sum(len(before - after) for before, after in pairs),
+        FOUND: sum(len(after - before) for before, after in pairs),
+    }
 
 
 def expected_modes(base: Seeds, run: Seeds, k: int) -> dict[str, float]:
-    """Return the solutions kept, lost and found in k samples of each.
+    """Return the solutions kept, lost and found in k samples of each, and lost under resampling.
 
-    With them what the base is expected to lose under resampling. Summed over the problems with k
-    samples in both runs, and averaged over seeds.
-
-    Args:
-        base: seeds of the base run.
-        run: seeds of the other run, on the same problems.
-        k: samples of each problem.
-
-    Returns:
-        Empty if there are no such problems, or no solutions.
+    Summed over the problems with k samples in both runs, and averaged over seeds. Empty if there
+    are no such problems, or no solutions.
     """
-    pairs = [(mine, theirs) for theirs in base for mine in run]
-    parts = np.zeros((len(pairs), 4))
-    for i, (mine, theirs) in enumerate(pairs):
+    parts = []
+    for theirs, mine in product(base, run):
         found = mode_changes(theirs.answers, theirs.correct, mine.answers, mine.correct, k=k)
         known_N = ~np.isnan(found.kept_N)
         columns = (found.kept_N, found.lost_N, found.found_N, found.lost_by_luck_N)
-        parts[i] = [column_N[known_N].sum() for column_N in columns]
-    means = parts.mean(axis=0).tolist()
+        parts.append([column_N[known_N].sum() for column_N in columns])
+    means = np.mean(parts, axis=0).tolist()
     if not any(means[:3]):
         return {}
     return dict(zip((KEPT, LOST, FOUND, EXPECTED_LOST), means, strict=True))
 
 
 def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[ProblemValues]:
-    """Return Keep and Explore at k of one seed of a run.
-
-    Args:
-        base_N: pass@k of the base.
-        run_N: pass@k of the seed on the same problems.
-        k: samples that "solved" means.
-    """
+    """Return Keep and Explore from pass@k of the base and of one seed, on the same problems."""
     known_N = ~(np.isnan(base_N) | np.isnan(run_N))
-    found = keep_explore(base_N[known_N], run_N[known_N])
-    values = []
-    for name, top, bottom in (
-        ("keep", found.kept_N, found.base_N),
-        ("explore", found.gained_N, 1 - found.base_N),
-    ):
-        top_N, bottom_N = np.full((2, len(base_N)), np.nan)
-        top_N[known_N], bottom_N[known_N] = top, bottom
-        values.append(
-            ProblemValues(
-                key=f"{name}@{k}",
-                label=f"{name.capitalize()} at k = {k}",
-                group="correctness",
-                higher_is="better",
-                k=k,
-                top_N=top_N,
-                bottom_N=bottom_N,
-            )
+    found = keep_explore(np.where(known_N, base_N, 0.0), np.where(known_N, run_N, 0.0))
+    return [
+        ProblemValues(
+            key=f"{name}@{k}",
+            label=f"{name.capitalize()} at k = {k}",
+            group="correctness",
+            higher_is="better",
+            k=k,
+            top_N=np.where(known_N, top_N, np.nan),
+            bottom_N=np.where(known_N, bottom_N, np.nan),
         )
-    return values
+        for name, top_N, bottom_N in (
+            ("keep", found.kept_N, found.base_N),
+            ("explore", found.gained_N, 1 - found.base_N),
+        )
+    ]
 
 
 def expected_keep(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from polypath.metrics import (
+    TRUSTED_FROM,
     Interval,
     PairedDifference,
     bootstrap_ratio,
@@ -16,7 +18,6 @@ from polypath.metrics import (
     seed_difference,
     smallest_detectable,
 )
-from polypath.metrics.bootstrap import TRUSTED_FROM
 from polypath.report.model import FELL, NOISE, ROSE, Curve, Difference, FloatArray, Metric
 from polypath.report.prepared import BoolArray, ProblemValues
 from polypath.report.settings import AnalysisSettings
@@ -44,27 +45,29 @@ class Stack:
 
 
 def stack(seeds: Sequence[Sequence[ProblemValues]], num_problems: int) -> Stack:
-    """Put the values of the measures that all seeds have into one array.
-
-    Args:
-        seeds: from ``measures.measure``, on the same problems.
-        num_problems: N.
-    """
+    """Put the values of the measures that all seeds have into one array; all on the same problems."""
     shared = set.intersection(*({value.key for value in seed} for seed in seeds))
-    seeds = [[value for value in seed if value.key in shared] for seed in seeds]
+    kept = [[value for value in seed if value.key in shared] for seed in seeds]
+    bottom_R_N_M = np.ones((len(seeds), num_problems, len(kept[0])))
+    top_R_N_M = np.empty_like(bottom_R_N_M)
+    for r, seed in enumerate(kept):
+        for m, value in enumerate(seed):
+            top_R_N_M[r, :, m] = value.top_N
+            if value.bottom_N is not None:
+                bottom_R_N_M[r, :, m] = value.bottom_N
+    return Stack(values=tuple(kept[0]), top_R_N_M=top_R_N_M, bottom_R_N_M=bottom_R_N_M)
 
-    def columns(parts: Sequence[FloatArray]) -> FloatArray:
-        return np.stack(parts, axis=1) if parts else np.empty((num_problems, 0))
 
-    return Stack(
-        values=tuple(seeds[0]),
-        top_R_N_M=np.stack([columns([v.top_N for v in seed]) for seed in seeds]),
-        bottom_R_N_M=np.stack([columns([_bottom(v) for v in seed]) for seed in seeds]),
+def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
+    """Return the measures with their intervals."""
+    if not measures.values:
+        return ()
+    found = intervals(measures.top_R_N_M, measures.bottom_R_N_M, settings)
+    alike_M = _too_alike(_contributions(measures.top_R_N_M, measures.bottom_R_N_M).mean(axis=0))
+    return tuple(
+        Metric(**value.about, **_numbers(found, m, [value.note], alike_M[m]))
+        for m, value in enumerate(measures.values)
     )
-
-
-def _bottom(value: ProblemValues) -> FloatArray:
-    return np.ones_like(value.top_N) if value.bottom_N is None else value.bottom_N
 
 
 def intervals(
@@ -77,15 +80,70 @@ def intervals(
     """
     bottom_R_N_M = np.ones_like(top_R_N_M) if bottom_R_N_M is None else bottom_R_N_M
     if len(top_R_N_M) == 1:
-        return bootstrap_ratio(
-            top_R_N_M[0],
-            bottom_R_N_M[0],
-            level=settings.level,
-            num_resamples=settings.num_resamples,
-            seed=settings.seed,
-        )
-    values = _contributions(top_R_N_M, bottom_R_N_M, _known(top_R_N_M, bottom_R_N_M))
+        return bootstrap_ratio(top_R_N_M[0], bottom_R_N_M[0], **settings.resampling)
+    values = _contributions(top_R_N_M, bottom_R_N_M)
     return _by_seeds(values, np.zeros_like(values[:1]), settings)[0]
+
+
+def curve(ks: Sequence[int], found: Interval) -> Curve:
+    """Return a column per k as a curve, without the k that no problem has a value for."""
+    known = np.flatnonzero(np.isfinite(found.estimate)).tolist()
+    return Curve(
+        ks=tuple(ks[i] for i in known),
+        estimate=found.estimate[known],
+        low=found.low[known],
+        high=found.high[known],
+    )
+
+
+def differences(
+    base: Stack, run: Stack, settings: AnalysisSettings, base_name: str, run_name: str
+) -> tuple[Difference, ...]:
+    """Return the paired difference of every measure that both runs have.
+
+    p-values are corrected within each family, the several k of one measure.
+    """
+    # Only some runs may have greedy samples, and the measures that take them.
+    base = base.only({value.key for value in run.values})
+    run = run.only({value.key for value in base.values})
+    # Both sides rest on the problems that both have a value for.
+    known_N_M = _known(base.top_R_N_M, base.bottom_R_N_M, run.top_R_N_M, run.bottom_R_N_M)
+    base_R_N_M = _contributions(base.top_R_N_M, base.bottom_R_N_M, known_N_M)
+    run_R_N_M = _contributions(run.top_R_N_M, run.bottom_R_N_M, known_N_M)
+    found, detectable_M = paired(run_R_N_M, base_R_N_M, settings)
+    holm_M = _holm_by_family(run.values, found.p_value)
+    alike_M = _too_alike(run_R_N_M.mean(axis=0) - base_R_N_M.mean(axis=0))
+    return tuple(
+        Difference(
+            **value.about,
+            **_numbers(found, m, [base.values[m].note, value.note], alike_M[m]),
+            family=value.family,
+            run=run_name,
+            base=base_name,
+            run_value=_mean(run_R_N_M[..., m]),
+            base_value=_mean(base_R_N_M[..., m]),
+            p_value=float(found.p_value[m]),
+            p_holm=float(holm_M[m]),
+            smallest_detectable=float(detectable_M[m]),
+            verdict=verdict(float(found.estimate[m]), float(holm_M[m]), settings.level),
+        )
+        for m, value in enumerate(run.values)
+    )
+
+
+def paired(
+    run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
+) -> tuple[PairedDifference, FloatArray]:
+    """Compare M measures of two runs, paired by problem; seeds, of any number, are clusters of values.
+
+    Returns:
+        The means of run minus base, and their minimum detectable effects, ``(M,)``.
+    """
+    if len(run_R_N_M) > 1 or len(base_R_N_M) > 1:
+        return _by_seeds(run_R_N_M, base_R_N_M, settings)
+    run_N_M, base_N_M = run_R_N_M[0], base_R_N_M[0]
+    found = paired_difference(run_N_M, base_N_M, **settings.resampling)
+    return found, smallest_detectable(run_N_M, base_N_M, level=settings.level)
 
 
 def _by_seeds(
@@ -112,51 +170,11 @@ def _by_seeds(
     return found, detectable_M
 
 
-def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
-    """Return the measures with their intervals."""
-    if not measures.values:
-        return ()
-    top_R_N_M, bottom_R_N_M = measures.top_R_N_M, measures.bottom_R_N_M
-    found = intervals(top_R_N_M, bottom_R_N_M, settings)
-    values = _contributions(top_R_N_M, bottom_R_N_M, _known(top_R_N_M, bottom_R_N_M))
-    alike_M = _too_alike(values)
-    return tuple(
-        Metric(
-            **value.about,
-            estimate=float(found.estimate[m]),
-            low=float(found.low[m]),
-            high=float(found.high[m]),
-            num_problems=int(found.num_problems[m]),
-            note=_note([value.note], float(found.estimate[m]), bool(alike_M[m])),
-        )
-        for m, value in enumerate(measures.values)
-    )
-
-
-def curve(ks: Sequence[int], found: Interval) -> Curve:
-    """Return a column per k as a curve, without the k that no problem has a value for."""
-    known = np.flatnonzero(np.isfinite(found.estimate)).tolist()
-    return Curve(
-        ks=tuple(ks[i] for i in known),
-        estimate=found.estimate[known],
-        low=found.low[known],
-        high=found.high[known],
-    )
-
-
-def contributions(base: Stack, run: Stack) -> tuple[FloatArray, FloatArray]:
-    r"""Return per problem what it contributes to each measure of both runs, ``(R, N, M)``.
-
-    Of a mean that is the value itself. A ratio of sums r is linearised at its estimate,
-    :math:`r + (t_i - r b_i) / \bar b`, whose mean over problems is r; the spread of these values is
-    that of the ratio up to terms that vanish with the number of problems. Problems without a value
-    in either run are NaN in both, so both sides rest on the same problems.
-    """
-    known_N_M = _known(base.top_R_N_M, base.bottom_R_N_M, run.top_R_N_M, run.bottom_R_N_M)
-    return (
-        _contributions(base.top_R_N_M, base.bottom_R_N_M, known_N_M),
-        _contributions(run.top_R_N_M, run.bottom_R_N_M, known_N_M),
-    )
+def verdict(estimate: float, p_holm: float, level: float) -> str:
+    """Say whether a measure rose, fell, or moved no more than noise does."""
+    if not p_holm < 1 - level:
+        return NOISE
+    return ROSE if estimate > 0 else FELL
 
 
 def _known(*arrays_R_N_M: FloatArray) -> BoolArray:
@@ -165,8 +183,15 @@ def _known(*arrays_R_N_M: FloatArray) -> BoolArray:
 
 
 def _contributions(
-    top_R_N_M: FloatArray, bottom_R_N_M: FloatArray, known_N_M: BoolArray
+    top_R_N_M: FloatArray, bottom_R_N_M: FloatArray, known_N_M: BoolArray | None = None
 ) -> FloatArray:
+    r"""Return per problem what it contributes to each measure; NaN where a seed has no value.
+
+    Of a mean that is the value itself. A ratio of sums r is linearised at its estimate,
+    :math:`r + (t_i - r b_i) / \bar b`, whose mean over problems is r; the spread of these values is
+    that of the ratio up to terms that vanish with the number of problems.
+    """
+    known_N_M = _known(top_R_N_M, bottom_R_N_M) if known_N_M is None else known_N_M
     top = np.where(known_N_M, top_R_N_M, 0.0)
     bottom = np.where(known_N_M, bottom_R_N_M, 0.0)
     total_R_1_M = bottom.sum(axis=1, keepdims=True)
@@ -175,71 +200,23 @@ def _contributions(
     linear = ratio_R_1_M + (top - ratio_R_1_M * bottom) * known_N_M.sum(axis=0) / total_R_1_M
     # Of a mean the same number comes out; taking it as it is keeps it free of rounding.
     is_mean_M = (bottom_R_N_M == 1).all(axis=(0, 1))
-    result: FloatArray = np.where(known_N_M, np.where(is_mean_M, top_R_N_M, linear), np.nan)
-    return result
+    return np.where(known_N_M, np.where(is_mean_M, top_R_N_M, linear), np.nan)
 
 
-def paired(
-    run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
-) -> tuple[PairedDifference, FloatArray]:
-    """Compare M measures of two runs, paired by problem; seeds are clusters of values.
-
-    Args:
-        run_R_N_M: values of each seed and problem.
-        base_R_N_M: the same problems; its number of seeds may differ.
-        settings: level, resamples and their seed.
-
-    Returns:
-        The means of run minus base, and their minimum detectable effects, ``(M,)``.
-    """
-    if len(run_R_N_M) > 1 or len(base_R_N_M) > 1:
-        return _by_seeds(run_R_N_M, base_R_N_M, settings)
-    found = paired_difference(
-        run_R_N_M[0],
-        base_R_N_M[0],
-        level=settings.level,
-        num_resamples=settings.num_resamples,
-        seed=settings.seed,
-    )
-    return found, smallest_detectable(run_R_N_M[0], base_R_N_M[0], level=settings.level)
-
-
-def differences(
-    base: Stack, run: Stack, settings: AnalysisSettings, base_name: str, run_name: str
-) -> tuple[Difference, ...]:
-    """Return the paired difference of every measure that both runs have.
-
-    p-values are corrected within each family, the several k of one measure.
-    """
-    # Only some runs may have greedy samples, and the measures that take them.
-    base = base.only({value.key for value in run.values})
-    run = run.only({value.key for value in base.values})
-    base_R_N_M, run_R_N_M = contributions(base, run)
-    found, detectable_M = paired(run_R_N_M, base_R_N_M, settings)
-    holm_M = _holm_by_family(run.values, found.p_value)
-    alike_M = _too_alike(run_R_N_M.mean(axis=0, keepdims=True) - base_R_N_M.mean(axis=0))
-    return tuple(
-        Difference(
-            **value.about,
-            family=value.family,
-            run=run_name,
-            base=base_name,
-            run_value=_mean(run_R_N_M[..., m]),
-            base_value=_mean(base_R_N_M[..., m]),
-            estimate=float(found.estimate[m]),
-            low=float(found.low[m]),
-            high=float(found.high[m]),
-            p_value=float(found.p_value[m]),
-            p_holm=float(holm_M[m]),
-            smallest_detectable=float(detectable_M[m]),
-            verdict=verdict(float(found.estimate[m]), float(holm_M[m]), settings.level),
-            num_problems=int(found.num_problems[m]),
-            note=_note(
-                [base.values[m].note, value.note], float(found.estimate[m]), bool(alike_M[m])
-            ),
-        )
-        for m, value in enumerate(run.values)
-    )
+def _numbers(found: Interval, m: int, notes: Sequence[str], too_alike: bool) -> dict[str, Any]:
+    """Return what metrics and differences both say of one measure."""
+    told = [note for note in dict.fromkeys(notes) if note]
+    if not math.isfinite(found.estimate[m]):
+        told = told or [NO_VALUE]
+    elif too_alike:
+        told.append(TOO_ALIKE)
+    return {
+        "estimate": float(found.estimate[m]),
+        "low": float(found.low[m]),
+        "high": float(found.high[m]),
+        "num_problems": int(found.num_problems[m]),
+        "note": "; ".join(told),
+    }
 
 
 def _mean(value_R_N: FloatArray) -> float:
@@ -247,23 +224,9 @@ def _mean(value_R_N: FloatArray) -> float:
     return float(known.mean()) if known.size else math.nan
 
 
-def verdict(estimate: float, p_holm: float, level: float) -> str:
-    """Say whether a measure rose, fell, or moved no more than noise does."""
-    if not p_holm < 1 - level:
-        return NOISE
-    return ROSE if estimate > 0 else FELL
-
-
-def _too_alike(values_R_N_M: FloatArray) -> BoolArray:
+def _too_alike(value_N_M: FloatArray) -> BoolArray:
     """Say of which measures resampling the problems cannot know the spread."""
-    return np.asarray(effective_problems(values_R_N_M.mean(axis=0)) < TRUSTED_FROM, dtype=np.bool_)
-
-
-def _note(notes: Sequence[str], estimate: float, too_alike: bool) -> str:
-    known = list(dict.fromkeys(note for note in notes if note))
-    if not math.isfinite(estimate):
-        return "; ".join(known) or NO_VALUE
-    return "; ".join([*known, *([TOO_ALIKE] if too_alike else [])])
+    return np.asarray(effective_problems(value_N_M) < TRUSTED_FROM, dtype=np.bool_)
 
 
 def _holm_by_family(values: Sequence[ProblemValues], p_M: FloatArray) -> FloatArray:

@@ -20,11 +20,7 @@ BAND = {"alpha": 0.12, "lw": 0}
 
 
 def look(place: int) -> dict[str, Any]:
-    """Return colour, marker and line of a method: twelve of each, then again with another line.
-
-    Args:
-        place: of the method among the methods, from 0.
-    """
+    """Return colour, marker and line of the method at a place from 0: twelve, then another line."""
     return {
         "color": PALETTE[place % len(PALETTE)],
         "marker": MARKERS[place % len(MARKERS)],
@@ -45,9 +41,9 @@ def new_figure(
 
     Args:
         panels: how many.
-        width: of each, in inches.
-        height: of each.
-        columns: panels of a row at most, the rest goes below; 0 for all in one row.
+        width: of each panel, in inches.
+        height: of each panel, in inches.
+        columns: panels of a row at most; 0 for all in one row.
         margin: inches added at the right, for a legend or names.
         wide_first: width of the first column relative to the others.
     """

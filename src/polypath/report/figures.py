@@ -38,20 +38,10 @@ def check_figure(path: Path) -> None:
 def draw_runs(runs: Sequence[RunAnalysis], path: Path) -> None:
     """Draw pass@k and distinct correct solutions over k, with their bands.
 
-    Args:
-        runs: a line each.
-        path: of the file; its ending gives the format.
-
     Raises:
-        ConfigError: the ending is none of ``FORMATS``.
+        ConfigError: the ending of ``path``, which gives the format, is none of ``FORMATS``.
     """
-    check_figure(path)
-    distinct = _have_distinct(runs)
-    figure, axes = new_figure(1 + distinct, width=WIDTH, height=HEIGHT)
-    _draw_runs(axes[0], runs, "pass")
-    if distinct:
-        _draw_runs(axes[1], runs, "distinct")
-    save(figure, handles_of(axes[0]), path, below=True)
+    _draw(runs, None, path)
 
 
 def draw_comparison(comparison: Comparison, path: Path) -> None:
@@ -60,25 +50,31 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     Each fit is a panel: a point for each run, its diversity against Potential@k, the least-squares
     line and R² (figure 2 of R1-zero-Div, arXiv:2505.23433, for any diversity measured here).
 
-    The arguments and errors are those of ``draw_runs``.
+    Raises:
+        ConfigError: as ``draw_runs``.
     """
+    _draw(comparison.everyone, comparison, path)
+
+
+def _draw(runs: Sequence[RunAnalysis], comparison: Comparison | None, path: Path) -> None:
     check_figure(path)
-    runs = comparison.everyone
-    distinct = _have_distinct(runs)
-    figure, axes = new_figure(
-        2 + distinct + len(comparison.fits), width=WIDTH, height=HEIGHT, columns=COLUMNS
-    )
-    _draw_runs(axes[0], runs, "pass")
-    axes[1].axhline(0, color="black", lw=1)
-    for i, flow in enumerate(comparison.flows, start=1):
-        draw_curve(axes[1], flow.difference_curve, flow.run, _look(i))
-    k_axis(axes[1], [flow.difference_curve for flow in comparison.flows])
-    axes[1].set(
-        title=f"pass@k minus {safe(comparison.base.name)}, paired by problem", ylabel="difference"
-    )
-    if distinct:
-        _draw_runs(axes[2], runs, "distinct")
-    for axis, fit in zip(axes[2 + distinct :], comparison.fits, strict=True):
+    passed = [run.pass_curve for run in runs]
+    distinct = [run.distinct_curve for run in runs]
+    fits = comparison.fits if comparison else ()
+    panels = 1 + (comparison is not None) + any(distinct) + len(fits)
+    figure, axes = new_figure(panels, width=WIDTH, height=HEIGHT, columns=COLUMNS)
+    rest = iter(axes)
+    _draw_curves(next(rest), runs, passed, "pass@k", "share of problems solved")
+    if comparison:
+        axis = next(rest)
+        axis.axhline(0, color="black", lw=1)
+        title = f"pass@k minus {safe(comparison.base.name)}, paired by problem"
+        changes = [None, *(flow.difference_curve for flow in comparison.flows)]
+        _draw_curves(axis, runs, changes, title, "difference")
+    if any(distinct):
+        title = "distinct correct solutions in k samples"
+        _draw_curves(next(rest), runs, distinct, title, "solutions per problem")
+    for axis, fit in zip(rest, fits, strict=True):
         _draw_fit(axis, fit)
     save(figure, handles_of(axes[0]), path, below=True)
 
@@ -87,18 +83,14 @@ def _look(place: int) -> dict[str, Any]:
     return BASE_LOOK if place == 0 else look(place - 1)
 
 
-def _draw_runs(axis: Any, runs: Sequence[RunAnalysis], what: str) -> None:
-    curves: list[Curve] = []
-    for i, run in enumerate(runs):
-        curve = run.pass_curve if what == "pass" else run.distinct_curve
+def _draw_curves(
+    axis: Any, runs: Sequence[RunAnalysis], curves: Sequence[Curve | None], title: str, ylabel: str
+) -> None:
+    for i, (run, curve) in enumerate(zip(runs, curves, strict=True)):
         if curve is not None:
             draw_curve(axis, curve, run.name, _look(i))
-            curves.append(curve)
-    k_axis(axis, curves)
-    if what == "pass":
-        axis.set(title="pass@k", ylabel="share of problems solved")
-    else:
-        axis.set(title="distinct correct solutions in k samples", ylabel="solutions per problem")
+    k_axis(axis, [curve for curve in curves if curve is not None])
+    axis.set(title=title, ylabel=ylabel)
 
 
 def _draw_fit(axis: Any, fit: Fit) -> None:
@@ -115,7 +107,3 @@ def _draw_fit(axis: Any, fit: Fit) -> None:
     axis.set(
         title=title, xlabel=fit.label, ylabel=fit.potential_key.replace("potential", "Potential")
     )
-
-
-def _have_distinct(runs: Sequence[RunAnalysis]) -> bool:
-    return any(run.distinct_curve is not None for run in runs)

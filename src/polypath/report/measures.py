@@ -2,49 +2,71 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 
 import numpy as np
 
 from polypath.metrics import (
     NO_SAMPLE,
+    NgramCounts,
+    Potential,
     answer_entropy,
+    count_ngrams,
+    distinct_ngrams_per_text,
+    distinct_ngrams_pooled,
     distinct_solutions_at_k,
+    div_equ,
+    equal_k_expectation,
     majority_at_k,
-    pass_at_k_from_counts,
+    mean_pairwise_distance,
+    ngram_jaccard,
     pass_hat_k,
     potential_at_k,
     potential_from_counts,
+    self_bleu,
     subsets,
+    vendi_score_at_k,
 )
-from polypath.metrics.correctness import MAX_MAJORITY_SAMPLES
+from polypath.metrics.solutions import MAX_MAJORITY_SAMPLES
 from polypath.report.model import GROUPS, FloatArray
-from polypath.report.prepared import DRAWS, NO_ANSWER, Prepared, ProblemValues, few, without_verdict
+from polypath.report.prepared import (
+    DRAWS,
+    Prepared,
+    ProblemValues,
+    few,
+    without_answer,
+    without_verdict,
+)
 from polypath.report.settings import IntArray
-from polypath.report.text_measures import text_diversity
 
 Wanted = Callable[[str], bool]
 
-
-def everything(key: str) -> bool:
-    """Want every measure."""
-    del key
-    return True
+# key -> label; those with a place for a number of texts depend on it, and are taken at an equal one
+TEXT_LABELS = {
+    "div_equ": "Div-Equ of {}",
+    "ngrams_pooled": "distinct n-grams of {} together",
+    "ngrams_per_text": "distinct n-grams of one text",
+    "self_bleu_diversity": "1 - Self-BLEU of {}",
+    "vendi": "Vendi score of {}",
+    "distance": "distance of two texts",
+}
 
 
 def measure(
-    run: Prepared, wanted: Wanted = everything, groups: Sequence[str] = GROUPS
+    run: Prepared, wanted: Wanted = lambda _: True, groups: Sequence[str] = GROUPS
 ) -> list[ProblemValues]:
     """Measure one seed of a run.
 
     Args:
         run: its samples, prepared.
-        wanted: says by its key whether a measure is wanted; no other is computed.
+        wanted: says by its key whether a measure is wanted; no other that is slow is computed.
         groups: of ``GROUPS``; only their measures.
 
     Returns:
         A value for each problem of every measure, in the order of tables.
     """
-    return [values for group in groups for values in MEASURES[group](run, wanted)]
+    found = (values for group in groups for values in MEASURES[group](run, wanted))
+    return [values for values in found if wanted(values.key)]
 
 
 def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
@@ -52,14 +74,16 @@ def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     note = without_verdict(run)
     more = [k for k in run.sizes.ks if k > 1]  # at 1, all three are the same
-
-    def all_right(ks: Sequence[int]) -> FloatArray:
-        return np.where(n_N[:, None] > 0, pass_hat_k(n_N, c_N, ks), np.nan)
-
-    yield from _at_each_k(run, wanted, "pass@{k}", "pass@{k}", run.sizes.ks, run.pass_at, note)
-    yield from _at_each_k(run, wanted, "pass^{k}", "pass^{k} (all right)", more, all_right, note)
-    yield from _majority(run, wanted, more, note)
-    if run.greedy_N is not None and wanted("greedy"):
+    yield from _at_each_k(run, "pass@{k}", "pass@{k}", run.sizes.ks, run.pass_at, note)
+    all_right = partial(pass_hat_k, n_N, c_N)
+    yield from _at_each_k(run, "pass^{k}", "pass^{k} (all right)", more, all_right, note)
+    majority = partial(majority_at_k, run.verified_ids_N_S, run.correct_N_S)
+    most, limit = int(n_N.max()), MAX_MAJORITY_SAMPLES
+    too_many = f"not computed for more than {limit} samples of a problem, got {most}"
+    why = too_many if most > limit else without_answer(run) or note
+    asked = [k for k in more if wanted(f"majority@{k}")]
+    yield from _at_each_k(run, "majority@{k}", "majority@{k}", asked, majority, why)
+    if run.greedy_N is not None:
         yield ProblemValues(
             key="greedy",
             label="greedy pass@1",
@@ -67,37 +91,51 @@ def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
             higher_is="better",
             top_N=run.greedy_N,
         )
-    yield from _potential(run, wanted, note)
+    for k in run.sizes.potential_ks:
+        key, label = f"potential@{k}", f"Potential@{k}"
+        yield _potential(key, label, potential_from_counts(n_N, c_N, [k])[0], note)
+        if run.greedy_N is not None:
+            beyond_greedy = potential_at_k(run.pass_at([k])[:, 0], run.greedy_N, k)
+            yield _potential(f"{key} (greedy)", f"{label} beyond greedy", beyond_greedy, note)
 
 
-def _majority(
-    run: Prepared, wanted: Wanted, ks: Sequence[int], note: str
-) -> Iterator[ProblemValues]:
-    if not (run.ids_N_S >= 0).any():
-        note = NO_ANSWER
-    most = int(run.samples.num_verified_N.max())
-    if most > MAX_MAJORITY_SAMPLES:
-        note = f"not computed for more than {MAX_MAJORITY_SAMPLES} samples of a problem, got {most}"
+def _potential(key: str, label: str, found: Potential, note: str) -> ProblemValues:
+    return ProblemValues(
+        key=key,
+        label=label,
+        group="correctness",
+        higher_is="better",
+        k=found.k,
+        top_N=found.numerator_N,
+        bottom_N=found.denominator_N,
+        note=note or found.reason or "",
+    )
 
-    def majority(ks: Sequence[int]) -> FloatArray:
-        return majority_at_k(run.verified_ids_N_S, run.correct_N_S, ks)
 
-    yield from _at_each_k(run, wanted, "majority@{k}", "majority@{k}", ks, majority, note)
+def _solutions(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
+    """Measures of how many different answers there are."""
+    no_answer = without_answer(run)
+    note = no_answer or without_verdict(run)
+    more = [k for k in run.sizes.ks if k > 1]  # one sample has no diversity
+    about = {"group": "solutions", "higher_is": "more diverse"}
+    label = "distinct correct in {k}"
+    yield from _at_each_k(run, "distinct@{k}", label, more, run.distinct_at, note, **about)
+    yield from _repeats(run, wanted, "all", run.sizes.text, no_answer)
+    yield from _repeats(run, wanted, "correct", run.sizes.correct, note)
 
 
 def _at_each_k(
     run: Prepared,
-    wanted: Wanted,
     key: str,
     label: str,
     ks: Sequence[int],
     values_at: Callable[[Sequence[int]], FloatArray],
     note: str,
+    *,
     group: str = "correctness",
     higher_is: str = "better",
 ) -> Iterator[ProblemValues]:
     """Yield one measure at several k, which are tested together; undefined where there is a note."""
-    ks = [k for k in ks if wanted(key.format(k=k))]
     if not ks:
         return
     value_N_K = np.full((run.samples.num_problems, len(ks)), np.nan) if note else values_at(ks)
@@ -114,49 +152,6 @@ def _at_each_k(
         )
 
 
-def _potential(run: Prepared, wanted: Wanted, note: str) -> Iterator[ProblemValues]:
-    n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
-    for k in run.sizes.potential_ks:
-        forms = []
-        if wanted(f"potential@{k}"):
-            found = potential_from_counts(n_N, c_N, [k])[0]
-            forms.append((f"potential@{k}", f"Potential@{k}", found))
-        if run.greedy_N is not None and wanted(f"potential@{k} (greedy)"):
-            pass_k_N = pass_at_k_from_counts(n_N, c_N, [k])[:, 0]
-            found = potential_at_k(pass_k_N, run.greedy_N, k)
-            forms.append((f"potential@{k} (greedy)", f"Potential@{k} beyond greedy", found))
-        for key, label, found in forms:
-            yield ProblemValues(
-                key=key,
-                label=label,
-                group="correctness",
-                higher_is="better",
-                k=k,
-                top_N=found.numerator_N,
-                bottom_N=found.denominator_N,
-                note=note or found.reason or "",
-            )
-
-
-def _solutions(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
-    """Measures of how many different answers there are."""
-    no_answer = "" if (run.ids_N_S >= 0).any() else NO_ANSWER
-    note = no_answer or without_verdict(run)
-    yield from _at_each_k(
-        run,
-        wanted,
-        "distinct@{k}",
-        "distinct correct in {k}",
-        [k for k in run.sizes.ks if k > 1],  # one sample has no diversity
-        run.distinct_at,
-        note,
-        group="solutions",
-        higher_is="more diverse",
-    )
-    yield from _repeats(run, wanted, "all", run.sizes.text, no_answer)
-    yield from _repeats(run, wanted, "correct", run.sizes.correct, note)
-
-
 def _repeats(
     run: Prepared, wanted: Wanted, over: str, size: int, note: str
 ) -> Iterator[ProblemValues]:
@@ -165,28 +160,23 @@ def _repeats(
     ids_N_S = np.where(ids_N_S >= 0, ids_N_S, NO_SAMPLE)
     of = f"{size} {'correct ' if over == 'correct' else ''}answers"
 
-    def repeats() -> FloatArray:
-        return 1 - distinct_solutions_at_k(ids_N_S, ids_N_S >= 0, [size])[:, 0] / size
+    def values(key: str, label: str, higher_is: str, value_N: FloatArray) -> ProblemValues:
+        return ProblemValues(
+            key=f"{key} ({over})",
+            label=f"{label} {of}",
+            group="solutions",
+            over=over,
+            higher_is=higher_is,
+            k=size,
+            top_N=value_N,
+            note=note or few(value_N, of),
+        )
 
-    def entropy() -> FloatArray:
-        return np.array([_entropy(row[row >= 0], size, run.settings.seed) for row in ids_N_S])
-
-    for key, label, higher_is, values in (
-        ("duplicates", "repeats among", "less diverse", repeats),
-        ("entropy", "entropy of", "more diverse", entropy),
-    ):
-        if wanted(f"{key} ({over})"):
-            value_N = values()
-            yield ProblemValues(
-                key=f"{key} ({over})",
-                label=f"{label} {of}",
-                group="solutions",
-                over=over,
-                higher_is=higher_is,
-                k=size,
-                top_N=value_N,
-                note=note or few(value_N, of),
-            )
+    distinct_N = distinct_solutions_at_k(ids_N_S, ids_N_S >= 0, [size])[:, 0]
+    yield values("duplicates", "repeats among", "less diverse", 1 - distinct_N / size)
+    if wanted(f"entropy ({over})"):
+        entropy_N = [_entropy(row[row >= 0], size, run.settings.seed) for row in ids_N_S]
+        yield values("entropy", "entropy of", "more diverse", np.array(entropy_N))
 
 
 def _entropy(ids_S: IntArray, size: int, seed: int) -> float:
@@ -194,8 +184,88 @@ def _entropy(ids_S: IntArray, size: int, seed: int) -> float:
     return float(answer_entropy(ids_S[chosen_D_K]).mean()) if len(chosen_D_K) else math.nan
 
 
+def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
+    """Div-Equ, n-gram diversity, 1 - Self-BLEU, Vendi score and mean distance.
+
+    Those that depend on the number of texts are taken at ``sizes.text`` texts (``sizes.correct`` for
+    correct ones): exactly, or as a mean over draws. Similarity is the Jaccard index of the sets of
+    1- to 4-grams.
+    """
+    samples, seed = run.samples, run.settings.seed
+    places_N = {
+        "all": [np.arange(size) for size in samples.num_samples_N],
+        "correct": [np.flatnonzero(right_S) for right_S in run.correct_N_S],
+    }
+    size_of = {"all": run.sizes.text, "correct": run.sizes.correct}
+    values = {
+        (key, over): np.full(samples.num_problems, np.nan)
+        for over in places_N
+        for key in TEXT_LABELS
+        if wanted(f"{key} ({over})")
+    }
+    of_ngrams = [(key, over) for key, over in values if key != "div_equ"]
+    # Problem by problem, so that the n-grams of only one are in memory.
+    for n, texts in enumerate(samples.completions if of_ngrams else ()):
+        counts = count_ngrams(texts)
+        chosen = {
+            over: _ngram_measures(counts.take(at_N[n]), size_of[over], seed)
+            for over, at_N in places_N.items()
+            if len(at_N[n])
+        }
+        for key, over in of_ngrams:
+            if over in chosen:
+                values[key, over][n] = chosen[over][key]()
+    for (key, over), value_N in values.items():
+        if key == "div_equ":
+            rows = zip(run.equations_N, places_N[over], strict=True)
+            equations_N = [[texts[place] for place in places] for texts, places in rows]
+            value_N = div_equ(equations_N, k=size_of[over]).ratio_N
+        yield _as_values(run, key, over, size_of[over], value_N)
+
+
+def _ngram_measures(counts: NgramCounts, size: int, seed: int) -> dict[str, Callable[[], float]]:
+    """Return what is measured of some texts of one problem; nothing is computed before it is called."""
+    similarity_S_S = cache(lambda: ngram_jaccard(counts))
+    draws = {"draws": DRAWS, "seed": seed}
+
+    def bleu(chosen_K: IntArray) -> float:
+        return self_bleu(counts.take(chosen_K))
+
+    return {
+        "ngrams_pooled": lambda: distinct_ngrams_pooled(counts, k=size),
+        "ngrams_per_text": lambda: distinct_ngrams_per_text(counts),
+        "self_bleu_diversity": lambda: (
+            1 - equal_k_expectation(bleu, counts.num_texts, size, **draws)
+        ),
+        "vendi": lambda: vendi_score_at_k(similarity_S_S(), size, **draws),
+        "distance": lambda: float(mean_pairwise_distance(similarity_S_S()[None])[0]),
+    }
+
+
+def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArray) -> ProblemValues:
+    texts = "correct texts" if over == "correct" else "texts"
+    label = TEXT_LABELS[key].format(f"{size} {texts}")
+    sized = label != TEXT_LABELS[key]
+    if not sized and over == "correct":
+        label += ", correct"
+    reason = f"{size if sized else 1 + (key == 'distance')} {texts}"
+    if key == "div_equ":
+        reason += ", or without an equation"
+    note = without_verdict(run) if over == "correct" else ""
+    return ProblemValues(
+        key=f"{key} ({over})",
+        label=label,
+        group="text diversity",
+        over=over,
+        higher_is="more diverse",
+        k=size if sized else 0,
+        top_N=value_N,
+        note=note or few(value_N, reason),
+    )
+
+
 MEASURES: dict[str, Callable[[Prepared, Wanted], Iterator[ProblemValues]]] = {
     "correctness": _correctness,
     "solutions": _solutions,
-    "text diversity": text_diversity,
+    "text diversity": _text_diversity,
 }

@@ -1,7 +1,7 @@
 """Results: the numbers of one run, and what changed between runs on the same problems.
 
 All numbers carry an interval by bootstrap over problems; see ``polypath.metrics.bootstrap`` for what
-such an interval covers and where it does not.
+such an interval covers and where it does not. The names of fields are the keys in JSON and CSV.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from polypath.metrics.modes import FOUND, KEPT, LOST, UNSOLVED
+from polypath.metrics.keep_explore import FOUND, KEPT, LOST, UNSOLVED
 from polypath.rollouts.samples import Samples
 
 FloatArray = npt.NDArray[np.float64]
@@ -25,23 +25,14 @@ GROUPS = ("correctness", "solutions", "text diversity")
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What is measured; the fields that values per problem, metrics and differences share.
+    """What is measured; the fields that values per problem, metrics and differences share."""
 
-    Attributes:
-        key: name in JSON and CSV, unique within a run: ``pass@16``, ``self_bleu (correct)``.
-        label: name in tables.
-        group: ``correctness``, ``solutions`` or ``text diversity``.
-        over: which samples it looks at, ``all`` or ``correct``.
-        higher_is: ``better``, ``more diverse`` or ``less diverse``.
-        k: samples of a problem it looks at; 0 where it looks at all of them.
-    """
-
-    key: str
-    label: str
-    group: str
-    over: str = "all"
-    higher_is: str
-    k: int = 0
+    key: str  # unique within a run: ``pass@16``, ``self_bleu (correct)``
+    label: str  # name in tables
+    group: str  # one of GROUPS
+    over: str = "all"  # which samples it looks at, ``all`` or ``correct``
+    higher_is: str  # ``better``, ``more diverse`` or ``less diverse``
+    k: int = 0  # samples of a problem it looks at; 0 where it looks at all of them
 
     @property
     def about(self) -> dict[str, Any]:
@@ -51,21 +42,13 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Measure):
-    """One number of one run, with its interval.
+    """One number of one run, with its interval."""
 
-    Attributes:
-        estimate: NaN when undefined.
-        low: lower end of the interval; NaN with the estimate.
-        high: upper end.
-        num_problems: problems it rests on.
-        note: why it is undefined, or what was left out; else empty.
-    """
-
-    estimate: float
-    low: float
+    estimate: float  # NaN when undefined
+    low: float  # lower end of the interval; NaN with the estimate
     high: float
-    num_problems: int
-    note: str = ""
+    num_problems: int  # that it rests on
+    note: str = ""  # why it is undefined, or what was left out; else empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,33 +63,21 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class RunAnalysis:
-    """All metrics of one run, or of several seeds of one method.
-
-    Attributes:
-        name: label of the run.
-        samples: what was measured; the samples of all seeds together, seed after seed.
-        num_seeds: runs pooled into this one, 1 for a single file.
-        metrics: in the order of tables.
-        ks: the k's of the tables.
-        pass_curve: pass@k over a finer ladder of k, for figures.
-        distinct_curve: distinct correct solutions in k samples; None where no sample has an answer.
-        num_samples: samples read.
-        num_judged: of these, with a verdict; the others are left out of everything that needs one.
-        left_out: reason -> rows left out while reading.
-        notes: what a reader of the numbers must know, such as why k stops where it does.
-    """
+    """All metrics of one run, or of several seeds of one method."""
 
     name: str
-    samples: Samples
-    num_seeds: int = 1
-    metrics: tuple[Metric, ...]
-    ks: tuple[int, ...]
-    pass_curve: Curve
-    distinct_curve: Curve | None = None
-    num_samples: int = 0
-    num_judged: int = 0
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    samples: Samples  # what was measured; those of all seeds together, seed after seed
+    num_seeds: int = 1  # runs pooled into this one
+    metrics: tuple[Metric, ...]  # in the order of tables
+    ks: tuple[int, ...]  # of the tables
+    pass_curve: Curve  # pass@k over a finer ladder of k, for figures
+    distinct_curve: Curve | None = (
+        None  # distinct correct solutions; None if no sample has an answer
+    )
+    num_samples: int = 0  # samples read
+    num_judged: int = 0  # of these, with a verdict; all that needs one leaves out the others
+    left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> rows not read
+    notes: tuple[str, ...] = ()  # what a reader must know, such as why k stops where it does
 
     def metric(self, key: str) -> Metric | None:
         """Return the metric of this key, None where the run has none."""
@@ -115,130 +86,76 @@ class RunAnalysis:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Measure):
-    """How one metric of a run differs from the base run's, paired by problem.
+    """How one metric of a run differs from the base run's, paired by problem."""
 
-    Attributes:
-        family: what several k of one metric are called together, such as ``pass@k``; else empty.
-        run: name of the run.
-        base: name of the base run.
-        run_value: mean over the problems that both runs have a value for.
-        base_value: mean over the same problems.
-        estimate: run minus base.
-        low: lower end of the interval.
-        high: upper end.
-        p_value: two-sided, for "no difference".
-        p_holm: the same after Holm's correction over the k's of this metric and run.
-        smallest_detectable: minimum detectable effect: the smallest true difference that this many
-            problems detect with 80 % power.
-        verdict: ``rose`` or ``fell`` when ``p_holm`` is below 1 - level, else ``within noise``.
-        num_problems: problems compared.
-        note: why it is undefined; else empty.
-    """
-
-    family: str = ""
+    family: str = ""  # several k of one metric together, such as ``pass@k``; else empty
     run: str
     base: str
-    run_value: float
-    base_value: float
-    estimate: float
-    low: float
+    run_value: float  # mean over the problems that both runs have a value for
+    base_value: float  # mean over the same problems
+    estimate: float  # run minus base
+    low: float  # lower end of the interval
     high: float
-    p_value: float
-    p_holm: float
+    p_value: float  # two-sided, for "no difference"
+    p_holm: float  # after Holm's correction over the k's of this metric and run
+    # Minimum detectable effect: the smallest true difference found with 80 % power.
     smallest_detectable: float
-    verdict: str
-    num_problems: int
-    note: str = ""
+    verdict: str  # ROSE or FELL when p_holm is below 1 - level, else NOISE
+    num_problems: int  # compared
+    note: str = ""  # why it is undefined; else empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Which problems and which solutions one run kept, lost and found, against the base run.
-
-    Attributes:
-        run: name of the run.
-        status_N: of each shared problem, by whether any of its samples is correct: ``kept``,
-            ``lost``, ``found``, ``unsolved``, or ``unjudged`` where a run has no verdict.
-        problems: status -> number of problems.
-        modes: ``kept``, ``lost`` and ``found`` -> number of distinct correct solutions, among all
-            samples at hand: the run with more samples seems to find more.
-        expected_modes: the same expected in ``k`` samples of each, with ``lost by luck``: how many
-            the base is expected to lose under resampling. Empty without solutions.
-        keep: share of problems the base solves with k samples that the run solves, too.
-        explore: share of problems the base does not solve with k samples that the run solves.
-        keep_by_luck: Keep of the base run expected under resampling: against fresh samples of
-            itself. Compare ``keep`` with it.
-        k: samples of ``keep`` and ``explore``.
-        difference_curve: pass@k of the run minus the base run's, paired by problem.
-    """
+    """Which problems and which solutions one run kept, lost and found, against the base run."""
 
     run: str
+    # Of each shared problem, by whether any of its samples is correct: one of STATUSES.
     status_N: tuple[str, ...]
-    problems: Mapping[str, int]
+    problems: Mapping[str, int]  # status -> number of problems
+    # ``kept``, ``lost``, ``found`` -> number of distinct correct solutions, among all samples at
+    # hand: the run with more samples seems to find more.
     modes: Mapping[str, int]
+    # The same expected in ``k`` samples of each, with EXPECTED_LOST. Empty without solutions.
     expected_modes: Mapping[str, float] = field(default_factory=dict)
-    keep: Metric
-    explore: Metric
-    keep_by_luck: float
-    k: int
-    difference_curve: Curve
+    keep: Metric  # share of the problems the base solves with k samples that the run solves, too
+    explore: Metric  # share of those it does not solve that the run solves
+    keep_by_luck: float  # Keep expected of the base against fresh samples of itself
+    k: int  # samples of ``keep`` and ``explore``
+    difference_curve: Curve  # pass@k of the run minus the base run's, paired by problem
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A line through one point per run: a diversity against Potential@k.
+    """A line through one point per run: a diversity against Potential@k."""
 
-    Attributes:
-        key: of the diversity on the x axis.
-        label: of the same.
-        potential_key: of the y axis.
-        names: of the runs, the base first.
-        x: diversity of each run.
-        y: Potential@k of each run.
-        slope: of the least-squares line.
-        intercept: of the same.
-        r_squared: share of the variance of y that the line explains, in [0, 1]; NaN when all x or
-            all y are equal. With three runs, R² is high by chance more often than not.
-    """
-
-    key: str
+    key: str  # of the diversity on the x axis
     label: str
-    potential_key: str
-    names: tuple[str, ...]
+    potential_key: str  # of the y axis
+    names: tuple[str, ...]  # of the runs, the base first
     x: tuple[float, ...]
     y: tuple[float, ...]
-    slope: float
+    slope: float  # of the least-squares line
     intercept: float
+    # Share of the variance of y that the line explains; NaN when all x or all y are equal. With
+    # three runs, it is high by chance more often than not.
     r_squared: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs against a base run, on the problems that all of them have.
-
-    Attributes:
-        base: the base run, on the shared problems.
-        runs: the other runs, on the same problems in the same order.
-        differences: per run in the order of ``runs``, metrics in table order.
-        flows: one per run, in the order of ``runs``.
-        fits: with three or more runs (the base counts), diversity against Potential@k; else empty.
-        num_shared_problems: N of all arrays and samples here.
-        not_shared: run name -> its problems that not all runs have, left out here.
-        level: confidence level of all intervals.
-        seed: of the resampling.
-        notes: what a reader must know about the comparison as a whole.
-    """
+    """Runs against a base run, on the problems that all of them have, in the same order."""
 
     base: RunAnalysis
     runs: tuple[RunAnalysis, ...]
-    differences: tuple[Difference, ...]
-    flows: tuple[Flow, ...]
-    fits: tuple[Fit, ...] = ()
+    differences: tuple[Difference, ...]  # per run in the order of ``runs``, metrics in table order
+    flows: tuple[Flow, ...]  # in the order of ``runs``
+    fits: tuple[Fit, ...] = ()  # of diversity against Potential@k, with three or more runs
     num_shared_problems: int
-    not_shared: Mapping[str, int]
-    level: float = 0.95
-    seed: int = 0
-    notes: tuple[str, ...] = ()
+    not_shared: Mapping[str, int]  # run name -> its problems that not all runs have, left out
+    level: float = 0.95  # confidence level of all intervals
+    seed: int = 0  # of the resampling
+    notes: tuple[str, ...] = ()  # what a reader must know about the comparison as a whole
 
     @property
     def everyone(self) -> tuple[RunAnalysis, ...]:

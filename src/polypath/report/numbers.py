@@ -6,12 +6,7 @@ MISSING = "–"  # in place of a number that is not known
 
 
 def number(value: float, *, places: int | None = None, sign: bool = False) -> str:
-    """Write a number with three decimals, fewer where it is large.
-
-    Args:
-        value: NaN is written as a dash.
-        places: decimals, instead.
-        sign: write a plus before positive numbers.
+    """Write a number with three decimals, or ``places``; fewer where it is large, a dash for NaN.
 
     >>> number(0.03121), number(12.345), number(0.2, sign=True), number(1.5, places=2)
     ('0.031', '12.35', '+0.200', '1.50')
@@ -43,9 +38,8 @@ def with_ends(
     '0.200 [0.100, 0.250]'
     """
     told = number(value, places=places, sign=sign)
-    return (
-        told if told == MISSING else f"{told} {ends(low, high, places=places, sign=sign)}".strip()
-    )
+    both = "" if told == MISSING else ends(low, high, places=places, sign=sign)
+    return f"{told} {both}".rstrip()
 
 
 def with_half(value: float, low: float, high: float, *, places: int = 3, sign: bool = False) -> str:

@@ -1,13 +1,16 @@
-"""One run prepared for measuring, and what measuring gives: a value for each problem."""
+"""A run to be measured: its seeds, each prepared; and what measuring gives: a value for each problem."""
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from polypath.errors import ConfigError, DataError
 from polypath.metrics import (
     NO_SAMPLE,
     distinct_solutions_at_k,
@@ -20,6 +23,8 @@ from polypath.report.settings import AnalysisSettings, IntArray, Sizes
 from polypath.rollouts.samples import Samples
 
 BoolArray = npt.NDArray[np.bool_]
+Seeds = tuple[Samples, ...]
+Run = Samples | Sequence[Samples]
 
 DRAWS = 16  # random subsets at most, where there is no formula for fewer samples than there are
 
@@ -29,49 +34,94 @@ NO_VERDICT = (
 NO_ANSWER = "no sample has an answer (give a task to verify with, or a file with answer)"
 
 
+def as_seeds(run: Run) -> Seeds:
+    """Return the seeds of a run; a single file is one seed.
+
+    Raises:
+        ConfigError: no seed is given.
+    """
+    seeds = (run,) if isinstance(run, Samples) else tuple(run)
+    if not seeds:
+        raise ConfigError("A run must hold the samples of at least one seed, got none.")
+    return seeds
+
+
+def name_of(seeds: Seeds) -> str:
+    """Return the name that the seeds share, or all their names."""
+    return "+".join(dict.fromkeys(seed.name for seed in seeds))
+
+
+def shared_problems(runs: Sequence[Seeds]) -> tuple[str, ...]:
+    """Return the problems that every seed of every run has, in the order of the first.
+
+    Raises:
+        DataError: there are none.
+    """
+    seeds = list(chain.from_iterable(runs))
+    ids = set(seeds[0].problem_ids)
+    common = ids.intersection(*(seed.problem_ids for seed in seeds[1:]))
+    if not common:
+        other = next((seed for seed in seeds if ids.isdisjoint(seed.problem_ids)), seeds[-1])
+        raise DataError(
+            f"{seeds[0].name} and {other.name} share no problem: they have ids such as "
+            f"{seeds[0].problem_ids[0]!r} and {other.problem_ids[0]!r}. Sample both on the same "
+            "problems, or name the key of the problem's id."
+        )
+    return tuple(problem for problem in seeds[0].problem_ids if problem in common)
+
+
+def pool(seeds: Seeds) -> Samples:
+    """Join seeds that hold the same problems in the same order into one, seed after seed.
+
+    Greedy samples are dropped, as a problem has one of each seed; the training log is the first's.
+    """
+    if len(seeds) == 1:
+        return seeds[0]
+    left_out: Counter[str] = Counter()
+    for seed in seeds:
+        left_out.update(seed.left_out)
+
+    def joined(field: str) -> Any:
+        rows = zip(*(getattr(seed, field) for seed in seeds), strict=True)
+        return tuple(tuple(chain.from_iterable(row)) for row in rows)
+
+    return replace(
+        seeds[0],
+        name=name_of(seeds),
+        completions=joined("completions"),
+        correct=joined("correct"),
+        answers=joined("answers"),
+        greedy_correct=None,
+        left_out=dict(left_out),
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProblemValues(Measure):
     """One measure of one run, problem by problem.
 
     The measure is the sum of ``top_N`` divided by the sum of ``bottom_N``, over the problems where
     neither is NaN; without ``bottom_N``, the mean of ``top_N``.
-
-    Attributes:
-        top_N: value of each problem, or the numerator of a ratio; NaN where undefined.
-        bottom_N: denominator of a ratio; None for a mean.
-        family: joins what is corrected together for being tested at several k; else empty.
-        note: why it is undefined, or how many problems were left out; else empty.
     """
 
-    top_N: FloatArray
+    top_N: FloatArray  # NaN where undefined
     bottom_N: FloatArray | None = None
-    family: str = ""
-    note: str = ""
+    family: str = ""  # joins what is corrected together for being tested at several k; else empty
+    note: str = ""  # why it is undefined, or how many problems were left out; else empty
 
 
+@dataclass(frozen=True, eq=False)
 class Prepared:
-    """One seed of a run ready to be measured: which samples are correct, and which solution each is.
+    """One seed of a run ready to be measured: which samples are correct, and which solution each is."""
 
-    Args:
-        samples: of the seed.
-        sizes: how many samples each kind of measure looks at.
-        settings: seed of the draws.
-    """
-
-    def __init__(self, samples: Samples, sizes: Sizes, settings: AnalysisSettings) -> None:
-        self.samples = samples
-        self.sizes = sizes
-        self.settings = settings
-
-    @cached_property
-    def verified_N_S(self) -> BoolArray:
-        """Which samples have a verdict; problems with fewer samples are padded with False."""
-        return self._grid(lambda verdict: verdict is not None)
+    samples: Samples
+    sizes: Sizes
+    settings: AnalysisSettings
 
     @cached_property
     def correct_N_S(self) -> BoolArray:
-        """Which samples are correct."""
-        return self._grid(lambda verdict: verdict is True)
+        """Which samples are correct; problems with fewer samples are padded with False."""
+        return np.asarray(self._verdicts_N_S == 1)
 
     @cached_property
     def ids_N_S(self) -> IntArray:
@@ -81,7 +131,7 @@ class Prepared:
     @cached_property
     def verified_ids_N_S(self) -> IntArray:
         """Solution ids of the verified samples; the others do not exist as far as counting goes."""
-        return np.where(self.verified_N_S, self.ids_N_S, NO_SAMPLE)
+        return np.where(self._verdicts_N_S >= 0, self.ids_N_S, NO_SAMPLE)
 
     @cached_property
     def correct_ids_N_S(self) -> IntArray:
@@ -89,12 +139,18 @@ class Prepared:
         return np.where(self.correct_N_S, self.ids_N_S, NO_SAMPLE)
 
     @cached_property
+    def _verdicts_N_S(self) -> IntArray:
+        """1 for a correct sample, 0 for another, -1 without a verdict or sample."""
+        verdicts_N_S = np.full(self.ids_N_S.shape, -1)
+        for n, row in enumerate(self.samples.correct):
+            verdicts_N_S[n, : len(row)] = [-1 if verdict is None else verdict for verdict in row]
+        return verdicts_N_S
+
+    @cached_property
     def greedy_N(self) -> FloatArray | None:
         """1 where the greedy sample is correct, else 0, NaN without a verdict; None without any."""
         greedy = self.samples.greedy_correct
-        if greedy is None:
-            return None
-        return np.array([math.nan if right is None else float(right) for right in greedy])
+        return None if greedy is None else np.array(greedy, dtype=np.float64)
 
     @cached_property
     def equations_N(self) -> list[list[list[str]]]:
@@ -103,20 +159,11 @@ class Prepared:
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
         """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are verified."""
-        n_N = self.samples.num_verified_N
-        value_N_K = pass_at_k_from_counts(n_N, self.samples.num_correct_N, ks)
-        return np.where(n_N[:, None] > 0, value_N_K, np.nan)
+        return pass_at_k_from_counts(self.samples.num_verified_N, self.samples.num_correct_N, ks)
 
     def distinct_at(self, ks: Sequence[int]) -> FloatArray:
         """Return the distinct correct solutions in k verified samples, ``(N, K)``."""
         return distinct_solutions_at_k(self.verified_ids_N_S, self.correct_N_S, ks)
-
-    def _grid(self, is_so: Callable[[bool | None], bool]) -> BoolArray:
-        rows = self.samples.correct
-        grid_N_S = np.zeros((len(rows), max((len(row) for row in rows), default=0)), dtype=np.bool_)
-        for n, row in enumerate(rows):
-            grid_N_S[n, : len(row)] = [is_so(verdict) for verdict in row]
-        return grid_N_S
 
 
 def without_verdict(run: Prepared) -> str:
@@ -124,14 +171,16 @@ def without_verdict(run: Prepared) -> str:
     return "" if run.samples.num_verified_N.any() else NO_VERDICT
 
 
+def without_answer(run: Prepared) -> str:
+    """Return the reason why nothing can be said of answers; empty if it can."""
+    return "" if (run.ids_N_S >= 0).any() else NO_ANSWER
+
+
 def few(value_N: FloatArray, of: str) -> str:
     """Say how many problems have no value, as they have fewer of something; empty if none."""
     missing = int(np.isnan(value_N).sum())
     if not missing:
         return ""
-    which = (
-        f"without any {of[2:].removesuffix('s')}"
-        if of.startswith("1 ")
-        else f"with fewer than {of}"
-    )
+    one = of.startswith("1 ")
+    which = f"without any {of[2:].removesuffix('s')}" if one else f"with fewer than {of}"
     return f"left out {missing:,} of {len(value_N):,} problems {which}"

@@ -1,5 +1,7 @@
 """Analyses and comparisons as JSON and CSV."""
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
@@ -8,30 +10,21 @@ from typing import Any
 import numpy as np
 
 from polypath.report.model import Comparison, Difference, Metric, RunAnalysis
-from polypath.report.table import ReportTable
 
 
 def analysis_record(run: RunAnalysis) -> dict[str, Any]:
     """Return a run as an object for JSON: every metric and curve, without the samples."""
-    record = {f.name: plain(getattr(run, f.name)) for f in fields(run) if f.name != "samples"}
-    return {"num_problems": len(run.samples.problem_ids), **record}
+    known = {f.name: getattr(run, f.name) for f in fields(run) if f.name != "samples"}
+    return {"num_problems": run.samples.num_problems, **plain(known)}
 
 
 def comparison_record(comparison: Comparison, summary: Sequence[str]) -> dict[str, Any]:
     """Return a comparison as an object for JSON, with its summary in sentences."""
-    record: dict[str, Any] = {"summary": list(summary)}
-    for f in fields(comparison):
-        value = getattr(comparison, f.name)
-        if f.name == "base":
-            record["base"] = analysis_record(value)
-        elif f.name == "runs":
-            record["runs"] = [analysis_record(run) for run in value]
-        else:
-            record[f.name] = plain(value)
     ids = comparison.base.samples.problem_ids
+    record = plain(comparison)
     for flow in record["flows"]:
         flow["status_N"] = dict(zip(ids, flow["status_N"], strict=True))
-    return record
+    return {"summary": list(summary), **record}
 
 
 def metrics_csv(runs: Sequence[RunAnalysis]) -> str:
@@ -47,23 +40,25 @@ def differences_csv(comparison: Comparison) -> str:
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Return one row for each object, every number in full; what is undefined is empty."""
-    cells = [plain(list(row.values())) for row in rows]
-    texts = [tuple("" if value is None else str(value) for value in row) for row in cells]
-    return ReportTable(title="", columns=tuple(columns), rows=tuple(texts)).csv()
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(plain(list(row.values())) for row in rows)
+    return out.getvalue()
 
 
 def plain(value: Any) -> Any:
     """Turn a value into what JSON can hold; NaN and infinity, which it cannot, become null."""
+    if isinstance(value, RunAnalysis):
+        return analysis_record(value)
     if is_dataclass(value) and not isinstance(value, type):
         return plain({f.name: getattr(value, f.name) for f in fields(value)})
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

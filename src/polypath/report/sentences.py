@@ -4,9 +4,9 @@ No sentence about a comparison names its runs: whoever shows it puts "RUN agains
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from polypath.metrics.modes import FOUND, KEPT, LOST, UNSOLVED
+from polypath.metrics.keep_explore import FOUND, KEPT, LOST, UNSOLVED
 from polypath.report.model import (
     EXPECTED_LOST,
     FELL,
@@ -42,8 +42,7 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
     """Say what changed between a run and the base, a sentence each.
 
     Correctness; diversity; the problems kept, lost and found, the solutions, and the shares; the
-    minimum detectable effect. Sentences about measures without a value are left out. A difference
-    is told as a rise or fall only when its corrected p-value is below 1 - level.
+    minimum detectable effect. Sentences about measures without a value are left out.
     """
     known = [d for d in differences if math.isfinite(d.estimate)]
     correct = [d for d in known if d.group == "correctness"]
@@ -54,11 +53,7 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
 
 
 def reading(run: RunAnalysis) -> str:
-    """Say what a run holds and what was left out of it, without its name.
-
-    >>> reading(run)
-    '200 problems, 12,800 samples (12,796 verified); left out 3 rows: 2 bad JSON, 1 duplicate'
-    """
+    """Say what a run holds and what was left out of it, without its name."""
     seeds = f" in {run.num_seeds} seeds" if run.num_seeds > 1 else ""
     problem_count = _count(run.samples.num_problems, "problem")
     told = f"{problem_count}, {_count(run.num_samples, 'sample')}{seeds}"
@@ -89,8 +84,8 @@ def solutions(flow: Flow) -> str:
     modes = flow.expected_modes
     if not modes:
         return ""
-    resampled = modes.get(EXPECTED_LOST, math.nan)
-    expected = f" ({resampled:,.1f} expected under resampling)" if math.isfinite(resampled) else ""
+    luck = modes.get(EXPECTED_LOST, math.nan)
+    expected = f" ({luck:,.1f} expected under resampling)" if math.isfinite(luck) else ""
     return (
         f"Distinct correct solutions in {flow.k} samples of each: {modes[KEPT]:,.1f} kept, "
         f"{modes[LOST]:,.1f} lost{expected}, {modes[FOUND]:,.1f} found."
@@ -108,12 +103,15 @@ def shares(flow: Flow) -> str:
     return "; ".join(told) + "." if told else ""
 
 
-def families(differences: Iterable[Difference]) -> dict[str, list[Difference]]:
-    """Join one measure at several k under a common name; the others stay alone."""
-    found: dict[str, list[Difference]] = {}
-    for d in differences:
-        found.setdefault(d.family or d.key, []).append(d)
-    return found
+def alike(differences: Sequence[Difference]) -> list[list[Difference]]:
+    """Join the k of one measure that have the same verdict: rises, then falls, then noise."""
+    families = dict.fromkeys(d.family or d.key for d in differences)
+    found = (
+        [d for d in differences if (d.family or d.key) == family and d.verdict == verdict]
+        for family in families
+        for verdict in (ROSE, FELL, NOISE)
+    )
+    return [members for members in found if members]
 
 
 def name_of(members: Sequence[Difference]) -> str:
@@ -132,29 +130,22 @@ def meaning(d: Difference) -> str:
 
 
 def join(parts: Sequence[str]) -> str:
-    """Join words with commas and a last "and".
-
-    >>> join(["1", "2", "4"])
-    '1, 2 and 4'
-    """
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    """Join words with commas and a last "and"."""
+    *first, last = parts or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _correctness(differences: Sequence[Difference]) -> str:
     """pass@k whatever came of it; of the other measures those that moved."""
     parts = []
-    for family, members in families(differences).items():
-        for verdict in (ROSE, FELL, NOISE):
-            some = [d for d in members if d.verdict == verdict]
-            if some and verdict != NOISE:
-                largest = max(some, key=lambda d: abs(d.estimate))
-                most = f"most at k = {largest.k}: " if len(some) > 1 else ""
-                change = with_ends(largest.estimate, largest.low, largest.high, sign=True)
-                parts.append(f"{name_of(some)} {verdict} ({most}{change})")
-            elif some and family == "pass@k":
-                parts.append(f"{name_of(some)} is {verdict}")
+    for members in alike(differences):
+        largest = max(members, key=lambda d: abs(d.estimate))
+        if largest.verdict != NOISE:
+            most = f"most at k = {largest.k}: " if len(members) > 1 else ""
+            change = with_ends(largest.estimate, largest.low, largest.high, sign=True)
+            parts.append(f"{name_of(members)} {largest.verdict} ({most}{change})")
+        elif largest.family == "pass@k":
+            parts.append(f"{name_of(members)} is {NOISE}")
     if differences and not parts:
         return "No measure of correctness moved beyond noise."
     return f"{'; '.join(parts)}." if parts else ""
@@ -163,11 +154,8 @@ def _correctness(differences: Sequence[Difference]) -> str:
 def _diversity(differences: Sequence[Difference]) -> str:
     """Name the measures that moved, by what that means, and count the others if they are many."""
     told: dict[str, list[str]] = {"more diverse": [], "less diverse": [], NOISE: []}
-    for members in families(differences).values():
-        for verdict in (ROSE, FELL, NOISE):
-            some = [d for d in members if d.verdict == verdict]
-            if some:
-                told.setdefault(meaning(some[0]), []).append(name_of(some))
+    for members in alike(differences):
+        told.setdefault(meaning(members[0]), []).append(name_of(members))
     quiet = told.pop(NOISE)
     parts = [f"{kind} by {join(names)}" for kind, names in told.items() if names]
     if differences and not parts:
@@ -179,17 +167,14 @@ def _diversity(differences: Sequence[Difference]) -> str:
 
 
 def _detectable(differences: Sequence[Difference]) -> str:
-    curve = [d for d in differences if d.family == "pass@k"]
-    known = [d for d in curve if d.smallest_detectable > 0]  # 0: all equal, nothing to learn from
+    # 0: all equal, nothing to learn from
+    known = [d for d in differences if d.family == "pass@k" and d.smallest_detectable > 0]
     if not known:
         return ""
-    sizes = join(
-        [f"{number(d.smallest_detectable)} in {d.label}" for d in known[:1] + known[1:][-1:]]
-    )
-    return (
-        f"Minimum detectable effect with these {known[0].num_problems:,} problems (80 % power): "
-        f"{sizes}."
-    )
+    first_and_last = known[:1] + known[1:][-1:]
+    sizes = join([f"{number(d.smallest_detectable)} in {d.label}" for d in first_and_last])
+    problem_count = f"{known[0].num_problems:,} problems"
+    return f"Minimum detectable effect with these {problem_count} (80 % power): {sizes}."
 
 
 def _count(number_of: int, what: str) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import ConfigError, DataError
+from polypath.metrics.bootstrap import check_resampling
 from polypath.rollouts.samples import Samples
 
 IntArray = npt.NDArray[np.int64]
@@ -19,38 +21,26 @@ CORRECT_SAMPLES = 4
 class AnalysisSettings:
     """How runs are measured.
 
-    Attributes:
-        ks: of pass@k and its kin; None takes 1, 2, 4, ... up to the fewest samples of a problem.
-            Problems with fewer samples than an asked-for k are left out of it, and counted.
-        level: confidence level of intervals and tests, in (0, 1).
-        seed: of the resampling and of all draws.
-        num_resamples: of the bootstrap, at least 100.
-        text_samples: number of samples that measures of diversity are taken at, so that runs and
-            problems with different numbers compare: the value expected of so many of a problem's
-            samples. None takes 16, or the fewest samples of a problem.
-        correct_samples: the same for measures over correct samples only; None takes 4. Problems
-            with fewer correct samples are left out of these measures, and counted.
-
     Raises:
         ConfigError: a value is out of range.
     """
 
+    # Of pass@k and its kin; None takes 1, 2, 4, ... up to the fewest samples of a problem. Problems
+    # with fewer samples than an asked-for k are left out of it, and counted.
     ks: tuple[int, ...] | None = None
-    level: float = 0.95
-    seed: int = 0
-    num_resamples: int = 10_000
+    level: float = 0.95  # confidence level of intervals and tests, in (0, 1)
+    seed: int = 0  # of the resampling and of all draws
+    num_resamples: int = 10_000  # of the bootstrap, at least 100
+    # Number of samples that measures of diversity are taken at, so that runs and problems with
+    # different numbers compare; None takes 16, or the fewest samples of a problem.
     text_samples: int | None = None
+    # The same for correct samples only; None takes 4. Problems with fewer are left out, and counted.
     correct_samples: int | None = None
 
     def __post_init__(self) -> None:
         if self.ks is not None and (not self.ks or min(self.ks) < 1):
             raise ConfigError(f"k must be one or more integers of at least 1, got {self.ks}.")
-        if not 0 < self.level < 1:
-            raise ConfigError(
-                f"level must be between 0 and 1, got {self.level}. Use 0.95 for 95 %."
-            )
-        if self.num_resamples < 100:
-            raise ConfigError(f"num_resamples must be at least 100, got {self.num_resamples}.")
+        check_resampling(self.level, self.num_resamples)
         if self.seed < 0:
             raise ConfigError(f"seed must not be negative, got {self.seed}.")
         for name in ("text_samples", "correct_samples"):
@@ -60,36 +50,28 @@ class AnalysisSettings:
                     f"{name} must be at least 2, got {value}: one text has no diversity."
                 )
 
+    @property
+    def resampling(self) -> dict[str, Any]:
+        """Return what every bootstrap takes."""
+        return {"level": self.level, "num_resamples": self.num_resamples, "seed": self.seed}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many samples each kind of measure looks at, the same for all runs of a comparison.
+    """How many samples each kind of measure looks at, the same for all runs of a comparison."""
 
-    Attributes:
-        ks: of pass@k and its kin.
-        curve_ks: of curves.
-        potential_ks: of Potential@k.
-        keep_k: samples that "solved" means in the keep and explore shares.
-        text: texts that measures over all samples are taken at.
-        correct: texts or answers that measures over correct samples are taken at.
-    """
-
-    ks: tuple[int, ...]
+    ks: tuple[int, ...]  # of pass@k and its kin
     curve_ks: tuple[int, ...]
     potential_ks: tuple[int, ...]
-    keep_k: int
-    text: int
-    correct: int
+    keep_k: int  # samples that "solved" means in the keep and explore shares
+    text: int  # texts that measures over all samples are taken at
+    correct: int  # texts or answers that measures over correct samples are taken at
 
 
 def choose_sizes(
     runs: Sequence[Samples], settings: AnalysisSettings
 ) -> tuple[Sizes, tuple[str, ...]]:
-    """Choose sizes that all runs can be measured at, and say what limits them.
-
-    Args:
-        runs: all seeds of all runs.
-        settings: may ask for sizes; the others follow from the fewest samples of a problem.
+    """Choose sizes that all seeds of all runs can be measured at.
 
     Returns:
         The sizes, and a note where the fewest samples of a problem limit k.
@@ -97,39 +79,35 @@ def choose_sizes(
     Raises:
         DataError: an asked-for k is more than any problem of some run has samples.
     """
-    counts = [_counts(run) for run in runs]
-    fewest = min(int(count_N.min()) for count_N in counts)
-    most = min(int(count_N.max()) for count_N in counts)
-    notes = []
+    counts = [run.num_verified_N if run.num_verified_N.any() else run.num_samples_N for run in runs]
+    fewest = _fewest(counts)
+    most_by_run = [int(count_N.max()) for count_N in counts]
+    notes: tuple[str, ...] = ()
     if settings.ks is None:
         ks = ladder(fewest)
-        if fewest < max(int(count_N.max()) for count_N in counts):
-            notes.append(_limit(runs, counts, fewest))
+        if fewest < max(most_by_run):
+            notes = (_limit(runs, counts, fewest),)
     else:
         ks = tuple(sorted(set(settings.ks)))
+        most = min(most_by_run)
         if ks[-1] > most:
-            run = runs[int(np.argmin([count_N.max() for count_N in counts]))]
             raise DataError(
-                f"{run.name} has at most {most} verified samples of a problem, so nothing can be said "
-                f"about k = {ks[-1]}. Ask for k <= {most}, or sample more."
+                f"{runs[most_by_run.index(most)].name} has at most {most} verified samples of a "
+                f"problem, so nothing can be said about k = {ks[-1]}. Ask for k <= {most}, or sample "
+                "more."
             )
-    texts = [run.num_samples_N[run.num_samples_N > 0] for run in runs]
-    fewest_texts = min(int(count_N.min()) for count_N in texts)
-    text = settings.text_samples or min(TEXT_SAMPLES, fewest_texts)
-    correct = settings.correct_samples or CORRECT_SAMPLES
-    return (
-        Sizes(
-            ks=ks,
-            curve_ks=ladder(ks[-1], finer=True),
-            # One sample beyond k is needed for an estimate without bias.
-            potential_ks=(max((k for k in ks if k < fewest), default=ks[-1]),),
-            # Twice as many are needed to say what fresh samples of the base would keep.
-            keep_k=max((k for k in ks if 2 * k <= fewest), default=ks[0]),
-            text=max(2, text),
-            correct=max(2, correct),
-        ),
-        tuple(notes),
+    fewest_texts = _fewest([run.num_samples_N for run in runs])
+    sizes = Sizes(
+        ks=ks,
+        curve_ks=ladder(ks[-1], finer=True),
+        # One sample beyond k is needed for an estimate without bias.
+        potential_ks=(max((k for k in ks if k < fewest), default=ks[-1]),),
+        # Twice as many are needed to say what fresh samples of the base would keep.
+        keep_k=max((k for k in ks if 2 * k <= fewest), default=ks[0]),
+        text=settings.text_samples or max(2, min(TEXT_SAMPLES, fewest_texts)),
+        correct=settings.correct_samples or CORRECT_SAMPLES,
     )
+    return sizes, notes
 
 
 def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
@@ -144,21 +122,18 @@ def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
     return tuple(sorted({k for k in steps if k <= largest}))
 
 
-def _counts(run: Samples) -> IntArray:
-    """Verified samples of the problems that have any; all samples where none is verified at all."""
-    verified_N = run.num_verified_N
-    some_N = verified_N if verified_N.any() else run.num_samples_N
-    return some_N[some_N > 0]
+def _fewest(counts: Sequence[IntArray]) -> int:
+    """Return the fewest samples of a problem of any run, of the problems that have samples."""
+    return min(int(count_N[count_N > 0].min()) for count_N in counts)
 
 
 def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> str:
-    run = next(run for run, count in zip(runs, counts, strict=True) if count.min() == fewest)
-    verified_N = run.num_verified_N if run.num_verified_N.any() else run.num_samples_N
-    short_N = np.flatnonzero(verified_N == fewest)
+    short = [np.flatnonzero(count_N == fewest) for count_N in counts]
+    run, short_N = next((run, at_N) for run, at_N in zip(runs, short, strict=True) if len(at_N))
     who = f"problem {run.problem_ids[int(short_N[0])]!r} of {run.name} has"
     if len(short_N) > 1:
         who = f"{len(short_N):,} problems of {run.name} have"
-    most = max(int(count.max()) for count in counts)
+    most = max(int(count_N.max()) for count_N in counts)
     return (
         f"k stops at {fewest}, the fewest verified samples: {who} no more, others up to {most}. "
         f"Ask for a larger k to leave out the problems with fewer."

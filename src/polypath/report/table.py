@@ -1,8 +1,7 @@
-"""A table, and its four forms: for the terminal, as Markdown, HTML and CSV."""
+"""Tables, for the terminal, as Markdown and HTML; and those of runs and comparisons."""
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,31 +11,34 @@ from rich.table import Table
 from rich.text import Text
 
 from polypath.report.html_text import mark
-from polypath.report.model import FELL, NOISE, ROSE
+from polypath.report.model import FELL, NOISE, ROSE, Comparison, Difference, Metric, RunAnalysis
+from polypath.report.numbers import MISSING, ends, number, p_value
 
 TERMINAL_STYLES = {ROSE: "green", FELL: "red", NOISE: "dim"}
 ARROWS = {ROSE: "▲", FELL: "▼", NOISE: "≈"}
+P_NOTE = (
+    "p: corrected for the several k of one measure, not for the number of measures. detectable: "
+    "minimum detectable effect, the smallest true difference detected with 80 % power."
+)
 
 
 class Cell(NamedTuple):
-    """A cell of a table.
-
-    Attributes:
-        text: what it says.
-        detail: what stands small after it, such as an interval.
-        bold: whether it stands out.
-        verdict: of a difference; colours it in the terminal, and puts an arrow before it in HTML.
-    """
+    """A cell of a table."""
 
     text: str
-    detail: str = ""
+    detail: str = ""  # stands small after the text, such as an interval
     bold: bool = False
-    verdict: str = ""
+    verdict: str = ""  # of a difference: a colour in the terminal, an arrow in HTML
 
     @property
     def whole(self) -> str:
         """Text and detail."""
         return f"{self.text} {self.detail}" if self.detail else self.text
+
+    @property
+    def style(self) -> str:
+        """How a terminal shows it."""
+        return TERMINAL_STYLES.get(self.verdict, "bold" if self.bold else "")
 
 
 Cells = tuple[Cell | str, ...]  # a row; a plain text is a cell, too
@@ -44,23 +46,14 @@ Cells = tuple[Cell | str, ...]  # a row; a plain text is a cell, too
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTable:
-    """Rows of cells under headings; the first column is a name, the others are numbers.
-
-    Attributes:
-        title: above the table.
-        columns: headings.
-        rows: a cell for each column.
-        notes: below the table.
-        words: headings of columns that hold words, not numbers; the first one does anyway.
-        sections: numbers of rows after which the terminal leaves a gap.
-    """
+    """Rows of cells under headings; the first column is a name, the others are numbers."""
 
     title: str
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # headings
     rows: tuple[Cells, ...]
-    notes: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    sections: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()  # below the table
+    words: tuple[str, ...] = ()  # headings of other columns that hold words, not numbers
+    sections: tuple[int, ...] = ()  # numbers of rows after which the terminal leaves a gap
 
     def cells(self) -> Iterator[list[Cell]]:
         """Yield the cells of each row."""
@@ -80,10 +73,7 @@ class ReportTable:
             left = n == 0 or column in self.words
             drawn.add_column(Text(column), justify="left" if left else "right")
         for n, row in enumerate(self.cells()):
-            styles = [
-                TERMINAL_STYLES.get(cell.verdict, "bold" if cell.bold else "") for cell in row
-            ]
-            texts = [Text(cell.whole, style) for cell, style in zip(row, styles, strict=True)]
+            texts = [Text(cell.whole, cell.style) for cell in row]
             drawn.add_row(*texts, end_section=n in self.sections)
         return drawn
 
@@ -100,20 +90,10 @@ class ReportTable:
     def html(self) -> str:
         """Return the table and its notes without its title; whatever its cells hold shows as text."""
         head = "".join(f"<th>{mark(name, 60)}</th>" for name in self.columns)
-        rows = []
-        for row in self.cells():
-            rows.append("".join(f"<td>{_html_cell(cell)}</td>" for cell in row))
+        rows = ("".join(f"<td>{_html_cell(cell)}</td>" for cell in row) for row in self.cells())
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         notes = "".join(f'<p class="hint">{mark(note, 2000)}</p>' for note in self.notes)
         return f'<div class="table" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{notes}'
-
-    def csv(self) -> str:
-        """Return the table as CSV, without title and notes."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(self.columns)
-        writer.writerows([cell.whole for cell in row] for row in self.cells())
-        return out.getvalue()
 
 
 def print_tables(console: Console, tables: Sequence[ReportTable]) -> None:
@@ -138,3 +118,87 @@ def _html_cell(cell: Cell) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
+    """Return the metrics of one group, a row each, with a column for each run.
+
+    Metrics that no run has a value for are not rows; the notes say why.
+    """
+    metrics = [(run, m) for run in runs for m in run.metrics if m.group == group]
+    known = {m.key for _, m in metrics if math.isfinite(m.estimate)}
+    shown = [m for key, m in {m.key: m for _, m in metrics}.items() if key in known]
+    notes = [
+        (f"{run.name}: {note}" if len(runs) > 1 else note, m.label)
+        for run, m in metrics
+        for note in filter(None, m.note.split("; "))
+    ]
+    return ReportTable(
+        title=group,
+        columns=("measure", *(run.name for run in runs)),
+        rows=tuple((m.label, *(_cell(run.metric(m.key)) for run in runs)) for m in shown),
+        notes=(*_directions(shown), *_grouped(notes)),
+    )
+
+
+def differences_table(comparison: Comparison, run: RunAnalysis) -> ReportTable:
+    """Return the differences of one run from the base, a row for each measure with a value."""
+    differences = comparison.differences_of(run.name)
+    known = [d for d in differences if math.isfinite(d.estimate)]
+    last_of_group = {d.group: n for n, d in enumerate(known)}
+    return ReportTable(
+        title=f"{run.name} against {comparison.base.name}",
+        columns=("measure", "base", "run", "difference", "p", "detectable", "problems", "verdict"),
+        rows=tuple(map(_difference_row, known)),
+        notes=(*_grouped(_notes_of_differences(differences)), P_NOTE),
+        words=("verdict",),
+        sections=tuple(last_of_group.values()),
+    )
+
+
+def _difference_row(d: Difference) -> Cells:
+    return (
+        d.label,
+        number(d.base_value),
+        number(d.run_value),
+        Cell(number(d.estimate, sign=True), detail=ends(d.low, d.high, sign=True)),
+        p_value(d.p_holm),
+        number(d.smallest_detectable) if d.smallest_detectable > 0 else MISSING,
+        f"{d.num_problems:,}",
+        Cell(d.verdict, verdict=d.verdict),
+    )
+
+
+def _notes_of_differences(differences: Sequence[Difference]) -> Iterator[tuple[str, str]]:
+    """Leave out what the column of problems says already."""
+    for d in differences:
+        for note in d.note.split("; "):
+            if math.isnan(d.estimate) or not note.startswith("left out"):
+                yield note, d.label
+
+
+def _directions(metrics: Sequence[Metric]) -> list[str]:
+    """Say in which direction the measures point: once, and for which of them it is another."""
+    labels = by_first((m.higher_is, m.label) for m in metrics)
+    most = max(labels, key=lambda direction: len(labels[direction]), default="")
+    others = [f"{which}: {', '.join(of)}" for which, of in labels.items() if which != most]
+    return [f"Higher is {'; '.join([most, *others])}."] if most else []
+
+
+def _grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Join the measures that have the same note."""
+    return [f"{note}: {', '.join(of)}" for note, of in by_first(notes).items() if note]
+
+
+def by_first(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return what stands with each first part, without repeats."""
+    found: dict[str, dict[str, None]] = {}
+    for first, second in pairs:
+        found.setdefault(first, {})[second] = None
+    return {first: list(seconds) for first, seconds in found.items()}
+
+
+def _cell(metric: Metric | None) -> Cell:
+    if metric is None:
+        return Cell(MISSING)
+    return Cell(number(metric.estimate), detail=ends(metric.low, metric.high))

@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from polypath.errors import ConfigError
-from polypath.report.measures import measure
+from polypath.report.measures import TEXT_LABELS, measure
 from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.settings import CORRECT_SAMPLES
-from polypath.report.text_measures import LABELS
 from polypath.studies.config import Evaluation
 from polypath.studies.folder_values import ENTROPY, entropy_values
 
@@ -76,7 +75,7 @@ def known_metrics(evaluation: Evaluation) -> list[str]:
     names.append(ENTROPY)
     for over, least in (("all", 2), ("correct", CORRECT_SAMPLES)):
         if samples >= least:
-            names += [f"{key} ({over})" for key in ("duplicates", "entropy", *LABELS)]
+            names += [f"{key} ({over})" for key in ("duplicates", "entropy", *TEXT_LABELS)]
     return names
 
 

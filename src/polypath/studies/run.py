@@ -12,8 +12,7 @@ from rich.text import Text
 from polypath.errors import ConfigError
 from polypath.report.analysis import compare_measured
 from polypath.report.figure_style import MOST_BANDS
-from polypath.report.page import write_page
-from polypath.report.page_html import PagePicture
+from polypath.report.page import PagePicture, write_page
 from polypath.report.records import plain
 from polypath.report.table import ReportTable, print_tables
 from polypath.rollouts.files import atomic_write, write_json

@@ -12,8 +12,7 @@ import numpy as np
 from polypath.report.analysis import MeasuredRun, measure_runs
 from polypath.report.measures import measure
 from polypath.report.model import FloatArray
-from polypath.report.prepared import Prepared, ProblemValues
-from polypath.report.runs import Seeds, shared_problems
+from polypath.report.prepared import Prepared, ProblemValues, Seeds, shared_problems
 from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.samples import Samples, load_samples
 from polypath.studies.config import BASE, COOLED, Evaluation

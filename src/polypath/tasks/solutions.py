@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from polypath.errors import ConfigError, DataError
-from polypath.metrics.equations import extract_equations
+from polypath.metrics.div_equ import extract_equations
 from polypath.user_code import load_function
 
 SolutionFunction = Callable[[str, dict[str, Any]], str | None]
