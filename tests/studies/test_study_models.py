@@ -12,9 +12,8 @@ from polypath.report.analysis import analyse
 from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies.load import load_study
-from polypath.studies.matched import match
 from polypath.studies.measure import measure
-from polypath.studies.over_training import read_trails
+from polypath.studies.over_training import match, read_trails
 from polypath.studies.plan import StudyPlan
 from polypath.studies.split_samples import SplitSamples
 from tests.studies.small_study import STUDY, plan_of

@@ -10,7 +10,7 @@ import numpy as np
 from polypath.report.figure_style import legend_entry, new_figure, safe, save
 from polypath.report.model import Metric
 from polypath.studies.config import BASE
-from polypath.studies.curve_figures import LEGEND, look_of
+from polypath.studies.figures import LEGEND, look_of
 from polypath.studies.measure import Row, SplitResult
 from polypath.studies.over_training import Trail
 

@@ -11,12 +11,14 @@ from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts.files import read_json
 from polypath.studies import job_functions
 from polypath.studies.arguments import checked_recipe, training_arguments
-from polypath.studies.config import COOLED, SHARED, Evaluation, Method, Study, is_test
+from polypath.studies.config import COOLED, SHARED, Evaluation, Study, is_test
 from polypath.studies.identity import fingerprint, plain, short_hash
 from polypath.studies.jobs import Job
 from polypath.tasks.shipped import shipped_model
 from polypath.train.callbacks import read_log
 from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
+
+END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"  # kinds of evaluated models
 
 
 class StudyPlan:
@@ -42,7 +44,7 @@ class StudyPlan:
             "options": dict(study.task_options),
         }
         self.recipes = {
-            name: checked_recipe(study, method, self._arguments(study.trained(name), 0, self.out))
+            name: checked_recipe(study, method, self._arguments(name, 0, self.out))
             for name, method in study.methods.items()
         }
         self._refuse_training_splits()
@@ -92,18 +94,14 @@ class StudyPlan:
 
     def log(self, name: str, seed: int) -> list[dict[str, Any]]:
         """Return the lines that a run logged up to a method's last step; empty before it began."""
-        lines, step = (
-            read_log(self.run_folder(name, seed) / LOG_FILE),
-            self.study.methods[name].step,
-        )
+        step = self.study.methods[name].step
+        lines = read_log(self.run_folder(name, seed) / LOG_FILE)
         return [line for line in lines if not step or line["step"] <= step]
 
     def samples_folder(self, owner: Path, evaluation: Evaluation, step: int = 0) -> Path:
         """Return the run folder of samples: of a model's last state, or of one of its checkpoints."""
-        drawn = evaluation.drawn | {"seed": self.sampling_seed(owner, evaluation)}
-        name = (
-            f"{evaluation.split}-{evaluation.size}-T{evaluation.temperature:g}-{short_hash(drawn)}"
-        )
+        drawn = {"seed": self.sampling_seed(owner, evaluation)}
+        name = _samples_name(evaluation, f"{evaluation.temperature:g}", drawn)
         return owner / "evaluations" / (f"step{step}-{name}" if step else name)
 
     def tried(self) -> dict[str, str]:
@@ -123,8 +121,7 @@ class StudyPlan:
         """Name a folder for what its temperature is chosen from, before the best is known."""
         tried = {t: Path(folder).name for t, folder in self.tried().items()}
         drawn = {"seed": self.study.sampling_seed, "temperature": tried, "greedy": False}
-        name = f"{evaluation.split}-{evaluation.size}-Tbest-{short_hash(evaluation.drawn | drawn)}"
-        return self.base_folder() / "evaluations" / name
+        return self.base_folder() / "evaluations" / _samples_name(evaluation, "best", drawn)
 
     def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
         """Return the seed of samples: the study's, but the next one for the base's own rows.
@@ -152,6 +149,13 @@ class StudyPlan:
         own = self.study.main.temperature
         return tuple(sorted(t for t in self.study.methods[name].temperatures if t != own))
 
+    def states(self, name: str) -> Iterator[tuple[str, int, Evaluation]]:
+        """Yield what is sampled of each run of a method: kind of model, step (0 for the last), and how."""
+        own, main = self.study.methods[name].step, self.study.main
+        yield from ((END, own, evaluation) for evaluation in self.study.evaluations)
+        yield from ((CHECKPOINT, step, main) for step in self.checkpoints(name))
+        yield from ((TEMPERATURE, own, main.at(t)) for t in self.temperatures(name))
+
     # --- jobs -----------------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
@@ -167,7 +171,17 @@ class StudyPlan:
         """Yield the jobs that need no training."""
         study = self.study
         for name in dict.fromkeys(m.rehearsal for m in study.methods.values() if m.rehearsal):
-            yield self._presample_job(name)
+            folder = self.presample_folder(name)
+            yield Job(
+                name=f"presample {name}",
+                function=job_functions.presample,
+                arguments={
+                    **self._model_arguments(study.base, folder),
+                    "presampling": study.presamplings[name],
+                },
+                result=folder / "manifest.json",
+                kind="presample",
+            )
         for evaluation in study.evaluations:
             yield self._base_job("base", evaluation)
         tuning = []
@@ -189,23 +203,9 @@ class StudyPlan:
                 tried=self.tried(),
             )
 
-    def _presample_job(self, name: str) -> Job:
-        folder = self.presample_folder(name)
-        return Job(
-            name=f"presample {name}",
-            function=job_functions.presample,
-            arguments={
-                **self._model_arguments(self.study.base, folder),
-                "presampling": self.study.presamplings[name],
-            },
-            result=folder / "manifest.json",
-            kind="presample",
-        )
-
     def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
         """Yield the jobs of one training run: the training, and all evaluations of it."""
-        own, method = self.study.methods[name].step, self.study.trained(name)
-        folder = self.run_folder(name, seed)
+        method, folder = self.study.trained(name), self.run_folder(name, seed)
         train = f"train {method.label}, seed {seed}"
         steps = int(self.recipes[name].trainer.max_steps)
         yield Job(
@@ -213,7 +213,7 @@ class StudyPlan:
             function=job_functions.train,
             arguments={
                 "recipe": str(self.study.recipe),
-                "overrides": self._arguments(method, seed, folder),
+                "overrides": self._arguments(name, seed, folder),
             },
             result=folder / FINISHED_FILE,
             after=(f"presample {method.rehearsal}",) if method.rehearsal else (),
@@ -221,13 +221,11 @@ class StudyPlan:
             done=partial(_steps_done, folder / LOG_FILE),
             kind="train",
         )
-        main = self.study.main
-        states = [(own, evaluation, "") for evaluation in self.study.evaluations]
-        states += [(step, main, "") for step in self.checkpoints(name)]
-        states += [(own, main.at(t), f", T={t:g}") for t in self.temperatures(name)]
-        for step, evaluation, at in states:
+        for kind, step, evaluation in self.states(name):
+            at = f", step {step}" if step else ""
+            at += f", T={evaluation.temperature:g}" if kind == TEMPERATURE else ""
             yield self._evaluate_job(
-                f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at,
+                f"{method.label}, seed {seed}{at}",
                 str(folder / f"checkpoint-{step}" if step else folder),
                 evaluation,
                 self.samples_folder(folder, evaluation, step),
@@ -272,7 +270,8 @@ class StudyPlan:
 
     # --- settings -------------------------------------------------------------------------------
 
-    def _arguments(self, method: Method, seed: int, out: Path) -> list[str]:
+    def _arguments(self, name: str, seed: int, out: Path) -> list[str]:
+        method = self.study.trained(name)
         rehearsal_set = self.presample_folder(method.rehearsal) if method.rehearsal else None
         return training_arguments(
             self.study, method, out=out, seed=seed, rehearsal_set=rehearsal_set
@@ -304,3 +303,9 @@ class StudyPlan:
 def _steps_done(log: Path) -> int:
     lines = read_log(log)
     return int(lines[-1]["step"]) if lines else 0
+
+
+def _samples_name(evaluation: Evaluation, temperature: str, drawn: Mapping[str, Any]) -> str:
+    """Name a folder of samples after how they are drawn; ``drawn`` wins over the evaluation's."""
+    digits = short_hash({**evaluation.drawn, **drawn})
+    return f"{evaluation.split}-{evaluation.size}-T{temperature}-{digits}"

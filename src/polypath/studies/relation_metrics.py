@@ -18,7 +18,7 @@ from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.settings import CORRECT_SAMPLES
 from polypath.report.text_measures import LABELS
 from polypath.studies.config import Evaluation
-from polypath.studies.folder_values import ENTROPY, entropy_values
+from polypath.studies.job_functions import ENTROPY, entropy_values
 
 _POTENTIAL = "potential@"
 _AT_K = re.compile(r"(\D+)(\d+)( \(greedy\))?")

@@ -8,19 +8,23 @@ from typing import Any
 import polypath
 from polypath.report.analysis import MeasuredRun
 from polypath.report.records import plain
-from polypath.report.table import ReportTable
 from polypath.studies.arguments import budgets
+from polypath.studies.config import COOLED, Study
 from polypath.studies.cost import Costs, cost_sentence, costs
-from polypath.studies.curve_figures import TrainingCurve
 from polypath.studies.job_functions import best_temperature
-from polypath.studies.main_split_tables import main_tables
-from polypath.studies.matched import MatchedRow, match
 from polypath.studies.measure import Row, SplitResult, measure
-from polypath.studies.over_training import Trail, checkpoint_curves, logged_curves, read_trails
+from polypath.studies.over_training import (
+    MatchedRow,
+    Trail,
+    TrainingCurve,
+    checkpoint_curves,
+    logged_curves,
+    match,
+    read_trails,
+)
 from polypath.studies.plan import StudyPlan
-from polypath.studies.relations import RelationResult, relate, relation_record, relation_tables
+from polypath.studies.relations import RelationResult, relate, relation_record
 from polypath.studies.split_samples import SplitSamples
-from polypath.studies.split_tables import notes_of, tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +74,6 @@ class StudyResult:
         """Return what the study took, and how it is made again."""
         return cost_sentence(self.cost.total, self.plan.study.command)
 
-    def main_tables(self) -> list[ReportTable]:
-        """Return the tables that only the main split has, but for its relations."""
-        rows = self.matched, self.matched_pairs, self.trails
-        return main_tables(self.plan.study, self.main, *rows)
-
-    def relation_tables(self) -> list[ReportTable]:
-        """Return the table of relations, if there are any."""
-        return relation_tables(self.main.evaluation.split, self.relations)
-
-    def tables(self) -> list[ReportTable]:
-        """Return all tables."""
-        found = tables(self.plan.study, self.splits, self.main_tables())
-        return found + self.relation_tables()
-
 
 def analyse(plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> StudyResult:
     """Measure the samples of a study whose jobs are done.
@@ -117,6 +107,37 @@ def analyse(plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) 
     )
 
 
+def notes_of(
+    study: Study, best: float | None, budgets: Mapping[str, Mapping[str, object]]
+) -> list[str]:
+    """Return what a reader must know of the whole study.
+
+    Args:
+        study: it.
+        best: temperature of the base's cooled row; None for none.
+        budgets: name of a method -> the settings in which methods differ; see ``arguments.budgets``.
+    """
+    notes = []
+    if study.stage == "tune":
+        notes.append("Stage tune: for choosing settings. Report on other problems.")
+    at_home = [e.split for e in study.evaluations if e.temperature == best]
+    if best is not None and study.tuning is not None:
+        notes.append(
+            f"{COOLED}: sampled at T = {best:g}, at which it is right most often on "
+            f"{study.tuning.split}."
+            + (f" On {', '.join(at_home)} that is the base itself." if at_home else "")
+        )
+    if any(budgets.values()):
+        each = "; ".join(
+            f"{study.methods[name].label}: " + ", ".join(f"{k} {v}" for k, v in budget.items())
+            for name, budget in budgets.items()
+        )
+        notes.append(f"The methods differ in budget. {each}.")
+    if len(study.seeds) == 1:
+        notes.append("One training seed: intervals are for these runs, not for the methods.")
+    return notes
+
+
 def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]:
     """Return what ``results.json`` holds.
 
@@ -129,10 +150,11 @@ def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]
     described = {k: v for k, v in asdict(study).items() if k != "text"}
     splits = {split.evaluation.split: _split_record(split) for split in result.splits}
     splits[study.main.split] |= {
-        "matched": [asdict(row) for row in result.matched],
-        "matched_pairs": [asdict(row) for row in result.matched_pairs],
+        "matched": result.matched,
+        "matched_pairs": result.matched_pairs,
         "relations": [relation_record(relation) for relation in result.relations],
     }
+    job_seconds = {job.name: result.seconds.get(job.name) for job in plan.jobs()}
     now = time.monotonic()
     found: dict[str, Any] = plain(
         {
@@ -150,12 +172,12 @@ def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]
                 ]
                 for name in study.methods
             },
-            "job_seconds": {job.name: result.seconds.get(job.name) for job in plan.jobs()},
-            "checkpoints": [asdict(curve) for curve in result.checkpoints],
-            "cost": asdict(result.cost),
+            "job_seconds": job_seconds,
+            "checkpoints": result.checkpoints,
+            "cost": result.cost,
             "temperature": {"best": result.best, "pass@1": result.accuracy},
             "seconds": {
-                "jobs": sum(result.seconds.get(job.name, 0.0) for job in plan.jobs()),
+                "jobs": sum(seconds or 0.0 for seconds in job_seconds.values()),
                 "this call": now - started,
                 "of it measuring": now - ran,
             },
@@ -170,18 +192,17 @@ def _split_record(split: SplitResult) -> dict[str, Any]:
         "not_judged": split.not_judged,
         "keep_by_luck": split.keep_by_luck,
         "explore_by_luck": split.explore_by_luck,
-        "rows": [_row_record(row) for row in split.rows],
+        "rows": _row_records(split.rows),
         "pairs": [
             {"method": one, "against": other, "differences": differences}
             for (one, other), differences in split.pairs.items()
         ],
-        "temperatures": [_row_record(row) for row in split.cooled],
+        "temperatures": _row_records(split.cooled),
         "method_temperatures": {
-            name: [_row_record(row) for row in rows]
-            for name, rows in split.method_temperatures.items()
+            name: _row_records(rows) for name, rows in split.method_temperatures.items()
         },
     }
 
 
-def _row_record(row: Row) -> dict[str, Any]:
-    return {**vars(row), "folders": [str(folder) for folder in row.folders]}
+def _row_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [{**vars(row), "folders": [str(folder) for folder in row.folders]} for row in rows]

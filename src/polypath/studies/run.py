@@ -19,12 +19,16 @@ from polypath.report.table import ReportTable, print_tables
 from polypath.rollouts.files import atomic_write, write_json
 from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import Study
-from polypath.studies.curve_figures import draw_overview, draw_pass_curves, draw_training
+from polypath.studies.figures import (
+    draw_overview,
+    draw_pass_curves,
+    draw_relations,
+    draw_training,
+)
 from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
-from polypath.studies.relation_figure import draw_relations
 from polypath.studies.results import StudyResult, analyse, record
-from polypath.studies.split_tables import markdown
+from polypath.studies.tables import main_tables, markdown, relation_tables, tables
 
 try:
     import fcntl
@@ -127,8 +131,8 @@ def _write_settings(plan: StudyPlan) -> None:
 def _write(result: StudyResult) -> list[Path]:
     """Write the tables, figures and page; return the files but for the tables."""
     plan = result.plan
-    text = markdown(plan.study, result.tables(), result.notes(), result.closing())
-    _write_text(plan.out / TABLE, text)
+    parts: list[str | ReportTable] = [*result.notes(), *tables(result), result.closing()]
+    _write_text(plan.out / TABLE, markdown(plan.study, parts))
     files = [*_draw_splits(result), *_draw_training(result)]
     if result.relations:
         files.append(plan.out / f"{RELATION}-{plan.study.main.split}.png")
@@ -174,7 +178,7 @@ def _draw_training(result: StudyResult) -> Iterator[Path]:
 
 def _write_page(result: StudyResult, path: Path) -> None:
     plan, main = result.plan, result.main
-    more: list[ReportTable | PagePicture] = [*result.main_tables(), *result.relation_tables()]
+    more: list[ReportTable | PagePicture] = [*main_tables(result), *relation_tables(result)]
     titles = {FRONT: "Accuracy and diversity", RELATION: "Relations of metrics"}
     for name in (FRONT, RELATION) if plan.study.relations else (FRONT,):
         picture = plan.out / f"{name}-{main.evaluation.split}.png"
@@ -189,7 +193,7 @@ def _tell(console: Console, result: StudyResult, files: Sequence[Path]) -> None:
         console.print(Text(result.plan.study.question))
     for note in (*result.notes(), result.closing()):
         console.print(Text(note))
-    print_tables(console, result.tables())
+    print_tables(console, tables(result))
     console.print(Text(f"Written: {', '.join(map(str, files))}"), soft_wrap=True)
 
 

@@ -1,9 +1,8 @@
 """The samples of a split: which folders are the rows of its tables, each read and measured once."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from polypath.report.analysis import MeasuredRun, measure_runs
 from polypath.report.measures import measure
 from polypath.report.model import FloatArray
 from polypath.report.prepared import Prepared, ProblemValues
-from polypath.report.runs import Seeds, shared_problems
+from polypath.report.runs import shared_problems
 from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.samples import Samples, load_samples
 from polypath.studies.config import BASE, COOLED, Evaluation
-from polypath.studies.folder_values import entropy_values, in_tables
+from polypath.studies.job_functions import entropy_values
 from polypath.studies.plan import StudyPlan
 from polypath.studies.relation_metrics import Measured, measure_model
 
@@ -70,7 +69,6 @@ class SplitSamples:
         evaluation: of the split.
         rows: base first, then the base at its best temperature if there is one, then the methods.
         curve: the base at every temperature of the study.
-        seeds: name of a row, or of a point of the curve -> its samples.
         shared: problems that all of these have.
         measured: name of a row -> everything there is to measure; of the main split, for the page.
         sizes: how many samples each measure looks at.
@@ -82,28 +80,27 @@ class SplitSamples:
     ) -> None:
         self.plan, self.evaluation = plan, evaluation
         self.rows, self.curve = base_and_methods(plan, evaluation, best), _curve(plan, evaluation)
-        self.seeds: dict[str, Seeds] = {}
         self._read: dict[Path, Samples] = {}
         for row in (*self.rows, *self.curve):
-            self.seeds[row.name] = tuple(
-                self._samples(f, row.label, keep=True) for f in row.folders
-            )
-        self.shared = shared_problems(list(self.seeds.values()))
+            for folder in row.folders:
+                if folder not in self._read:
+                    self._read[folder] = load_samples(folder, name=row.label)
+        samples = tuple(self._read.values())
+        self.shared = shared_problems([samples])
         self.settings = AnalysisSettings(ks=evaluation.ks)
-        sizes, _ = choose_sizes([s for seeds in self.seeds.values() for s in seeds], self.settings)
+        sizes, _ = choose_sizes(samples, self.settings)
         self.sizes = replace(sizes, keep_k=evaluation.keep_k)
         self._values: dict[Path, FolderValues] = {}
+        self._known: dict[Path, Sequence[ProblemValues]] = {}
         self.measured: dict[str, MeasuredRun] = {}
         if plan.study.page and evaluation == plan.study.main:
-            runs = [tuple(s.subset(self.shared) for s in self.seeds[row.name]) for row in self.rows]
+            runs = [
+                tuple(self._read[f].subset(self.shared) for f in row.folders) for row in self.rows
+            ]
             found = measure_runs(runs, sizes, self.settings, workers=workers)
-            self.measured = {row.name: run for row, run in zip(self.rows, found, strict=True)}
-        self._known = {
-            folder: values
-            for row in self.rows
-            if row.name in self.measured
-            for folder, values in zip(row.folders, self.measured[row.name].values, strict=True)
-        }
+            for row, run in zip(self.rows, found, strict=True):
+                self.measured[row.name] = run
+                self._known |= zip(row.folders, run.values, strict=True)
 
     def values(self, folder: Path) -> FolderValues:
         """Return the values of a folder's samples on the shared problems.
@@ -112,42 +109,37 @@ class SplitSamples:
         not fit in memory.
         """
         if folder not in self._values:
-            run = self._prepared(folder)
+            samples = self._read.get(folder) or load_samples(folder)
+            run = Prepared(samples.subset(self.shared), self.sizes, self.settings)
             keep_k, curve_N_K = self.sizes.keep_k, run.pass_at(self.sizes.curve_ks)
-            known = self._known.get(folder) or measure(run, in_tables)
-            values = [v for v in known if in_tables(v.key)]
+            known = self._known.get(folder) or measure(run, _in_tables)
+            values = [v for v in known if _in_tables(v.key)]
             values.append(entropy_values(folder, self.shared))
-            at_k = {v.key: v.top_N for v in values if v.k}
-            keys = self._related if self.evaluation == self.plan.study.main else ()
+            study, nothing_N_2 = self.plan.study, np.full((len(self.shared), 2), np.nan)
+            relations = study.relations if self.evaluation == study.main else ()
+            keys = [key for relation in relations for key in relation.metrics]
             self._values[folder] = FolderValues(
                 values=tuple(values),
-                at_k={"pass@1": curve_N_K[:, 0], **at_k},
+                at_k={"pass@1": curve_N_K[:, 0]} | {v.key: v.top_N for v in values if v.k},
                 curve_N_K=curve_N_K,
-                keep_N_2=run.pass_at([keep_k, 2 * keep_k])
-                if keep_k
-                else np.full((len(self.shared), 2), np.nan),
+                keep_N_2=run.pass_at([keep_k, 2 * keep_k]) if keep_k else nothing_N_2,
                 related=measure_model(run, keys, folder, known) if keys else {},
             )
         return self._values[folder]
 
     def not_judged(self) -> int:
         """Return how many samples of the rows have no verdict: their check took too long or failed."""
-        samples = [seed for row in self.rows for seed in self.seeds[row.name]]
-        return sum(int((seed.num_samples_N - seed.num_verified_N).sum()) for seed in samples)
+        samples = [self._read[folder] for row in self.rows for folder in row.folders]
+        return sum(int((one.num_samples_N - one.num_verified_N).sum()) for one in samples)
 
-    @cached_property
-    def _related(self) -> list[str]:
-        return [key for relation in self.plan.study.relations for key in relation.metrics]
 
-    def _prepared(self, folder: Path) -> Prepared:
-        samples = self._samples(folder, folder.name).subset(self.shared)
-        return Prepared(samples, self.sizes, self.settings)
+def _in_tables(key: str) -> bool:
+    """Say whether the tables of a study show a measure.
 
-    def _samples(self, folder: Path, name: str, *, keep: bool = False) -> Samples:
-        found = self._read.get(folder) or load_samples(folder, name=name)
-        if keep:
-            self._read[folder] = found
-        return found
+    Not all do: those over all pairs or orders of samples would take longer than the sampling of a
+    small model, and ``report.html`` shows them.
+    """
+    return key == "greedy" or key.startswith(("pass@", "distinct@"))
 
 
 def base_and_methods(
@@ -166,13 +158,12 @@ def base_and_methods(
         folder = plan.cooled_folder(evaluation, best)
         label = f"{COOLED} (T={best:g})"
         found.append(RowFolders(name=COOLED, label=label, folders=(folder,), temperature=best))
-    for name in plan.study.methods:
+    for name, method in plan.study.methods.items():
         took = [training_seconds(plan.log(name, seed)) for seed in plan.study.seeds]
         seconds = [s for s in took if s is not None]
-        row = _method(plan, name, evaluation, plan.study.methods[name].label)
-        found.append(
-            replace(row, training_seconds=float(np.mean(seconds)) if seconds else math.nan)
-        )
+        mean = float(np.mean(seconds)) if seconds else math.nan
+        row = _method(plan, name, evaluation, method.label)
+        found.append(replace(row, training_seconds=mean))
     return tuple(found)
 
 
