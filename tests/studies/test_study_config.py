@@ -196,7 +196,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a choice without a number": (
         {"relations": [{"x": "pass@1", "y": "pass@4", "where": {"metric": "pass@1"}}]},
-        ["where of relations", "'above'"],
+        ["above in where of relations"],
     ),
     "no methods": ({"methods": {}}, ["methods"]),
     "no evaluation": ({"evaluation": None}, ["evaluation"]),

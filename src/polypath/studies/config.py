@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.rehearsal.settings import PresampleSettings
-from polypath.studies.keys import Limits, key, nested
+from polypath.studies.keys import Bounds, key, nested
 
 BASE, COOLED = "base", "base, cooled"
 SHARED = "shared"  # draws of the base
 Settings = Mapping[str, Any]
 Pairs = Sequence[tuple[str, str]]
-AT_LEAST_1, ABOVE_0 = Limits(least=1), Limits(above=0)
+AT_LEAST_1, ABOVE_0 = Bounds(least=1), Bounds(above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,14 @@ class Evaluation:
     """
 
     split: str
-    problems: int = key(200, Limits(least=2))
-    samples: int = key(limits=AT_LEAST_1)
+    problems: int = key(200, Bounds(least=2))
+    samples: int = key(bounds=AT_LEAST_1)
     greedy: bool = key(True)
     ks: tuple[int, ...] = key(None, AT_LEAST_1)
     keep_k: int = key(None)
-    temperature: float = key(limits=Limits(least=1e-3))
-    top_p: float = key(limits=Limits(least=1e-3, most=1.0))
-    max_completion_length: int = key(limits=AT_LEAST_1)
+    temperature: float = key(bounds=Bounds(least=1e-3))
+    top_p: float = key(bounds=Bounds(least=1e-3, most=1.0))
+    max_completion_length: int = key(bounds=AT_LEAST_1)
 
     @property
     def size(self) -> str:
@@ -95,10 +95,10 @@ class Method:
 
     name: str
     label: str = key()
-    settings: Settings = nested({})
+    settings: Settings = nested(None)
     rehearsal: str = nested(False)
-    checkpoints: tuple[int, ...] = key(limits=AT_LEAST_1)
-    temperatures: tuple[float, ...] = key(limits=ABOVE_0)
+    checkpoints: tuple[int, ...] = key(bounds=AT_LEAST_1)
+    temperatures: tuple[float, ...] = key(bounds=ABOVE_0)
     against: str = key("")
     of: str = key("")
     step: int = key(0)
@@ -151,21 +151,21 @@ class Study:
     question: str = key("")
     base: str = key()
     task: str = key()
-    task_options: Mapping[str, str] = nested({})
+    task_options: Mapping[str, str] = nested(None)
     recipe: Path = key()
     stage: Literal["report", "tune"] = key("report")
     seeds: tuple[int, ...] = key((0, 1, 2))
     against: str = key("")
     presamplings: Mapping[str, Presampling]
-    methods: Mapping[str, Method] = nested({})
-    settings: Settings = nested({})
+    methods: Mapping[str, Method] = nested(None)
+    settings: Settings = nested(None)
     temperatures: tuple[float, ...] = key((), ABOVE_0)
     evaluations: tuple[Evaluation, ...]
-    tuning: Evaluation | None = nested({})
+    tuning: Evaluation | None = nested(None)
     temperature_curve: bool = key(True)
     base_draws: Literal["independent", "shared"] = key("independent")
-    pairs: Pairs = nested([])
-    relations: Sequence[Relation] = nested([])
+    pairs: Pairs = nested(())
+    relations: Sequence[Relation] = nested(())
     sampling_seed: int = key(0)
     batch_size: int = key(2048, AT_LEAST_1)
     page: bool = key(True)

@@ -1,4 +1,4 @@
-"""Keys of a study file: fields of dataclasses, whose types and limits say what fits."""
+"""Keys of a study file: fields of dataclasses, whose types and bounds say what fits."""
 
 import math
 import re
@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get
 from polypath.errors import ConfigError, unknown_name
 
 
-class Limits(NamedTuple):
+class Bounds(NamedTuple):
     """Of a number, or of each of a list."""
 
     least: float = 0
@@ -18,14 +18,14 @@ class Limits(NamedTuple):
     above: float = -math.inf
 
 
-def key(default: Any = MISSING, limits: Limits = Limits()) -> Any:  # noqa: B008  # a tuple
+def key(default: Any = MISSING, bounds: Bounds = Bounds()) -> Any:  # noqa: B008  # a tuple
     """Return a dataclass field that is a key of the file; without a default it must be there."""
-    return field(metadata={"default": default, "limits": limits})
+    return field(default=default, metadata={"bounds": bounds})
 
 
 def nested(default: Any = MISSING) -> Any:
     """Return a dataclass field that is a key with more in it, which ``read`` hands on as it is."""
-    return field(metadata={"default": default, "limits": None})
+    return field(default=default, metadata={"bounds": None})
 
 
 def read(
@@ -47,18 +47,19 @@ def read(
         ConfigError: it is no mapping, has a key that is none of these (the nearest is named), lacks one
             without a default, or a value does not fit.
     """
-    keys = {f.name: f.metadata for f in fields(config) if "limits" in f.metadata}
+    keys = {f.name: f for f in fields(config) if "bounds" in f.metadata}
     hints = get_type_hints(config)
     for name in names_of(content, where):
         if name not in keys and name not in also:
             raise unknown_name(f"key in {where}:", name, [*keys, *also])
     found = {}
-    for name, about in keys.items():
-        default, value = defaults.get(name, about["default"]), content.get(name)
+    for name, one in keys.items():
+        default, value = defaults.get(name, one.default), content.get(name)
+        bounds = one.metadata["bounds"]
         if name not in content and default is not MISSING:
             value = default
-        elif about["limits"] is not None and not default == value == "":
-            value = _fitting(value, f"{name} in {where}", hints[name], about["limits"])
+        elif bounds is not None and not default == value == "":
+            value = _fitting(value, f"{name} in {where}", hints[name], bounds)
         found[name] = value
     return found
 
@@ -78,12 +79,12 @@ def names_of(content: Any, where: str) -> Mapping[str, Any]:
     return found
 
 
-def _fitting(value: Any, where: str, hint: Any, limits: Limits) -> Any:
+def _fitting(value: Any, where: str, hint: Any, bounds: Bounds) -> Any:
     """Return a value as its type has it."""
     many = get_origin(hint) is tuple
     kind, items = (get_args(hint)[0], value) if many else (hint, [value])
-    if not isinstance(items, list) or not all(_fits(item, kind, limits) for item in items):
-        refuse(where, f"must be {'a list, each ' if many else ''}{_what(kind, limits)}", value)
+    if not isinstance(items, list) or not all(_fits(item, kind, bounds) for item in items):
+        refuse(where, f"must be {'a list, each ' if many else ''}{_what(kind, bounds)}", value)
     if kind is float:
         items = [float(item) for item in items]
     elif kind in (str, Path):
@@ -93,7 +94,7 @@ def _fitting(value: Any, where: str, hint: Any, limits: Limits) -> Any:
     return tuple(items) if many else items[0]
 
 
-def _fits(value: Any, kind: Any, limits: Limits) -> bool:
+def _fits(value: Any, kind: Any, bounds: Bounds) -> bool:
     if kind in (str, Path):
         return isinstance(value, str) and bool(value.strip())
     if kind is bool or isinstance(value, bool):
@@ -104,12 +105,12 @@ def _fits(value: Any, kind: Any, limits: Limits) -> bool:
         number = float(value) if kind is float and isinstance(value, str) else value
     except ValueError:
         return False
-    least, most, above = limits
+    least, most, above = bounds
     of_kind = isinstance(number, int if kind is int else int | float)
     return of_kind and least <= number <= most and above < number < math.inf
 
 
-def _what(kind: Any, limits: Limits) -> str:
+def _what(kind: Any, bounds: Bounds) -> str:
     """Say what fits."""
     if kind is bool:
         return "true or false"
@@ -117,7 +118,7 @@ def _what(kind: Any, limits: Limits) -> str:
         return f"one of {', '.join(map(repr, get_args(kind)))}"
     if kind in (str, Path):
         return "a text"
-    least, most, above = limits
+    least, most, above = bounds
     told = f"of at least {least:g}" if most == math.inf else f"between {least:g} and {most:g}"
     told = f"above {above:g}" if above > -math.inf else told
     return f"a {'whole ' if kind is int else ''}number {told}"

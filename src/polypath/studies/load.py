@@ -229,7 +229,7 @@ def _presamplings(content: Any, batch_size: int) -> dict[str, Presampling]:
 
 
 def _pairs(content: Any, where: str) -> tuple[tuple[str, str], ...]:
-    good = isinstance(content, list) and all(
+    good = isinstance(content, list | tuple) and all(
         isinstance(pair, list)
         and all(isinstance(name, str) for name in pair)
         and len(pair) == len(set(pair)) == 2
@@ -242,7 +242,7 @@ def _pairs(content: Any, where: str) -> tuple[tuple[str, str], ...]:
 
 def _relations(content: Any, where: str, main: Evaluation) -> tuple[Relation, ...]:
     """Read the relations; their metrics are those of the main split."""
-    if not isinstance(content, list):
+    if not isinstance(content, list | tuple):
         refuse(f"relations in {where}", "must be a list of {x: METRIC, y: METRIC}", content)
     found = []
     for place, value in enumerate(content, 1):
