@@ -35,55 +35,36 @@ class Cost:
         return sum(self.wall.values())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """The cost of a study: of each method's runs, of what needs no training, and of all jobs."""
-
-    methods: Mapping[str, Cost]
-    base: Cost
-    total: Cost
-
-
-def costs(plan: StudyPlan, timings: Mapping[str, float]) -> Costs:
-    """Add up what the jobs of a study took.
+def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
+    """Add up what the jobs of a study took: of each method's runs, without training, and of all.
 
     Args:
         plan: of the study.
         timings: name of a job -> seconds of wall time, of the call that finished it.
     """
-    return Costs(
-        methods={
-            name: cost_of(
-                (job for seed in plan.study.seeds for job in plan.run_jobs(name, seed)), timings
-            )
-            for name in plan.study.methods
-        },
-        base=cost_of(plan.base_jobs(), timings),
-        total=cost_of(plan.jobs(), timings),
-    )
+    seeds, methods = plan.study.seeds, plan.study.methods
+    runs = {name: [job for seed in seeds for job in plan.run_jobs(name, seed)] for name in methods}
+    return {
+        "methods": {name: cost_of(jobs, timings) for name, jobs in runs.items()},
+        "base": cost_of(plan.base_jobs(), timings),
+        "total": cost_of(plan.jobs(), timings),
+    }
 
 
 def cost_of(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
     """Add up what these jobs took, each once; ``timings`` as in ``costs``."""
     unique = {job.result: job for job in jobs}.values()
+    timed = [job for job in unique if job.name in timings]
     wall: dict[str, float] = {}
-    for job in unique:
-        if job.name in timings:
-            kind = job.kind.split()[0]
-            wall[kind] = wall.get(kind, 0.0) + timings[job.name]
+    for job in timed:
+        kind = job.kind.split()[0]
+        wall[kind] = wall.get(kind, 0.0) + timings[job.name]
     cpu = [seconds for job in unique if (seconds := _cpu_seconds(job)) is not None]
-    return Cost(
-        jobs=len(unique),
-        timed=sum(job.name in timings for job in unique),
-        wall=wall,
-        cpu_known=len(cpu),
-        cpu=sum(cpu),
-    )
+    return Cost(jobs=len(unique), timed=len(timed), wall=wall, cpu_known=len(cpu), cpu=sum(cpu))
 
 
 def _cpu_seconds(job: Job) -> float | None:
-    evaluated = job.kind.startswith("evaluate")
-    path = job.result if evaluated else job.result.parent / COST
+    path = job.result if job.kind.startswith("evaluate") else job.result.parent / COST
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8")).get("cpu_seconds")
     except (OSError, ValueError):  # made by an older version, or killed before the last line

@@ -8,7 +8,6 @@ import numpy as np
 from polypath.report.changes import expected_explore, expected_keep, keep_and_explore
 from polypath.report.estimates import Stack, curve, differences, intervals, metrics, stack
 from polypath.report.model import Curve, Difference, Metric
-from polypath.report.settings import AnalysisSettings
 from polypath.studies.config import BASE, Evaluation
 from polypath.studies.split_samples import RowFolders, SplitSamples, over_temperatures
 
@@ -65,46 +64,41 @@ class SplitResult:
 
 def measure(samples: SplitSamples) -> SplitResult:
     """Measure every row of a split."""
-    plan = samples.plan
+    plan, settings = samples.plan, samples.settings
     stacks: dict[str, Stack] = {}
 
+    def against(name: str, row: Row, mine: Stack) -> dict[str, Difference]:
+        """Return the differences of a row from the one of this name; none without one."""
+        if not name or stacks[name] is mine:
+            return {}
+        return {d.key: d for d in differences(stacks[name], mine, settings, name, row.name)}
+
     def compared(row: Row, mine: Stack) -> Row:
-        against = plan.study.reference_of(row.name)
+        reference = plan.study.reference_of(row.name)
         return replace(
-            row,
-            against_base=_against(stacks[BASE], mine, samples.settings, BASE, row),
-            against=_against(stacks[against], mine, samples.settings, against, row)
-            if against
-            else {},
+            row, against_base=against(BASE, row, mine), against=against(reference, row, mine)
         )
 
-    rows = []
-    for source in samples.rows:
-        row, stacks[source.name] = _measure(source, samples)
-        rows.append(row)
-    rows = [compared(row, stacks[row.name]) for row in rows]
+    measured = [_measure(source, samples) for source in samples.rows]
+    stacks |= {row.name: mine for row, mine in measured}
+    rows = {row.name: compared(row, mine) for row, mine in measured}
     at_temperatures: dict[str, tuple[Row, ...]] = {}
-    if samples.evaluation == plan.study.main:
-        for row in rows[-len(plan.study.methods) :]:
-            sources = over_temperatures(plan, row.name)
-            if others := [compared(*_measure(source, samples)) for source in sources]:
-                every = sorted([row, *others], key=lambda one: one.temperature)
-                at_temperatures[row.name] = tuple(every)
-    by_name = {row.name: row for row in rows}
+    for name in plan.study.methods if samples.evaluation == plan.study.main else ():
+        others = [_measure(source, samples) for source in over_temperatures(plan, name)]
+        if others:
+            every = [rows[name], *(compared(row, mine) for row, mine in others)]
+            at_temperatures[name] = tuple(sorted(every, key=lambda row: row.temperature))
     base_N, twice_N = samples.values(samples.rows[0].folders[0]).keep_N_2.T
     return SplitResult(
         evaluation=samples.evaluation,
         num_problems=len(samples.shared),
-        rows=tuple(rows),
+        rows=tuple(rows.values()),
         cooled=tuple(_measure(source, samples)[0] for source in samples.curve),
         not_judged=samples.not_judged(),
         keep_by_luck=expected_keep(base_N, twice_N),
         explore_by_luck=expected_explore(base_N, twice_N),
         pairs={
-            (one, other): _against(
-                stacks[other], stacks[one], samples.settings, other, by_name[one]
-            )
-            for one, other in plan.study.pairs
+            (one, other): against(other, rows[one], stacks[one]) for one, other in plan.study.pairs
         },
         method_temperatures=at_temperatures,
     )
@@ -128,11 +122,3 @@ def _measure(source: RowFolders, samples: SplitSamples) -> tuple[Row, Stack]:
         pass_curve=curve(sizes.curve_ks, intervals(pass_R_N_K, None, settings)),
     )
     return row, measures
-
-
-def _against(
-    base: Stack, run: Stack, settings: AnalysisSettings, name: str, row: Row
-) -> dict[str, Difference]:
-    if base is run:
-        return {}
-    return {d.key: d for d in differences(base, run, settings, name, row.name)}

@@ -1,6 +1,8 @@
 """Where everything of a study lies, and the jobs that make it."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +14,12 @@ from polypath.rollouts.files import read_json
 from polypath.studies import job_functions
 from polypath.studies.arguments import checked_recipe, training_arguments
 from polypath.studies.config import COOLED, SHARED, Evaluation, Study, is_test
-from polypath.studies.identity import fingerprint, plain, short_hash
 from polypath.studies.jobs import Job
 from polypath.tasks.shipped import shipped_model
 from polypath.train.callbacks import read_log
 from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
 
+SMALL_BASE = 256 * 2**20  # bytes of a model up to which its weights are hashed
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"  # kinds of evaluated models
 
 
@@ -39,7 +41,7 @@ class StudyPlan:
             raise ConfigError(f"--out {out} is a file. Name a folder, existing or new.")
         self._base_identity = {
             "base": study.base,
-            "weights": fingerprint(Path(shipped_model(study.base))),
+            "weights": _fingerprint(Path(shipped_model(study.base))),
             "task": study.task,
             "options": dict(study.task_options),
         }
@@ -53,16 +55,16 @@ class StudyPlan:
 
     def base_folder(self) -> Path:
         """Return the folder of everything drawn from the base."""
-        return self.out / "base" / short_hash(self._base_identity)
+        return self.out / "base" / _short_hash(self._base_identity)
 
     def presample_folder(self, name: str) -> Path:
         """Return the folder of a rehearsal set."""
-        return self.out / "presample" / f"{name}-{short_hash(self._presample_identity(name))}"
+        return self.out / "presample" / f"{name}-{_short_hash(self._presample_identity(name))}"
 
     def method_folder(self, name: str) -> Path:
         """Return the folder of a method's seeds; of a checkpoint of another method, the other's."""
         trained = self.study.trained(name).name
-        return self.out / "runs" / f"{trained}-{short_hash(self.method_identity(trained))}"
+        return self.out / "runs" / f"{trained}-{_short_hash(self.method_identity(trained))}"
 
     def run_folder(self, name: str, seed: int) -> Path:
         """Return the folder of one training run."""
@@ -75,7 +77,7 @@ class StudyPlan:
         runner = FREE_ON_RESUME | {"seed", "rehearsal_set", "model_name_or_path", "task"}
         return {
             **self._base_identity,
-            "settings": {k: plain(v) for k, v in sorted(values.items()) if k not in runner},
+            "settings": {k: _plain(v) for k, v in sorted(values.items()) if k not in runner},
             "rehearsal": self._presample_identity(method.rehearsal) if method.rehearsal else None,
         }
 
@@ -182,26 +184,19 @@ class StudyPlan:
                 result=folder / "manifest.json",
                 kind="presample",
             )
+        base, tuning = self.base_folder(), []
         for evaluation in study.evaluations:
-            yield self._base_job("base", evaluation)
-        tuning = []
+            yield self._evaluate_job("base", base, evaluation)
         for temperature in study.temperatures:
             label = f"base at T={temperature:g}"
             if study.tuning is not None:
-                tuning.append(self._base_job(label, study.tuning.at(temperature)))
+                tuning.append(self._evaluate_job(label, base, study.tuning.at(temperature)))
                 yield tuning[-1]
             for evaluation in study.evaluations if study.temperature_curve else ():
-                yield self._base_job(label, evaluation.at(temperature))
+                yield self._evaluate_job(label, base, evaluation.at(temperature))
         for evaluation in study.evaluations if tuning and not study.temperature_curve else ():
-            yield self._evaluate_job(
-                COOLED,
-                study.base,
-                replace(evaluation, greedy=False),
-                self._best_folder(evaluation),
-                study.sampling_seed,
-                after=tuple(job.name for job in tuning),
-                tried=self.tried(),
-            )
+            without_greedy, after = replace(evaluation, greedy=False), [job.name for job in tuning]
+            yield self._evaluate_job(COOLED, base, without_greedy, after=after, at_best=True)
 
     def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
         """Yield the jobs of one training run: the training, and all evaluations of it."""
@@ -224,31 +219,27 @@ class StudyPlan:
         for kind, step, evaluation in self.states(name):
             at = f", step {step}" if step else ""
             at += f", T={evaluation.temperature:g}" if kind == TEMPERATURE else ""
-            yield self._evaluate_job(
-                f"{method.label}, seed {seed}{at}",
-                str(folder / f"checkpoint-{step}" if step else folder),
-                evaluation,
-                self.samples_folder(folder, evaluation, step),
-                self.sampling_seed(folder, evaluation),
-                after=(train,),
-            )
-
-    def _base_job(self, label: str, evaluation: Evaluation) -> Job:
-        owner = self.base_folder()
-        folder, seed = self.samples_folder(owner, evaluation), self.sampling_seed(owner, evaluation)
-        return self._evaluate_job(label, self.study.base, evaluation, folder, seed)
+            label = f"{method.label}, seed {seed}{at}"
+            yield self._evaluate_job(label, folder, evaluation, step=step, after=[train])
 
     def _evaluate_job(
         self,
         label: str,
-        model: str,
+        owner: Path,
         evaluation: Evaluation,
-        folder: Path,
-        seed: int,
         *,
-        after: tuple[str, ...] = (),
-        tried: Mapping[str, str] | None = None,
+        step: int = 0,
+        after: Sequence[str] = (),
+        at_best: bool = False,
     ) -> Job:
+        """Return the job of sampling a model; ``at_best``, the base at the best temperature tried."""
+        model = str(owner / f"checkpoint-{step}" if step else owner)
+        if owner == self.base_folder():
+            model = self.study.base
+        folder = self.samples_folder(owner, evaluation, step)
+        seed = self.sampling_seed(owner, evaluation)
+        if at_best:
+            folder, seed = self._best_folder(evaluation), self.study.sampling_seed
         return Job(
             name=f"evaluate {label} on {evaluation.split}",
             function=job_functions.evaluate,
@@ -257,10 +248,10 @@ class StudyPlan:
                 "evaluation": evaluation,
                 "batch_size": self.study.batch_size,
                 "seed": seed,
-                "tried": tried,
+                "tried": self.tried() if at_best else None,
             },
             result=folder / job_functions.EVALUATED,
-            after=after,
+            after=tuple(after),
             kind=f"evaluate {evaluation.split} {evaluation.size}",
         )
 
@@ -307,5 +298,37 @@ def _steps_done(log: Path) -> int:
 
 def _samples_name(evaluation: Evaluation, temperature: str, drawn: Mapping[str, Any]) -> str:
     """Name a folder of samples after how they are drawn; ``drawn`` wins over the evaluation's."""
-    digits = short_hash({**evaluation.drawn, **drawn})
+    digits = _short_hash({**evaluation.drawn, **drawn})
     return f"{evaluation.split}-{evaluation.size}-T{temperature}-{digits}"
+
+
+# --- what tells one result from another: settings and weights, hashed into folder names -------------
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting so that 1 from YAML and "1" from an override are the same."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in sorted(value.items())}
+    if isinstance(value, list):
+        return " ".join(str(_plain(v)) for v in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _short_hash(identity: Mapping[str, Any]) -> str:
+    """Return eight hexadecimal digits that stand for an identity."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return what tells a model folder from one with other weights; empty for a hub name."""
+    if not folder.is_dir():
+        return ""
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")])
+    digest = hashlib.sha256()
+    whole = sum(file.stat().st_size for file in files) <= SMALL_BASE
+    for file in files:
+        digest.update(f"{file.name} {file.stat().st_size}".encode())
+        if whole:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -6,7 +6,7 @@ against Div-Equ over 12 models, with a line for those whose pass@1 is above 0.4.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -166,17 +166,16 @@ def _fit(relation: Relation, points: Sequence[Point]) -> RelationFit:
 def relation_record(result: RelationResult) -> dict[str, Any]:
     """Return what ``results.json`` holds of a relation."""
     keys = result.relation.metrics
-    fits = [asdict(fit) for fit in result.fits.values()]
+    fits = list(result.fits.values())
     return {
-        **asdict(result.relation),
-        "labels": dict(result.labels),
+        **vars(result.relation),
+        "labels": result.labels,
         "all": fits[0],
         "chosen": fits[1] if len(fits) > 1 else None,
-        "left_out": dict(result.left_out),
+        "left_out": result.left_out,
         "models": [
             {
-                **asdict(point.model),
-                "folder": str(point.model.folder),
+                **vars(point.model),
                 "chosen": is_chosen(result.relation, point),
                 "values": {key: point.metrics[key].value for key in keys},
                 "num_problems": {key: point.metrics[key].num_problems for key in keys},

@@ -1,40 +1,41 @@
 """Everything a study found: measured from its samples, and as ``results.json`` holds it."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import polypath
-from polypath.report.analysis import MeasuredRun
 from polypath.report.records import plain
 from polypath.studies.arguments import budgets
 from polypath.studies.config import COOLED, Study
-from polypath.studies.cost import Costs, cost_sentence, costs
+from polypath.studies.cost import cost_sentence, costs
 from polypath.studies.job_functions import best_temperature
-from polypath.studies.measure import Row, SplitResult, measure
+from polypath.studies.measure import SplitResult, measure
 from polypath.studies.over_training import (
-    MatchedRow,
-    Trail,
-    TrainingCurve,
     checkpoint_curves,
     logged_curves,
     match,
     read_trails,
 )
 from polypath.studies.plan import StudyPlan
-from polypath.studies.relations import RelationResult, relate, relation_record
+from polypath.studies.relations import relate, relation_record
 from polypath.studies.split_samples import SplitSamples
 
 
-@dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What a study found.
+    """What a study found whose jobs are done.
+
+    Args:
+        plan: of the study.
+        seconds: name of a job -> what it took.
+        workers: processes that measure samples side by side.
 
     Attributes:
-        splits: the rows of each split, the main one first.
         best: temperature at which the base is right most often; None without temperatures.
         accuracy: temperature -> pass@1 of the base on the tuning split.
+        splits: the rows of each split, the main one first.
+        measured: the rows of the main split, by name; empty without a page.
         trails: methods of the main split over their checkpoints.
         matched: rows of the main split at equal pass@1 with the study's reference.
         matched_pairs: the study's pairs at equal pass@1.
@@ -42,23 +43,28 @@ class StudyResult:
         checkpoints: curves of what checkpoints can do.
         logged: curves of what the runs logged in training.
         cost: of the jobs.
-        seconds: name of a job -> what it took.
-        measured: the rows of the main split, by name; empty without a page.
     """
 
-    plan: StudyPlan
-    splits: tuple[SplitResult, ...]
-    best: float | None
-    accuracy: Mapping[str, float]
-    trails: Mapping[str, Trail]
-    matched: tuple[MatchedRow, ...]
-    matched_pairs: tuple[MatchedRow, ...]
-    relations: tuple[RelationResult, ...]
-    checkpoints: Sequence[TrainingCurve]
-    logged: Sequence[TrainingCurve]
-    cost: Costs
-    seconds: Mapping[str, float]
-    measured: Mapping[str, MeasuredRun] = field(repr=False)
+    def __init__(self, plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> None:
+        self.plan, self.seconds = plan, seconds
+        study, tried = plan.study, plan.tried()
+        self.best: float | None = None
+        self.accuracy: dict[str, float] = {}
+        if tried:
+            self.best, self.accuracy = best_temperature(tried)
+        main = SplitSamples(plan, study.main, self.best, workers=workers)
+        self.splits = [measure(main)]
+        for evaluation in study.evaluations[1:]:  # one by one: only the main samples are kept
+            self.splits.append(measure(SplitSamples(plan, evaluation, self.best)))
+        self.measured = main.measured
+        self.trails = read_trails(main)
+        against = [(row.name, study.against) for row in main.rows[1:] if row.name != study.against]
+        self.matched = match(main, against, self.trails)
+        self.matched_pairs = match(main, study.pairs, self.trails)
+        self.relations = relate(main)
+        self.checkpoints = checkpoint_curves(self.trails, study.main)
+        self.logged = logged_curves(plan)
+        self.cost = costs(plan, seconds)
 
     @property
     def main(self) -> SplitResult:
@@ -72,39 +78,7 @@ class StudyResult:
 
     def closing(self) -> str:
         """Return what the study took, and how it is made again."""
-        return cost_sentence(self.cost.total, self.plan.study.command)
-
-
-def analyse(plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> StudyResult:
-    """Measure the samples of a study whose jobs are done.
-
-    Args:
-        plan: of the study.
-        seconds: name of a job -> what it took.
-        workers: processes that measure samples side by side.
-    """
-    study, tried = plan.study, plan.tried()
-    best, accuracy = best_temperature(tried) if tried else (None, {})
-    main = SplitSamples(plan, study.main, best, workers=workers)
-    others = (SplitSamples(plan, evaluation, best) for evaluation in study.evaluations[1:])
-    splits = (measure(main), *map(measure, others))  # one by one: only the main samples are kept
-    trails = read_trails(main)
-    against = [(row.name, study.against) for row in main.rows[1:] if row.name != study.against]
-    return StudyResult(
-        plan=plan,
-        splits=splits,
-        best=best,
-        accuracy=accuracy,
-        trails=trails,
-        matched=match(main, against, trails),
-        matched_pairs=match(main, study.pairs, trails),
-        relations=relate(main),
-        checkpoints=checkpoint_curves(trails, study.main),
-        logged=logged_curves(plan),
-        cost=costs(plan, seconds),
-        seconds=seconds,
-        measured=main.measured,
-    )
+        return cost_sentence(self.cost["total"], self.plan.study.command)
 
 
 def notes_of(
@@ -158,14 +132,14 @@ def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]
     now = time.monotonic()
     found: dict[str, Any] = plain(
         {
-            "study": {**described, "recipe": str(study.recipe)},
+            "study": described,
             "polypath": polypath.__version__,
             "notes": result.notes(),
             "splits": splits,
             "training": {
                 name: [
                     {
-                        "folder": str(plan.run_folder(name, seed)),
+                        "folder": plan.run_folder(name, seed),
                         "last": (plan.log(name, seed) or [{}])[-1],
                     }
                     for seed in study.seeds
@@ -192,17 +166,11 @@ def _split_record(split: SplitResult) -> dict[str, Any]:
         "not_judged": split.not_judged,
         "keep_by_luck": split.keep_by_luck,
         "explore_by_luck": split.explore_by_luck,
-        "rows": _row_records(split.rows),
+        "rows": split.rows,
         "pairs": [
             {"method": one, "against": other, "differences": differences}
             for (one, other), differences in split.pairs.items()
         ],
-        "temperatures": _row_records(split.cooled),
-        "method_temperatures": {
-            name: _row_records(rows) for name, rows in split.method_temperatures.items()
-        },
+        "temperatures": split.cooled,
+        "method_temperatures": split.method_temperatures,
     }
-
-
-def _row_records(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [{**vars(row), "folders": [str(folder) for folder in row.folders]} for row in rows]

@@ -27,7 +27,7 @@ from polypath.studies.figures import (
 )
 from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
-from polypath.studies.results import StudyResult, analyse, record
+from polypath.studies.results import StudyResult, record
 from polypath.studies.tables import main_tables, markdown, relation_tables, tables
 
 try:
@@ -79,7 +79,7 @@ def run_study(
             console=console,
         )
         ran = time.monotonic()
-        result = analyse(plan, seconds, workers=workers)
+        result = StudyResult(plan, seconds, workers=workers)
         files = _write(result)
         content = record(result, started=started, ran=ran)
         write_json(plan.out / RESULTS, content)

@@ -19,19 +19,7 @@ from polypath.yaml_file import read_yaml
 
 @dataclass
 class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no types
-    """TRL's script arguments, plus polypath's tasks and presets.
-
-    Attributes:
-        preset: settings under one name (``polypath.presets``); what is set besides it wins.
-        objectives: entries of a user's own methods (``polypath.objectives.Entry``), by their place.
-        task: a polypath task, which brings prompts, gold answers and the reward; instead of
-            ``dataset_name`` and ``reward_funcs`` (further reward functions may be added).
-        task_split: which split to train on.
-        task_limit: use only the first problems of the split; 0 uses all.
-        task_options: options of the task as ``KEY=VALUE`` texts; YAML may give a mapping.
-        task_timeout_reward: reward of a completion whose check took too long: ``zero``, or
-            ``none``, which leaves it out of its group (see ``TaskReward``).
-    """
+    """TRL's script arguments, plus polypath's tasks and presets; the help of each says what it is."""
 
     preset: str | None = field(
         default=None,
@@ -122,21 +110,18 @@ def load_recipe(
     for name in values:
         if name not in known:
             raise unknown_name(f"key in {config}:", name, known)
-    flags = [
-        text[2:].split("=")[0].replace("-", "_") for text in overrides if text.startswith("--")
-    ]
-    for flag in flags:
-        if flag not in known:
-            raise unknown_name("option", flag, known)
+    for name in given:
+        if name not in known:
+            raise unknown_name("option", name, known)
     parser.set_defaults_with_config(**values)
-    if not values.get("output_dir") and "output_dir" not in flags:
+    if not values.get("output_dir") and "output_dir" not in given:
         raise ConfigError("output_dir is missing: where should checkpoints and the model go?")
     try:
         task, trainer, model, mixture = parser.parse_args_into_dataclasses(args=list(overrides))
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:  # TRL's and transformers' own checks of settings
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(" ".join(str(error).split())) from error
     return Recipe(
         task=task, trainer=trainer, model=model, mixture=mixture, values={**values, **given}
     )
@@ -164,7 +149,3 @@ def _override_values(overrides: Sequence[str]) -> dict[str, str]:
         elif key:
             found[key] = f"{found[key]} {text}".strip()
     return found
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

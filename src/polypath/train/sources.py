@@ -160,9 +160,7 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
 
 def _import_reward(name: str) -> Any:
     """Import ``package.module.function``, ``package.module:function`` or ``file.py:function``."""
-    if (
-        os.getcwd() not in sys.path
-    ):  # a module next to where the command runs, as TRL's script has it
+    if os.getcwd() not in sys.path:  # a module next to where the command runs, as in TRL's script
         sys.path.insert(0, os.getcwd())
     try:
         return load_function(name if ":" in name else ":".join(name.rsplit(".", 1)), "Function")
