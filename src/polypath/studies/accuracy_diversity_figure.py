@@ -166,22 +166,19 @@ def _draw_labels(axis: Any, ends: Sequence[tuple[str, Mapping[str, Any], float, 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Move heights in [0, 1] apart by at least ``gap``, as little as that takes, in their order.
 
-    Least squares: what is left of the heights once the gaps below them are taken off must not fall,
-    so neighbours that would are given their mean. More than fit into [0, 1] go beyond its top.
+    Least squares: what is left of the heights once the gaps below them are taken off must not fall.
+    More than fit into [0, 1] go beyond its top.
     """
+    from scipy.optimize import isotonic_regression  # slow to import
+
+    if not heights:
+        return []
     order = np.argsort(heights, kind="stable")
-    blocks: list[tuple[float, int]] = []  # mean of the rest, and how many share it
-    for place, i in enumerate(order):
-        blocks.append((heights[i] - place * gap, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (b, n), (a, m) = blocks.pop(), blocks.pop()
-            blocks.append(((a * m + b * n) / (m + n), m + n))
-    top = max(0.0, 1.0 - (len(order) - 1) * gap)
-    rest = [min(max(value, 0.0), top) for value, count in blocks for _ in range(count)]
-    moved = [0.0] * len(order)
-    for place, i in enumerate(order):
-        moved[i] = rest[place] + place * gap
-    return moved
+    gaps_below = gap * np.arange(len(heights))
+    rest = isotonic_regression(np.array(heights)[order] - gaps_below).x
+    moved = np.empty(len(heights))
+    moved[order] = np.clip(rest, 0.0, max(0.0, 1.0 - gaps_below[-1])) + gaps_below
+    return [float(height) for height in moved]
 
 
 def _legend(result: SplitResult, trails: Mapping[str, Trail]) -> list[Any]:

@@ -82,22 +82,21 @@ def evaluate(
     from polypath.sampling.settings import SamplingSettings
     from polypath.tasks import get_task
 
-    temperature = best_temperature(tried)[0] if tried else evaluation.temperature
-    settings = SamplingSettings(
-        temperature=temperature,
-        top_p=evaluation.top_p,
-        max_new_tokens=evaluation.max_completion_length,
-        batch_size=batch_size,
-        seed=seed,
-    )
     with _costed(Path(out) / EVALUATED) as found:
+        temperature = best_temperature(tried)[0] if tried else evaluation.temperature
         summary = sample_run(
             model,
             get_task(task, task_options),
             out=out,
             split=evaluation.split,
             num_samples=evaluation.samples,
-            settings=settings,
+            settings=SamplingSettings(
+                temperature=temperature,
+                top_p=evaluation.top_p,
+                max_new_tokens=evaluation.max_completion_length,
+                batch_size=batch_size,
+                seed=seed,
+            ),
             limit=evaluation.problems,
             greedy=evaluation.greedy,
             device=DEVICE,
@@ -141,30 +140,26 @@ def _surprisal(
     from polypath.sampling.prompts import tokenize_prompts
     from polypath.sampling.transformers import pad_token_id
 
-    ids: list[str] = []
-    prompts: list[Any] = []
-    tokens: list[list[int]] = []
     store = RolloutStore.open(folder / SAMPLES_FOLDER)
-    for batch in store.iter_batches(("problem_id", "sample_id", "prompt", "token_ids")):
-        columns = (column.to_pylist() for column in batch.columns)
-        for problem_id, sample_id, prompt, row in zip(*columns, strict=True):
-            if sample_id < ENTROPY_SAMPLES and row:
-                ids.append(problem_id)
-                prompts.append(decode_prompt(prompt))
-                tokens.append(row)
+    rows = [
+        row
+        for batch in store.iter_batches(("problem_id", "sample_id", "prompt", "token_ids"))
+        for row in batch.to_pylist()
+        if row["sample_id"] < ENTROPY_SAMPLES and row["token_ids"]
+    ]
     network, tokenizer = load_model(model, dtype=torch.float32, device=torch.device(DEVICE))
     scored = completion_logps(
         network,
-        tokenize_prompts(tokenizer, prompts),
-        tokens,
+        tokenize_prompts(tokenizer, [decode_prompt(row["prompt"]) for row in rows]),
+        [row["token_ids"] for row in rows],
         temperature=temperature,
         pad_token_id=pad_token_id(network, tokenizer),
         batch_size=min(batch_size, 512),
     )
     found: dict[str, tuple[float, int]] = {}
-    for problem_id, logps in zip(ids, scored, strict=True):
-        total, number = found.get(problem_id, (0.0, 0))
-        found[problem_id] = (total - float(logps.sum()), number + len(logps))
+    for row, logps in zip(rows, scored, strict=True):
+        total, number = found.get(row["problem_id"], (0.0, 0))
+        found[row["problem_id"]] = (total - float(logps.sum()), number + len(logps))
     return found
 
 

@@ -216,11 +216,7 @@ class _Scheduler:
 
 
 def _why_failed(name: str, future: "Future[None]", log: Path) -> str:
-    """Return why a job failed, in one line; empty if it did not.
-
-    Raises:
-        JobFailed: its process died, and the pool with it.
-    """
+    """Return why a job failed, in one line; empty if it did not. With its process the pool dies."""
     try:
         future.result()
     except BrokenProcessPool as error:

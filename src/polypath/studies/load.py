@@ -110,9 +110,10 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
 
 def _filled(content: Any, where: str) -> Mapping[str, Any]:
     """Return a mapping that is not empty."""
-    if not names_of(content, where):
+    found = names_of(content, where)
+    if not found:
         refuse(where, "must not be empty", content)
-    return names_of(content, where)
+    return found
 
 
 def _scalars(content: Any, where: str) -> dict[str, Any]:
@@ -267,18 +268,16 @@ def _check_names(study: Study, where: str) -> None:
     methods = study.methods
     if not study.seeds:
         refuse(f"seeds in {where}", "must name at least one seed", [])
-    if study.against and study.against not in methods:
-        raise unknown_name(f"method in against of {where}:", study.against, methods)
+    named = [(f"against of {where}", study.against, list(methods))]
     for name, method in methods.items():
         others = [other for other in methods if other != name]
-        if method.against and method.against not in others:
-            raise unknown_name(f"method in against of methods.{name}:", method.against, others)
         trained = [other for other in others if not methods[other].of]
-        if method.of and method.of not in trained:
-            raise unknown_name(f"method in 'of' of methods.{name}:", method.of, trained)
-    for name in (name for pair in study.pairs for name in pair):
-        if name not in methods:
-            raise unknown_name(f"method in pairs of {where}:", name, methods)
+        named.append((f"against of methods.{name}", method.against, others))
+        named.append((f"'of' of methods.{name}", method.of, trained))
+    named += [(f"pairs of {where}", name, list(methods)) for pair in study.pairs for name in pair]
+    for place, name, known in named:
+        if name and name not in known:
+            raise unknown_name(f"method in {place}:", name, known)
     labels = [BASE, COOLED, *(method.label for method in methods.values())]
     for label in labels:
         if labels.count(label) > 1:

@@ -212,12 +212,7 @@ def _record(recipe: Recipe) -> dict[str, Any]:
 
 
 def _same_settings(path: Path, recipe: Recipe) -> None:
-    """Refuse to continue a run with other settings than it was begun with.
-
-    Raises:
-        ConfigError: naming the setting and both values.
-        DataError: the file is not what a run wrote.
-    """
+    """Refuse to continue a run with other settings than it was begun with."""
     if not path.is_file():
         return
     now = _fixed(_record(recipe))
