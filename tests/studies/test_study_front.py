@@ -14,8 +14,8 @@ from polypath.report.model import Curve, Metric
 from polypath.studies.accuracy_diversity_figure import LABELS_AT, _draw_labels, draw_front, spread
 from polypath.studies.config import Evaluation
 from polypath.studies.figures import look_of
-from polypath.studies.measure import Row, SplitResult
 from polypath.studies.over_training import Trail
+from polypath.studies.splits import Row, SplitResult
 from tests.rounding import rounding
 
 GAP = 0.05

@@ -11,8 +11,8 @@ from polypath.report.figure_style import legend_entry, new_figure, safe, save
 from polypath.report.model import Metric
 from polypath.studies.config import BASE
 from polypath.studies.figures import LEGEND, look_of
-from polypath.studies.measure import Row, SplitResult
 from polypath.studies.over_training import Trail
+from polypath.studies.splits import Row, SplitResult
 
 BASE_LINE = "#999999"
 LABEL_HEIGHT = 0.048  # of a label, as a share of the panel's height

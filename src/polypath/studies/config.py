@@ -101,7 +101,7 @@ class Method:
     temperatures: tuple[float, ...] = key(bounds=ABOVE_0)
     against: str = key("")
     of: str = key("")
-    step: int = key(0)
+    step: int = key(0, AT_LEAST_1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,11 @@ from polypath.report.figure_style import (
 )
 from polypath.report.numbers import with_ends
 from polypath.studies.config import BASE, COOLED, Relation, Study
-from polypath.studies.measure import SplitResult
 from polypath.studies.over_training import TrainingCurve
 from polypath.studies.plan import CHECKPOINT, END, TEMPERATURE
 from polypath.studies.relation_fit import RelationFit
 from polypath.studies.relations import ALL, Point, RelationResult, is_chosen
+from polypath.studies.splits import SplitResult
 
 BASE_LOOKS = {BASE: BASE_LOOK, COOLED: {"color": "#888888", "marker": "o", "linestyle": ":"}}
 LEGEND = 2.2  # inches at the right of the panels

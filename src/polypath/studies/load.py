@@ -156,8 +156,6 @@ def _methods(
         is_checkpoint = _is_checkpoint(names_of(content or {}, here), here)
         usual["checkpoints"] = () if is_checkpoint else study["checkpoints"]
         found = read(content or {}, here, Method, **usual)
-        if is_checkpoint and found["step"] < 1:
-            refuse(f"step in {here}", "must be a whole number of at least 1", found["step"])
         found |= {
             "name": folder_name(name, "a method's name"),
             "settings": _settings(found["settings"], here),

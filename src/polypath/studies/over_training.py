@@ -12,7 +12,7 @@ from polypath.report.estimates import verdict
 from polypath.report.model import Difference, FloatArray
 from polypath.studies.config import BASE, Evaluation
 from polypath.studies.plan import StudyPlan
-from polypath.studies.split_samples import RowFolders, SplitSamples
+from polypath.studies.splits import RowFolders, SplitSamples
 
 LOGGED = {
     "accuracy of samples": "diversity/accuracy",

@@ -16,7 +16,7 @@ from polypath.studies.config import BASE, Relation
 from polypath.studies.plan import CHECKPOINT, END, TEMPERATURE, StudyPlan
 from polypath.studies.relation_fit import RelationFit, fit_relation
 from polypath.studies.relation_metrics import Measured
-from polypath.studies.split_samples import SplitSamples
+from polypath.studies.splits import SplitSamples
 
 ALL = "all"  # models, as the name of a fit
 

@@ -20,12 +20,7 @@ from polypath.report.table import ReportTable, print_tables
 from polypath.rollouts.files import atomic_write, write_json
 from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import Study
-from polypath.studies.figures import (
-    draw_overview,
-    draw_pass_curves,
-    draw_relations,
-    draw_training,
-)
+from polypath.studies.figures import draw_overview, draw_pass_curves, draw_relations, draw_training
 from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
 from polypath.studies.results import StudyResult, record

@@ -11,11 +11,11 @@ from polypath.report.settings import AnalysisSettings
 from polypath.report.table import Cell, Cells, ReportTable
 from polypath.studies.config import BASE, Evaluation, Study
 from polypath.studies.job_functions import ENTROPY
-from polypath.studies.measure import Row, SplitResult
 from polypath.studies.over_training import MatchedRow
 from polypath.studies.relation_fit import TRUSTED_RUNS
 from polypath.studies.relations import ALL, RelationResult
 from polypath.studies.results import StudyResult
+from polypath.studies.splits import Row, SplitResult
 
 
 def tables(result: StudyResult) -> list[ReportTable]:
