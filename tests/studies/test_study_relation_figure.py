@@ -12,7 +12,7 @@ from polypath.studies.config import Relation
 from polypath.studies.figures import draw_relations
 from polypath.studies.plan import CHECKPOINT, END, TEMPERATURE
 from polypath.studies.relation_metrics import Measured
-from polypath.studies.relations import ALL, Model, Point, RelationResult, _relate, is_chosen
+from polypath.studies.relations import ALL, Point, RelationResult, _relate, is_chosen
 
 STUDY = SimpleNamespace(
     methods={name: SimpleNamespace(label=f"{name} $x_$") for name in ("grpo", "dra")},
@@ -21,18 +21,16 @@ STUDY = SimpleNamespace(
 
 
 def point(name: str, kind: str, x: float, y: float) -> Point:
-    model = Model(
+    values = {"x": x, "y": y, "pass@1": x}
+    return Point(
         name=name,
         label=f"{name} {kind}",
         run=name,
         kind=kind,
-        step=0,
         temperature=1.0,
         folder=Path(),
+        metrics={k: Measured(label=f"the {k}", value=v, num_problems=5) for k, v in values.items()},
     )
-    values = {"x": x, "y": y, "pass@1": x}
-    metrics = {k: Measured(label=f"the {k}", value=v, num_problems=5) for k, v in values.items()}
-    return Point(model=model, metrics=metrics)
 
 
 def result(*, where: str = "", above: float = 0.0, y: float = 0.0) -> RelationResult:

@@ -135,8 +135,8 @@ def draw_relations(study: Study, results: Sequence[RelationResult], path: Path) 
     figure, axes = new_figure(len(results), width=4.9, columns=3, margin=LEGEND)
     names = list(study.methods)
     for axis, result in zip(axes, results, strict=True):
-        for point in sorted(result.points, key=lambda p: SIZES[p.model.kind]):
-            _draw_point(axis, result.relation, point, look_of(point.model.name, names))
+        for point in sorted(result.points, key=lambda p: SIZES[p.kind]):
+            _draw_point(axis, result.relation, point, look_of(point.name, names))
         fits = zip(result.fits.items(), LINES, strict=False)
         titles = [_draw_line(axis, result, over, fit, line) for (over, fit), line in fits]
         axis.set_title(safe("\n".join(titles)), fontsize=8.5, loc="left")
@@ -150,7 +150,7 @@ def draw_relations(study: Study, results: Sequence[RelationResult], path: Path) 
 
 
 def _draw_point(axis: Any, relation: Relation, point: Point, style: dict[str, Any]) -> None:
-    kind, color = point.model.kind, style["color"]
+    kind, color = point.kind, style["color"]
     axis.plot(
         [point.metrics[relation.x].value],
         [point.metrics[relation.y].value],
@@ -184,8 +184,8 @@ def _draw_line(axis: Any, result: RelationResult, over: str, fit: RelationFit, l
 def _relation_legend(
     study: Study, results: Sequence[RelationResult], names: Sequence[str]
 ) -> list[Any]:
-    models = [point.model for result in results for point in result.points]
-    drawn, kinds = {model.name for model in models}, {model.kind for model in models}
+    points = [point for result in results for point in result.points]
+    drawn, kinds = {point.name for point in points}, {point.kind for point in points}
     found = []
     for name in (BASE, *names):
         if name in drawn:

@@ -4,6 +4,7 @@ The correlation study of Yao 2025 (arXiv:2505.23433, sec. 3) over what a study t
 against Div-Equ over 12 models, with a line for those whose pass@1 is above 0.4.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from polypath.studies.config import BASE, Relation
-from polypath.studies.plan import CHECKPOINT, END, TEMPERATURE, StudyPlan
+from polypath.studies.plan import CHECKPOINT, END, TEMPERATURE
 from polypath.studies.relation_fit import RelationFit, fit_relation
 from polypath.studies.relation_metrics import Measured
 from polypath.studies.splits import SplitSamples
@@ -22,8 +23,8 @@ ALL = "all"  # models, as the name of a fit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """One evaluated model of the main split, or the same at another temperature.
+class Point:
+    """One evaluated model of the main split, or the same at another temperature, with its metrics.
 
     Attributes:
         name: key of its method, or ``base``.
@@ -33,6 +34,7 @@ class Model:
         step: of a checkpoint; else 0.
         temperature: of its samples.
         folder: where they lie.
+        metrics: that the relations ask for, by key.
     """
 
     name: str
@@ -42,13 +44,6 @@ class Model:
     step: int = 0
     temperature: float
     folder: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """A model with the metrics that the relations ask for, by key."""
-
-    model: Model
     metrics: Mapping[str, Measured]
 
 
@@ -78,46 +73,6 @@ def is_chosen(relation: Relation, point: Point) -> bool:
     return not where or point.metrics[where].value > relation.above
 
 
-def models_of(plan: StudyPlan) -> Iterator[Model]:
-    """Yield every model that is sampled on the main split, each once."""
-    study, main = plan.study, plan.study.main
-    others = [t for t in plan.base_temperatures() if t != main.temperature]
-    for t in (main.temperature, *others):
-        own = t == main.temperature
-        yield Model(
-            name=BASE,
-            label=BASE if own else f"{BASE} at T={t:g}",
-            run=BASE,
-            kind=END if own else TEMPERATURE,
-            temperature=t,
-            folder=plan.samples_folder(plan.base_folder(), main.at(t)),
-        )
-    known: set[Path] = set()
-    for name in study.methods:
-        for seed in study.seeds:
-            for model in _models_of_run(plan, name, seed):
-                if model.folder not in known:  # a method may be a checkpoint of another
-                    known.add(model.folder)
-                    yield model
-
-
-def _models_of_run(plan: StudyPlan, name: str, seed: int) -> Iterator[Model]:
-    for kind, step, evaluation in plan.states(name):
-        if evaluation.split != plan.study.main.split:
-            continue
-        t = evaluation.temperature
-        at = {CHECKPOINT: f", step {step}", TEMPERATURE: f", T={t:g}"}.get(kind, "")
-        yield Model(
-            name=name,
-            label=f"{plan.study.methods[name].label}, seed {seed}{at}",
-            run=f"{plan.study.trained(name).name}, seed {seed}",
-            kind=kind,
-            step=step if kind == CHECKPOINT else 0,
-            temperature=t,
-            folder=plan.method_samples_folder(name, seed, evaluation, step),
-        )
-
-
 def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
     """Measure every model and fit the relations of the study.
 
@@ -125,14 +80,50 @@ def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
         samples: of its main split.
     """
     relations = samples.plan.study.relations
-    models = models_of(samples.plan) if relations else ()
-    points = [Point(model=m, metrics=samples.values(m.folder).related) for m in models]
+    points = list(_points(samples)) if relations else []
     return tuple(_relate(relation, points) for relation in relations)
 
 
+def _points(samples: SplitSamples) -> Iterator[Point]:
+    """Yield every model that is sampled on the main split, each once."""
+    plan, study, main = samples.plan, samples.plan.study, samples.plan.study.main
+    for t in dict.fromkeys((main.temperature, *plan.base_temperatures())):
+        own = t == main.temperature
+        folder = plan.samples_folder(plan.base_folder(), main.at(t))
+        yield Point(
+            name=BASE,
+            label=BASE if own else f"{BASE} at T={t:g}",
+            run=BASE,
+            kind=END if own else TEMPERATURE,
+            temperature=t,
+            folder=folder,
+            metrics=samples.values(folder).related,
+        )
+    known: set[Path] = set()
+    for name, seed in itertools.product(study.methods, study.seeds):
+        for kind, step, evaluation in plan.states(name):
+            folder = plan.method_samples_folder(name, seed, evaluation, step)
+            # A method may be a checkpoint of another.
+            if evaluation.split != main.split or folder in known:
+                continue
+            known.add(folder)
+            t = evaluation.temperature
+            at = {CHECKPOINT: f", step {step}", TEMPERATURE: f", T={t:g}"}.get(kind, "")
+            yield Point(
+                name=name,
+                label=f"{study.methods[name].label}, seed {seed}{at}",
+                run=f"{study.trained(name).name}, seed {seed}",
+                kind=kind,
+                step=step if kind == CHECKPOINT else 0,
+                temperature=t,
+                folder=folder,
+                metrics=samples.values(folder).related,
+            )
+
+
 def _relate(relation: Relation, points: Sequence[Point]) -> RelationResult:
-    left_out = {p.model.label: why for p in points if (why := _why_not(relation, p))}
-    known = [point for point in points if point.model.label not in left_out]
+    left_out = {p.label: why for p in points if (why := _why_not(relation, p))}
+    known = [point for point in points if point.label not in left_out]
     fits = {ALL: _fit(relation, known)}
     if relation.where:
         chosen = [point for point in known if is_chosen(relation, point)]
@@ -160,7 +151,7 @@ def _fit(relation: Relation, points: Sequence[Point]) -> RelationFit:
         np.array([point.metrics[key].value for point in points], dtype=np.float64)
         for key in (relation.x, relation.y)
     )
-    return fit_relation(x_M, y_M, [point.model.run for point in points])
+    return fit_relation(x_M, y_M, [point.run for point in points])
 
 
 def relation_record(result: RelationResult) -> dict[str, Any]:
@@ -175,7 +166,7 @@ def relation_record(result: RelationResult) -> dict[str, Any]:
         "left_out": result.left_out,
         "models": [
             {
-                **vars(point.model),
+                **{key: value for key, value in vars(point).items() if key != "metrics"},
                 "chosen": is_chosen(result.relation, point),
                 "values": {key: point.metrics[key].value for key in keys},
                 "num_problems": {key: point.metrics[key].num_problems for key in keys},
