@@ -70,7 +70,7 @@ def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, T
         if point is None:
             continue
         axis.errorbar(
-            *([value] for value in point),
+            *point,
             xerr=_bars(row.metrics["pass@1"]),
             yerr=_bars(row.metrics[key]),
             color=color,

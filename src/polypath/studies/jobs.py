@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -66,12 +66,7 @@ class JobFailed(PolypathError, RuntimeError):
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    workers: int,
-    log: Path,
-    timings: Path,
-    console: Console,
+    jobs: Sequence[Job], *, workers: int, log: Path, timings: Path, console: Console
 ) -> dict[str, float]:
     """Run every job whose result is missing, each after those it depends on.
 
@@ -115,8 +110,7 @@ def run_jobs(
                 seconds=seconds,
                 progress=progress,
             )
-            for _ in scheduler.run(log):
-                write_json(timings, seconds)
+            scheduler.run(log, timings)
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.kill()
@@ -151,12 +145,8 @@ class _Scheduler:
     progress: Progress
     running: dict[Future[None], _Running] = field(default_factory=dict)
 
-    def run(self, log: Path) -> Iterator[str]:
-        """Yield the name of each job as it is done; ``log`` is named in errors.
-
-        Raises:
-            JobFailed: in the end, if jobs failed; at once, if a process died.
-        """
+    def run(self, log: Path, timings: Path) -> None:
+        """Run them; in the end raises ``JobFailed`` if jobs failed, and at once if a process died."""
         total, dropped, failures = len(self.waiting), 0, []
         overall = self.progress.add_task("all jobs", total=total)
         while self.waiting or self.running:
@@ -178,11 +168,10 @@ class _Scheduler:
                     told = f"[red]failed[/] {name}: {escape(reason)}"
                 else:
                     self.seconds[name] = seconds
+                    write_json(timings, self.seconds)
                     told = f"[green]done[/] {name} ({seconds:.0f} s)"
                 number = total - dropped - len(self.waiting) - len(self.running)
                 self.progress.console.print(f"{told} [dim]{number} of {total}{self._left()}[/]")
-                if not reason:
-                    yield name
         if failures:
             others = f" {dropped} jobs that need them were not run." if dropped else ""
             raise JobFailed(
