@@ -52,7 +52,8 @@ class FolderValues:
     """What one folder of samples is measured at.
 
     Attributes:
-        values: pass@k, greedy accuracy, distinct solutions, and entropy per token.
+        values: pass@k, greedy accuracy, distinct solutions, entropy per token, and but for the base
+            keep and explore shares.
         at_k: ``pass@k``, pass@1 always among them, and ``distinct@k`` -> values ``(N,)``.
         curve_N_K: pass@k at each k of the curve.
         keep_N_2: pass@k and pass@2k at the k of keep and explore shares; NaN without these.
@@ -119,15 +120,22 @@ class SplitSamples:
             keep_k, curve_N_K = self.sizes.keep_k, run.pass_at(self.sizes.curve_ks)
             known = self._known.get(folder) or measure(run, _in_tables)
             values = [v for v in known if _in_tables(v.key)]
+            at_k = {"pass@1": curve_N_K[:, 0]} | {v.key: v.top_N for v in values if v.k}
             values.append(entropy_values(folder, self.shared))
-            study, nothing_N_2 = self.plan.study, np.full((len(self.shared), 2), np.nan)
+            keep_N_2, base = np.full((len(self.shared), 2), np.nan), self.rows[0].folders[0]
+            if keep_k:
+                keep_N_2 = run.pass_at([keep_k, 2 * keep_k])
+            if keep_k and folder != base:  # samples cannot say how often fresh ones are right
+                of_base_N = self.values(base).keep_N_2[:, 0]
+                values += keep_and_explore(of_base_N, keep_N_2[:, 0], keep_k)
+            study = self.plan.study
             relations = study.relations if self.evaluation == study.main else ()
             keys = [key for relation in relations for key in relation.metrics]
             self._values[folder] = FolderValues(
                 values=tuple(values),
-                at_k={"pass@1": curve_N_K[:, 0]} | {v.key: v.top_N for v in values if v.k},
+                at_k=at_k,
                 curve_N_K=curve_N_K,
-                keep_N_2=run.pass_at([keep_k, 2 * keep_k]) if keep_k else nothing_N_2,
+                keep_N_2=keep_N_2,
                 related=measure_model(run, keys, folder, known) if keys else {},
             )
         return self._values[folder]
@@ -155,11 +163,9 @@ def base_and_methods(
     At the temperature of the evaluation itself the base at its best temperature is the base: no row
     of its own.
     """
-    folder = plan.samples_folder(plan.base_folder(), evaluation)
-    found = [
-        RowFolders(name=BASE, label=BASE, folders=(folder,), temperature=evaluation.temperature)
-    ]
-    if best is not None and best != evaluation.temperature:
+    folder, own = plan.samples_folder(plan.base_folder(), evaluation), evaluation.temperature
+    found = [RowFolders(name=BASE, label=BASE, folders=(folder,), temperature=own)]
+    if best is not None and best != own:
         folder = plan.cooled_folder(evaluation, best)
         label = f"{COOLED} (T={best:g})"
         found.append(RowFolders(name=COOLED, label=label, folders=(folder,), temperature=best))
@@ -192,11 +198,12 @@ def _method(plan: StudyPlan, name: str, evaluation: Evaluation, label: str) -> R
 def _curve(plan: StudyPlan, evaluation: Evaluation) -> tuple[RowFolders, ...]:
     """Return where the base's samples at each temperature lie."""
     found = []
-    for temperature in sorted(plan.base_temperatures()):
-        name = f"{BASE} at T={temperature:g}"
-        cooled = evaluation.at(temperature)
-        folder = plan.samples_folder(plan.base_folder(), cooled)
-        found.append(RowFolders(name=name, label=name, folders=(folder,), temperature=temperature))
+    for t in sorted(plan.base_temperatures()):
+        name, folder = (
+            f"{BASE} at T={t:g}",
+            plan.samples_folder(plan.base_folder(), evaluation.at(t)),
+        )
+        found.append(RowFolders(name=name, label=name, folders=(folder,), temperature=t))
     return tuple(found)
 
 
@@ -309,20 +316,12 @@ def measure_split(samples: SplitSamples) -> SplitResult:
 
 
 def _measure_row(source: RowFolders, samples: SplitSamples) -> tuple[Row, Stack]:
-    sizes, settings = samples.sizes, samples.settings
-    base = samples.values(samples.rows[0].folders[0])
-    found = [samples.values(folder) for folder in source.folders]
-    values = []
-    for one in found:
-        mine = list(one.values)
-        if sizes.keep_k and one is not base:  # samples cannot say how often fresh ones are right
-            mine += keep_and_explore(base.keep_N_2[:, 0], one.keep_N_2[:, 0], sizes.keep_k)
-        values.append(mine)
-    measures = stack(values, len(samples.shared))
+    found, settings = [samples.values(folder) for folder in source.folders], samples.settings
+    measures = stack([one.values for one in found], len(samples.shared))
     pass_R_N_K = np.stack([one.curve_N_K for one in found])
     row = Row(
         **vars(source),
         metrics={metric.key: metric for metric in metrics(measures, settings)},
-        pass_curve=curve(sizes.curve_ks, intervals(pass_R_N_K, None, settings)),
+        pass_curve=curve(samples.sizes.curve_ks, intervals(pass_R_N_K, None, settings)),
     )
     return row, measures
