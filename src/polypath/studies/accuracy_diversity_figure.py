@@ -32,14 +32,13 @@ def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) 
         path: of the PNG.
         trails: of the methods on this split; empty for splits without checkpoints.
     """
-    k = max(result.evaluation.ks)
-    titles = {f"pass@{k}": f"pass@{k}"}
-    if k > 1:
-        titles[f"distinct@{k}"] = f"distinct correct solutions in {k} samples"
-    figure, axes = new_figure(len(titles), width=6.2, height=5.4, margin=LEGEND)
-    for axis, (key, title) in zip(axes, titles.items(), strict=True):
+    front = result.evaluation.front
+    keys = front[1:] or front
+    figure, axes = new_figure(len(keys), width=6.2, height=5.4, margin=LEGEND)
+    for axis, key in zip(axes, keys, strict=True):
         _draw_panel(axis, result, key, trails)
-        axis.set_title(title)
+        name, k = key.split("@")
+        axis.set_title(f"distinct correct solutions in {k} samples" if name == "distinct" else key)
     over = "seeds and " if max(len(row.seeds) for row in result.rows) > 1 else ""
     figure.suptitle(
         f"accuracy and diversity on {result.evaluation.split}: "

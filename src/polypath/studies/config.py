@@ -53,6 +53,12 @@ class Evaluation:
         """What decides the samples: the settings, but for those of what is reported."""
         return {k: v for k, v in asdict(self).items() if k not in ("ks", "keep_k")}
 
+    @property
+    def front(self) -> list[str]:
+        """Metrics of accuracy and diversity that are followed over training and temperatures."""
+        k = max(self.ks)
+        return ["pass@1", f"pass@{k}", f"distinct@{k}"] if k > 1 else ["pass@1"]
+
     def at(self, temperature: float) -> "Evaluation":
         """Return it at another temperature, where no greedy samples are drawn."""
         if temperature == self.temperature:

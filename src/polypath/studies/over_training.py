@@ -115,10 +115,7 @@ def logged_curves(plan: StudyPlan) -> list[TrainingCurve]:
 
 def checkpoint_curves(trails: Mapping[str, Trail], evaluation: Evaluation) -> list[TrainingCurve]:
     """Return pass@1, pass@K and distinct solutions of checkpoints, the base first and the end last."""
-    k = max(evaluation.ks)
-    panels = {"pass@1": "pass@1", f"pass@{k}": f"pass@{k}"}
-    if k > 1:
-        panels[f"distinct@{k}"] = f"distinct correct in {k}"
+    panels = {key: key.replace("distinct@", "distinct correct in ") for key in evaluation.front}
     return [
         _curve(trail.name, trail.label, panel, trail.steps, trail.mean(key))
         for trail in trails.values()

@@ -70,12 +70,6 @@ def _keys(evaluation: Evaluation) -> list[str]:
     return keys + ([f"keep@{k}", f"explore@{k}"] if k else []) + [ENTROPY]
 
 
-def _front_keys(evaluation: Evaluation) -> list[str]:
-    """Return those of the figure of accuracy and diversity."""
-    k = max(evaluation.ks)
-    return ["pass@1", f"pass@{k}", f"distinct@{k}"] if k > 1 else ["pass@1"]
-
-
 def _headings(keys: Sequence[str]) -> list[str]:
     return [key.replace("distinct@", "distinct in ").replace(ENTROPY, "entropy") for key in keys]
 
@@ -251,7 +245,7 @@ def _stop(row: MatchedRow) -> str:
 
 def _over_training(result: StudyResult) -> ReportTable:
     evaluation = result.main.evaluation
-    keys = _front_keys(evaluation)
+    keys = evaluation.front
     rows: list[tuple[str, ...]] = []
     for trail in result.trails.values():
         cells = []
@@ -274,7 +268,7 @@ def _over_training(result: StudyResult) -> ReportTable:
 
 
 def _over_temperatures(result: SplitResult) -> ReportTable:
-    keys = _front_keys(result.evaluation)
+    keys = result.evaluation.front
     rows = tuple(
         (
             row.label if "at T=" in row.label else f"{row.label} at T={row.temperature:g}",
