@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from polypath.train.process_group import leave_process_group
+from polypath.train.run import leave_process_group
 
 
 def train_and_save(model: Path, rehearsal: Path, out: Path) -> None:

@@ -16,7 +16,7 @@ from polypath.studies.arguments import budgets
 from polypath.studies.load import load_study
 from polypath.studies.plan import StudyPlan
 from polypath.studies.run import run_study
-from polypath.studies.split_samples import training_seconds
+from polypath.studies.splits import training_seconds
 from polypath.train.callbacks import read_log
 from tests.studies.small_study import not_done
 

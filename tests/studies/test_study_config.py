@@ -120,7 +120,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"evaluation": {"test": {"sample": 4}}},
         ["evaluation.test", "'sample'", "'samples'"],
     ),
-    "an unknown pre-sampling setting": ({"presample": {"treshold": 1}}, ["'threshold'"]),
+    "an unknown pre-sampling setting": (
+        {"presample": {"treshold": 1}},
+        ["'treshold'", "'threshold'"],
+    ),
     "a bad pre-sampling setting": (
         {"presample": {"k": 4, "threshold": 9}},
         ["presample", "threshold", "9"],
@@ -165,6 +168,10 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"methods": changed("methods", "kl", rehearsal="other")},
         ["methods.kl", "'other'"],
     ),
+    "a rehearsal that is no name": (
+        {"methods": changed("methods", "kl", rehearsal=["rehearsal"])},
+        ["methods.kl", "['rehearsal']"],
+    ),
     "relations that are no list": ({"relations": {"x": "pass@1"}}, ["relations", "pass@1"]),
     "an unknown key of a relation": (
         {"relations": [{"x": "pass@1", "y": "pass@4", "minimum": 1}]},
@@ -189,7 +196,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a choice without a number": (
         {"relations": [{"x": "pass@1", "y": "pass@4", "where": {"metric": "pass@1"}}]},
-        ["where of relations", "'above'"],
+        ["above in where of relations"],
     ),
     "no methods": ({"methods": {}}, ["methods"]),
     "no evaluation": ({"evaluation": None}, ["evaluation"]),

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from polypath.studies.cost import Cost, cost_of, cost_sentence
 from polypath.studies.jobs import Job
+from polypath.studies.results import Cost, cost_of, cost_sentence
 from tests.studies.test_jobs import write
 
 

@@ -13,9 +13,9 @@ from polypath.report.figure_style import PALETTE, new_figure
 from polypath.report.model import Curve, Metric
 from polypath.studies.accuracy_diversity_figure import LABELS_AT, _draw_labels, draw_front, spread
 from polypath.studies.config import Evaluation
-from polypath.studies.curve_figures import look_of
-from polypath.studies.measure import Row, SplitResult
+from polypath.studies.figures import look_of
 from polypath.studies.over_training import Trail
+from polypath.studies.splits import Row, SplitResult
 from tests.rounding import rounding
 
 GAP = 0.05

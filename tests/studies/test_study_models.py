@@ -12,11 +12,9 @@ from polypath.report.analysis import analyse
 from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies.load import load_study
-from polypath.studies.matched import match
-from polypath.studies.measure import measure
-from polypath.studies.over_training import read_trails
+from polypath.studies.over_training import match, read_trails
 from polypath.studies.plan import StudyPlan
-from polypath.studies.split_samples import SplitSamples
+from polypath.studies.splits import SplitSamples, measure_split
 from tests.studies.small_study import STUDY, plan_of
 
 
@@ -86,7 +84,7 @@ def test_a_method_may_have_a_reference_of_its_own(finished_study, tmp_path):
     methods = {**STUDY["methods"], "kl": {**STUDY["methods"]["kl"], "against": "grpo"}}
     plan = plan_of(tmp_path, out, against="kl", matched=False, methods=methods)
     evaluation = plan.study.evaluations[1]
-    rows = {row.name: row for row in measure(SplitSamples(plan, evaluation, None)).rows}
+    rows = {row.name: row for row in measure_split(SplitSamples(plan, evaluation, None)).rows}
     assert rows["grpo"].against["pass@1"].base == "kl"
     assert rows["kl"].against["pass@1"].base == "grpo"
     stored = next(r for r in results["splits"]["test_3numbers"]["rows"] if r["name"] == "kl")

@@ -9,9 +9,9 @@ import pytest
 from polypath.errors import ConfigError
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.studies.arguments import budgets
+from polypath.studies.results import notes_of
 from polypath.studies.run import plan_record
-from polypath.studies.split_samples import base_and_methods
-from polypath.studies.split_tables import notes_of
+from polypath.studies.splits import base_and_methods
 from tests.studies.small_study import STUDY, not_done, other_base, plan_of
 
 

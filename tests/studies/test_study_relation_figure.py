@@ -9,17 +9,10 @@ import pytest
 
 from polypath.report.figure_style import PALETTE, new_figure
 from polypath.studies.config import Relation
-from polypath.studies.relation_figure import draw_relations
+from polypath.studies.figures import draw_relations
+from polypath.studies.plan import CHECKPOINT, END, TEMPERATURE
 from polypath.studies.relation_metrics import Measured
-from polypath.studies.relations import (
-    CHECKPOINT,
-    END,
-    TEMPERATURE,
-    Model,
-    Point,
-    RelationResult,
-    _relate,
-)
+from polypath.studies.relations import ALL, Point, RelationResult, _relate, is_chosen
 
 STUDY = SimpleNamespace(
     methods={name: SimpleNamespace(label=f"{name} $x_$") for name in ("grpo", "dra")},
@@ -28,18 +21,16 @@ STUDY = SimpleNamespace(
 
 
 def point(name: str, kind: str, x: float, y: float) -> Point:
-    model = Model(
+    values = {"x": x, "y": y, "pass@1": x}
+    return Point(
         name=name,
         label=f"{name} {kind}",
         run=name,
         kind=kind,
-        step=0,
         temperature=1.0,
         folder=Path(),
+        metrics={k: Measured(label=f"the {k}", value=v, num_problems=5) for k, v in values.items()},
     )
-    values = {"x": x, "y": y, "pass@1": x}
-    metrics = {k: Measured(label=f"the {k}", value=v, num_problems=5) for k, v in values.items()}
-    return Point(model=model, metrics=metrics)
 
 
 def result(*, where: str = "", above: float = 0.0, y: float = 0.0) -> RelationResult:
@@ -65,10 +56,10 @@ def test_methods_have_their_colours_and_unchosen_models_are_pale(tmp_path: Path)
 
 def test_a_choice_has_a_line_of_its_own(tmp_path: Path):
     chosen = result(where="pass@1", above=0.1)
-    assert (chosen.all_models.models, chosen.chosen.models) == (5, 4)
-    assert [chosen.is_chosen(p) for p in chosen.points] == [False, True, True, True, True]
+    assert {over: fit.models for over, fit in chosen.fits.items()} == {ALL: 5, "pass@1 > 0.1": 4}
+    assert [is_chosen(chosen.relation, p) for p in chosen.points] == [False, True, True, True, True]
     nobody = result(where="pass@1", above=0.9)
-    assert nobody.chosen.note == "fewer than 3 models"
+    assert nobody.fits["pass@1 > 0.9"].note == "fewer than 3 models"
     draw_relations(STUDY, [chosen, nobody], tmp_path / "two.png")
     draw_relations(STUDY, [chosen], tmp_path / "one.png")
     two, one = (matplotlib.image.imread(tmp_path / f"{n}.png").shape for n in ("two", "one"))
@@ -79,12 +70,12 @@ def test_a_choice_has_a_line_of_its_own(tmp_path: Path):
 def test_a_model_without_a_value_is_left_out_with_the_reason():
     found = result(y=float("nan"))
     assert found.left_out == {"dra end": "y: no problem has a value"}
-    assert found.all_models.models == 4
+    assert found.fits[ALL].models == 4
 
 
 def test_a_relation_that_no_model_has_is_an_empty_panel(tmp_path: Path):
     empty = _relate(Relation(x="x", y="y"), [point("base", END, float("nan"), 0.1)])
-    assert empty.all_models.note == "fewer than 3 models"
+    assert empty.fits[ALL].note == "fewer than 3 models"
     draw_relations(STUDY, [empty], tmp_path / "empty.png")
     assert (tmp_path / "empty.png").stat().st_size > 1000
 

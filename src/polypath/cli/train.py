@@ -57,8 +57,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     # Before the imports below, which take seconds.
     check_rehearsal_set(settings, config.parent if config is not None else Path())
     from polypath.train.config import load_recipe
-    from polypath.train.process_group import leave_process_group
-    from polypath.train.run import run
+    from polypath.train.run import leave_process_group, run
 
     run(load_recipe(config, overrides, values=settings.file.values))
     leave_process_group()

@@ -10,15 +10,15 @@ import numpy as np
 from polypath.report.figure_style import legend_entry, new_figure, safe, save
 from polypath.report.model import Metric
 from polypath.studies.config import BASE
-from polypath.studies.curve_figures import LEGEND, look_of
-from polypath.studies.measure import Row, SplitResult
+from polypath.studies.figures import LEGEND, look_of
 from polypath.studies.over_training import Trail
+from polypath.studies.splits import Row, SplitResult
 
 BASE_LINE = "#999999"
 LABEL_HEIGHT = 0.048  # of a label, as a share of the panel's height
 SIGNS_AT, LABELS_AT = 1.05, 1.075  # beside the panel, in shares of its width
 HALO = 2.0  # points of white around what is written inside the panel
-_Number = tuple[float, float, float, str]  # temperature, its point, and a colour
+_Point = tuple[float, float]
 
 
 def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) -> None:
@@ -32,14 +32,13 @@ def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) 
         path: of the PNG.
         trails: of the methods on this split; empty for splits without checkpoints.
     """
-    k = max(result.evaluation.ks)
-    titles = {f"pass@{k}": f"pass@{k}"}
-    if k > 1:
-        titles[f"distinct@{k}"] = f"distinct correct solutions in {k} samples"
-    figure, axes = new_figure(len(titles), width=6.2, height=5.4, margin=LEGEND)
-    for axis, (key, title) in zip(axes, titles.items(), strict=True):
+    front = result.evaluation.front
+    keys = front[1:] or front
+    figure, axes = new_figure(len(keys), width=6.2, height=5.4, margin=LEGEND)
+    for axis, key in zip(axes, keys, strict=True):
         _draw_panel(axis, result, key, trails)
-        axis.set_title(title)
+        name, k = key.split("@")
+        axis.set_title(f"distinct correct solutions in {k} samples" if name == "distinct" else key)
     over = "seeds and " if max(len(row.seeds) for row in result.rows) > 1 else ""
     figure.suptitle(
         f"accuracy and diversity on {result.evaluation.split}: "
@@ -50,7 +49,12 @@ def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) 
 
 def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, Trail]) -> None:
     names = [row.name for row in result.rows]
-    numbers = _draw_base(axis, result, key)
+    at_base = _draw_temperatures(
+        axis, result.cooled, key, "-o", color=BASE_LINE, lw=2.0, ms=4, zorder=1
+    )
+    marked = {row.temperature for row in result.rows if not row.trained}
+    # Those that are rows have their own sign over the point.
+    numbers = [(t, point, "#666666") for t, point in at_base if t not in marked]
     ends = []
     for row in result.rows:
         look = look_of(row.name, names)
@@ -58,14 +62,14 @@ def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, T
         if row.name in trails:
             _draw_trail(axis, trails[row.name], key, color)
         rows = result.method_temperatures.get(row.name, ())
-        numbers += _draw_temperatures(axis, rows, key, color)
+        style = {"color": color, "lw": 1.0, "ms": 3.5, "mfc": "white", "mew": 0.9, "zorder": 3}
+        found = _draw_temperatures(axis, rows, key, "--o", **style)
+        numbers += [(t, point, color) for t, point in (*found[:1], *found[-1:])]
         point = _point(row, key)
         if point is None:
             continue
-        x, y = point
         axis.errorbar(
-            [x],
-            [y],
+            *point,
             xerr=_bars(row.metrics["pass@1"]),
             yerr=_bars(row.metrics[key]),
             color=color,
@@ -79,7 +83,7 @@ def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, T
             zorder=5,
         )
         if row.trained:
-            ends.append((row.label, look, x, y))
+            ends.append((row.label, look, *point))
         else:  # far from the other names; methods leave the base towards the right
             side = "right" if row.name == BASE else "left"
             _write(axis, row.label, point, "#444444", size=8.5, side=side)
@@ -90,16 +94,15 @@ def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, T
     _draw_numbers(axis, numbers)
 
 
-def _draw_base(axis: Any, result: SplitResult, key: str) -> list[_Number]:
-    """Draw the base over temperatures, and return the numbers to write at them."""
-    places = [(row, point) for row in result.cooled if (point := _point(row, key)) is not None]
+def _draw_temperatures(
+    axis: Any, rows: Sequence[Row], key: str, line: str, **style: Any
+) -> list[tuple[float, _Point]]:
+    """Draw a model over temperatures, and return these with their points; nothing of a single one."""
+    places = [(row.temperature, point) for row in rows if (point := _point(row, key)) is not None]
     if len(places) < 2:
         return []
-    xs, ys = zip(*(point for _, point in places), strict=True)
-    axis.plot(xs, ys, "-o", color=BASE_LINE, lw=2.0, ms=4, zorder=1)
-    marked = {row.temperature for row in result.rows if not row.trained}
-    # Those that are rows have their own sign over the point.
-    return [(row.temperature, *p, "#666666") for row, p in places if row.temperature not in marked]
+    axis.plot(*zip(*(point for _, point in places), strict=True), line, **style)
+    return places
 
 
 def _draw_trail(axis: Any, trail: Trail, key: str, color: str) -> None:
@@ -109,35 +112,17 @@ def _draw_trail(axis: Any, trail: Trail, key: str, color: str) -> None:
     axis.plot(xs[1:-1], ys[1:-1], ".", color=color, ms=5, zorder=2)
 
 
-def _draw_temperatures(axis: Any, rows: Sequence[Row], key: str, color: str) -> list[_Number]:
-    """Draw a method over temperatures, and return the numbers to write at the lowest and highest."""
-    places = [(row, point) for row in rows if (point := _point(row, key)) is not None]
-    if len(places) < 2:
-        return []
-    xs, ys = zip(*(point for _, point in places), strict=True)
-    axis.plot(xs, ys, "--o", color=color, lw=1.0, ms=3.5, mfc="white", mew=0.9, zorder=3)
-    return [(row.temperature, *point, color) for row, point in (places[0], places[-1])]
-
-
-def _draw_numbers(axis: Any, numbers: Sequence[_Number]) -> None:
+def _draw_numbers(axis: Any, numbers: Sequence[tuple[float, _Point, str]]) -> None:
     """Write temperatures at their points, but for those that would hide one written before."""
-    written: list[tuple[float, float]] = []
-    for temperature, x, y, color in numbers:
-        right, up = axis.transLimits.transform((x, y)).tolist()
+    written: list[_Point] = []
+    for temperature, point, color in numbers:
+        right, up = axis.transLimits.transform(point).tolist()
         if all(abs(right - r) > 0.06 or abs(up - u) > 0.035 for r, u in written):
             written.append((right, up))
-            _write(axis, f"{temperature:g}", (x, y), color, size=7)
+            _write(axis, f"{temperature:g}", point, color, size=7)
 
 
-def _write(
-    axis: Any,
-    text: str,
-    point: tuple[float, float],
-    color: str,
-    *,
-    size: float,
-    side: str = "",
-) -> None:
+def _write(axis: Any, text: str, point: _Point, color: str, *, size: float, side: str = "") -> None:
     """Write beside a point: above it where its name ends ("right") or begins ("left"), else below."""
     from matplotlib import patheffects
 
@@ -161,55 +146,38 @@ def _draw_labels(axis: Any, ends: Sequence[tuple[str, Mapping[str, Any], float, 
     placed = axis.transLimits.transform([(x, y) for *_, x, y in ends])
     heights = spread(placed[:, 1].tolist(), LABEL_HEIGHT)
     for (label, look, x, y), height in zip(ends, heights, strict=True):
+        beside, color = {"transform": axis.transAxes}, look["color"]
+        line = {"arrowstyle": "-", "color": color, "lw": 0.6, "alpha": 0.55}
         axis.annotate(
             "",
             (x, y),
             xytext=(SIGNS_AT - 0.012, height),
             textcoords="axes fraction",
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look["color"],
-                "lw": 0.6,
-                "alpha": 0.55,
-                "shrinkA": 0,
-                "shrinkB": 5,
-            },
+            arrowprops={**line, "shrinkA": 0, "shrinkB": 5},
             annotation_clip=False,
             zorder=0,
         )
-        axis.plot(
-            [SIGNS_AT],
-            [height],
-            transform=axis.transAxes,
-            color=look["color"],
-            marker=look["marker"],
-            ms=6,
-            clip_on=False,
-        )
-        axis.text(
-            LABELS_AT, height, safe(label), transform=axis.transAxes, fontsize=8.5, va="center"
-        )
+        sign = {"color": color, "marker": look["marker"], "ms": 6, "clip_on": False}
+        axis.plot([SIGNS_AT], [height], **sign, **beside)
+        axis.text(LABELS_AT, height, safe(label), fontsize=8.5, va="center", **beside)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
     """Move heights in [0, 1] apart by at least ``gap``, as little as that takes, in their order.
 
-    Least squares: what is left of the heights once the gaps below them are taken off must not fall,
-    so neighbours that would are given their mean. More than fit into [0, 1] go beyond its top.
+    Least squares: what is left of the heights once the gaps below them are taken off must not fall.
+    More than fit into [0, 1] go beyond its top.
     """
+    from scipy.optimize import isotonic_regression  # slow to import
+
+    if not heights:
+        return []
     order = np.argsort(heights, kind="stable")
-    blocks: list[tuple[float, int]] = []  # mean of the rest, and how many share it
-    for place, i in enumerate(order):
-        blocks.append((heights[i] - place * gap, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (b, n), (a, m) = blocks.pop(), blocks.pop()
-            blocks.append(((a * m + b * n) / (m + n), m + n))
-    top = max(0.0, 1.0 - (len(order) - 1) * gap)
-    rest = [min(max(value, 0.0), top) for value, count in blocks for _ in range(count)]
-    moved = [0.0] * len(order)
-    for place, i in enumerate(order):
-        moved[i] = rest[place] + place * gap
-    return moved
+    gaps_below = gap * np.arange(len(heights))
+    rest = isotonic_regression(np.array(heights)[order] - gaps_below).x
+    moved = np.empty(len(heights))
+    moved[order] = np.clip(rest, 0.0, max(0.0, 1.0 - gaps_below[-1])) + gaps_below
+    return [float(height) for height in moved]
 
 
 def _legend(result: SplitResult, trails: Mapping[str, Trail]) -> list[Any]:
@@ -227,7 +195,7 @@ def _legend(result: SplitResult, trails: Mapping[str, Trail]) -> list[Any]:
     return [*found, legend_entry("95 % interval (cross)", lw=0.8)]
 
 
-def _point(row: Row, key: str) -> tuple[float, float] | None:
+def _point(row: Row, key: str) -> _Point | None:
     found = [row.metrics.get(name) for name in ("pass@1", key)]
     values = [m.estimate for m in found if m is not None and math.isfinite(m.estimate)]
     return (values[0], values[1]) if len(values) == 2 else None

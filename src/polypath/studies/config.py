@@ -4,14 +4,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.rehearsal.settings import PresampleSettings
+from polypath.studies.keys import Bounds, key, nested
 
 BASE, COOLED = "base", "base, cooled"
-INDEPENDENT, SHARED = "independent", "shared"
+SHARED = "shared"  # draws of the base
 Settings = Mapping[str, Any]
+Pairs = Sequence[tuple[str, str]]
+AT_LEAST_1, ABOVE_0 = Bounds(least=1), Bounds(above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +34,14 @@ class Evaluation:
     """
 
     split: str
-    problems: int
-    samples: int
-    greedy: bool
-    ks: tuple[int, ...]
-    keep_k: int
-    temperature: float
-    top_p: float
-    max_completion_length: int
+    problems: int = key(200, Bounds(least=2))
+    samples: int = key(bounds=AT_LEAST_1)
+    greedy: bool = key(True)
+    ks: tuple[int, ...] = key(None, AT_LEAST_1)
+    keep_k: int = key(None)
+    temperature: float = key(bounds=Bounds(least=1e-3))
+    top_p: float = key(bounds=Bounds(least=1e-3, most=1.0))
+    max_completion_length: int = key(bounds=AT_LEAST_1)
 
     @property
     def size(self) -> str:
@@ -50,6 +53,12 @@ class Evaluation:
         """What decides the samples: the settings, but for those of what is reported."""
         return {k: v for k, v in asdict(self).items() if k not in ("ks", "keep_k")}
 
+    @property
+    def front(self) -> list[str]:
+        """Metrics of accuracy and diversity that are followed over training and temperatures."""
+        k = max(self.ks)
+        return ["pass@1", f"pass@{k}", f"distinct@{k}"] if k > 1 else ["pass@1"]
+
     def at(self, temperature: float) -> "Evaluation":
         """Return it at another temperature, where no greedy samples are drawn."""
         if temperature == self.temperature:
@@ -58,12 +67,19 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tuning(Evaluation):
+    """The keys of ``tuning``, which says its split itself."""
+
+    split: str = key()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Presampling:
     """A rehearsal set of the base, made once for all runs that rehearse from it."""
 
     name: str
-    split: str
-    limit: int | None
+    split: str = key("train")
+    limit: int = key(None, AT_LEAST_1)
     settings: PresampleSettings
 
 
@@ -84,14 +100,14 @@ class Method:
     """
 
     name: str
-    label: str
-    settings: Settings
-    rehearsal: str = ""
-    checkpoints: tuple[int, ...] = ()
-    temperatures: tuple[float, ...] = ()
-    against: str = ""
-    of: str = ""
-    step: int = 0
+    label: str = key()
+    settings: Settings = nested(None)
+    rehearsal: str = nested(False)
+    checkpoints: tuple[int, ...] = key(bounds=AT_LEAST_1)
+    temperatures: tuple[float, ...] = key(bounds=ABOVE_0)
+    against: str = key("")
+    of: str = key("")
+    step: int = key(0, AT_LEAST_1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,15 +121,23 @@ class Relation:
         above: what it has to be above.
     """
 
-    x: str
-    y: str
-    where: str = ""
+    x: str = key()
+    y: str = key()
+    where: str = nested("")
     above: float = 0.0
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Return the names of its metrics, each once."""
         return tuple(dict.fromkeys(key for key in (self.x, self.y, self.where) if key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Keys of a relation's ``where``."""
+
+    metric: str = key()
+    above: float = key()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,29 +153,29 @@ class Study:
         text: of the file.
     """
 
-    name: str
-    question: str
-    base: str
-    task: str
-    task_options: Mapping[str, str]
-    recipe: Path
-    stage: str
-    seeds: tuple[int, ...]
-    against: str
+    name: str = key()
+    question: str = key("")
+    base: str = key()
+    task: str = key()
+    task_options: Mapping[str, str] = nested(None)
+    recipe: Path = key()
+    stage: Literal["report", "tune"] = key("report")
+    seeds: tuple[int, ...] = key((0, 1, 2))
+    against: str = key("")
     presamplings: Mapping[str, Presampling]
-    methods: Mapping[str, Method]
-    settings: Settings
-    temperatures: tuple[float, ...]
+    methods: Mapping[str, Method] = nested(None)
+    settings: Settings = nested(None)
+    temperatures: tuple[float, ...] = key((), ABOVE_0)
     evaluations: tuple[Evaluation, ...]
-    tuning: Evaluation | None
-    temperature_curve: bool = True
-    base_draws: str = INDEPENDENT
-    pairs: tuple[tuple[str, str], ...] = ()
-    relations: tuple[Relation, ...] = ()
-    sampling_seed: int = 0
-    batch_size: int = 2048
-    page: bool = True
-    matched: bool = True
+    tuning: Evaluation | None = nested(None)
+    temperature_curve: bool = key(True)
+    base_draws: Literal["independent", "shared"] = key("independent")
+    pairs: Pairs = nested(())
+    relations: Sequence[Relation] = nested(())
+    sampling_seed: int = key(0)
+    batch_size: int = key(2048, AT_LEAST_1)
+    page: bool = key(True)
+    matched: bool = key(True)
     command: str = field(default="polypath study", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
@@ -201,6 +225,16 @@ class Study:
         return replace(
             self, methods=kept, seeds=chosen, against=against, pairs=pairs, command=command
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFile(Study):
+    """The keys of a whole study file: those of the study, and what it is made of."""
+
+    presample: Any = nested(None)
+    evaluation: Any = nested(None)
+    checkpoints: tuple[int, ...] = key((), AT_LEAST_1)  # of methods that have none of their own
+    method_temperatures: tuple[float, ...] = key((), ABOVE_0)  # the same
 
 
 def is_test(split: str) -> bool:

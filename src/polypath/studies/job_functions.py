@@ -1,6 +1,7 @@
 """What the jobs of a study do, in a worker process."""
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,16 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from polypath.report.prepared import Prepared
+from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.settings import AnalysisSettings, choose_sizes
-from polypath.rollouts.files import write_json
+from polypath.rollouts.files import read_json, write_json
 from polypath.rollouts.samples import load_samples
 from polypath.studies.config import Evaluation, Presampling
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
 COST = "cost.json"  # of a training or pre-sampling, in its folder
+ENTROPY = "token_entropy"  # key of the measure
 ENTROPY_SAMPLES = 4  # of each problem, whose tokens are scored
 DEVICE = "cpu"  # as the trainings of run_jobs
+
+
+@contextlib.contextmanager
+def _costed(path: Path) -> Iterator[dict[str, Any]]:
+    """Write what the rest of the job cost, and what it adds; of a resumed job, its last part."""
+    started, cpu = time.monotonic(), time.process_time()
+    more: dict[str, Any] = {}
+    yield more
+    seconds = {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu}
+    write_json(path, more | seconds)
 
 
 def train(*, recipe: str, overrides: Sequence[str]) -> None:
@@ -26,7 +38,7 @@ def train(*, recipe: str, overrides: Sequence[str]) -> None:
     from polypath.train.run import run
 
     loaded = load_recipe(recipe, overrides)
-    with _costed(Path(str(loaded.trainer.output_dir))):
+    with _costed(Path(str(loaded.trainer.output_dir)) / COST):
         run(loaded)
 
 
@@ -38,7 +50,7 @@ def presample(
     from polypath.rehearsal.presample import presample as make
     from polypath.tasks import get_task
 
-    with _costed(Path(out)):
+    with _costed(Path(out) / COST):
         make(
             model,
             get_task(task, task_options),
@@ -49,17 +61,6 @@ def presample(
             settings=presampling.settings,
             device=DEVICE,
         )
-
-
-@contextlib.contextmanager
-def _costed(folder: Path) -> Iterator[None]:
-    """Write what the rest of the job cost into its folder; of a resumed job, its last part."""
-    started, cpu = time.monotonic(), time.process_time()
-    yield
-    write_json(
-        folder / COST,
-        {"seconds": time.monotonic() - started, "cpu_seconds": time.process_time() - cpu},
-    )
 
 
 def evaluate(
@@ -81,38 +82,28 @@ def evaluate(
     from polypath.sampling.settings import SamplingSettings
     from polypath.tasks import get_task
 
-    started, cpu = time.monotonic(), time.process_time()
-    temperature = best_temperature(tried)[0] if tried else evaluation.temperature
-    settings = SamplingSettings(
-        temperature=temperature,
-        top_p=evaluation.top_p,
-        max_new_tokens=evaluation.max_completion_length,
-        batch_size=batch_size,
-        seed=seed,
-    )
-    summary = sample_run(
-        model,
-        get_task(task, task_options),
-        out=out,
-        split=evaluation.split,
-        num_samples=evaluation.samples,
-        settings=settings,
-        limit=evaluation.problems,
-        greedy=evaluation.greedy,
-        device=DEVICE,
-    )
-    known = evaluation.top_p == 1  # else tokens are drawn from another distribution than scored
-    surprisal = _surprisal(model, Path(out), temperature, batch_size) if known else {}
-    write_json(
-        Path(out) / EVALUATED,
-        {
-            "model": model,
-            "seconds": time.monotonic() - started,
-            "cpu_seconds": time.process_time() - cpu,
-            "statuses": dict(summary.statuses),
-            "surprisal": surprisal,
-        },
-    )
+    with _costed(Path(out) / EVALUATED) as found:
+        temperature = best_temperature(tried)[0] if tried else evaluation.temperature
+        summary = sample_run(
+            model,
+            get_task(task, task_options),
+            out=out,
+            split=evaluation.split,
+            num_samples=evaluation.samples,
+            settings=SamplingSettings(
+                temperature=temperature,
+                top_p=evaluation.top_p,
+                max_new_tokens=evaluation.max_completion_length,
+                batch_size=batch_size,
+                seed=seed,
+            ),
+            limit=evaluation.problems,
+            greedy=evaluation.greedy,
+            device=DEVICE,
+        )
+        known = evaluation.top_p == 1  # else tokens are drawn from another distribution than scored
+        found["model"], found["statuses"] = model, dict(summary.statuses)
+        found["surprisal"] = _surprisal(model, Path(out), temperature, batch_size) if known else {}
 
 
 def best_temperature(tried: Mapping[str, str]) -> tuple[float, dict[str, float]]:
@@ -149,28 +140,38 @@ def _surprisal(
     from polypath.sampling.prompts import tokenize_prompts
     from polypath.sampling.transformers import pad_token_id
 
-    ids: list[str] = []
-    prompts: list[Any] = []
-    tokens: list[list[int]] = []
     store = RolloutStore.open(folder / SAMPLES_FOLDER)
-    for batch in store.iter_batches(("problem_id", "sample_id", "prompt", "token_ids")):
-        columns = (column.to_pylist() for column in batch.columns)
-        for problem_id, sample_id, prompt, row in zip(*columns, strict=True):
-            if sample_id < ENTROPY_SAMPLES and row:
-                ids.append(problem_id)
-                prompts.append(decode_prompt(prompt))
-                tokens.append(row)
+    rows = [
+        row
+        for batch in store.iter_batches(("problem_id", "sample_id", "prompt", "token_ids"))
+        for row in batch.to_pylist()
+        if row["sample_id"] < ENTROPY_SAMPLES and row["token_ids"]
+    ]
     network, tokenizer = load_model(model, dtype=torch.float32, device=torch.device(DEVICE))
     scored = completion_logps(
         network,
-        tokenize_prompts(tokenizer, prompts),
-        tokens,
+        tokenize_prompts(tokenizer, [decode_prompt(row["prompt"]) for row in rows]),
+        [row["token_ids"] for row in rows],
         temperature=temperature,
         pad_token_id=pad_token_id(network, tokenizer),
         batch_size=min(batch_size, 512),
     )
     found: dict[str, tuple[float, int]] = {}
-    for problem_id, logps in zip(ids, scored, strict=True):
-        total, number = found.get(problem_id, (0.0, 0))
-        found[problem_id] = (total - float(logps.sum()), number + len(logps))
+    for row, logps in zip(rows, scored, strict=True):
+        total, number = found.get(row["problem_id"], (0.0, 0))
+        found[row["problem_id"]] = (total - float(logps.sum()), number + len(logps))
     return found
+
+
+def entropy_values(folder: Path, shared: Sequence[str]) -> ProblemValues:
+    """Return the entropy per token of samples on these problems, from what their job measured."""
+    surprisal = read_json(folder / EVALUATED, "what an evaluation wrote").get("surprisal", {})
+    pairs = np.array([surprisal.get(p, (math.nan, math.nan)) for p in shared], dtype=np.float64)
+    return ProblemValues(
+        key=ENTROPY,
+        label="entropy (nats per token)",
+        group="solutions",
+        higher_is="more diverse",
+        top_N=pairs[:, 0],
+        bottom_N=pairs[:, 1],
+    )

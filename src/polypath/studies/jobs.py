@@ -11,10 +11,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,7 @@ class JobFailed(PolypathError, RuntimeError):
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    *,
-    workers: int,
-    log: Path,
-    timings: Path,
-    console: Console | None = None,
+    jobs: Sequence[Job], *, workers: int, log: Path, timings: Path, console: Console
 ) -> dict[str, float]:
     """Run every job whose result is missing, each after those it depends on.
 
@@ -82,7 +77,7 @@ def run_jobs(
         workers: processes, >= 1; each uses one thread.
         log: file that receives everything the workers print.
         timings: JSON file of the seconds each job took; written after every job.
-        console: for progress; ``None`` is a new one on standard output.
+        console: for progress.
 
     Returns:
         What ``timings`` holds: seconds of each job, in this call or an earlier one.
@@ -92,7 +87,6 @@ def run_jobs(
             done stay done.
         KeyboardInterrupt: after the workers were stopped.
     """
-    console = console or Console()
     waiting = [job for job in jobs if not job.result.exists()]
     if len(waiting) < len(jobs):
         console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs were done before.")
@@ -115,10 +109,8 @@ def run_jobs(
                 waiting=waiting,
                 seconds=seconds,
                 progress=progress,
-                console=console,
             )
-            for _ in scheduler.run(log):
-                write_json(timings, seconds)
+            scheduler.run(log, timings)
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.kill()
@@ -133,122 +125,97 @@ class _Running:
     """A job at work: its bar, and when it was started."""
 
     job: Job
-    task: TaskID
-    started: float
+    bar: TaskID
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
 
+@dataclass(kw_only=True)
 class _Scheduler:
     """Keeps ``workers`` jobs running until none is left; adds what each took to ``seconds``."""
 
-    def __init__(
-        self,
-        *,
-        pool: ProcessPoolExecutor,
-        workers: int,
-        jobs: Sequence[Job],
-        waiting: list[Job],
-        seconds: dict[str, float],
-        progress: Progress,
-        console: Console,
-    ) -> None:
-        self._pool, self._workers = pool, workers
-        self._jobs, self._waiting, self._seconds = jobs, waiting, seconds
-        self._progress, self._console = progress, console
-        self._number = len(waiting)
-        self._running: dict[Future[None], _Running] = {}
-        self._overall = progress.add_task("all jobs", total=self._number)
-        self._failures: list[str] = []
-        self._never_run: list[Job] = []  # they need a job that failed
+    pool: ProcessPoolExecutor
+    workers: int
+    jobs: Sequence[Job]
+    waiting: list[Job]
+    seconds: dict[str, float]
+    progress: Progress
+    running: dict[Future[None], _Running] = field(default_factory=dict)
 
-    def run(self, log: Path) -> Iterator[str]:
-        """Yield the name of each job as it is done; ``log`` is named in errors.
-
-        Raises:
-            JobFailed: in the end, if jobs failed; at once, if a process died.
-        """
-        while self._waiting or self._running:
+    def run(self, log: Path, timings: Path) -> None:
+        """Run them; in the end raises ``JobFailed`` if jobs failed, and at once if a process died."""
+        total, dropped, failures = len(self.waiting), 0, []
+        overall = self.progress.add_task("all jobs", total=total)
+        while self.waiting or self.running:
             self._start_ready()
-            finished, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            self._show()
+            finished, _ = wait(self.running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for running in self.running.values():
+                if running.job.done is not None:
+                    self.progress.update(running.bar, completed=running.job.done())
+            self.progress.update(overall, description=f"all jobs{self._left()}")
             for future in finished:
-                running = self._running.pop(future)
-                self._progress.remove_task(running.task)
-                self._progress.advance(self._overall)
-                name, seconds = running.job.name, time.monotonic() - running.started
-                if reason := self._why_failed(name, future, log):
-                    self._failures.append(f"{name} failed: {reason} (its output is in {log})")
-                    self._drop_those_after(running.job)
-                    self._tell(f"[red]failed[/] {name}: {escape(reason)}")
+                running = self.running.pop(future)
+                name, seconds = running.job.name, running.seconds
+                self.progress.remove_task(running.bar)
+                self.progress.advance(overall)
+                reason = _why_failed(name, future, log)
+                if reason:
+                    failures.append(f"{name} failed: {reason} (its output is in {log})")
+                    dropped += self._drop_those_after(name)
+                    told = f"[red]failed[/] {name}: {escape(reason)}"
                 else:
-                    self._seconds[name] = seconds
-                    self._tell(f"[green]done[/] {name} ({seconds:.0f} s)")
-                    yield name
-        if self._failures:
-            others = len(self._never_run)
-            dropped = f" {others} jobs that need them were not run." if others else ""
+                    self.seconds[name] = seconds
+                    write_json(timings, self.seconds)
+                    told = f"[green]done[/] {name} ({seconds:.0f} s)"
+                number = total - dropped - len(self.waiting) - len(self.running)
+                self.progress.console.print(f"{told} [dim]{number} of {total}{self._left()}[/]")
+        if failures:
+            others = f" {dropped} jobs that need them were not run." if dropped else ""
             raise JobFailed(
-                f"{'; '.join(self._failures)}.{dropped} Run the same command again to try them again."
+                f"{'; '.join(failures)}.{others} Run the same command again to try them again."
             )
 
-    def _show(self) -> None:
-        for running in self._running.values():
-            if running.job.done is not None:
-                self._progress.update(running.task, completed=running.job.done())
-        self._progress.update(self._overall, description=f"all jobs{self._left()}")
-
-    def _tell(self, what: str) -> None:
-        left = len(self._waiting) + len(self._running)
-        number = self._number - left - len(self._never_run)
-        self._console.print(f"{what} [dim]{number} of {self._number}{self._left()}[/]")
-
     def _left(self) -> str:
-        seconds = time_left(
-            self._jobs,
-            self._waiting,
-            {r.job.name: time.monotonic() - r.started for r in self._running.values()},
-            self._seconds,
-            self._workers,
-        )
+        at_work = {running.job.name: running.seconds for running in self.running.values()}
+        seconds = time_left(self.jobs, self.waiting, at_work, self.seconds, self.workers)
         if seconds is None:
             return ""
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else ", < 2 min left"
 
     def _start_ready(self) -> None:
-        unfinished = {job.name for job in self._waiting}
-        unfinished |= {running.job.name for running in self._running.values()}
-        for job in list(self._waiting):
-            if len(self._running) >= self._workers:
-                return
-            if unfinished.isdisjoint(job.after):
-                self._waiting.remove(job)
-                task = self._progress.add_task(job.name, total=job.total or None)
-                future = self._pool.submit(job.function, **job.arguments)
-                self._running[future] = _Running(job=job, task=task, started=time.monotonic())
+        unfinished = {job.name for job in self.waiting}
+        unfinished |= {running.job.name for running in self.running.values()}
+        for job in list(self.waiting):
+            if len(self.running) < self.workers and unfinished.isdisjoint(job.after):
+                self.waiting.remove(job)
+                bar = self.progress.add_task(job.name, total=job.total or None)
+                future = self.pool.submit(job.function, **job.arguments)
+                self.running[future] = _Running(job=job, bar=bar)
 
-    def _why_failed(self, name: str, future: "Future[None]", log: Path) -> str:
-        """Return why a job failed, in one line; empty if it did not.
+    def _drop_those_after(self, failed: str) -> int:
+        """Give up the jobs that need a failed one, and return how many."""
+        gone = {failed}
+        while late := [job for job in self.waiting if gone.intersection(job.after)]:
+            gone |= {job.name for job in late}
+            self.waiting[:] = [job for job in self.waiting if job not in late]
+        return len(gone) - 1
 
-        Raises:
-            JobFailed: its process died, and the pool with it.
-        """
-        try:
-            future.result()
-        except BrokenProcessPool as error:
-            raise JobFailed(
-                f"{name} died without a word (killed, or out of memory). Its output is in {log}. "
-                "Run the same command again to resume."
-            ) from error
-        except Exception as error:
-            return " ".join(str(error).split()) or type(error).__name__
-        return ""
 
-    def _drop_those_after(self, failed: Job) -> None:
-        gone = {failed.name}
-        while late := [job for job in self._waiting if gone.intersection(job.after)]:
-            for job in late:
-                self._waiting.remove(job)
-                self._never_run.append(job)
-                gone.add(job.name)
+def _why_failed(name: str, future: "Future[None]", log: Path) -> str:
+    """Return why a job failed, in one line; empty if it did not. With its process the pool dies."""
+    try:
+        future.result()
+    except BrokenProcessPool as error:
+        raise JobFailed(
+            f"{name} died without a word (killed, or out of memory). Its output is in {log}. "
+            "Run the same command again to resume."
+        ) from error
+    except Exception as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""
 
 
 def time_left(

@@ -1,43 +1,32 @@
 """From a study file to a checked study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from polypath.errors import ConfigError, PolypathError, unknown_name
 from polypath.rehearsal.settings import PresampleSettings
-from polypath.studies.checks import check_study
 from polypath.studies.config import (
-    INDEPENDENT,
+    BASE,
+    COOLED,
     SHARED,
     Evaluation,
     Method,
     Presampling,
     Relation,
-    Settings,
     Study,
+    StudyFile,
+    Tuning,
+    Where,
+    is_test,
+    is_train,
 )
+from polypath.studies.keys import folder_name, names_of, read, refuse
 from polypath.studies.relation_metrics import check_metric
-from polypath.studies.section import Section
 from polypath.tasks import Task, get_task
 from polypath.yaml_file import read_yaml
 
-KEYS = [
-    *("name", "question", "base", "task", "task_options", "recipe", "stage", "seeds", "against"),
-    *("presample", "methods", "settings", "checkpoints", "temperatures", "evaluation", "tuning"),
-    *("sampling_seed", "batch_size", "page", "matched", "method_temperatures"),
-    *("temperature_curve", "base_draws", "pairs", "relations"),
-]
-EVALUATION_KEYS = [
-    *("problems", "samples", "greedy", "ks", "keep_k"),
-    *("temperature", "top_p", "max_completion_length"),
-]
-METHOD_KEYS = [
-    *("label", "settings", "rehearsal", "checkpoints", "temperatures", "against"),
-    *("of", "step"),
-]
-PRESAMPLE_FIELDS = tuple(f.name for f in fields(PresampleSettings))
 # What the runner sets itself, and where a study file says it.
 RESERVED = {
     "output_dir": "--out decides it",
@@ -61,8 +50,7 @@ def load_study(path: str | Path) -> Study:
             study would choose on what it reports, or report on what it trained on.
     """
     path = Path(path)
-    content = read_yaml(path, "Study")
-    study = study_of(content, path)
+    study = study_of(read_yaml(path, "Study"), path)
     return replace(
         study,
         command=f"polypath study {path.as_posix()}",
@@ -81,225 +69,261 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
     Raises:
         ConfigError, MissingFileError: see ``load_study``.
     """
-    section = Section(content, str(path), KEYS)
+    where = str(path)
     folder = path.resolve().parent if path.is_symlink() else path.parent
-    task_options = {key: _option(v) for key, v in section.scalars("task_options").items()}
-    task = get_task(section.text("task"), task_options)
-    stage = section.choice("stage", ("report", "tune"))
-    presamplings = _presamplings(section)
-    tuning = _tuning(section, task)
-    evaluations = _evaluations(section, task)
-    if stage == "tune" and not evaluations and tuning is not None:
-        evaluations = (tuning,)
-    study = Study(
-        name=section.folder_name("name", section.text("name")),
-        question=section.text("question", ""),
-        base=_base(section.text("base"), folder),
-        task=task.name,
-        task_options=task_options,
-        recipe=folder / section.text("recipe"),
-        stage=stage,
-        seeds=section.integers("seeds", (0, 1, 2)),
-        against=section.text("against", ""),
-        presamplings=presamplings,
-        methods=_methods(section, presamplings),
-        settings=_settings(section),
-        temperatures=section.numbers("temperatures", low=0.0),
-        temperature_curve=section.flag("temperature_curve", True),
-        evaluations=evaluations,
-        tuning=tuning,
-        base_draws=section.choice("base_draws", (INDEPENDENT, SHARED)),
-        pairs=_pairs(section),
-        relations=_relations(section, evaluations),
-        sampling_seed=section.integer("sampling_seed", 0),
-        batch_size=section.integer("batch_size", 2048, least=1),
-        page=section.flag("page", True),
-        matched=section.flag("matched", True),
-    )
-    check_study(study, section, task)
+    found = read(content, where, StudyFile)
+    options = _scalars(found["task_options"], f"task_options of {where}")
+    texts = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in options.items()}
+    task = get_task(found["task"], texts)
+    tuning = _evaluation(found["tuning"], "tuning", task) if "tuning" in content else None
+    if "evaluation" in content:
+        splits = _filled(found["evaluation"], f"evaluation of {where}").items()
+        evaluations = [_evaluation(v or {}, f"evaluation.{name}", task, name) for name, v in splits]
+    elif found["stage"] == "tune" and tuning is not None:
+        evaluations = [tuning]
+    else:
+        raise ConfigError(
+            f"evaluation is missing in {where}: name at least one split to report on."
+        )
+    beside = folder / found["base"]
+    presamplings = _presamplings(found["presample"], found["batch_size"])
+    found |= {
+        "name": folder_name(found["name"], f"name in {where}"),
+        "base": str(beside) if (beside / "config.json").is_file() else found["base"],
+        "task": task.name,
+        "task_options": texts,
+        "recipe": folder / found["recipe"],
+        "presamplings": presamplings,
+        "methods": _methods(found, where, presamplings),
+        "settings": _settings(found["settings"], where),
+        "evaluations": tuple(evaluations),
+        "tuning": tuning,
+        "pairs": _pairs(found["pairs"], where),
+        "relations": _relations(found["relations"], where, evaluations[0]),
+    }
+    study = Study(**{f.name: found[f.name] for f in fields(Study) if f.name in found})
+    _check_names(study, where)
+    _check_reference(study, where, asked="matched" in content)
+    _check_splits(study, where, task)
     return study
 
 
-def _base(name: str, folder: Path) -> str:
-    """Return a folder beside the study file if there is one of this name."""
-    beside = folder / name
-    return str(beside) if (beside / "config.json").is_file() else name
+def _filled(content: Any, where: str) -> Mapping[str, Any]:
+    """Return a mapping that is not empty."""
+    found = names_of(content, where)
+    if not found:
+        refuse(where, "must not be empty", content)
+    return found
 
 
-def _option(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _scalars(content: Any, where: str) -> dict[str, Any]:
+    """Return a mapping of names to texts, numbers, flags, or lists of these."""
+    for name, value in names_of(content or {}, where).items():
+        items = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, str | int | float | bool) for item in items):
+            refuse(f"{name} in {where}", "must be a text, a number, true, false or a list", value)
+    return dict(content or {})
 
 
-# --- what is sampled --------------------------------------------------------------------------------
-
-
-def _evaluations(section: Section, task: Task) -> tuple[Evaluation, ...]:
-    if "evaluation" not in section.content:
-        return ()
-    return tuple(
-        _evaluation(Section(value or {}, f"evaluation.{split}", EVALUATION_KEYS), split, task)
-        for split, value in section.mapping("evaluation").items()
-    )
-
-
-def _tuning(section: Section, task: Task) -> Evaluation | None:
-    if "tuning" not in section.content:
-        return None
-    inner = Section(section.content["tuning"], "tuning", ["split", *EVALUATION_KEYS])
-    return _evaluation(inner, inner.text("split"), task)
-
-
-def _evaluation(section: Section, split: str, task: Task) -> Evaluation:
-    usual = task.evaluation
-    samples = section.integer("samples", usual.num_samples, least=1)
-    ks = section.integers("ks", [k for k in (1, 8, 16) if k <= samples], least=1)
-    if not ks or max(ks) > samples:
-        section.refuse("ks", f"must be between 1 and samples={samples}", list(ks))
-    keep_k = section.integer("keep_k", min(8, max(1, samples // 2)))
-    if keep_k > samples:
-        section.refuse("keep_k", f"must be at most samples={samples}", keep_k)
-    return Evaluation(
-        split=split,
-        problems=section.integer("problems", 200, least=2),
-        samples=samples,
-        greedy=section.flag("greedy", True),
-        ks=tuple(sorted(ks)),
-        keep_k=keep_k,
-        temperature=section.number("temperature", usual.temperature, low=1e-3),
-        top_p=section.number("top_p", usual.top_p, low=1e-3, high=1.0),
-        max_completion_length=section.integer(
-            "max_completion_length", usual.max_completion_length, least=1
-        ),
-    )
+def _evaluation(content: Any, where: str, task: Task, split: str = "") -> Evaluation:
+    """Read how a split is sampled, by default as its task says; without ``split`` a key names it."""
+    usual = asdict(task.evaluation)
+    usual["samples"] = usual.pop("num_samples")
+    found = read(content, where, Evaluation if split else Tuning, **usual)
+    samples = found["samples"]
+    if found["ks"] is None:
+        found["ks"] = [k for k in (1, 8, 16) if k <= samples]
+    if not found["ks"] or max(found["ks"]) > samples:
+        refuse(f"ks in {where}", f"must be between 1 and samples={samples}", list(found["ks"]))
+    if found["keep_k"] is None:
+        found["keep_k"] = min(8, max(1, samples // 2))
+    if found["keep_k"] > samples:
+        refuse(f"keep_k in {where}", f"must be at most samples={samples}", found["keep_k"])
+    return Evaluation(**{"split": split, **found, "ks": tuple(sorted(found["ks"]))})
 
 
 # --- methods, and the rehearsal sets that they use --------------------------------------------------
 
 
-def _methods(section: Section, presamplings: Mapping[str, Presampling]) -> dict[str, Method]:
+def _methods(
+    study: Mapping[str, Any], where: str, presamplings: Mapping[str, Presampling]
+) -> dict[str, Method]:
     """Read the methods of a study, with what they have in common from the study itself."""
     methods = {}
-    checkpoints = section.integers("checkpoints", (), least=1)
-    temperatures = section.numbers("method_temperatures", low=0.0)
-    for name, value in section.mapping("methods").items():
-        inner = Section(value or {}, f"methods.{name}", METHOD_KEYS)
-        _check_of(inner)
-        methods[name] = Method(
-            name=section.folder_name("a method's name", name),
-            label=inner.text("label", name),
-            settings=_settings(inner),
-            rehearsal=_rehearsal(inner, presamplings),
-            of=inner.text("of", ""),
-            step=inner.integer("step", 0),
-            checkpoints=inner.integers(
-                "checkpoints", () if "of" in inner.content else checkpoints, least=1
-            ),
-            temperatures=inner.numbers("temperatures", low=0.0, default=temperatures),
-            against=inner.text("against", ""),
-        )
+    for name, content in _filled(study["methods"], f"methods of {where}").items():
+        here = f"methods.{name}"
+        usual = {"label": name, "temperatures": study["method_temperatures"]}
+        is_checkpoint = _is_checkpoint(names_of(content or {}, here), here)
+        usual["checkpoints"] = () if is_checkpoint else study["checkpoints"]
+        found = read(content or {}, here, Method, **usual)
+        found |= {
+            "name": folder_name(name, "a method's name"),
+            "settings": _settings(found["settings"], here),
+            "rehearsal": _rehearsal(found["rehearsal"], here, presamplings),
+        }
+        methods[name] = Method(**found)
     return methods
 
 
-def _check_of(section: Section) -> None:
-    """Refuse a checkpoint without a step, a step of nothing, and settings of what is not trained."""
-    given = section.content
+def _is_checkpoint(given: Mapping[str, Any], where: str) -> bool:
+    """Say whether a method is a checkpoint of another, which has no settings of its own."""
     if ("of" in given) != ("step" in given):
-        section.refuse("", "must hold both of 'of' and 'step', or none", given)
-    if "of" in given:
-        section.integer("step", least=1)
-        for key in ("settings", "rehearsal"):
-            if key in given:
-                section.refuse(key, "must be left out: it is a checkpoint of another", given[key])
+        refuse(where, "must hold both of 'of' and 'step', or none", given)
+    for key in ("settings", "rehearsal"):
+        if "of" in given and key in given:
+            what = "must be left out: it is a checkpoint of another"
+            refuse(f"{key} in {where}", what, given[key])
+    return "of" in given
 
 
-def _settings(section: Section) -> Settings:
+def _settings(content: Any, where: str) -> dict[str, Any]:
     """Read recipe keys and values; what the runner sets itself is refused."""
     found = {}
-    for key, value in section.scalars("settings").items():
+    for key, value in _scalars(content, f"settings of {where}").items():
         name = key.replace("-", "_")
         if name in RESERVED:
             raise ConfigError(
-                f"settings of {section.where} must not hold {key!r}: {RESERVED[name]}. "
-                "Leave it out."
+                f"settings of {where} must not hold {key!r}: {RESERVED[name]}. Leave it out."
             )
         found[name] = value
     return found
 
 
-def _rehearsal(section: Section, presamplings: Mapping[str, Presampling]) -> str:
-    value = section.content.get("rehearsal", False)
+def _rehearsal(value: Any, where: str, presamplings: Mapping[str, Presampling]) -> str:
+    """Return the name of a method's pre-sampling; empty for none."""
     if value is False or value is None:
         return ""
-    if value is True:
-        if len(presamplings) != 1:
-            section.refuse("rehearsal", f"must name one of {sorted(presamplings)}", value)
+    if value is True and len(presamplings) == 1:
         return next(iter(presamplings))
+    if not isinstance(value, str):
+        refuse(f"rehearsal in {where}", f"must name one of {sorted(presamplings)}", value)
     if value not in presamplings:
-        raise unknown_name(f"pre-sampling in {section.where}:", value, presamplings)
-    return str(value)
+        raise unknown_name(f"pre-sampling in {where}:", value, presamplings)
+    return value
 
 
-def _presamplings(section: Section) -> dict[str, Presampling]:
+def _presamplings(content: Any, batch_size: int) -> dict[str, Presampling]:
     """Read the rehearsal sets: one by itself, or several by name."""
-    content = section.content.get("presample")
     if content is None:
         return {}
     named = isinstance(content, dict) and all(isinstance(v, dict) for v in content.values())
+    settings = [field.name for field in fields(PresampleSettings)]
     found = {}
     for name, value in (content if named else {"rehearsal": content}).items():
         where = f"presample.{name}" if named else "presample"
-        inner = Section(value, where, ["split", "limit", *PRESAMPLE_FIELDS])
-        given = {key: v for key, v in inner.content.items() if key not in ("split", "limit")}
-        given = {"batch_size": section.integer("batch_size", 2048, least=1), **given}
+        own = read(value, where, Presampling, also=settings)
+        given = {key: value[key] for key in settings if key in value}
         try:
-            settings = PresampleSettings(**given)
+            made = PresampleSettings(**{"batch_size": batch_size, **given})
         except PolypathError as error:
             raise ConfigError(f"{where}: {error}") from None
         except TypeError:
-            inner.refuse("", f"must hold values like {asdict(PresampleSettings())}", given)
-        found[section.folder_name("a pre-sampling's name", str(name))] = Presampling(
-            name=str(name),
-            split=inner.text("split", "train"),
-            limit=inner.integer("limit", least=1) if "limit" in inner.content else None,
-            settings=settings,
-        )
+            refuse(where, f"must hold values like {asdict(PresampleSettings())}", given)
+        name = folder_name(str(name), "a pre-sampling's name")
+        found[name] = Presampling(name=name, settings=made, **own)
     return found
 
 
 # --- what is compared -------------------------------------------------------------------------------
 
 
-def _pairs(section: Section) -> tuple[tuple[str, str], ...]:
-    content = section.content.get("pairs", [])
-    good = isinstance(content, list) and all(
+def _pairs(content: Any, where: str) -> tuple[tuple[str, str], ...]:
+    good = isinstance(content, list | tuple) and all(
         isinstance(pair, list)
-        and len(pair) == len({str(name) for name in pair}) == 2
         and all(isinstance(name, str) for name in pair)
+        and len(pair) == len(set(pair)) == 2
         for pair in content
     )
     if not good:
-        section.refuse("pairs", "must be a list of [METHOD, OTHER METHOD]", content)
+        refuse(f"pairs in {where}", "must be a list of [METHOD, OTHER METHOD]", content)
     return tuple((first, second) for first, second in content)
 
 
-def _relations(section: Section, evaluations: Sequence[Evaluation]) -> tuple[Relation, ...]:
-    """Read the relations; their metrics are those of the main split, which comes first."""
-    content = section.content.get("relations", [])
-    if not isinstance(content, list):
-        section.refuse("relations", "must be a list of {x: METRIC, y: METRIC}", content)
+def _relations(content: Any, where: str, main: Evaluation) -> tuple[Relation, ...]:
+    """Read the relations; their metrics are those of the main split."""
+    if not isinstance(content, list | tuple):
+        refuse(f"relations in {where}", "must be a list of {x: METRIC, y: METRIC}", content)
     found = []
     for place, value in enumerate(content, 1):
-        inner = Section(value, f"relations ({place}.) of {section.where}", ["x", "y", "where"])
-        relation = Relation(x=inner.text("x"), y=inner.text("y"))
-        if "where" in inner.content:
-            where = Section(inner.content["where"], f"where of {inner.where}", ["metric", "above"])
-            if "above" not in where.content:
-                where.refuse("", "must hold 'metric' and 'above'", where.content)
-            above = where.number("above", 0.0)
-            relation = replace(relation, where=where.text("metric"), above=above)
-        for key in relation.metrics if evaluations else ():
-            check_metric(key, evaluations[0], inner.where)
+        here = f"relations ({place}.) of {where}"
+        keys = read(value, here, Relation)
+        if "where" in value:
+            chosen = read(value["where"], f"where of {here}", Where)
+            keys |= {"where": chosen["metric"], "above": chosen["above"]}
+        relation = Relation(**keys)
+        for key in relation.metrics:
+            check_metric(key, main, here)
         if relation.x == relation.y:
-            inner.refuse("y", "must be another metric than x", relation.y)
+            refuse(f"y in {here}", "must be another metric than x", relation.y)
         found.append(relation)
     return tuple(found)
+
+
+# --- what the file says in one place must fit what it says in others ---------------------------------
+
+
+def _check_names(study: Study, where: str) -> None:
+    methods = study.methods
+    if not study.seeds:
+        refuse(f"seeds in {where}", "must name at least one seed", [])
+    named = [(f"against of {where}", study.against, list(methods))]
+    for name, method in methods.items():
+        others = [other for other in methods if other != name]
+        trained = [other for other in others if not methods[other].of]
+        named.append((f"against of methods.{name}", method.against, others))
+        named.append((f"'of' of methods.{name}", method.of, trained))
+    named += [(f"pairs of {where}", name, list(methods)) for pair in study.pairs for name in pair]
+    for place, name, known in named:
+        if name and name not in known:
+            raise unknown_name(f"method in {place}:", name, known)
+    labels = [BASE, COOLED, *(method.label for method in methods.values())]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(f"Two rows of {where} would be called {label!r}. Use another label.")
+
+
+def _check_reference(study: Study, where: str, *, asked: bool) -> None:
+    """Check what is compared with: a reference that can be stopped early, and the base."""
+    reference = study.methods.get(study.against)
+    if study.matched and asked and not (reference and reference.checkpoints):
+        raise ConfigError(
+            f"matched in {where} needs 'against' with a method that has 'checkpoints' to stop at, "
+            f"got {study.against or 'none'!r}."
+        )
+    if study.temperatures and study.tuning is None:
+        raise ConfigError(
+            f"temperatures in {where} needs 'tuning' with a split such as dev to choose one on."
+        )
+    for evaluation in study.evaluations:
+        if study.base_draws == SHARED and evaluation.keep_k:
+            raise ConfigError(
+                f"base_draws: {SHARED} in {where} needs keep_k: 0 in evaluation.{evaluation.split}, "
+                f"got {evaluation.keep_k}: keep and explore shares need independent samples."
+            )
+
+
+def _check_splits(study: Study, where: str, task: Task) -> None:
+    tuning = [study.tuning] if study.tuning else []
+    for evaluation in (*study.evaluations, *tuning):
+        if evaluation.split not in task.splits:
+            raise unknown_name(
+                f"split of task {task.name} in {where}:", evaluation.split, task.splits
+            )
+        if is_train(evaluation.split):
+            raise ConfigError(
+                f"{where} would measure on the split {evaluation.split!r}, which is for training. "
+                "Use a held-out split."
+            )
+    for evaluation in (*tuning, *(study.evaluations if study.stage == "tune" else ())):
+        if is_test(evaluation.split):
+            raise ConfigError(
+                f"{where} would choose settings on the split {evaluation.split!r}; test splits are "
+                "only for reporting. Tune on dev, and report in a study of stage 'report'."
+            )
+    if study.stage == "report" and study.tuning and study.temperatures:
+        for evaluation in study.evaluations:
+            if evaluation.split == study.tuning.split:
+                raise ConfigError(
+                    f"{where} would choose the temperature on the split {evaluation.split!r} and "
+                    "report on it as well. Use two splits."
+                )

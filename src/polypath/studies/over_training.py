@@ -1,20 +1,28 @@
-"""What methods could do along their training, and the curves of it."""
+"""Methods along their training: at their checkpoints, what they logged, and where a reference is stopped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from polypath.report.model import FloatArray
+from polypath.metrics import MatchedDifference, holm, matched_difference
+from polypath.metrics.matched import ABOVE, BELOW
+from polypath.report.estimates import verdict
+from polypath.report.model import Difference, FloatArray
 from polypath.studies.config import BASE, Evaluation
-from polypath.studies.curve_figures import TrainingCurve, over_seeds
 from polypath.studies.plan import StudyPlan
-from polypath.studies.split_samples import SplitSamples
+from polypath.studies.splits import RowFolders, SplitSamples
 
 LOGGED = {
     "accuracy of samples": "diversity/accuracy",
     "entropy (nats per token)": "entropy",
     "distinct correct per group": "diversity/distinct_correct",
+}
+NOTES = {
+    "": "",
+    ABOVE: "not at equal pass@1: the reference never reaches the method's; held to its best step",
+    BELOW: "not at equal pass@1: the base's is above the method's; held to the base",
 }
 
 
@@ -38,10 +46,9 @@ class Trail:
     def mean(self, key: str) -> FloatArray:
         """Return the mean over problems, ``(R, C)``; NaN where none has a value."""
         value_R_C_N = self.values[key]
-        known = ~np.isnan(value_R_C_N)
-        total = np.where(known, value_R_C_N, 0.0).sum(axis=-1)
-        number = known.sum(axis=-1)
-        return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))
+        with np.errstate(invalid="ignore"):  # 0 / 0 where none has
+            total, number = np.nansum(value_R_C_N, axis=-1), (~np.isnan(value_R_C_N)).sum(axis=-1)
+            return np.asarray(total / number)
 
 
 def read_trails(samples: SplitSamples) -> dict[str, Trail]:
@@ -76,28 +83,184 @@ def read_trails(samples: SplitSamples) -> dict[str, Trail]:
     return found
 
 
+# --- curves -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCurve:
+    """A number over T optimizer steps: mean over seeds, and the lowest and highest seed, ``(T,)``."""
+
+    name: str
+    label: str
+    panel: str
+    steps: npt.NDArray[np.float64]
+    mean: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+
+
 def logged_curves(plan: StudyPlan) -> list[TrainingCurve]:
     """Return what the runs logged: accuracy, entropy and distinct correct solutions."""
     curves = []
     for name, method in plan.study.methods.items():
         logs = [plan.log(name, seed) for seed in plan.study.seeds]
         for panel, key in LOGGED.items():
-            pairs = [[(line["step"], line[key]) for line in log if key in line] for log in logs]
-            curve = over_seeds(name, method.label, panel, pairs)
-            if curve is not None:
-                curves.append(curve)
+            seeds = [{line["step"]: line[key] for line in log if key in line} for log in logs]
+            steps = sorted(set.intersection(*(set(seed) for seed in seeds)))
+            if steps:
+                values_R_T = np.array([[seed[step] for step in steps] for seed in seeds])
+                curves.append(_curve(name, method.label, panel, steps, values_R_T))
     return curves
 
 
 def checkpoint_curves(trails: Mapping[str, Trail], evaluation: Evaluation) -> list[TrainingCurve]:
     """Return pass@1, pass@K and distinct solutions of checkpoints, the base first and the end last."""
-    k = max(evaluation.ks)
-    panels = {"pass@1": "pass@1", f"pass@{k}": f"pass@{k}"}
-    if k > 1:
-        panels[f"distinct@{k}"] = f"distinct correct in {k}"
-    curves = []
-    for trail in trails.values():
-        for key, panel in panels.items():
-            seeds = [list(zip(trail.steps, row, strict=True)) for row in trail.mean(key).tolist()]
-            curves.append(over_seeds(trail.name, trail.label, panel, seeds))
-    return [curve for curve in curves if curve is not None]
+    panels = {key: key.replace("distinct@", "distinct correct in ") for key in evaluation.front}
+    return [
+        _curve(trail.name, trail.label, panel, trail.steps, trail.mean(key))
+        for trail in trails.values()
+        for key, panel in panels.items()
+    ]
+
+
+def _curve(
+    name: str, label: str, panel: str, steps: Iterable[float], values_R_T: FloatArray
+) -> TrainingCurve:
+    return TrainingCurve(
+        name=name,
+        label=label,
+        panel=panel,
+        steps=np.array(steps, dtype=np.float64),
+        mean=values_R_T.mean(axis=0),
+        low=values_R_T.min(axis=0),
+        high=values_R_T.max(axis=0),
+    )
+
+
+# --- at equal pass@1 --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchedRow:
+    """One method, or the base at its best temperature, against the reference stopped at its pass@1.
+
+    Attributes:
+        name: key of the method.
+        label: in tables.
+        against: key of the reference.
+        pass_at_1: of the method.
+        step: at which the reference is stopped.
+        step_low: lower end of its interval.
+        step_high: upper end.
+        outside: empty, ``above`` or ``below``: see ``metrics.MatchedDifference``.
+        outside_share: share of the resamples that are.
+        pass_gap: pass@1 that the method has more than the stopped reference; 0 unless outside.
+        differences: ``pass@k`` and ``distinct@k`` -> difference to the stopped reference.
+    """
+
+    name: str
+    label: str
+    against: str
+    pass_at_1: float
+    step: float
+    step_low: float
+    step_high: float
+    outside: str
+    outside_share: float
+    pass_gap: float
+    differences: Mapping[str, Difference]
+
+
+def match(
+    samples: SplitSamples,
+    wanted: Iterable[tuple[str, str]],
+    trails: Mapping[str, Trail],
+) -> tuple[MatchedRow, ...]:
+    """Compare rows of the main split with references at equal pass@1.
+
+    Args:
+        samples: of the main split.
+        wanted: names of a row and its reference.
+        trails: of the methods; without that of a reference there is nothing to match with.
+
+    Returns:
+        Empty if the study does not ask for it, no reference has checkpoints, or pass@1 is all that
+        is measured.
+    """
+    if not samples.plan.study.matched or max(samples.evaluation.ks) == 1:
+        return ()
+    rows = {row.name: row for row in samples.rows}
+    return tuple(
+        _match_row(samples, rows[name], trails[reference])
+        for name, reference in wanted
+        if reference in trails
+    )
+
+
+def _match_row(samples: SplitSamples, row: RowFolders, reference: Trail) -> MatchedRow:
+    settings = samples.settings
+    seeds = [samples.values(folder).at_k for folder in row.folders]
+    values = {key: np.stack([seed[key] for seed in seeds]) for key in seeds[0]}
+    by_key = {
+        key: matched_difference(
+            values["pass@1"],
+            value_R_N,
+            reference.values["pass@1"],
+            reference.values[key],
+            steps_C=reference.steps,
+            level=settings.level,
+            num_resamples=settings.num_resamples,
+            seed=settings.seed,
+        )
+        for key, value_R_N in values.items()
+    }
+    first = by_key.pop("pass@1")
+    differences: dict[str, Difference] = {}
+    for family in ("pass@k", "distinct@k"):
+        members = {k: d for k, d in by_key.items() if k.startswith(family.removesuffix("k"))}
+        differences |= _differences(row, reference, family, members)
+    return MatchedRow(
+        name=row.name,
+        label=row.label,
+        against=reference.name,
+        pass_at_1=first.method_value,
+        step=first.step,
+        step_low=first.step_low,
+        step_high=first.step_high,
+        outside=first.outside,
+        outside_share=first.outside_share,
+        pass_gap=first.pass_gap,
+        differences=differences,
+    )
+
+
+def _differences(
+    row: RowFolders, reference: Trail, family: str, members: Mapping[str, MatchedDifference]
+) -> dict[str, Difference]:
+    """Return the differences at several k of one measure, their p-values corrected for that."""
+    corrected = holm([d.p_value for d in members.values()])
+    found = {}
+    for (key, d), p_holm in zip(members.items(), corrected.tolist(), strict=True):
+        found[key] = Difference(
+            key=key,
+            label=key,
+            group="correctness" if family == "pass@k" else "solutions",
+            over="all",
+            higher_is="better" if family == "pass@k" else "more diverse",
+            k=int(key.split("@")[1]),
+            family=family,
+            run=row.name,
+            base=reference.name,
+            run_value=d.method_value,
+            base_value=d.reference_value,
+            estimate=d.estimate,
+            low=d.low,
+            high=d.high,
+            p_value=d.p_value,
+            p_holm=p_holm,
+            smallest_detectable=d.smallest_detectable,
+            verdict=verdict(d.estimate, p_holm, d.level),
+            num_problems=d.num_problems,
+            note=NOTES[d.outside],
+        )
+    return found

@@ -1,6 +1,8 @@
 """Where everything of a study lies, and the jobs that make it."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +13,14 @@ from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts.files import read_json
 from polypath.studies import job_functions
 from polypath.studies.arguments import checked_recipe, training_arguments
-from polypath.studies.config import COOLED, SHARED, Evaluation, Method, Study, is_test
-from polypath.studies.identity import fingerprint, plain, short_hash
+from polypath.studies.config import COOLED, SHARED, Evaluation, Study, is_test
 from polypath.studies.jobs import Job
 from polypath.tasks.shipped import shipped_model
 from polypath.train.callbacks import read_log
 from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
+
+SMALL_BASE = 256 * 2**20  # bytes of a model up to which its weights are hashed
+END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"  # kinds of evaluated models
 
 
 class StudyPlan:
@@ -37,12 +41,12 @@ class StudyPlan:
             raise ConfigError(f"--out {out} is a file. Name a folder, existing or new.")
         self._base_identity = {
             "base": study.base,
-            "weights": fingerprint(Path(shipped_model(study.base))),
+            "weights": _fingerprint(Path(shipped_model(study.base))),
             "task": study.task,
             "options": dict(study.task_options),
         }
         self.recipes = {
-            name: checked_recipe(study, method, self._arguments(study.trained(name), 0, self.out))
+            name: checked_recipe(study, method, self._arguments(name, 0, self.out))
             for name, method in study.methods.items()
         }
         self._refuse_training_splits()
@@ -51,16 +55,16 @@ class StudyPlan:
 
     def base_folder(self) -> Path:
         """Return the folder of everything drawn from the base."""
-        return self.out / "base" / short_hash(self._base_identity)
+        return self.out / "base" / _short_hash(self._base_identity)
 
     def presample_folder(self, name: str) -> Path:
         """Return the folder of a rehearsal set."""
-        return self.out / "presample" / f"{name}-{short_hash(self._presample_identity(name))}"
+        return self.out / "presample" / f"{name}-{_short_hash(self._presample_identity(name))}"
 
     def method_folder(self, name: str) -> Path:
         """Return the folder of a method's seeds; of a checkpoint of another method, the other's."""
         trained = self.study.trained(name).name
-        return self.out / "runs" / f"{trained}-{short_hash(self.method_identity(trained))}"
+        return self.out / "runs" / f"{trained}-{_short_hash(self.method_identity(trained))}"
 
     def run_folder(self, name: str, seed: int) -> Path:
         """Return the folder of one training run."""
@@ -73,7 +77,7 @@ class StudyPlan:
         runner = FREE_ON_RESUME | {"seed", "rehearsal_set", "model_name_or_path", "task"}
         return {
             **self._base_identity,
-            "settings": {k: plain(v) for k, v in sorted(values.items()) if k not in runner},
+            "settings": {k: _plain(v) for k, v in sorted(values.items()) if k not in runner},
             "rehearsal": self._presample_identity(method.rehearsal) if method.rehearsal else None,
         }
 
@@ -92,18 +96,14 @@ class StudyPlan:
 
     def log(self, name: str, seed: int) -> list[dict[str, Any]]:
         """Return the lines that a run logged up to a method's last step; empty before it began."""
-        lines, step = (
-            read_log(self.run_folder(name, seed) / LOG_FILE),
-            self.study.methods[name].step,
-        )
+        step = self.study.methods[name].step
+        lines = read_log(self.run_folder(name, seed) / LOG_FILE)
         return [line for line in lines if not step or line["step"] <= step]
 
     def samples_folder(self, owner: Path, evaluation: Evaluation, step: int = 0) -> Path:
         """Return the run folder of samples: of a model's last state, or of one of its checkpoints."""
-        drawn = evaluation.drawn | {"seed": self.sampling_seed(owner, evaluation)}
-        name = (
-            f"{evaluation.split}-{evaluation.size}-T{evaluation.temperature:g}-{short_hash(drawn)}"
-        )
+        drawn = {"seed": self.sampling_seed(owner, evaluation)}
+        name = _samples_name(evaluation, f"{evaluation.temperature:g}", drawn)
         return owner / "evaluations" / (f"step{step}-{name}" if step else name)
 
     def tried(self) -> dict[str, str]:
@@ -123,8 +123,7 @@ class StudyPlan:
         """Name a folder for what its temperature is chosen from, before the best is known."""
         tried = {t: Path(folder).name for t, folder in self.tried().items()}
         drawn = {"seed": self.study.sampling_seed, "temperature": tried, "greedy": False}
-        name = f"{evaluation.split}-{evaluation.size}-Tbest-{short_hash(evaluation.drawn | drawn)}"
-        return self.base_folder() / "evaluations" / name
+        return self.base_folder() / "evaluations" / _samples_name(evaluation, "best", drawn)
 
     def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
         """Return the seed of samples: the study's, but the next one for the base's own rows.
@@ -152,6 +151,13 @@ class StudyPlan:
         own = self.study.main.temperature
         return tuple(sorted(t for t in self.study.methods[name].temperatures if t != own))
 
+    def states(self, name: str) -> Iterator[tuple[str, int, Evaluation]]:
+        """Yield what is sampled of each run of a method: kind of model, step (0 for the last), and how."""
+        own, main = self.study.methods[name].step, self.study.main
+        yield from ((END, own, evaluation) for evaluation in self.study.evaluations)
+        yield from ((CHECKPOINT, step, main) for step in self.checkpoints(name))
+        yield from ((TEMPERATURE, own, main.at(t)) for t in self.temperatures(name))
+
     # --- jobs -----------------------------------------------------------------------------------
 
     def jobs(self) -> list[Job]:
@@ -167,45 +173,34 @@ class StudyPlan:
         """Yield the jobs that need no training."""
         study = self.study
         for name in dict.fromkeys(m.rehearsal for m in study.methods.values() if m.rehearsal):
-            yield self._presample_job(name)
+            folder = self.presample_folder(name)
+            yield Job(
+                name=f"presample {name}",
+                function=job_functions.presample,
+                arguments={
+                    **self._model_arguments(study.base, folder),
+                    "presampling": study.presamplings[name],
+                },
+                result=folder / "manifest.json",
+                kind="presample",
+            )
+        base, tuning = self.base_folder(), []
         for evaluation in study.evaluations:
-            yield self._base_job("base", evaluation)
-        tuning = []
+            yield self._evaluate_job("base", base, evaluation)
         for temperature in study.temperatures:
             label = f"base at T={temperature:g}"
             if study.tuning is not None:
-                tuning.append(self._base_job(label, study.tuning.at(temperature)))
+                tuning.append(self._evaluate_job(label, base, study.tuning.at(temperature)))
                 yield tuning[-1]
             for evaluation in study.evaluations if study.temperature_curve else ():
-                yield self._base_job(label, evaluation.at(temperature))
+                yield self._evaluate_job(label, base, evaluation.at(temperature))
         for evaluation in study.evaluations if tuning and not study.temperature_curve else ():
-            yield self._evaluate_job(
-                COOLED,
-                study.base,
-                replace(evaluation, greedy=False),
-                self._best_folder(evaluation),
-                study.sampling_seed,
-                after=tuple(job.name for job in tuning),
-                tried=self.tried(),
-            )
-
-    def _presample_job(self, name: str) -> Job:
-        folder = self.presample_folder(name)
-        return Job(
-            name=f"presample {name}",
-            function=job_functions.presample,
-            arguments={
-                **self._model_arguments(self.study.base, folder),
-                "presampling": self.study.presamplings[name],
-            },
-            result=folder / "manifest.json",
-            kind="presample",
-        )
+            without_greedy, after = replace(evaluation, greedy=False), [job.name for job in tuning]
+            yield self._evaluate_job(COOLED, base, without_greedy, after=after, at_best=True)
 
     def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
         """Yield the jobs of one training run: the training, and all evaluations of it."""
-        own, method = self.study.methods[name].step, self.study.trained(name)
-        folder = self.run_folder(name, seed)
+        method, folder = self.study.trained(name), self.run_folder(name, seed)
         train = f"train {method.label}, seed {seed}"
         steps = int(self.recipes[name].trainer.max_steps)
         yield Job(
@@ -213,7 +208,7 @@ class StudyPlan:
             function=job_functions.train,
             arguments={
                 "recipe": str(self.study.recipe),
-                "overrides": self._arguments(method, seed, folder),
+                "overrides": self._arguments(name, seed, folder),
             },
             result=folder / FINISHED_FILE,
             after=(f"presample {method.rehearsal}",) if method.rehearsal else (),
@@ -221,36 +216,30 @@ class StudyPlan:
             done=partial(_steps_done, folder / LOG_FILE),
             kind="train",
         )
-        main = self.study.main
-        states = [(own, evaluation, "") for evaluation in self.study.evaluations]
-        states += [(step, main, "") for step in self.checkpoints(name)]
-        states += [(own, main.at(t), f", T={t:g}") for t in self.temperatures(name)]
-        for step, evaluation, at in states:
-            yield self._evaluate_job(
-                f"{method.label}, seed {seed}" + (f", step {step}" if step else "") + at,
-                str(folder / f"checkpoint-{step}" if step else folder),
-                evaluation,
-                self.samples_folder(folder, evaluation, step),
-                self.sampling_seed(folder, evaluation),
-                after=(train,),
-            )
-
-    def _base_job(self, label: str, evaluation: Evaluation) -> Job:
-        owner = self.base_folder()
-        folder, seed = self.samples_folder(owner, evaluation), self.sampling_seed(owner, evaluation)
-        return self._evaluate_job(label, self.study.base, evaluation, folder, seed)
+        for kind, step, evaluation in self.states(name):
+            at = f", step {step}" if step else ""
+            at += f", T={evaluation.temperature:g}" if kind == TEMPERATURE else ""
+            label = f"{method.label}, seed {seed}{at}"
+            yield self._evaluate_job(label, folder, evaluation, step=step, after=[train])
 
     def _evaluate_job(
         self,
         label: str,
-        model: str,
+        owner: Path,
         evaluation: Evaluation,
-        folder: Path,
-        seed: int,
         *,
-        after: tuple[str, ...] = (),
-        tried: Mapping[str, str] | None = None,
+        step: int = 0,
+        after: Sequence[str] = (),
+        at_best: bool = False,
     ) -> Job:
+        """Return the job of sampling a model; ``at_best``, the base at the best temperature tried."""
+        model = str(owner / f"checkpoint-{step}" if step else owner)
+        if owner == self.base_folder():
+            model = self.study.base
+        folder = self.samples_folder(owner, evaluation, step)
+        seed = self.sampling_seed(owner, evaluation)
+        if at_best:
+            folder, seed = self._best_folder(evaluation), self.study.sampling_seed
         return Job(
             name=f"evaluate {label} on {evaluation.split}",
             function=job_functions.evaluate,
@@ -259,10 +248,10 @@ class StudyPlan:
                 "evaluation": evaluation,
                 "batch_size": self.study.batch_size,
                 "seed": seed,
-                "tried": tried,
+                "tried": self.tried() if at_best else None,
             },
             result=folder / job_functions.EVALUATED,
-            after=after,
+            after=tuple(after),
             kind=f"evaluate {evaluation.split} {evaluation.size}",
         )
 
@@ -272,7 +261,8 @@ class StudyPlan:
 
     # --- settings -------------------------------------------------------------------------------
 
-    def _arguments(self, method: Method, seed: int, out: Path) -> list[str]:
+    def _arguments(self, name: str, seed: int, out: Path) -> list[str]:
+        method = self.study.trained(name)
         rehearsal_set = self.presample_folder(method.rehearsal) if method.rehearsal else None
         return training_arguments(
             self.study, method, out=out, seed=seed, rehearsal_set=rehearsal_set
@@ -304,3 +294,41 @@ class StudyPlan:
 def _steps_done(log: Path) -> int:
     lines = read_log(log)
     return int(lines[-1]["step"]) if lines else 0
+
+
+def _samples_name(evaluation: Evaluation, temperature: str, drawn: Mapping[str, Any]) -> str:
+    """Name a folder of samples after how they are drawn; ``drawn`` wins over the evaluation's."""
+    digits = _short_hash({**evaluation.drawn, **drawn})
+    return f"{evaluation.split}-{evaluation.size}-T{temperature}-{digits}"
+
+
+# --- what tells one result from another: settings and weights, hashed into folder names -------------
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting so that 1 from YAML and "1" from an override are the same."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in sorted(value.items())}
+    if isinstance(value, list):
+        return " ".join(str(_plain(v)) for v in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _short_hash(identity: Mapping[str, Any]) -> str:
+    """Return eight hexadecimal digits that stand for an identity."""
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return what tells a model folder from one with other weights; empty for a hub name."""
+    if not folder.is_dir():
+        return ""
+    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")])
+    digest = hashlib.sha256()
+    whole = sum(file.stat().st_size for file in files) <= SMALL_BASE
+    for file in files:
+        digest.update(f"{file.name} {file.stat().st_size}".encode())
+        if whole:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -10,7 +10,7 @@ import yaml
 
 from polypath.errors import ConfigError
 from polypath.studies.config import BASE, COOLED, Study
-from polypath.studies.folder_values import ENTROPY
+from polypath.studies.job_functions import ENTROPY
 from polypath.studies.load import study_of
 from polypath.yaml_file import read_yaml
 

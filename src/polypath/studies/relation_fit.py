@@ -78,16 +78,18 @@ def fit_relation(
         seed: of the resampling.
     """
     names, run_M = np.unique(np.asarray(runs_M), return_inverse=True)
+    note = ""
     if len(x_M) < FEWEST_MODELS:
-        return _without(len(x_M), len(names), f"fewer than {FEWEST_MODELS} models")
-    if _spread(x_M) == 0 or _spread(y_M) == 0:
-        axis = "x" if _spread(x_M) == 0 else "y"
-        return _without(len(x_M), len(names), f"all models have the same {axis}")
+        note = f"fewer than {FEWEST_MODELS} models"
+    elif _spread(x_M) == 0 or _spread(y_M) == 0:
+        note = f"all models have the same {'x' if _spread(x_M) == 0 else 'y'}"
+    if note:
+        return RelationFit(models=len(x_M), runs=len(names), note=note)
     from scipy import stats  # slow to import
 
     line = stats.linregress(x_M, y_M)
     rs_Z, rhos_Z = _resampled(x_M, y_M, run_M, num_resamples, seed)
-    square_low, square_high = _square(*_ends(rs_Z, level, len(names)))
+    low, high = _ends(rs_Z, level, len(names))
     rho_low, rho_high = _ends(rhos_Z, level, len(names))
     return RelationFit(
         models=len(x_M),
@@ -95,16 +97,13 @@ def fit_relation(
         slope=float(line.slope),
         intercept=float(line.intercept),
         r_squared=float(line.rvalue) ** 2,
-        r_squared_low=square_low,
-        r_squared_high=square_high,
+        # 0 is in the interval of the square where the sign is not known.
+        r_squared_low=0.0 if low <= 0 <= high else min(low**2, high**2),
+        r_squared_high=max(low**2, high**2),
         rho=float(stats.spearmanr(x_M, y_M).statistic),
         rho_low=rho_low,
         rho_high=rho_high,
     )
-
-
-def _without(models: int, runs: int, why: str) -> RelationFit:
-    return RelationFit(models=models, runs=runs, note=why)
 
 
 def _spread(value_M: FloatArray) -> float:
@@ -149,11 +148,3 @@ def _ends(values_Z: FloatArray, level: float, runs: int) -> tuple[float, float]:
     tail = expanded_tail(runs, level)
     low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def _square(low: float, high: float) -> tuple[float, float]:
-    """Return the interval of the square; 0 is in it where the sign is not known."""
-    if math.isnan(low):
-        return low, high
-    ends = sorted((low**2, high**2))
-    return (0.0 if low <= 0 <= high else ends[0]), ends[1]

@@ -5,7 +5,6 @@ Values and labels are those of ``report.measures``; only what is asked for is co
 
 import difflib
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +16,7 @@ from polypath.report.measures import TEXT_LABELS, measure
 from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.settings import CORRECT_SAMPLES
 from polypath.studies.config import Evaluation
-from polypath.studies.folder_values import ENTROPY, entropy_values
-
-_POTENTIAL = "potential@"
-_AT_K = re.compile(r"(\D+)(\d+)( \(greedy\))?")
-_NEAREST = 3
+from polypath.studies.job_functions import ENTROPY, entropy_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +45,7 @@ def check_metric(key: str, evaluation: Evaluation, where: str) -> None:
     """
     known = known_metrics(evaluation)
     if key not in known:
-        near = difflib.get_close_matches(key, known, n=_NEAREST, cutoff=0.0)
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.0)
         greedy = "and a greedy one" if evaluation.greedy else "and no greedy one"
         raise ConfigError(
             f"Unknown metric {key!r} in {where}: {evaluation.split} has {evaluation.samples} samples "
@@ -95,12 +90,8 @@ def measure_model(
     if ENTROPY in wanted:
         found[ENTROPY] = entropy_values(folder, run.samples.problem_ids)
     missing = [key for key in wanted if key not in found]
-    at_k = [match for key in missing if (match := _AT_K.fullmatch(key))]
-    sizes = replace(
-        run.sizes,
-        ks=_ks(match for match in at_k if match[1] != _POTENTIAL),
-        potential_ks=_ks(match for match in at_k if match[1] == _POTENTIAL),
-    )
+    every = tuple(range(1, int(run.samples.num_samples_N.max()) + 1))
+    sizes = replace(run.sizes, ks=every, potential_ks=every)
     again = Prepared(run.samples, sizes, run.settings)
     found |= {values.key: values for values in measure(again, missing.__contains__)}
     # Greedy samples are drawn at the split's own temperature only.
@@ -108,10 +99,6 @@ def measure_model(
     return {
         key: _summed(found[key]) if key in found else replace(without, label=key) for key in wanted
     }
-
-
-def _ks(matches: Iterable[re.Match[str]]) -> tuple[int, ...]:
-    return tuple(sorted({int(match[2]) for match in matches}))
 
 
 def _summed(values: ProblemValues) -> Measured:

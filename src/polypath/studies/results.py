@@ -1,36 +1,36 @@
 """Everything a study found: measured from its samples, and as ``results.json`` holds it."""
 
+import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import polypath
-from polypath.report.analysis import MeasuredRun
 from polypath.report.records import plain
-from polypath.report.table import ReportTable
 from polypath.studies.arguments import budgets
-from polypath.studies.cost import Costs, cost_sentence, costs
-from polypath.studies.curve_figures import TrainingCurve
-from polypath.studies.job_functions import best_temperature
-from polypath.studies.main_split_tables import main_tables
-from polypath.studies.matched import MatchedRow, match
-from polypath.studies.measure import Row, SplitResult, measure
-from polypath.studies.over_training import Trail, checkpoint_curves, logged_curves, read_trails
+from polypath.studies.config import COOLED, Study
+from polypath.studies.job_functions import COST, best_temperature
+from polypath.studies.jobs import Job
+from polypath.studies.over_training import checkpoint_curves, logged_curves, match, read_trails
 from polypath.studies.plan import StudyPlan
-from polypath.studies.relations import RelationResult, relate, relation_record, relation_tables
-from polypath.studies.split_samples import SplitSamples
-from polypath.studies.split_tables import notes_of, tables
+from polypath.studies.relations import relate, relation_record
+from polypath.studies.splits import SplitResult, SplitSamples, measure_split
 
 
-@dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """What a study found.
+    """What a study found whose jobs are done.
+
+    Args:
+        plan: of the study.
+        seconds: name of a job -> what it took.
+        workers: processes that measure samples side by side.
 
     Attributes:
-        splits: the rows of each split, the main one first.
         best: temperature at which the base is right most often; None without temperatures.
         accuracy: temperature -> pass@1 of the base on the tuning split.
+        splits: the rows of each split, the main one first.
+        measured: the rows of the main split, by name; empty without a page.
         trails: methods of the main split over their checkpoints.
         matched: rows of the main split at equal pass@1 with the study's reference.
         matched_pairs: the study's pairs at equal pass@1.
@@ -38,23 +38,28 @@ class StudyResult:
         checkpoints: curves of what checkpoints can do.
         logged: curves of what the runs logged in training.
         cost: of the jobs.
-        seconds: name of a job -> what it took.
-        measured: the rows of the main split, by name; empty without a page.
     """
 
-    plan: StudyPlan
-    splits: tuple[SplitResult, ...]
-    best: float | None
-    accuracy: Mapping[str, float]
-    trails: Mapping[str, Trail]
-    matched: tuple[MatchedRow, ...]
-    matched_pairs: tuple[MatchedRow, ...]
-    relations: tuple[RelationResult, ...]
-    checkpoints: Sequence[TrainingCurve]
-    logged: Sequence[TrainingCurve]
-    cost: Costs
-    seconds: Mapping[str, float]
-    measured: Mapping[str, MeasuredRun] = field(repr=False)
+    def __init__(self, plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> None:
+        self.plan, self.seconds = plan, seconds
+        study, tried = plan.study, plan.tried()
+        self.best: float | None = None
+        self.accuracy: dict[str, float] = {}
+        if tried:
+            self.best, self.accuracy = best_temperature(tried)
+        main = SplitSamples(plan, study.main, self.best, workers=workers)
+        self.splits = [measure_split(main)]
+        for evaluation in study.evaluations[1:]:  # one by one: only the main samples are kept
+            self.splits.append(measure_split(SplitSamples(plan, evaluation, self.best)))
+        self.measured = main.measured
+        self.trails = read_trails(main)
+        against = [(row.name, study.against) for row in main.rows[1:] if row.name != study.against]
+        self.matched = match(main, against, self.trails)
+        self.matched_pairs = match(main, study.pairs, self.trails)
+        self.relations = relate(main)
+        self.checkpoints = checkpoint_curves(self.trails, study.main)
+        self.logged = logged_curves(plan)
+        self.cost = costs(plan, seconds)
 
     @property
     def main(self) -> SplitResult:
@@ -68,53 +73,38 @@ class StudyResult:
 
     def closing(self) -> str:
         """Return what the study took, and how it is made again."""
-        return cost_sentence(self.cost.total, self.plan.study.command)
-
-    def main_tables(self) -> list[ReportTable]:
-        """Return the tables that only the main split has, but for its relations."""
-        rows = self.matched, self.matched_pairs, self.trails
-        return main_tables(self.plan.study, self.main, *rows)
-
-    def relation_tables(self) -> list[ReportTable]:
-        """Return the table of relations, if there are any."""
-        return relation_tables(self.main.evaluation.split, self.relations)
-
-    def tables(self) -> list[ReportTable]:
-        """Return all tables."""
-        found = tables(self.plan.study, self.splits, self.main_tables())
-        return found + self.relation_tables()
+        return cost_sentence(self.cost["total"], self.plan.study.command)
 
 
-def analyse(plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> StudyResult:
-    """Measure the samples of a study whose jobs are done.
+def notes_of(
+    study: Study, best: float | None, budgets: Mapping[str, Mapping[str, object]]
+) -> list[str]:
+    """Return what a reader must know of the whole study.
 
     Args:
-        plan: of the study.
-        seconds: name of a job -> what it took.
-        workers: processes that measure samples side by side.
+        study: it.
+        best: temperature of the base's cooled row; None for none.
+        budgets: name of a method -> the settings in which methods differ; see ``arguments.budgets``.
     """
-    study, tried = plan.study, plan.tried()
-    best, accuracy = best_temperature(tried) if tried else (None, {})
-    main = SplitSamples(plan, study.main, best, workers=workers)
-    others = (SplitSamples(plan, evaluation, best) for evaluation in study.evaluations[1:])
-    splits = (measure(main), *map(measure, others))  # one by one: only the main samples are kept
-    trails = read_trails(main)
-    against = [(row.name, study.against) for row in main.rows[1:] if row.name != study.against]
-    return StudyResult(
-        plan=plan,
-        splits=splits,
-        best=best,
-        accuracy=accuracy,
-        trails=trails,
-        matched=match(main, against, trails),
-        matched_pairs=match(main, study.pairs, trails),
-        relations=relate(main),
-        checkpoints=checkpoint_curves(trails, study.main),
-        logged=logged_curves(plan),
-        cost=costs(plan, seconds),
-        seconds=seconds,
-        measured=main.measured,
-    )
+    notes = []
+    if study.stage == "tune":
+        notes.append("Stage tune: for choosing settings. Report on other problems.")
+    at_home = [e.split for e in study.evaluations if e.temperature == best]
+    if best is not None and study.tuning is not None:
+        notes.append(
+            f"{COOLED}: sampled at T = {best:g}, at which it is right most often on "
+            f"{study.tuning.split}."
+            + (f" On {', '.join(at_home)} that is the base itself." if at_home else "")
+        )
+    if any(budgets.values()):
+        each = "; ".join(
+            f"{study.methods[name].label}: " + ", ".join(f"{k} {v}" for k, v in budget.items())
+            for name, budget in budgets.items()
+        )
+        notes.append(f"The methods differ in budget. {each}.")
+    if len(study.seeds) == 1:
+        notes.append("One training seed: intervals are for these runs, not for the methods.")
+    return notes
 
 
 def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]:
@@ -129,33 +119,34 @@ def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]
     described = {k: v for k, v in asdict(study).items() if k != "text"}
     splits = {split.evaluation.split: _split_record(split) for split in result.splits}
     splits[study.main.split] |= {
-        "matched": [asdict(row) for row in result.matched],
-        "matched_pairs": [asdict(row) for row in result.matched_pairs],
+        "matched": result.matched,
+        "matched_pairs": result.matched_pairs,
         "relations": [relation_record(relation) for relation in result.relations],
     }
+    job_seconds = {job.name: result.seconds.get(job.name) for job in plan.jobs()}
     now = time.monotonic()
     found: dict[str, Any] = plain(
         {
-            "study": {**described, "recipe": str(study.recipe)},
+            "study": described,
             "polypath": polypath.__version__,
             "notes": result.notes(),
             "splits": splits,
             "training": {
                 name: [
                     {
-                        "folder": str(plan.run_folder(name, seed)),
+                        "folder": plan.run_folder(name, seed),
                         "last": (plan.log(name, seed) or [{}])[-1],
                     }
                     for seed in study.seeds
                 ]
                 for name in study.methods
             },
-            "job_seconds": {job.name: result.seconds.get(job.name) for job in plan.jobs()},
-            "checkpoints": [asdict(curve) for curve in result.checkpoints],
-            "cost": asdict(result.cost),
+            "job_seconds": job_seconds,
+            "checkpoints": result.checkpoints,
+            "cost": result.cost,
             "temperature": {"best": result.best, "pass@1": result.accuracy},
             "seconds": {
-                "jobs": sum(result.seconds.get(job.name, 0.0) for job in plan.jobs()),
+                "jobs": sum(seconds or 0.0 for seconds in job_seconds.values()),
                 "this call": now - started,
                 "of it measuring": now - ran,
             },
@@ -170,18 +161,91 @@ def _split_record(split: SplitResult) -> dict[str, Any]:
         "not_judged": split.not_judged,
         "keep_by_luck": split.keep_by_luck,
         "explore_by_luck": split.explore_by_luck,
-        "rows": [_row_record(row) for row in split.rows],
+        "rows": split.rows,
         "pairs": [
             {"method": one, "against": other, "differences": differences}
             for (one, other), differences in split.pairs.items()
         ],
-        "temperatures": [_row_record(row) for row in split.cooled],
-        "method_temperatures": {
-            name: [_row_record(row) for row in rows]
-            for name, rows in split.method_temperatures.items()
-        },
+        "temperatures": split.cooled,
+        "method_temperatures": split.method_temperatures,
     }
 
 
-def _row_record(row: Row) -> dict[str, Any]:
-    return {**vars(row), "folders": [str(folder) for folder in row.folders]}
+# --- what the jobs took -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Seconds of some jobs, added up.
+
+    Attributes:
+        jobs: number of them.
+        timed: of these, with a known wall time.
+        wall: seconds of wall time by kind of job: ``train``, ``evaluate``, ``presample``.
+        cpu_known: jobs with a known CPU time: all that this version made.
+        cpu: seconds of CPU time of the processes of these jobs, without those of other processes
+            that verify samples for them.
+    """
+
+    jobs: int
+    timed: int
+    wall: Mapping[str, float]
+    cpu_known: int
+    cpu: float
+
+    @property
+    def total_wall(self) -> float:
+        """Seconds of all kinds."""
+        return sum(self.wall.values())
+
+
+def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
+    """Add up what the jobs of a study took: of each method's runs, without training, and of all.
+
+    Args:
+        plan: of the study.
+        timings: name of a job -> seconds of wall time, of the call that finished it.
+    """
+    seeds, methods = plan.study.seeds, plan.study.methods
+    runs = {name: [job for seed in seeds for job in plan.run_jobs(name, seed)] for name in methods}
+    return {
+        "methods": {name: cost_of(jobs, timings) for name, jobs in runs.items()},
+        "base": cost_of(plan.base_jobs(), timings),
+        "total": cost_of(plan.jobs(), timings),
+    }
+
+
+def cost_of(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
+    """Add up what these jobs took, each once; ``timings`` as in ``costs``."""
+    unique = {job.result: job for job in jobs}.values()
+    timed = [job for job in unique if job.name in timings]
+    wall: dict[str, float] = {}
+    for job in timed:
+        kind = job.kind.split()[0]
+        wall[kind] = wall.get(kind, 0.0) + timings[job.name]
+    cpu = [seconds for job in unique if (seconds := _cpu_seconds(job)) is not None]
+    return Cost(jobs=len(unique), timed=len(timed), wall=wall, cpu_known=len(cpu), cpu=sum(cpu))
+
+
+def _cpu_seconds(job: Job) -> float | None:
+    path = job.result if job.kind.startswith("evaluate") else job.result.parent / COST
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8")).get("cpu_seconds")
+    except (OSError, ValueError):  # made by an older version, or killed before the last line
+        return None
+    return float(found) if isinstance(found, int | float) else None
+
+
+def cost_sentence(cost: Cost, command: str) -> str:
+    """Say what the study took, and how it is made again."""
+    names = {"train": "training", "evaluate": "evaluation", "presample": "pre-sampling"}
+    parts = ", ".join(f"{names[kind]} {seconds:,.0f} s" for kind, seconds in cost.wall.items())
+    of_all = f" (known of {cost.timed:,})" if cost.timed < cost.jobs else ""
+    wall = f"{cost.jobs:,} jobs{of_all}: {cost.total_wall:,.0f} s of wall time, added up"
+    wall += f" ({parts})" if parts else ""
+    if not cost.cpu_known:
+        cpu = "CPU time was not recorded"
+    else:
+        known = f" (known of {cost.cpu_known:,})" if cost.cpu_known < cost.jobs else ""
+        cpu = f"{cost.cpu:,.0f} s of CPU time{known}"
+    return f"{wall}; {cpu}. Made again by: `{command}`"

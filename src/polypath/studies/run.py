@@ -2,7 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ from polypath.report.table import ReportTable, print_tables
 from polypath.rollouts.files import atomic_write, write_json
 from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import Study
-from polypath.studies.curve_figures import draw_overview, draw_pass_curves, draw_training
+from polypath.studies.figures import draw_overview, draw_pass_curves, draw_relations, draw_training
 from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
-from polypath.studies.relation_figure import draw_relations
-from polypath.studies.results import StudyResult, analyse, record
-from polypath.studies.split_tables import markdown
+from polypath.studies.results import StudyResult, record
+from polypath.studies.tables import main_tables, markdown, relation_tables, tables
 
 try:
     import fcntl
@@ -74,7 +74,7 @@ def run_study(
             console=console,
         )
         ran = time.monotonic()
-        result = analyse(plan, seconds, workers=workers)
+        result = StudyResult(plan, seconds, workers=workers)
         files = _write(result)
         content = record(result, started=started, ran=ran)
         write_json(plan.out / RESULTS, content)
@@ -85,11 +85,7 @@ def run_study(
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder; the system drops it when the process dies.
-
-    Raises:
-        ConfigError: another process holds it. Two would train into the same runs.
-    """
+    """Hold a lock on the folder, as two processes would train into the same runs; it dies with its own."""
     with (folder / ".lock").open("ab") as lock:
         if fcntl is not None:
             try:
@@ -125,55 +121,44 @@ def _write_settings(plan: StudyPlan) -> None:
 
 def _write(result: StudyResult) -> list[Path]:
     """Write the tables, figures and page; return the files but for the tables."""
-    plan = result.plan
-    text = markdown(plan.study, result.tables(), result.notes(), result.closing())
-    _write_text(plan.out / TABLE, text)
-    files = [*_draw_splits(result), *_draw_training(result)]
-    if result.relations:
-        files.append(plan.out / f"{RELATION}-{plan.study.main.split}.png")
-        draw_relations(plan.study, result.relations, files[-1])
+    plan, files = result.plan, []
+    parts: list[str | ReportTable] = [*result.notes(), *tables(result), result.closing()]
+    _write_text(plan.out / TABLE, markdown(plan.study, parts))
+    for name, draw in _figures(result):
+        files.append(plan.out / f"{name}.png")
+        draw(files[-1])
     if plan.study.page:
         files.append(plan.out / PAGE)
         _write_page(result, files[-1])
     return files
 
 
-def _draw_splits(result: StudyResult) -> Iterator[Path]:
-    out = result.plan.out
+def _figures(result: StudyResult) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Yield the name of each figure, and what draws it into a file."""
+    study, names = result.plan.study, list(result.plan.study.methods)
     for split in result.splits:
-        path = out / f"pass_at_k-{split.evaluation.split}.png"
-        draw_pass_curves(split, path)
-        yield path
-        path = out / f"{FRONT}-{split.evaluation.split}.png"
-        draw_front(split, path, trails=result.trails if split is result.main else {})
-        yield path
-
-
-def _draw_training(result: StudyResult) -> Iterator[Path]:
-    study, out = result.plan.study, result.plan.out
-    names = list(study.methods)
+        trails = result.trails if split is result.main else {}
+        yield f"pass_at_k-{split.evaluation.split}", partial(draw_pass_curves, split)
+        yield f"{FRONT}-{split.evaluation.split}", partial(draw_front, split, trails=trails)
     several = ""
     if len(study.seeds) > 1:
         several = f", mean of {len(study.seeds)} seeds"
         if len(names) <= MOST_BANDS:
             several += " (bands from the lowest to the highest)"
     if result.logged:
-        path = out / "overview.png"
-        draw_overview(result.main, result.logged, path, several=several)
-        yield path
-    for name, title, curves in (
-        ("training", "samples drawn in training", result.logged),
-        ("checkpoints", f"checkpoints on {study.main.split}", result.checkpoints),
-    ):
-        if curves:
-            path = out / f"{name}.png"
-            draw_training(curves, names, path, title=title + several)
-            yield path
+        yield "overview", partial(draw_overview, result.main, result.logged, several=several)
+        title = f"samples drawn in training{several}"
+        yield "training", partial(draw_training, result.logged, names, title=title)
+    if result.checkpoints:
+        title = f"checkpoints on {study.main.split}{several}"
+        yield "checkpoints", partial(draw_training, result.checkpoints, names, title=title)
+    if result.relations:
+        yield f"{RELATION}-{study.main.split}", partial(draw_relations, study, result.relations)
 
 
 def _write_page(result: StudyResult, path: Path) -> None:
     plan, main = result.plan, result.main
-    more: list[ReportTable | PagePicture] = [*result.main_tables(), *result.relation_tables()]
+    more: list[ReportTable | PagePicture] = [*main_tables(result), *relation_tables(result)]
     titles = {FRONT: "Accuracy and diversity", RELATION: "Relations of metrics"}
     for name in (FRONT, RELATION) if plan.study.relations else (FRONT,):
         picture = plan.out / f"{name}-{main.evaluation.split}.png"
@@ -188,7 +173,7 @@ def _tell(console: Console, result: StudyResult, files: Sequence[Path]) -> None:
         console.print(Text(result.plan.study.question))
     for note in (*result.notes(), result.closing()):
         console.print(Text(note))
-    print_tables(console, result.tables())
+    print_tables(console, tables(result))
     console.print(Text(f"Written: {', '.join(map(str, files))}"), soft_wrap=True)
 
 

@@ -12,9 +12,8 @@ from polypath.errors import ConfigError
 from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import AUTO, PresampleSettings
 from polypath.sampling.ranks import find_ranks
-from polypath.tasks import get_task
-from polypath.tasks.options import key_values
 from polypath.train.config import Recipe
+from polypath.train.sources import recipe_task
 
 FOLDER = "rehearsal"  # in the run's output folder
 SAMPLES, SOLUTIONS = 64, 16  # drawn of each problem, and different right ones kept at most
@@ -62,7 +61,7 @@ def make_rehearsal_set(recipe: Recipe, model: str) -> None:
     with whole_models():
         presample(
             model,
-            get_task(task.task, key_values(task.task_options or ())),
+            recipe_task(task),
             out=folder,
             completion_logps=completion_logps,
             split=task.task_split,

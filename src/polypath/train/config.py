@@ -20,21 +20,7 @@ from polypath.yaml_file import read_yaml
 
 @dataclass
 class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no types
-    """TRL's script arguments, plus polypath's tasks and presets.
-
-    Attributes:
-        preset: settings under one name (``polypath.presets``); what is set besides it wins.
-        objectives: entries of a user's own methods (``polypath.objectives.Entry``), by their place.
-        task: a polypath task, which brings prompts, gold answers and the reward; instead of
-            ``dataset_name`` and ``reward_funcs`` (further reward functions may be added).
-        task_split: which split to train on.
-        task_limit: use only the first problems of the split; 0 uses all.
-        task_options: options of the task as ``KEY=VALUE`` texts; YAML may give a mapping.
-        monitor_every, monitor_task, monitor_split, monitor_problems, monitor_samples: of
-            ``CollapseMonitor``, which probes held-out problems while training.
-        task_timeout_reward: reward of a completion whose check took too long: ``zero``, or
-            ``none``, which leaves it out of its group (see ``TaskReward``).
-    """
+    """TRL's script arguments, plus polypath's tasks and presets; the help of each says what it is."""
 
     preset: str | None = field(
         default=None,
@@ -151,7 +137,7 @@ def load_recipe(
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:  # TRL's and transformers' own checks of settings
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(" ".join(str(error).split())) from error
     return Recipe(
         task=task, trainer=trainer, model=model, mixture=mixture, values={**values, **given}
     )
@@ -165,7 +151,3 @@ def _set_environment(variables: Any, config: str | Path | None) -> None:
         )
     for name, value in variables.items():
         os.environ[str(name)] = str(value)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -8,6 +8,7 @@ from typing import Any
 
 import transformers
 import trl
+from accelerate import PartialState
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import get_peft_config, get_quantization_config
 
@@ -61,19 +62,21 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"output_dir {folder} is a file. Name a folder, existing or new.")
     main = recipe.trainer.process_index == 0
-    tell = progress if main else _silent
+
+    def tell(message: str) -> None:
+        if main:
+            progress(message)
+
+    _same_settings(folder / RUN_FILE, recipe)
     if (folder / FINISHED_FILE).is_file():
-        _same_settings(folder / RUN_FILE, recipe)
         tell(f"{folder} is finished already: nothing to do. Choose another output_dir to run anew.")
         return folder
     checkpoint = _last_checkpoint(recipe, folder)
-    if checkpoint is not None or (folder / RUN_FILE).is_file():
-        _same_settings(folder / RUN_FILE, recipe)
     make_rehearsal_set(recipe, resolve_model(recipe.model.model_name_or_path))
     trainer = build_trainer(recipe)
     if main:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RUN_FILE, _as_json(_record(recipe)))
+        write_json(folder / RUN_FILE, _record(recipe))
     if checkpoint is not None and _take_last_step(trainer, checkpoint):
         tell(f"All steps were done in {checkpoint}.")
     else:
@@ -209,26 +212,31 @@ def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
 
 
 def _record(recipe: Recipe) -> dict[str, Any]:
+    """Return what the run is asked to do, as reading its file would: what JSON has no word for as text."""
     settings = dict(sorted(recipe.values.items()))
-    own = recipe.task.task is not None and is_place(recipe.task.task)
-    if own:  # another state of its file is another task
+    if recipe.task.task is not None and is_place(recipe.task.task):
+        # Another state of its file is another task.
         settings[f"{HASH} of the task"] = recipe_task(recipe.task).options[HASH]
-    return {
+    record = {
         "settings": settings,
         "processes": recipe.trainer.world_size,
         "versions": {**library_versions(), "trl": trl.__version__},
     }
+    plain: dict[str, Any] = json.loads(json.dumps(record, default=str), parse_constant=str)
+    return plain
 
 
 def _same_settings(path: Path, recipe: Recipe) -> None:
-    """Refuse to continue a run with other settings than it was begun with.
-
-    Raises:
-        ConfigError: naming the setting and both values.
-    """
+    """Refuse to continue a run with other settings than it was begun with."""
     if not path.is_file():
         return
-    before, now = _read_settings(path), _flat(_as_json(_record(recipe)))
+    now = _fixed(_record(recipe))
+    try:
+        before = _fixed(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
+        ) from error
     for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
         if str(before.get(key)) != str(now.get(key)):
             raise ConfigError(
@@ -237,25 +245,19 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
             )
 
 
-def _as_json(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the record as reading its file would: what JSON has no word for (inf too), as text."""
-    plain: dict[str, Any] = json.loads(json.dumps(record, default=str), parse_constant=str)
-    return plain
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        return _flat(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
-        ) from error
-
-
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
+def _fixed(record: dict[str, Any]) -> dict[str, Any]:
     """Return what may not change: the settings, and the number of processes, which share a batch."""
     return {**record["settings"], "number of processes": record.get("processes", 1)}
 
 
-def _silent(message: str) -> None:
-    del message
+def leave_process_group() -> None:
+    """Wait for the other processes, then end the process group; alone, do nothing.
+
+    A process that only exits can close its connections while another still reads from them, and the
+    launcher then reports a run as failed whose results are all written. Call it last, in every
+    process: nothing that needs the others works afterwards.
+    """
+    state = PartialState()
+    if state.num_processes > 1:
+        state.wait_for_everyone()
+        state.destroy_process_group()

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from polypath.train.process_group import leave_process_group
+from polypath.train.run import leave_process_group
 
 ROOT = Path(__file__).parents[3]
 

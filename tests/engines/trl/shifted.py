@@ -18,7 +18,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from polypath import DiversityGRPOTrainer
 from polypath.objectives.divergences import divergence
-from polypath.train.process_group import leave_process_group
+from polypath.train.run import leave_process_group
 from tests.engines.trl.helpers import SGD, all_terms, coin, noise, parameters, train
 
 Row = tuple[tuple[int, ...], tuple[int, ...]]  # prompt and completion

@@ -1,0 +1,326 @@
+"""The rows of each split: where their samples lie, what these are, and the numbers of them.
+
+The measures are those of ``polypath compare``, seeds included.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polypath.report.analysis import MeasuredRun, measure_runs
+from polypath.report.changes import expected_explore, expected_keep, keep_and_explore
+from polypath.report.estimates import Stack, curve, differences, intervals, metrics, stack
+from polypath.report.measures import measure
+from polypath.report.model import Curve, Difference, FloatArray, Metric
+from polypath.report.prepared import Prepared, ProblemValues, shared_problems
+from polypath.report.settings import AnalysisSettings, choose_sizes
+from polypath.rollouts.samples import Samples, load_samples
+from polypath.studies.config import BASE, COOLED, Evaluation
+from polypath.studies.job_functions import entropy_values
+from polypath.studies.plan import StudyPlan
+from polypath.studies.relation_metrics import Measured, measure_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFolders:
+    """Where the samples of a row of a table lie.
+
+    Attributes:
+        name: key of the method; ``base`` or ``base, cooled``.
+        label: in tables.
+        folders: of the samples, one for each seed.
+        temperature: of the samples.
+        seeds: training seeds behind it; empty for the base.
+        training_seconds: mean over seeds; NaN for the base.
+    """
+
+    name: str
+    label: str
+    folders: tuple[Path, ...]
+    temperature: float
+    seeds: tuple[int, ...] = ()
+    training_seconds: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderValues:
+    """What one folder of samples is measured at.
+
+    Attributes:
+        values: pass@k, greedy accuracy, distinct solutions, entropy per token, and but for the base
+            keep and explore shares.
+        at_k: ``pass@k``, pass@1 always among them, and ``distinct@k`` -> values ``(N,)``.
+        curve_N_K: pass@k at each k of the curve.
+        keep_N_2: pass@k and pass@2k at the k of keep and explore shares; NaN without these.
+        related: the metrics that the relations of the study ask for, on its main split.
+    """
+
+    values: tuple[ProblemValues, ...]
+    at_k: Mapping[str, FloatArray]
+    curve_N_K: FloatArray
+    keep_N_2: FloatArray
+    related: Mapping[str, Measured]
+
+
+class SplitSamples:
+    """The samples of all rows of a split, in memory, and the values of these and other folders.
+
+    Attributes:
+        plan: of the study, all of whose samples are there.
+        evaluation: of the split.
+        rows: base first, then the base at its best temperature if there is one, then the methods.
+        curve: the base at every temperature of the study.
+        shared: problems that all of these have.
+        measured: name of a row -> everything there is to measure; of the main split, for the page.
+        sizes: how many samples each measure looks at.
+        settings: of the intervals.
+    """
+
+    def __init__(
+        self, plan: StudyPlan, evaluation: Evaluation, best: float | None, *, workers: int = 1
+    ) -> None:
+        self.plan, self.evaluation = plan, evaluation
+        self.rows, self.curve = base_and_methods(plan, evaluation, best), _curve(plan, evaluation)
+        self._read: dict[Path, Samples] = {}
+        for row in (*self.rows, *self.curve):
+            for folder in row.folders:
+                if folder not in self._read:
+                    self._read[folder] = load_samples(folder, name=row.label)
+        samples = tuple(self._read.values())
+        self.shared = shared_problems([samples])
+        self.settings = AnalysisSettings(ks=evaluation.ks)
+        sizes, _ = choose_sizes(samples, self.settings)
+        self.sizes = replace(sizes, keep_k=evaluation.keep_k)
+        self._values: dict[Path, FolderValues] = {}
+        self._known: dict[Path, Sequence[ProblemValues]] = {}
+        self.measured: dict[str, MeasuredRun] = {}
+        if plan.study.page and evaluation == plan.study.main:
+            runs = [
+                tuple(self._read[f].subset(self.shared) for f in row.folders) for row in self.rows
+            ]
+            found = measure_runs(runs, sizes, self.settings, workers=workers)
+            for row, run in zip(self.rows, found, strict=True):
+                self.measured[row.name] = run
+                self._known |= zip(row.folders, run.values, strict=True)
+
+    def values(self, folder: Path) -> FolderValues:
+        """Return the values of a folder's samples on the shared problems.
+
+        Samples of other folders than those of the rows are not kept: all of a study's together would
+        not fit in memory.
+        """
+        if folder not in self._values:
+            samples = self._read.get(folder) or load_samples(folder)
+            run = Prepared(samples.subset(self.shared), self.sizes, self.settings)
+            keep_k, curve_N_K = self.sizes.keep_k, run.pass_at(self.sizes.curve_ks)
+            known = self._known.get(folder) or measure(run, _in_tables)
+            values = [v for v in known if _in_tables(v.key)]
+            at_k = {"pass@1": curve_N_K[:, 0]} | {v.key: v.top_N for v in values if v.k}
+            values.append(entropy_values(folder, self.shared))
+            keep_N_2, base = np.full((len(self.shared), 2), np.nan), self.rows[0].folders[0]
+            if keep_k:
+                keep_N_2 = run.pass_at([keep_k, 2 * keep_k])
+            if keep_k and folder != base:  # samples cannot say how often fresh ones are right
+                of_base_N = self.values(base).keep_N_2[:, 0]
+                values += keep_and_explore(of_base_N, keep_N_2[:, 0], keep_k)
+            study = self.plan.study
+            relations = study.relations if self.evaluation == study.main else ()
+            keys = [key for relation in relations for key in relation.metrics]
+            self._values[folder] = FolderValues(
+                values=tuple(values),
+                at_k=at_k,
+                curve_N_K=curve_N_K,
+                keep_N_2=keep_N_2,
+                related=measure_model(run, keys, folder, known) if keys else {},
+            )
+        return self._values[folder]
+
+    def not_judged(self) -> int:
+        """Return how many samples of the rows have no verdict: their check took too long or failed."""
+        samples = [self._read[folder] for row in self.rows for folder in row.folders]
+        return sum(int((one.num_samples_N - one.num_verified_N).sum()) for one in samples)
+
+
+def _in_tables(key: str) -> bool:
+    """Say whether the tables of a study show a measure.
+
+    Not all do: those over all pairs or orders of samples would take longer than the sampling of a
+    small model, and ``report.html`` shows them.
+    """
+    return key == "greedy" or key.startswith(("pass@", "distinct@"))
+
+
+def base_and_methods(
+    plan: StudyPlan, evaluation: Evaluation, best: float | None
+) -> tuple[RowFolders, ...]:
+    """Return where the rows of a split come from.
+
+    At the temperature of the evaluation itself the base at its best temperature is the base: no row
+    of its own.
+    """
+    folder, own = plan.samples_folder(plan.base_folder(), evaluation), evaluation.temperature
+    found = [RowFolders(name=BASE, label=BASE, folders=(folder,), temperature=own)]
+    if best is not None and best != own:
+        folder = plan.cooled_folder(evaluation, best)
+        label = f"{COOLED} (T={best:g})"
+        found.append(RowFolders(name=COOLED, label=label, folders=(folder,), temperature=best))
+    for name, method in plan.study.methods.items():
+        took = [training_seconds(plan.log(name, seed)) for seed in plan.study.seeds]
+        seconds = [s for s in took if s is not None]
+        mean = float(np.mean(seconds)) if seconds else math.nan
+        row = _method(plan, name, evaluation, method.label)
+        found.append(replace(row, training_seconds=mean))
+    return tuple(found)
+
+
+def over_temperatures(plan: StudyPlan, name: str) -> list[RowFolders]:
+    """Return where a method's samples of the main split at other temperatures lie."""
+    main, label = plan.study.main, plan.study.methods[name].label
+    return [_method(plan, name, main.at(t), f"{label} at T={t:g}") for t in plan.temperatures(name)]
+
+
+def _method(plan: StudyPlan, name: str, evaluation: Evaluation, label: str) -> RowFolders:
+    seeds = plan.study.seeds
+    return RowFolders(
+        name=name,
+        label=label,
+        folders=tuple(plan.method_samples_folder(name, seed, evaluation) for seed in seeds),
+        temperature=evaluation.temperature,
+        seeds=seeds,
+    )
+
+
+def _curve(plan: StudyPlan, evaluation: Evaluation) -> tuple[RowFolders, ...]:
+    """Return where the base's samples at each temperature lie."""
+    found = []
+    for t in sorted(plan.base_temperatures()):
+        name, folder = (
+            f"{BASE} at T={t:g}",
+            plan.samples_folder(plan.base_folder(), evaluation.at(t)),
+        )
+        found.append(RowFolders(name=name, label=name, folders=(folder,), temperature=t))
+    return tuple(found)
+
+
+def training_seconds(log: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return the seconds of all steps that a run kept, whenever they were trained; None without any.
+
+    Start-up, saving, and steps that a kill made the run repeat do not count.
+    """
+    total, before = 0.0, 0
+    for line in log:
+        if "step_time" in line:
+            total += float(line["step_time"]) * (int(line["step"]) - before)
+            before = int(line["step"])
+    return total if before else None
+
+
+# --- their numbers ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(RowFolders):
+    """One method, or the base, on one split, with its numbers.
+
+    Attributes:
+        metrics: key -> number with interval, those of ``polypath compare`` and ``token_entropy``.
+        against_base: key -> paired difference to the base.
+        against: key -> paired difference to its reference method, if there is one.
+        pass_curve: pass@k.
+    """
+
+    metrics: Mapping[str, Metric]
+    against_base: Mapping[str, Difference] = field(default_factory=dict)
+    against: Mapping[str, Difference] = field(default_factory=dict)
+    pass_curve: Curve
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a method, not the base."""
+        return bool(self.seeds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitResult:
+    """All rows of a split.
+
+    Attributes:
+        evaluation: how it was sampled.
+        num_problems: problems that all rows share.
+        rows: base first, then the base at its best temperature if there is one, then the methods.
+        cooled: the base at every temperature of the study, for the curve; no rows of the table.
+        pairs: a method and the one it is also compared with -> key -> paired difference.
+        method_temperatures: of the main split, methods that are sampled at several temperatures,
+            their own included, from the lowest on.
+        not_judged: samples of all rows whose check took too long or failed; they count as nothing.
+        keep_by_luck: Keep of the base expected under resampling.
+        explore_by_luck: Explore of the same.
+    """
+
+    evaluation: Evaluation
+    num_problems: int
+    rows: tuple[Row, ...]
+    cooled: tuple[Row, ...]
+    not_judged: int
+    keep_by_luck: float
+    explore_by_luck: float
+    pairs: Mapping[tuple[str, str], Mapping[str, Difference]] = field(default_factory=dict)
+    method_temperatures: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+
+
+def measure_split(samples: SplitSamples) -> SplitResult:
+    """Measure every row of a split."""
+    plan, settings = samples.plan, samples.settings
+    stacks: dict[str, Stack] = {}
+
+    def against(name: str, row: Row, mine: Stack) -> dict[str, Difference]:
+        """Return the differences of a row from the one of this name; none without one."""
+        if not name or stacks[name] is mine:
+            return {}
+        return {d.key: d for d in differences(stacks[name], mine, settings, name, row.name)}
+
+    def compared(row: Row, mine: Stack) -> Row:
+        reference = plan.study.reference_of(row.name)
+        return replace(
+            row, against_base=against(BASE, row, mine), against=against(reference, row, mine)
+        )
+
+    measured = [_measure_row(source, samples) for source in samples.rows]
+    stacks |= {row.name: mine for row, mine in measured}
+    rows = {row.name: compared(row, mine) for row, mine in measured}
+    at_temperatures: dict[str, tuple[Row, ...]] = {}
+    for name in plan.study.methods if samples.evaluation == plan.study.main else ():
+        others = [_measure_row(source, samples) for source in over_temperatures(plan, name)]
+        if others:
+            every = [rows[name], *(compared(row, mine) for row, mine in others)]
+            at_temperatures[name] = tuple(sorted(every, key=lambda row: row.temperature))
+    base_N, twice_N = samples.values(samples.rows[0].folders[0]).keep_N_2.T
+    return SplitResult(
+        evaluation=samples.evaluation,
+        num_problems=len(samples.shared),
+        rows=tuple(rows.values()),
+        cooled=tuple(_measure_row(source, samples)[0] for source in samples.curve),
+        not_judged=samples.not_judged(),
+        keep_by_luck=expected_keep(base_N, twice_N),
+        explore_by_luck=expected_explore(base_N, twice_N),
+        pairs={
+            (one, other): against(other, rows[one], stacks[one]) for one, other in plan.study.pairs
+        },
+        method_temperatures=at_temperatures,
+    )
+
+
+def _measure_row(source: RowFolders, samples: SplitSamples) -> tuple[Row, Stack]:
+    found, settings = [samples.values(folder) for folder in source.folders], samples.settings
+    measures = stack([one.values for one in found], len(samples.shared))
+    pass_R_N_K = np.stack([one.curve_N_K for one in found])
+    row = Row(
+        **vars(source),
+        metrics={metric.key: metric for metric in metrics(measures, settings)},
+        pass_curve=curve(samples.sizes.curve_ks, intervals(pass_R_N_K, None, settings)),
+    )
+    return row, measures
