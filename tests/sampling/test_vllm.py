@@ -11,13 +11,13 @@ import torch
 from polypath.errors import ConfigError, MissingExtraError
 from polypath.rollouts import RolloutManifest, RolloutStore
 from polypath.sampling.backends import open_backend
-from polypath.sampling.engine_environment import own_environment
 from polypath.sampling.ranks import Ranks, find_ranks
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.sampling.vllm import (
     EngineError,
     open_engine,
+    own_environment,
     request_seed,
     sample,
 )

@@ -1,10 +1,11 @@
 """Completions from any server that speaks the OpenAI API: vLLM, SGLang, llama.cpp, a hosted one."""
 
+import hashlib
 import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,6 @@ from polypath.sampling.completion import Completion
 from polypath.sampling.http import RETRIED, JsonClient, ServerError, Stopped
 from polypath.sampling.plan import check_asked
 from polypath.sampling.settings import SamplingSettings, ServerSettings
-from polypath.sampling.wire import completion, request
 from polypath.tasks.base import Problem
 
 _SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
@@ -69,18 +69,6 @@ def sample(
     yield from _Session(server, settings, say or _warn).run(orders)
 
 
-def _client(server: ServerSettings, say: Callable[[str], None]) -> JsonClient:
-    return JsonClient(
-        server.base_url,
-        api_key_env=server.api_key_env,
-        retries=server.retries,
-        timeout=server.timeout,
-        first_wait=server.first_wait,
-        longest_wait=server.longest_wait,
-        say=say,
-    )
-
-
 def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
@@ -110,7 +98,7 @@ class _Session:
 
     def run(self, orders: Sequence[_Order]) -> Iterator[list[Completion]]:
         """Yield completions until all orders are served, then raise what went wrong."""
-        self.client = _client(self.server, self.say)
+        self.client = JsonClient(self.server, self.say)
         workers = min(self.server.concurrency, len(orders))
         for order in [*orders, *[None] * workers]:
             self.orders.put(order)
@@ -205,15 +193,7 @@ class _Session:
         self.say(text)
 
     def _ask(self, problem: Problem, sample_ids: list[int]) -> list[Completion]:
-        server = self.server
-        path, body = request(
-            self.settings,
-            problem,
-            sample_ids,
-            model=server.model,
-            chat=server.chat,
-            logprobs=server.logprobs,
-        )
+        path, body = _request(self.server, self.settings, problem, sample_ids)
         answer = self.client.post(path, body)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices:
@@ -221,7 +201,7 @@ class _Session:
         usage = answer.get("usage") or {}
         told = usage.get("completion_tokens") if len(choices) == 1 else None
         found = [
-            completion(problem, sample_id, choice, told)
+            _completion(problem, sample_id, choice, told)
             for sample_id, choice in zip(sample_ids, choices, strict=False)
         ]
         if self.server.logprobs and any(c.logprobs is None for c in found):
@@ -229,3 +209,68 @@ class _Session:
                 "logprobs", "The server ignores logprobs: they were asked for, none came."
             )
         return found
+
+
+def _request(
+    server: ServerSettings, settings: SamplingSettings, problem: Problem, sample_ids: Sequence[int]
+) -> tuple[str, dict[str, Any]]:
+    """Return the endpoint and the body that ask for some samples of a problem."""
+    body: dict[str, Any] = {
+        "model": server.model,
+        "n": len(sample_ids),
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "max_tokens": settings.max_new_tokens,
+        "seed": _request_seed(settings.seed, problem.problem_id, sample_ids[0]),
+    }
+    if settings.top_k is not None:
+        body["top_k"] = settings.top_k  # not OpenAI's, but vLLM's and SGLang's
+    prompt = problem.prompt
+    if isinstance(prompt, str) and server.chat:
+        prompt = [{"role": "user", "content": prompt}]
+    if isinstance(prompt, str):
+        body["prompt"] = prompt
+    else:
+        body["messages"] = prompt
+    if server.logprobs:
+        body["logprobs"] = 0 if isinstance(prompt, str) else True
+    return "completions" if isinstance(prompt, str) else "chat/completions", body
+
+
+def _request_seed(seed: int, problem_id: str, sample_id: int) -> int:
+    """Return the seed of a request, in 0..2^31 - 1: two requests with one seed would agree."""
+    digest = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") & 0x7FFF_FFFF
+
+
+def _completion(
+    problem: Problem, sample_id: int, choice: Mapping[str, Any], n_tokens: Any
+) -> Completion:
+    """Read one choice of an answer; ``n_tokens`` is what the answer's usage tells of it."""
+    said = choice.get("text")
+    if said is None:
+        said = (choice.get("message") or {}).get("content")
+    logprobs = _logprobs(choice.get("logprobs"))
+    reason = choice.get("finish_reason")
+    if logprobs is not None:
+        n_tokens = len(logprobs)
+    return Completion(
+        problem=problem,
+        sample_id=sample_id,
+        text=said if isinstance(said, str) else "",
+        token_ids=(),
+        finish_reason=reason if reason in ("stop", "length") else None,
+        n_tokens=n_tokens if isinstance(n_tokens, int) else None,
+        logprobs=logprobs,
+    )
+
+
+def _logprobs(told: Any) -> tuple[float, ...] | None:
+    """Read log-probabilities in either endpoint's form."""
+    if not isinstance(told, dict):
+        return None
+    if isinstance(told.get("token_logprobs"), list):
+        return tuple(float(v) for v in told["token_logprobs"] if v is not None)
+    if isinstance(told.get("content"), list):
+        return tuple(float(entry["logprob"]) for entry in told["content"])
+    return None

@@ -30,6 +30,8 @@ from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Problem, Task
 
+_RECORDED = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSummary:
@@ -173,14 +175,5 @@ def _collect(
 def _manifest(
     identity: RolloutManifest, how: SamplingSettings, task: Task, split: str
 ) -> RolloutManifest:
-    return replace(
-        identity,
-        temperature=how.temperature,
-        top_p=how.top_p,
-        top_k=how.top_k,
-        max_new_tokens=how.max_new_tokens,
-        seed=how.seed,
-        task=task.name,
-        task_options=dict(task.options),
-        split=split,
-    )
+    drawn = {name: getattr(how, name) for name in _RECORDED}
+    return replace(identity, task=task.name, task_options=dict(task.options), split=split, **drawn)
