@@ -91,7 +91,6 @@ class _Session:
     client: JsonClient = field(init=False)
     orders: queue.SimpleQueue[_Order | None] = field(default_factory=queue.SimpleQueue)
     results: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
-    said: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     one_by_one: bool = False  # the server was seen to ignore n
     hopeless: bool = False  # orders not begun yet are not tried
@@ -178,19 +177,17 @@ class _Session:
         for sample_id in missing[came:]:
             yield self._ask(order.problem, [sample_id])
             if at_once:
-                self.one_by_one = True
-                self._say_once(
-                    "n",
+                self._ask_one_by_one(
                     f"The server gave {came} choices where n={len(missing)} were asked for; "
-                    "missing samples are asked for one by one.",
+                    "missing samples are asked for one by one."
                 )
 
-    def _say_once(self, topic: str, text: str) -> None:
+    def _ask_one_by_one(self, why: str) -> None:
         with self.lock:
-            if topic in self.said:
+            if self.one_by_one:
                 return
-            self.said.add(topic)
-        self.say(text)
+            self.one_by_one = True
+        self.say(why)
 
     def _ask(self, problem: Problem, sample_ids: list[int]) -> list[Completion]:
         path, body = _request(self.server, self.settings, problem, sample_ids)
@@ -200,15 +197,10 @@ class _Session:
             raise ServerError(f"{self.client.base_url}/{path} answered without choices.")
         usage = answer.get("usage") or {}
         told = usage.get("completion_tokens") if len(choices) == 1 else None
-        found = [
+        return [
             _completion(problem, sample_id, choice, told)
             for sample_id, choice in zip(sample_ids, choices, strict=False)
         ]
-        if self.server.logprobs and any(c.logprobs is None for c in found):
-            self._say_once(
-                "logprobs", "The server ignores logprobs: they were asked for, none came."
-            )
-        return found
 
 
 def _request(
@@ -229,12 +221,8 @@ def _request(
     if isinstance(prompt, str) and server.chat:
         prompt = [{"role": "user", "content": prompt}]
     if isinstance(prompt, str):
-        body["prompt"] = prompt
-    else:
-        body["messages"] = prompt
-    if server.logprobs:
-        body["logprobs"] = 0 if isinstance(prompt, str) else True
-    return "completions" if isinstance(prompt, str) else "chat/completions", body
+        return "completions", {**body, "prompt": prompt}
+    return "chat/completions", {**body, "messages": prompt}
 
 
 def _request_seed(seed: int, problem_id: str, sample_id: int) -> int:
@@ -250,10 +238,7 @@ def _completion(
     said = choice.get("text")
     if said is None:
         said = (choice.get("message") or {}).get("content")
-    logprobs = _logprobs(choice.get("logprobs"))
     reason = choice.get("finish_reason")
-    if logprobs is not None:
-        n_tokens = len(logprobs)
     return Completion(
         problem=problem,
         sample_id=sample_id,
@@ -261,16 +246,4 @@ def _completion(
         token_ids=(),
         finish_reason=reason if reason in ("stop", "length") else None,
         n_tokens=n_tokens if isinstance(n_tokens, int) else None,
-        logprobs=logprobs,
     )
-
-
-def _logprobs(told: Any) -> tuple[float, ...] | None:
-    """Read log-probabilities in either endpoint's form."""
-    if not isinstance(told, dict):
-        return None
-    if isinstance(told.get("token_logprobs"), list):
-        return tuple(float(v) for v in told["token_logprobs"] if v is not None)
-    if isinstance(told.get("content"), list):
-        return tuple(float(entry["logprob"]) for entry in told["content"])
-    return None

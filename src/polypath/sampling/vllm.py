@@ -37,12 +37,10 @@ class VllmEngine:
 
     Attributes:
         llm: a ``vllm.LLM``.
-        settings: it was started with.
         end_ids: tokens that end a completion.
     """
 
     llm: Any
-    settings: VllmSettings
     end_ids: tuple[int, ...]
 
     @property
@@ -132,7 +130,7 @@ def open_engine(
             seed=0,  # of what has no seed of its own: nothing here
             generation_config="vllm",
         )
-    engine = VllmEngine(llm=llm, settings=settings, end_ids=tuple(end_ids))
+    engine = VllmEngine(llm=llm, end_ids=tuple(end_ids))
     try:
         yield engine
     finally:
@@ -204,7 +202,6 @@ def sample(
                 list(output.outputs[0].token_ids),
                 tokenizer,
                 engine.end_ids,
-                logprobs=_logprobs(output.outputs[0]),
             )
             for planned, output in zip(batch, outputs, strict=True)
         ]
@@ -242,17 +239,7 @@ def _params(engine: VllmEngine, settings: SamplingSettings, problem_id: str, sam
         max_tokens=settings.max_new_tokens,
         seed=request_seed(settings.seed, problem_id, sample_id),
         stop_token_ids=list(engine.end_ids),
-        logprobs=0 if engine.settings.logprobs else None,  # 0: of the drawn token alone
         detokenize=False,  # done here, as for every backend
-    )
-
-
-def _logprobs(output: Any) -> tuple[float, ...] | None:
-    if output.logprobs is None:
-        return None
-    return tuple(
-        float(of_token[token].logprob)
-        for token, of_token in zip(output.token_ids, output.logprobs, strict=True)
     )
 
 
