@@ -14,6 +14,7 @@ from polypath.rollouts.key_index import Hashes, hash_product
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.rollouts.rows import VerdictLike, VerifyBatch
 from polypath.sampling.completion import Completion
+from polypath.sampling.http import ServerError
 from polypath.sampling.progress import ProgressReport
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
@@ -72,6 +73,9 @@ def collect_from(
 
     Returns:
         The number of samples drawn by this call.
+
+    Raises:
+        ServerError: the server refused, or could not be reached; the samples so far are stored.
     """
     wanted = wanted_keys(problems, num_samples, first_sample_id)
     held = count_held(store, wanted)
@@ -87,19 +91,26 @@ def collect_from(
     )
     drawn, looked = 0, time.monotonic()
     with ProgressReport(label, len(wanted), done=held, console=console) as progress:
-        for batch in batches:
-            verdicts = verify_batch(
-                [completion.text for completion in batch],
-                [completion.problem.gold for completion in batch],
-            )
-            store.append(_rollout(c, v) for c, v in zip(batch, verdicts, strict=True))
-            drawn += len(batch)
-            new = len(batch)
-            if not part.is_whole and time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
-                new = count_held(store, wanted) - held
-                looked = time.monotonic()
-            held += new
-            progress.advance(new)
+        try:
+            for batch in batches:
+                verdicts = verify_batch(
+                    [completion.text for completion in batch],
+                    [completion.problem.gold for completion in batch],
+                )
+                store.append(_rollout(c, v) for c, v in zip(batch, verdicts, strict=True))
+                drawn += len(batch)
+                new = len(batch)
+                if not part.is_whole and time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
+                    new = count_held(store, wanted) - held
+                    looked = time.monotonic()
+                held += new
+                progress.advance(new)
+        except ServerError as error:
+            raise ServerError(
+                f"{error} What came before is stored in {store.path}; run the same command "
+                "again to go on.",
+                error.status,
+            ) from None
     return drawn
 
 

@@ -42,15 +42,8 @@ def sample(
     A refused prompt (too long, say) does not stop the others: its problem is named once everything
     else was handed over.
 
-    Args:
-        server: where, and how hard to try.
-        problems: what to ask.
-        num_samples: samples per problem, at least 1.
-        settings: how to draw.
-        first_sample_id: number of the first sample.
-        done: keys (problem id, sample number) to leave out.
-        part: of the problems, where several processes share them.
-        say: told, once each, what the server ignores; a warning by default.
+    ``server`` says where, and how hard to try. ``part`` is of the problems. ``say`` is told, once each,
+    what the server ignores; a warning by default. The other arguments are as there.
 
     Yields:
         Completions as they come in, in no particular order.

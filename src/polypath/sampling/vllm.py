@@ -162,22 +162,8 @@ def sample(
     ``batch_size`` is the number of requests handed over, and stored, together. The engine finds
     its own batches among them; several hundred keep it busy.
 
-    Args:
-        engine: from ``open_engine``.
-        tokenizer: of the model.
-        problems: what to ask.
-        num_samples: samples per problem, at least 1.
-        settings: how to draw.
-        first_sample_id: number of the first sample.
-        done: keys (problem id, sample number) to leave out.
-        part: of the batches, where several processes share them.
-
-    Yields:
-        The completions of one batch, as soon as it is finished.
-
-    Raises:
-        ConfigError: as ``sampling.transformers.sample``.
-        EngineError: the engine stopped.
+    ``engine`` is from ``open_engine``; the other arguments, what is yielded and what is raised are as
+    there, and an ``EngineError`` if the engine stopped.
     """
     for batch in plan_batches(
         tokenizer,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from polypath.verify.sql_schema import Schema
+from polypath.verify.sql_canonical import Schema
 
 if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes

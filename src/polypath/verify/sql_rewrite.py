@@ -8,8 +8,8 @@ from sqlglot import exp
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
 
+from polypath.verify.sql_canonical import Schema
 from polypath.verify.sql_names import canonical_names
-from polypath.verify.sql_schema import Schema
 
 if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes
@@ -40,16 +40,41 @@ _PREDICATES = (
 _DIALECT = SQLite()
 
 
-def rewrite(tree: Node, schema: Schema | None) -> Node:
-    """Change a query in place, as the module ``sql_canonical`` lists, and return it."""
-    while isinstance(tree, exp.Subquery) and tree.is_wrapper:
-        tree = tree.this
-        tree.parent = None
-    canonical_names(tree, schema)
-    # From the leaves up: operands are final when what holds them is looked at.
-    for node in [*tree.walk(bfs=False)][::-1]:
-        _simplify(node)
-    return tree
+def parse(query: str) -> Node | None:
+    """Parse a query; ``None`` for everything that is not one, whatever the text."""
+    try:
+        query.encode()  # no lone surrogates: SQLite takes none
+        trees = [tree for tree in _DIALECT.parse(query) if tree is not None]
+    # sqlglot raises its own errors for most texts and whatever its code trips over for some.
+    except Exception:
+        return None
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        return None
+    tree: Node = trees[0]
+    return tree if tree.key != "select" or tree.expressions else None
+
+
+def canonical_text(tree: Node, schema: Schema | None) -> str | None:
+    """Change a query in place, as the module ``sql_canonical`` lists, and write it."""
+    try:
+        while isinstance(tree, exp.Subquery) and tree.is_wrapper:
+            tree = tree.this
+            tree.parent = None
+        canonical_names(tree, schema)
+        # From the leaves up: operands are final when what holds them is looked at.
+        for node in [*tree.walk(bfs=False)][::-1]:
+            _simplify(node)
+        return _written(tree, comments=False)
+    # A tree as odd as a model's text can make it; whatever the writer trips over, there is no text.
+    except Exception:
+        return None
+
+
+def _written(node: Node, *, comments: bool = True) -> str:
+    text: str = _DIALECT.generate(
+        node, copy=False, comments=comments, unsupported_level=ErrorLevel.IGNORE
+    )
+    return text
 
 
 def _simplify(node: Node) -> None:
@@ -119,8 +144,7 @@ def _drop_brackets(paren: exp.Paren) -> None:
 def _text(node: Node) -> str:
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
         return f"{node.table}.{node.name}"
-    text: str = _DIALECT.generate(node, copy=False, unsupported_level=ErrorLevel.IGNORE)
-    return text
+    return _written(node)
 
 
 def _sort_operands(node: Node) -> None:

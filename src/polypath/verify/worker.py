@@ -7,7 +7,6 @@ returns to the interpreter (``9**9**9``) is the parent's to kill.
 
 import contextlib
 import ctypes
-import importlib
 import os
 import resource
 import select
@@ -20,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from polypath.errors import ConfigError
+from polypath.user_code import load_function
 from polypath.verify.base import Status, Verdict
 from polypath.verify.protocol import decode, encode
 
@@ -55,21 +55,8 @@ def _memory_in_use() -> int | None:
 
 
 def _build_verifier(settings: dict[str, Any]) -> Callable[[str, str], Verdict]:
-    spec, options = settings["verifier"], settings["options"]
-    module, _, name = spec.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name != module and not module.startswith(f"{error.name}."):
-            raise  # the module is there and misses something itself
-        raise ConfigError(
-            f"No module {module!r} for the verifier {spec!r}. Check its name."
-        ) from None
-    except AttributeError:
-        raise ConfigError(
-            f"Module {module!r} has no {name!r} for the verifier {spec!r}. Check its name."
-        ) from None
-    verifier: Callable[[str, str], Verdict] = factory(**options)
+    spec = settings["verifier"]
+    verifier: Callable[[str, str], Verdict] = load_function(spec, "verifier")(**settings["options"])
     if not callable(verifier):
         raise ConfigError(
             f"Verifier {spec!r} must return a callable, got {type(verifier).__name__}."
