@@ -82,15 +82,13 @@ def reverify_run(
             than the one of its name.
     """
     verified = 0
-    for source, target in _stores(run, out):
-        old = RolloutStore.open(source).manifest
-        manifest = replace(
-            old,
-            task=old.task if task is None else task,
-            task_options=old.task_options if task_options is None else dict(task_options),
-        )
+    changes: dict[str, Any] = {} if task is None else {"task": task}
+    if task_options is not None:
+        changes["task_options"] = dict(task_options)
+    for old, target in _stores(run, out):
+        manifest = replace(old.manifest, **changes)
         with RolloutStore.create_or_open(target, manifest, part=part) as new:
-            verified += _fill(RolloutStore.open(source), new, verify_batch, part, progress)
+            verified += _fill(old, new, verify_batch, part, progress)
     log = find_source(Path(run), {}).log_file
     if log is not None and not (Path(out) / log.name).exists():
         with atomic_write(Path(out) / log.name, owner=part.owner) as file:
@@ -106,8 +104,7 @@ def count_shards(run: str | Path, out: str | Path) -> tuple[int, int]:
         ConfigError: the new run holds samples that the old one lacks.
     """
     done, total = 0, 0
-    for source, target in _stores(run, out):
-        old = RolloutStore.open(source)
+    for old, target in _stores(run, out):
         done += len(_verified_names(old, RolloutStore.open(target)))
         total += len(old.shards())
     return done, total
@@ -122,20 +119,18 @@ def compare_verdicts(run: str | Path, out: str | Path) -> dict[str, ReverifySumm
         DataError: a shard of the new run holds other rows than the one of its name.
     """
     return {
-        target.name: _compare(RolloutStore.open(source), RolloutStore.open(target))
-        for source, target in _stores(run, out)
+        target.name: _compare(old, RolloutStore.open(target)) for old, target in _stores(run, out)
     }
 
 
-def _stores(run: str | Path, out: str | Path) -> list[tuple[Path, Path]]:
-    """Return each store of a run with its place in the new run."""
+def _stores(run: str | Path, out: str | Path) -> list[tuple[RolloutStore, Path]]:
+    """Return each store of a run, with its place in the new run."""
     source = find_source(Path(run), {})
     if source.store is None:
         raise DataError(f"{run} is no run folder or sample store; import_run verifies files.")
-    pairs = [(source.store, Path(out) / SAMPLES_FOLDER)]
-    if source.greedy is not None:
-        pairs.append((source.greedy, Path(out) / GREEDY_FOLDER))
-    if any(old.resolve() == new.resolve() for old, new in pairs):
+    places = {Path(out) / SAMPLES_FOLDER: source.store, Path(out) / GREEDY_FOLDER: source.greedy}
+    pairs = [(RolloutStore.open(old), new) for new, old in places.items() if old is not None]
+    if any(old.path.resolve() == new.resolve() for old, new in pairs):
         raise ConfigError(f"{out} is the run to verify, which is not changed. Name another --out.")
     return pairs
 

@@ -196,9 +196,7 @@ class _ProblemRows:
 
     def ordered(self) -> list[_Sample]:
         """Return numbered samples by number, then those without a number as they came."""
-        numbered = [row for row in self.rows if row.sample_id is not None]
-        rest = [row for row in self.rows if row.sample_id is None]
-        return sorted(numbered, key=lambda row: row.sample_id or 0) + rest
+        return sorted(self.rows, key=lambda row: (row.sample_id is None, row.sample_id or 0))
 
 
 def _gather(rows: Iterable[SampleRow], left_out: Counter[str]) -> dict[str, _ProblemRows]:

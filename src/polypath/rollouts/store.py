@@ -173,11 +173,8 @@ class RolloutStore:
     def keys(self) -> set[Key]:
         """Return ``(problem_id, sample_id)`` of every row; ``index`` is for large stores."""
         found: set[Key] = set()
-        names: dict[str, str] = {}
         for batch in self.iter_batches(columns=("problem_id", "sample_id")):
-            # One string object per problem, not one per row: a third of the memory.
-            ids = (names.setdefault(name, name) for name in batch.column(0).to_pylist())
-            found.update(zip(ids, batch.column(1).to_pylist(), strict=True))
+            found.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         return found
 
     def index(self) -> KeyIndex:
@@ -218,7 +215,7 @@ class RolloutStore:
             try:
                 # Whole batches are decoded before the first is handed out: a shard damaged
                 # half-way would otherwise be half counted.
-                batches = list(_read_shard(shard, names, batch_size))
+                batches = _read_shard(shard, names, batch_size)
             except (pa.ArrowException, OSError) as error:
                 if self._on_corrupt == "error":
                     reason = str(error).splitlines()[0][:120]
@@ -248,15 +245,11 @@ class RolloutStore:
         return self.path / f"shard-{self._next_number:08d}.parquet"
 
 
-def _read_shard(shard: Path, names: list[str], batch_size: int) -> Iterator[pa.RecordBatch]:
-    """Yield the named columns of a shard.
-
-    Raises:
-        ArrowException: the file is damaged, or lacks a column.
-    """
+def _read_shard(shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:
+    """Return the named columns of a shard; ``ArrowException`` if it is damaged or lacks one."""
     with pq.ParquetFile(shard) as file:
         missing = [name for name in names if name not in file.schema_arrow.names]
         if missing:
             raise pa.ArrowInvalid(f"it has no column {missing[0]!r}")
-        for batch in file.iter_batches(batch_size=batch_size, columns=names):
-            yield batch.select(names)
+        batches = file.iter_batches(batch_size=batch_size, columns=names)
+        return [batch.select(names) for batch in batches]

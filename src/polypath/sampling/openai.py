@@ -58,7 +58,7 @@ def sample(
     for problem in problems[part.rank :: part.of]:
         missing = [n for n in sample_ids if (problem.problem_id, n) not in done]
         for start in range(0, len(missing), server.choices_per_request):
-            orders.append(_Order(problem, missing[start : start + server.choices_per_request]))
+            orders.append((problem, missing[start : start + server.choices_per_request]))
     yield from _Session(server, settings, say or _warn).run(orders)
 
 
@@ -66,12 +66,7 @@ def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-@dataclass(slots=True)
-class _Order:
-    """Samples of one problem to be asked for in one request."""
-
-    problem: Problem
-    sample_ids: list[int]
+_Order = tuple[Problem, list[int]]  # numbers of samples to be asked for in one request
 
 
 @dataclass(slots=True)
@@ -142,11 +137,11 @@ class _Session:
         """Serve orders until there are no more; every order ends with ``None`` in the results."""
         while (order := self.orders.get()) is not None:
             try:
-                for completions in () if self.hopeless else self._serve(order):
+                for completions in () if self.hopeless else self._serve(*order):
                     self.results.put(completions)
             except ServerError as error:
                 self.hopeless |= error.status in _HOPELESS
-                self.results.put((order.problem.problem_id, error))
+                self.results.put((order[0].problem_id, error))
             except Stopped:
                 return
             except BaseException as error:  # a bug: let the caller's thread show it
@@ -154,13 +149,13 @@ class _Session:
                 return
             self.results.put(None)
 
-    def _serve(self, order: _Order) -> Iterator[list[Completion]]:
+    def _serve(self, problem: Problem, missing: list[int]) -> Iterator[list[Completion]]:
         """Ask for all samples at once, and for those that did not come one by one."""
-        missing, came = order.sample_ids, 0
+        came = 0
         at_once = len(missing) > 1 and not self.one_by_one
         if at_once:
             try:
-                found = self._ask(order.problem, missing)
+                found = self._ask(problem, missing)
                 yield found
                 came = len(found)
             except ServerError as error:
@@ -168,7 +163,7 @@ class _Session:
                     raise
                 # Perhaps n alone is refused: the first sample asked for alone will show.
         for sample_id in missing[came:]:
-            yield self._ask(order.problem, [sample_id])
+            yield self._ask(problem, [sample_id])
             if at_once:
                 self._ask_one_by_one(
                     f"The server gave {came} choices where n={len(missing)} were asked for; "

@@ -23,19 +23,14 @@ _MIRROR: dict[type[Node], type[exp.Binary]] = {
     exp.LT: exp.GT,
     exp.LTE: exp.GTE,
 }
-_PREDICATES = (
-    exp.Predicate,
-    exp.EQ,
-    exp.NEQ,
-    exp.GT,
-    exp.GTE,
-    exp.LT,
-    exp.LTE,
-    exp.Is,
-    exp.In,
-    exp.Between,
-    exp.Escape,
-    exp.Match,
+# How tightly operators bind, the loosest first.
+_RANKS: tuple[tuple[tuple[type[Node], ...], int], ...] = (
+    ((exp.Or,), 1),
+    ((exp.And,), 2),
+    ((exp.Not,), 3),
+    ((exp.Predicate, *_MIRROR, exp.Is, exp.In, exp.Between, exp.Escape, exp.Match), 4),
+    ((exp.Add, exp.Sub), 5),
+    ((exp.Mul, exp.Div, exp.Mod, exp.IntDiv), 6),
 )
 _DIALECT = SQLite()
 
@@ -111,18 +106,9 @@ def _rank(node: Node, *, outer: bool = False) -> int:
     """
     if isinstance(node, exp.Paren):
         return 0
-    if isinstance(node, exp.Or):
-        return 1
-    if isinstance(node, exp.And):
-        return 2
-    if isinstance(node, exp.Not):
-        return 3
-    if isinstance(node, _PREDICATES):
-        return 4
-    if isinstance(node, exp.Add | exp.Sub):
-        return 5
-    if isinstance(node, exp.Mul | exp.Div | exp.Mod | exp.IntDiv):
-        return 6
+    for kinds, rank in _RANKS:
+        if isinstance(node, kinds):
+            return rank
     if isinstance(node, exp.Binary | exp.Unary | exp.Bracket):
         return 7 if outer else 5
     return 0

@@ -67,10 +67,12 @@ def _build_verifier(settings: dict[str, Any]) -> Callable[[str, str], Verdict]:
 def _messages(pipe: socket.socket, parent: int) -> Iterator[Any]:
     """Yield what the parent sends; end when it closes the socket or is gone."""
     received = bytearray()
+    poll = select.poll()  # not select: the number of the socket may be a high one
+    poll.register(pipe, select.POLLIN)
     while True:
         *lines, received = received.split(b"\n")
         yield from map(decode, lines)
-        if not select.select([pipe], [], [], PARENT_CHECK)[0]:
+        if not poll.poll(PARENT_CHECK * 1000):
             if os.getppid() != parent:
                 return
             continue
