@@ -5,7 +5,7 @@ whole or not at all, so the same call resumes after a kill, and several processe
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,6 @@ def reverify_run(
     task: str | None = None,
     task_options: Mapping[str, str] | None = None,
     part: Part = WHOLE,
-    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Write a run to a new folder with new verdicts, against the stored gold answers.
 
@@ -69,7 +68,6 @@ def reverify_run(
         task: recorded as the one that verifies these rows; ``None`` keeps what is recorded.
         task_options: recorded likewise.
         part: which of the shards, where other processes verify the rest: every ``part.of``-th.
-        progress: told the number of rows verified since it was last told.
 
     Returns:
         The number of shards verified by this call.
@@ -88,7 +86,7 @@ def reverify_run(
     for old, target in _stores(run, out):
         manifest = replace(old.manifest, **changes)
         with RolloutStore.create_or_open(target, manifest, part=part) as new:
-            verified += _fill(old, new, verify_batch, part, progress)
+            verified += _fill(old, new, verify_batch, part)
     log = find_source(Path(run), {}).log_file
     if log is not None and not (Path(out) / log.name).exists():
         with atomic_write(Path(out) / log.name, owner=part.owner) as file:
@@ -135,13 +133,7 @@ def _stores(run: str | Path, out: str | Path) -> list[tuple[RolloutStore, Path]]
     return pairs
 
 
-def _fill(
-    old: RolloutStore,
-    new: RolloutStore,
-    verify_batch: VerifyBatch,
-    part: Part,
-    progress: Callable[[int], None] | None,
-) -> int:
+def _fill(old: RolloutStore, new: RolloutStore, verify_batch: VerifyBatch, part: Part) -> int:
     """Verify this part of the shards, but for those that are there; return how many."""
     there, verified = _verified_names(old, new), 0
     for shard in old.shards()[part.rank :: part.of]:
@@ -155,8 +147,6 @@ def _fill(
         with atomic_write(target, owner=part.owner) as file:
             pq.write_table(rows, file, compression="zstd")
         verified += 1
-        if progress is not None:
-            progress(rows.num_rows)
     return verified
 
 
@@ -191,17 +181,14 @@ def _verify_table(table: pa.Table, verify_batch: VerifyBatch) -> pa.Table:
     """Return the rows of a shard with new verdicts."""
     texts, golds = (table.column(name).to_pylist() for name in ("completion", "gold"))
     verdicts = verify_batch(texts, golds) if texts else []
-    new = {
+    columns = {
+        **{name: table.column(name) for name in SCHEMA.names},
         "status": [str(verdict.status) for verdict in verdicts],
         "reward": [verdict.reward for verdict in verdicts],
         "correct": [verdict.correct for verdict in verdicts],
         "answer": [verdict.answer for verdict in verdicts],
     }
-    for name, values in new.items():
-        field = SCHEMA.field(name)
-        place = SCHEMA.get_field_index(name)
-        table = table.set_column(place, field, pa.array(values, field.type))
-    return table.cast(SCHEMA)
+    return pa.table(columns, schema=SCHEMA)
 
 
 def _verified_names(old: RolloutStore, new: RolloutStore) -> set[str]:

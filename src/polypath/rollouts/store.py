@@ -83,7 +83,6 @@ class RolloutStore:
         path: str | Path,
         manifest: RolloutManifest,
         *,
-        on_corrupt: OnCorrupt = "error",
         part: Part = WHOLE,
     ) -> Self:
         """Open a store for writing, creating it if there is none, and clean up after killed runs.
@@ -91,7 +90,6 @@ class RolloutStore:
         Args:
             path: the folder.
             manifest: how the rows to come are made.
-            on_corrupt: as in ``open``. Rows of a skipped shard may be written again.
             part: what this process writes, where others write the rest at the same time.
 
         Raises:
@@ -114,7 +112,7 @@ class RolloutStore:
                     manifest.write(target, owner=part.owner)
             stored = RolloutManifest.read(target)
             stored.require_same(manifest, folder)
-            return cls(folder, stored, on_corrupt=on_corrupt, lock=lock, part=part)
+            return cls(folder, stored, lock=lock, part=part)
         except BaseException:
             lock.close()
             raise
