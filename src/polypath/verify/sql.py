@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from polypath.errors import ConfigError, MissingFileError, unknown_name
 from polypath.verify.base import Status, Verdict
-from polypath.verify.sql_canonical import Schema, canonical_sql, orders_rows, plain_text
+from polypath.verify.sql_canonical import canonical_sql, orders_rows, plain_text
 from polypath.verify.sql_compare import (
     COMPARISONS,
     Compare,
@@ -26,6 +26,7 @@ from polypath.verify.sql_compare import (
 )
 from polypath.verify.sql_guard import SqlLimits
 from polypath.verify.sql_run import Database, Failure, Runner
+from polypath.verify.sql_schema import Schema
 
 __all__ = ["SqlSettings", "SqlVerifier", "canonical_sql", "extract_sql", "sql_verifier"]
 

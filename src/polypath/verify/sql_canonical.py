@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from polypath.errors import needs_extra
+from polypath.verify.sql_schema import Schema
 
 # What is longer or deeper than this is compared by its text: parsers recurse.
 MAX_CHARACTERS = 4_000
@@ -36,25 +37,7 @@ _CACHE = 8192
 
 _QUERY = re.compile(r"[\s(]*(?:SELECT|WITH|VALUES)\b", re.IGNORECASE | re.ASCII)
 _SPACES = re.compile(r"\s+")
-_ROW_IDS = frozenset({"rowid", "oid", "_rowid_"})
 _ORDER_LAST = re.compile(r"\border\s+by\b[^()]*\Z", re.IGNORECASE)
-
-
-class Schema:
-    """Which tables a database has, with their columns; compared by identity.
-
-    Args:
-        columns: names of columns by name of table.
-    """
-
-    __slots__ = ("columns", "every_column")
-
-    def __init__(self, columns: Mapping[str, Collection[str]]) -> None:
-        self.columns = {
-            table.lower(): frozenset(name.lower() for name in names)
-            for table, names in columns.items()
-        }
-        self.every_column = frozenset().union(*self.columns.values(), _ROW_IDS)
 
 
 def canonical_sql(

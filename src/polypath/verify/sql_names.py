@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from polypath.verify.sql_canonical import Schema
+from polypath.verify.sql_schema import Schema
 
 if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes

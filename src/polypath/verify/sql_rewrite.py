@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
 
-from polypath.verify.sql_canonical import Schema
+from polypath.verify.sql_schema import Schema
 from polypath.verify.sql_names import canonical_names
 
 if TYPE_CHECKING:
