@@ -54,15 +54,8 @@ def plan_batches(
     b modulo ``part.of``, and keys that are done are left out of it. So a sample meets the same
     neighbours in every run, and one of eight processes draws the very samples that one alone would.
 
-    Args:
-        tokenizer: of the model; all else is as for the backends' ``sample``.
-        problems: what to ask.
-        num_samples: samples per problem.
-        settings: how to draw.
-        first_sample_id: number of the first sample.
-        done: keys to leave out.
-        part: of the batches.
-        context: tokens of a prompt and its completion at most; ``None`` where nobody knows.
+    Arguments are as for the backends' ``sample``. ``context`` is how many tokens a prompt and its
+    completion may have, ``None`` where nobody knows.
 
     Raises:
         ConfigError: ``num_samples`` is below 1, a problem id occurs twice, or a prompt and its

@@ -105,12 +105,8 @@ class Crew:
     def take(self, most: int, size: int, *, wait: bool) -> list[Item]:
         """Return up to ``most`` items of at most ``size`` characters in all.
 
-        Towards the end of the queue shares become small, so that the workers finish together.
-
-        Args:
-            most: items at most.
-            size: characters at most.
-            wait: return at least one item, however large; none only once the pool is closed.
+        With ``wait`` at least one, however large; none only once the pool is closed. Towards the end
+        of the queue shares become small, so that the workers finish together.
         """
         with self._changed:
             while wait and not self._waiting and not self.closed:

@@ -8,8 +8,8 @@ from sqlglot import exp
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
 
-from polypath.verify.sql_schema import Schema
 from polypath.verify.sql_names import canonical_names
+from polypath.verify.sql_schema import Schema
 
 if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes
