@@ -82,9 +82,8 @@ def verify_alone(run: Path, out: Path, verifier: Callable[..., Any] = by_length)
 
 @pytest.mark.usefixtures("untouched")
 def test_all_is_verified_into_the_new_run_and_the_rest_stays(run: Path, tmp_path: Path) -> None:
-    out, told = tmp_path / "new", []
-    assert reverify_run(run, out, by_length, progress=told.append) == 8
-    assert told == [3] * 7 + [1]
+    out = tmp_path / "new"
+    assert reverify_run(run, out, by_length) == 8
     found = compare_verdicts(run, out)
     samples, greedy = found["samples"], found["greedy"]
     assert (samples.num_rows, samples.now_right, samples.now_wrong) == (21, 0, 7)

@@ -18,13 +18,11 @@ class Behaviour:
         fault: given the number of a request (from 0) and its body, returns ``None`` to serve it, a
             status with headers and body, or "disconnect", "half", "garbage", "empty".
         most_choices: the largest ``n`` that is honoured.
-        with_logprobs: whether logprobs are given when asked for.
         delay: seconds a request takes.
     """
 
     fault: Callable[[int, dict[str, Any]], Any] = lambda *_: None
     most_choices: int = 128
-    with_logprobs: bool = True
     delay: float = 0.0
     requests: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -45,11 +43,6 @@ def choices(body: dict[str, Any], behaviour: Behaviour) -> list[dict[str, Any]]:
             choice["text"] = text
         else:
             choice["message"] = {"role": "assistant", "content": text}
-        if behaviour.with_logprobs and "logprobs" in body:
-            if "prompt" in body:
-                choice["logprobs"] = {"token_logprobs": [-0.5, -0.25]}
-            else:
-                choice["logprobs"] = {"content": [{"token": "a", "logprob": -0.5}]}
         found.append(choice)
     return found
 

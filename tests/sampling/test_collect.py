@@ -1,13 +1,15 @@
 import io
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from polypath.rollouts import RolloutStore
-from polypath.sampling.collect import collect
+from polypath.sampling.collect import collect_from
 from polypath.sampling.progress import ProgressReport
 from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.transformers import sample
 from tests.rehearsal.adder import Addition
 from tests.rollouts.rows import manifest
 
@@ -23,8 +25,13 @@ def test_rows_hold_the_verdict_of_their_text(tiny: tuple[Any, Any], tmp_path: Pa
     task = Addition()
     problems = task.problems("train", 4)
     with RolloutStore.create_or_open(tmp_path, manifest()) as store:
-        new = collect(
-            store, *tiny, problems, num_samples=5, settings=SETTINGS, verify_batch=task.verify_batch
+        new = collect_from(
+            partial(sample, *tiny),
+            store,
+            problems,
+            num_samples=5,
+            settings=SETTINGS,
+            verify_batch=task.verify_batch,
         )
         rows = rows_of(store)
     assert new == len(rows) == 20
@@ -42,14 +49,15 @@ def test_rows_hold_the_verdict_of_their_text(tiny: tuple[Any, Any], tmp_path: Pa
 
 def test_only_what_is_missing_is_sampled(tiny: tuple[Any, Any], tmp_path: Path) -> None:
     task = Addition()
+    draw = partial(sample, *tiny)
     options: dict[str, Any] = {"settings": SETTINGS, "verify_batch": task.verify_batch}
     with RolloutStore.create_or_open(tmp_path / "once", manifest()) as store:
-        collect(store, *tiny, task.problems("train", 4), num_samples=5, **options)
+        collect_from(draw, store, task.problems("train", 4), num_samples=5, **options)
         whole = rows_of(store)
     with RolloutStore.create_or_open(tmp_path / "bits", manifest()) as store:
-        assert collect(store, *tiny, task.problems("train", 2), num_samples=2, **options) == 4
-        assert collect(store, *tiny, task.problems("train", 4), num_samples=5, **options) == 16
-        assert collect(store, *tiny, task.problems("train", 4), num_samples=5, **options) == 0
+        assert collect_from(draw, store, task.problems("train", 2), num_samples=2, **options) == 4
+        assert collect_from(draw, store, task.problems("train", 4), num_samples=5, **options) == 16
+        assert collect_from(draw, store, task.problems("train", 4), num_samples=5, **options) == 0
         assert rows_of(store) == whole
 
 

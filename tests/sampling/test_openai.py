@@ -104,10 +104,6 @@ def test_plain_prompts_go_there_as_a_message_on_request(draw: Draw, behaviour: B
 def test_the_number_of_tokens_is_kept_where_it_is_known(draw: Draw) -> None:
     assert draw(PLAIN[:1], num_samples=1)[0].n_tokens == 3
     assert [c.n_tokens for c in draw(PLAIN[:1], num_samples=2)] == [None, None]
-    with_logprobs = draw(PLAIN[:1], num_samples=2, logprobs=True)
-    assert [c.n_tokens for c in with_logprobs] == [2, 2]
-    assert [c.logprobs for c in with_logprobs] == [(-0.5, -0.25)] * 2
-    assert draw(CHAT, num_samples=2, logprobs=True)[0].logprobs == (-0.5,)
 
 
 def test_a_server_that_ignores_n_is_asked_one_by_one_and_named_once(
@@ -130,15 +126,6 @@ def test_a_server_that_refuses_n_is_asked_one_by_one(
     assert len(said) == 1
     assert "n=6" in said[0]
     assert len(behaviour.requests) == 25
-
-
-def test_a_server_that_ignores_logprobs_is_named_once(
-    draw: Draw, behaviour: Behaviour, said: list[str]
-) -> None:
-    behaviour.with_logprobs = False
-    assert keys(draw(logprobs=True)) == ALL
-    assert len(said) == 1
-    assert "logprobs" in said[0]
 
 
 FAULTS: dict[str, Any] = {

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from polypath.errors import ConfigError, MissingExtraError
 from polypath.rollouts import RolloutManifest, RolloutStore
 from polypath.sampling.backends import open_backend
-from polypath.sampling.engine_environment import own_environment
 from polypath.sampling.ranks import Ranks, find_ranks
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.sampling.vllm import (
     EngineError,
     open_engine,
+    own_environment,
     request_seed,
     sample,
 )
@@ -88,7 +87,7 @@ def test_requests_say_all_that_decides_a_sample(
     }
     first = llm.requests[0]
     assert (first.n, first.temperature, first.top_p, first.top_k) == (1, 0.5, 0.9, 7)
-    assert (first.max_tokens, first.logprobs, first.detokenize) == (4, None, False)
+    assert (first.max_tokens, first.detokenize) == (4, False)
     assert first.stop_token_ids == [2]
     assert len({request.seed for request in llm.requests}) == len(llm.requests) == 12
 
@@ -99,22 +98,6 @@ def test_seeds_are_stable_and_far_apart() -> None:
     assert len(seeds) == 2000
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert len({seed >> 32 for seed in seeds}) > 1990, "the high bits count as well"
-
-
-def test_logprobs_are_those_of_the_drawn_tokens(
-    vllm_stand_in: Any, tiny: tuple[Any, Any], tiny_model_dir: Path
-) -> None:
-    del vllm_stand_in
-    model, tokenizer = tiny
-    problem = Problem(problem_id="p", prompt="solve 1 + 1 =", gold="2")
-    engine = VllmSettings(dtype="float32", logprobs=True)
-    with open_engine(tiny_model_dir, engine, end_ids=[2]) as opened:
-        ((found, *_),) = sample(opened, tokenizer, [problem], num_samples=2, settings=SETTINGS)
-    assert opened.llm is None, "the engine has to be let go"
-    prompt = tokenizer(problem.prompt)["input_ids"]
-    logits = model(torch.tensor([prompt + list(found.token_ids)])).logits[0, len(prompt) - 1 : -1]
-    expected = logits.log_softmax(-1).gather(1, torch.tensor(found.token_ids)[:, None])[:, 0]
-    assert found.logprobs == pytest.approx(expected.tolist(), abs=1e-5)
 
 
 def test_an_extra_end_token_ends_completions_too(

@@ -10,7 +10,6 @@ import pytest
 from polypath.errors import ConfigError, DataError, MissingFileError, ShapeError
 from polypath.verify.base import Status
 from polypath.verify.pool import WorkerPool, default_workers, shared_pool
-from polypath.verify.protocol import Frames, encode
 from tests.refusals import refused
 from tests.verify.pools import ACTING, answers, statuses
 
@@ -200,14 +199,3 @@ def test_ranks_on_one_machine_share_its_cpus(monkeypatch):
     assert default_workers() == 3
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "100")
     assert default_workers() == 1
-
-
-def test_frames_survive_being_cut_anywhere():
-    messages = [["a" * 300, "\ud800"], {"b": [1, 2.5, None, True]}, ["ready"]]
-    stream = b"".join(encode(message) for message in messages)
-    for size in (1, 2, 3, 7, 100, len(stream)):
-        frames = Frames()
-        found = []
-        for start in range(0, len(stream), size):
-            found += frames.feed(stream[start : start + size])
-        assert found == messages

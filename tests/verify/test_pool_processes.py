@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -173,3 +174,26 @@ def test_a_pool_nobody_holds_takes_its_workers_along():
     [pid] = pool.worker_pids
     del pool
     assert wait_until(lambda: gone(pid))
+
+
+def test_a_worker_starts_from_a_process_with_many_open_files():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("no more than 1024 files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with WorkerPool(ACTING, workers=1) as pool:
+            assert pool.verify(["a"], ["a"])[0].correct
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_worker_that_is_stopped_is_late():
+    with WorkerPool(ACTING, workers=1, deadline=0.5) as pool:
+        pool.verify(["a"], ["a"])
+        os.kill(pool.worker_pids[0], signal.SIGSTOP)
+        large = "x" * 2**20  # more than a socket holds: not even sending it may wait for ever
+        assert statuses(pool.verify([large, "b"], [large, "b"])) == ["timeout", "graded"]

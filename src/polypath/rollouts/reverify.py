@@ -5,7 +5,7 @@ whole or not at all, so the same call resumes after a kill, and several processe
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,6 @@ def reverify_run(
     task: str | None = None,
     task_options: Mapping[str, str] | None = None,
     part: Part = WHOLE,
-    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Write a run to a new folder with new verdicts, against the stored gold answers.
 
@@ -69,7 +68,6 @@ def reverify_run(
         task: recorded as the one that verifies these rows; ``None`` keeps what is recorded.
         task_options: recorded likewise.
         part: which of the shards, where other processes verify the rest: every ``part.of``-th.
-        progress: told the number of rows verified since it was last told.
 
     Returns:
         The number of shards verified by this call.
@@ -82,15 +80,13 @@ def reverify_run(
             than the one of its name.
     """
     verified = 0
-    for source, target in _stores(run, out):
-        old = RolloutStore.open(source).manifest
-        manifest = replace(
-            old,
-            task=old.task if task is None else task,
-            task_options=old.task_options if task_options is None else dict(task_options),
-        )
+    changes: dict[str, Any] = {} if task is None else {"task": task}
+    if task_options is not None:
+        changes["task_options"] = dict(task_options)
+    for old, target in _stores(run, out):
+        manifest = replace(old.manifest, **changes)
         with RolloutStore.create_or_open(target, manifest, part=part) as new:
-            verified += _fill(RolloutStore.open(source), new, verify_batch, part, progress)
+            verified += _fill(old, new, verify_batch, part)
     log = find_source(Path(run), {}).log_file
     if log is not None and not (Path(out) / log.name).exists():
         with atomic_write(Path(out) / log.name, owner=part.owner) as file:
@@ -106,8 +102,7 @@ def count_shards(run: str | Path, out: str | Path) -> tuple[int, int]:
         ConfigError: the new run holds samples that the old one lacks.
     """
     done, total = 0, 0
-    for source, target in _stores(run, out):
-        old = RolloutStore.open(source)
+    for old, target in _stores(run, out):
         done += len(_verified_names(old, RolloutStore.open(target)))
         total += len(old.shards())
     return done, total
@@ -122,31 +117,23 @@ def compare_verdicts(run: str | Path, out: str | Path) -> dict[str, ReverifySumm
         DataError: a shard of the new run holds other rows than the one of its name.
     """
     return {
-        target.name: _compare(RolloutStore.open(source), RolloutStore.open(target))
-        for source, target in _stores(run, out)
+        target.name: _compare(old, RolloutStore.open(target)) for old, target in _stores(run, out)
     }
 
 
-def _stores(run: str | Path, out: str | Path) -> list[tuple[Path, Path]]:
-    """Return each store of a run with its place in the new run."""
+def _stores(run: str | Path, out: str | Path) -> list[tuple[RolloutStore, Path]]:
+    """Return each store of a run, with its place in the new run."""
     source = find_source(Path(run), {})
     if source.store is None:
         raise DataError(f"{run} is no run folder or sample store; import_run verifies files.")
-    pairs = [(source.store, Path(out) / SAMPLES_FOLDER)]
-    if source.greedy is not None:
-        pairs.append((source.greedy, Path(out) / GREEDY_FOLDER))
-    if any(old.resolve() == new.resolve() for old, new in pairs):
+    places = {Path(out) / SAMPLES_FOLDER: source.store, Path(out) / GREEDY_FOLDER: source.greedy}
+    pairs = [(RolloutStore.open(old), new) for new, old in places.items() if old is not None]
+    if any(old.path.resolve() == new.resolve() for old, new in pairs):
         raise ConfigError(f"{out} is the run to verify, which is not changed. Name another --out.")
     return pairs
 
 
-def _fill(
-    old: RolloutStore,
-    new: RolloutStore,
-    verify_batch: VerifyBatch,
-    part: Part,
-    progress: Callable[[int], None] | None,
-) -> int:
+def _fill(old: RolloutStore, new: RolloutStore, verify_batch: VerifyBatch, part: Part) -> int:
     """Verify this part of the shards, but for those that are there; return how many."""
     there, verified = _verified_names(old, new), 0
     for shard in old.shards()[part.rank :: part.of]:
@@ -160,8 +147,6 @@ def _fill(
         with atomic_write(target, owner=part.owner) as file:
             pq.write_table(rows, file, compression="zstd")
         verified += 1
-        if progress is not None:
-            progress(rows.num_rows)
     return verified
 
 
@@ -196,17 +181,14 @@ def _verify_table(table: pa.Table, verify_batch: VerifyBatch) -> pa.Table:
     """Return the rows of a shard with new verdicts."""
     texts, golds = (table.column(name).to_pylist() for name in ("completion", "gold"))
     verdicts = verify_batch(texts, golds) if texts else []
-    new = {
+    columns = {
+        **{name: table.column(name) for name in SCHEMA.names},
         "status": [str(verdict.status) for verdict in verdicts],
         "reward": [verdict.reward for verdict in verdicts],
         "correct": [verdict.correct for verdict in verdicts],
         "answer": [verdict.answer for verdict in verdicts],
     }
-    for name, values in new.items():
-        field = SCHEMA.field(name)
-        place = SCHEMA.get_field_index(name)
-        table = table.set_column(place, field, pa.array(values, field.type))
-    return table.cast(SCHEMA)
+    return pa.table(columns, schema=SCHEMA)
 
 
 def _verified_names(old: RolloutStore, new: RolloutStore) -> set[str]:

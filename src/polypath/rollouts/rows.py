@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import itertools
 import json
 import math
 from collections import Counter
@@ -109,14 +110,9 @@ def verified(rows: Iterable[SampleRow], verify_batch: VerifyBatch) -> Iterator[S
 
 def in_chunks(rows: Iterable[_T], size: int) -> Iterator[list[_T]]:
     """Cut an iterable into lists of ``size``, the last one shorter."""
-    held: list[_T] = []
-    for row in rows:
-        held.append(row)
-        if len(held) == size:
-            yield held
-            held = []
-    if held:
-        yield held
+    rest = iter(rows)
+    while some := list(itertools.islice(rest, size)):
+        yield some
 
 
 def _with_verdict(row: SampleRow, verdict: VerdictLike) -> SampleRow:

@@ -1,17 +1,17 @@
 """The samples of one run, whatever file they came in: what every metric and report starts from."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import DataError
-from polypath.rollouts.gather import gather
-from polypath.rollouts.rows import VerifyBatch
+from polypath.rollouts.rows import SampleRow, VerifyBatch
 from polypath.rollouts.sources import find_source
 
 _T = TypeVar("_T")
@@ -151,7 +151,7 @@ def load_samples(
         DataError: it holds no sample that can be used; the message says why.
     """
     source = find_source(Path(path), keys or {})
-    problems = gather(source.rows(verify_batch), source.left_out)
+    problems = _gather(source.rows(verify_batch), source.left_out)
     if not problems:
         raise DataError(source.nothing_usable())
     ordered = [problem.ordered() for problem in problems.values()]
@@ -172,3 +172,55 @@ def load_samples(
 
 def _pick(values: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
     return tuple(values[row] for row in rows)
+
+
+class _Sample(NamedTuple):
+    """What is kept of a row: its prompt, which every sample of a problem repeats, is not."""
+
+    sample_id: int | None
+    completion: str
+    correct: bool | None
+    answer: str | None
+
+
+@dataclass(kw_only=True, slots=True)
+class _ProblemRows:
+    """What was read of one problem."""
+
+    prompt: str | None = None
+    gold: str | None = None
+    rows: list[_Sample] = field(default_factory=list)
+    sample_ids: set[int] = field(default_factory=set)
+    greedy: bool | None = None
+    has_greedy: bool = False
+
+    def ordered(self) -> list[_Sample]:
+        """Return numbered samples by number, then those without a number as they came."""
+        return sorted(self.rows, key=lambda row: (row.sample_id is None, row.sample_id or 0))
+
+
+def _gather(rows: Iterable[SampleRow], left_out: Counter[str]) -> dict[str, _ProblemRows]:
+    """Group rows by problem, in an order that does not depend on when each was drawn.
+
+    Of several rows with one (problem_id, sample_id) the first counts; the others are counted in
+    ``left_out``, as are further greedy samples of a problem.
+    """
+    problems: dict[str, _ProblemRows] = {}
+    for row in rows:
+        problem = problems.setdefault(row.problem_id, _ProblemRows())
+        if problem.prompt is None:
+            problem.prompt = row.prompt
+        if problem.gold is None:
+            problem.gold = row.gold
+        if row.greedy:
+            if problem.has_greedy:
+                left_out["duplicate greedy sample"] += 1
+            else:
+                problem.greedy, problem.has_greedy = row.correct, True
+        elif row.sample_id is not None and row.sample_id in problem.sample_ids:
+            left_out["duplicate sample"] += 1
+        else:
+            if row.sample_id is not None:
+                problem.sample_ids.add(row.sample_id)
+            problem.rows.append(_Sample(row.sample_id, row.completion, row.correct, row.answer))
+    return problems

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from polypath.rollouts.layouts import Layout, find_layout
 from polypath.rollouts.manifest import KIND
 from polypath.rollouts.rows import DETAILS, KEYS, SampleRow, VerifyBatch, sample_rows, verified
 from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
+from polypath.settings import is_number
 
 SAMPLES_FOLDER = "samples"  # of a run folder: its store
 GREEDY_FOLDER = "greedy"  # ... and the store of its greedy samples, where there is one
@@ -108,9 +109,6 @@ class SampleSource:
         if store.skipped:
             self.left_out["unreadable shard"] += len(store.skipped)
 
-    def _layout(self, names: Collection[str], file: Path) -> Layout:
-        return find_layout(names, file, self.keys, details=self.details)
-
     def _jsonl(self, file: Path) -> Iterator[Mapping[str, Any]]:
         layout: Layout | None = None
         with file.open("rb") as lines:
@@ -126,7 +124,7 @@ class SampleSource:
                     self.left_out["not a JSON object"] += 1
                     continue
                 self._seen_keys.update(raw)
-                layout = layout or self._layout(raw.keys(), file)
+                layout = layout or find_layout(raw.keys(), file, self.keys, details=self.details)
                 yield layout.adapt(raw)
 
     def _parquet(self, file: Path) -> Iterator[Mapping[str, Any]]:
@@ -134,7 +132,7 @@ class SampleSource:
         with pq.ParquetFile(file) as parquet:
             names = parquet.schema_arrow.names
             self._seen_keys.update(names)
-            layout = self._layout(names, file)
+            layout = find_layout(names, file, self.keys, details=self.details)
             columns = [name for name in layout.columns if name in names]
             for group in range(parquet.metadata.num_row_groups):
                 good = 0
@@ -169,9 +167,8 @@ class SampleSource:
         if folder.name in _PLAIN_FOLDERS:
             folder = folder.parent
         elif not self.path.is_dir():
-            return (
-                None  # files side by side need not come from the run that a log beside them is of
-            )
+            # Files side by side need not come from the run that a log beside them is of.
+            return None
         log = folder / LOG_FILE
         return log if log.is_file() else None
 
@@ -184,7 +181,8 @@ class SampleSource:
             except ValueError:
                 continue
             if isinstance(entry, dict):
-                lines.append({name: float(v) for name, v in entry.items() if _is_number(v)})
+                numbers = {name: v for name, v in entry.items() if is_number(v)}
+                lines.append({name: float(v) for name, v in numbers.items() if math.isfinite(v)})
         return tuple(lines)
 
 
@@ -264,7 +262,3 @@ def _whole(path: Path) -> Path:
 def _label(path: Path) -> str:
     whole = _whole(path)
     return whole.stem if whole.is_file() else whole.name
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,6 @@ write to one store at once if each does a part of the work.
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 import numpy as np
@@ -84,7 +83,6 @@ class RolloutStore:
         path: str | Path,
         manifest: RolloutManifest,
         *,
-        on_corrupt: OnCorrupt = "error",
         part: Part = WHOLE,
     ) -> Self:
         """Open a store for writing, creating it if there is none, and clean up after killed runs.
@@ -92,7 +90,6 @@ class RolloutStore:
         Args:
             path: the folder.
             manifest: how the rows to come are made.
-            on_corrupt: as in ``open``. Rows of a skipped shard may be written again.
             part: what this process writes, where others write the rest at the same time.
 
         Raises:
@@ -115,7 +112,7 @@ class RolloutStore:
                     manifest.write(target, owner=part.owner)
             stored = RolloutManifest.read(target)
             stored.require_same(manifest, folder)
-            return cls(folder, stored, on_corrupt=on_corrupt, lock=lock, part=part)
+            return cls(folder, stored, lock=lock, part=part)
         except BaseException:
             lock.close()
             raise
@@ -123,12 +120,7 @@ class RolloutStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -179,11 +171,8 @@ class RolloutStore:
     def keys(self) -> set[Key]:
         """Return ``(problem_id, sample_id)`` of every row; ``index`` is for large stores."""
         found: set[Key] = set()
-        names: dict[str, str] = {}
         for batch in self.iter_batches(columns=("problem_id", "sample_id")):
-            # One string object per problem, not one per row: a third of the memory.
-            ids = (names.setdefault(name, name) for name in batch.column(0).to_pylist())
-            found.update(zip(ids, batch.column(1).to_pylist(), strict=True))
+            found.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
         return found
 
     def index(self) -> KeyIndex:
@@ -224,7 +213,7 @@ class RolloutStore:
             try:
                 # Whole batches are decoded before the first is handed out: a shard damaged
                 # half-way would otherwise be half counted.
-                batches = list(_read_shard(shard, names, batch_size))
+                batches = _read_shard(shard, names, batch_size)
             except (pa.ArrowException, OSError) as error:
                 if self._on_corrupt == "error":
                     reason = str(error).splitlines()[0][:120]
@@ -254,15 +243,11 @@ class RolloutStore:
         return self.path / f"shard-{self._next_number:08d}.parquet"
 
 
-def _read_shard(shard: Path, names: list[str], batch_size: int) -> Iterator[pa.RecordBatch]:
-    """Yield the named columns of a shard.
-
-    Raises:
-        ArrowException: the file is damaged, or lacks a column.
-    """
+def _read_shard(shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:
+    """Return the named columns of a shard; ``ArrowException`` if it is damaged or lacks one."""
     with pq.ParquetFile(shard) as file:
         missing = [name for name in names if name not in file.schema_arrow.names]
         if missing:
             raise pa.ArrowInvalid(f"it has no column {missing[0]!r}")
-        for batch in file.iter_batches(batch_size=batch_size, columns=names):
-            yield batch.select(names)
+        batches = file.iter_batches(batch_size=batch_size, columns=names)
+        return [batch.select(names) for batch in batches]

@@ -11,7 +11,7 @@ from typing import Any
 from polypath.errors import DataError
 from polypath.rollouts.files import atomic_write
 from polypath.rollouts.manifest import RolloutManifest
-from polypath.rollouts.rows import SampleRow, VerifyBatch, verified
+from polypath.rollouts.rows import SampleRow, VerifyBatch, in_chunks, verified
 from polypath.rollouts.schema import FINISH_REASONS, SCHEMA, Rollout
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, SampleSource, find_source
 from polypath.rollouts.store import RolloutStore
@@ -109,17 +109,15 @@ def import_run(
         done = store.index()
         before = len(done)
         greedy: list[Rollout] = []
-        held: list[Rollout] = []
         statuses: Counter[str] = Counter()
         rows = _numbered(source, verify_batch is not None, problems or {}, done)
-        for row in rows if verify_batch is None else verified(rows, verify_batch):
-            rollout = _rollout(row)
-            statuses[rollout.status] += 1
-            (greedy if row.greedy else held).append(rollout)
-            if len(held) >= _SHARD_ROWS:
-                store.append(held)
-                held = []
-        store.append(held)
+        for some in in_chunks(
+            rows if verify_batch is None else verified(rows, verify_batch), _SHARD_ROWS
+        ):
+            made = [(row.greedy, _rollout(row)) for row in some]
+            statuses.update(rollout.status for _, rollout in made)
+            greedy += [rollout for is_greedy, rollout in made if is_greedy]
+            store.append(rollout for is_greedy, rollout in made if not is_greedy)
         num_rows = len(done)
     if not num_rows:
         raise DataError(source.nothing_usable())
@@ -183,12 +181,13 @@ def _rollout(row: SampleRow) -> Rollout:
 
 def _details(raw: Mapping[str, Any]) -> dict[str, Any]:
     tokens, count, reason = (raw.get(name) for name in ("token_ids", "n_tokens", "finish_reason"))
-    known = isinstance(tokens, list) and all(isinstance(token, int) for token in tokens)
-    if known and isinstance(tokens, list):
-        count = len(tokens)
-    whole = isinstance(count, int | float) and math.isfinite(count) and count >= 0
+    if isinstance(tokens, list) and all(isinstance(token, int) for token in tokens):
+        tokens, count = tuple(tokens), len(tokens)
+    else:
+        tokens = None
+    is_count = isinstance(count, int | float) and math.isfinite(count) and count >= 0
     return {
-        "token_ids": tuple(tokens) if known and isinstance(tokens, list) else None,
-        "n_tokens": int(count) if whole and count is not None else None,
+        "token_ids": tokens,
+        "n_tokens": int(count) if is_count and count is not None else None,
         "finish_reason": reason if reason in FINISH_REASONS else None,
     }

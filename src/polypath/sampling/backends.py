@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,20 +91,15 @@ def _server(server: ServerSettings, console: Console | None) -> Backend:
 def _transformers(
     model: str | Path, device: str | None, precision: str, ranks: Ranks
 ) -> Iterator[Backend]:
-    from polypath.sampling.loading import (
-        PRECISIONS,
-        autocast,
-        load_model,
-        resolve_device,
-        resolve_precision,
-    )
+    from polypath.sampling import loading
     from polypath.sampling.transformers import sample
 
-    where = resolve_device(device, ranks.local_rank)
-    precision = resolve_precision(precision, where)
-    loaded, tokenizer = load_model(model, dtype=PRECISIONS[precision][0], device=where)
+    where = loading.resolve_device(device, ranks.local_rank)
+    precision = loading.resolve_precision(precision, where)
+    dtype = loading.PRECISIONS[precision][0]
+    loaded, tokenizer = loading.load_model(model, dtype=dtype, device=where)
     manifest = _identity(model, loaded, tokenizer, "transformers")
-    with autocast(precision, where):
+    with loading.autocast(precision, where):
         draw = partial(sample, loaded, tokenizer)
         yield Backend(draw=draw, manifest=manifest, model=loaded, tokenizer=tokenizer)
 
@@ -117,8 +112,6 @@ def _vllm(
     precision: str,
     ranks: Ranks,
 ) -> Iterator[Backend]:
-    from dataclasses import replace
-
     import torch
 
     from polypath.sampling.loading import load_model
@@ -142,16 +135,12 @@ def _vllm(
 
 
 def _identity(model: str | Path, loaded: Any, tokenizer: Any, backend: str) -> RolloutManifest:
-    from polypath.sampling.fingerprint import (
-        model_fingerprint,
-        template_fingerprint,
-        tokenizer_fingerprint,
-    )
+    from polypath.sampling import fingerprint
 
     return RolloutManifest(
         model=str(model),
-        model_fingerprint=model_fingerprint(loaded),
-        tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
-        template_fingerprint=template_fingerprint(tokenizer),
+        model_fingerprint=fingerprint.model_fingerprint(loaded),
+        tokenizer_fingerprint=fingerprint.tokenizer_fingerprint(tokenizer),
+        template_fingerprint=fingerprint.template_fingerprint(tokenizer),
         backend=backend,
     )

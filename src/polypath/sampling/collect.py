@@ -2,9 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import pyarrow as pa
 from rich.console import Console
@@ -13,17 +12,15 @@ from polypath.errors import ConfigError
 from polypath.rollouts import Rollout, RolloutStore, encode_prompt
 from polypath.rollouts.key_index import Hashes, hash_product
 from polypath.rollouts.locks import WHOLE, Part
+from polypath.rollouts.rows import VerdictLike, VerifyBatch
 from polypath.sampling.completion import Completion
+from polypath.sampling.http import ServerError
 from polypath.sampling.progress import ProgressReport
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
-from polypath.verify.base import Verdict
 
 _ROWS = 1 << 16
 _SECONDS_BETWEEN_LOOKS = 5.0  # at what other processes wrote
-
-# completions, and the gold answer of each -> their verdicts, in order
-VerifyBatch = Callable[[Sequence[str], Sequence[str]], Sequence[Verdict]]
 
 
 class Draw(Protocol):
@@ -43,54 +40,6 @@ class Draw(Protocol):
         ...
 
 
-def collect(
-    store: RolloutStore,
-    model: Any,
-    tokenizer: Any,
-    problems: Sequence[Problem],
-    *,
-    num_samples: int,
-    settings: SamplingSettings,
-    verify_batch: VerifyBatch,
-    first_sample_id: int = 0,
-    label: str = "sampling",
-    console: Console | None = None,
-) -> int:
-    """Bring ``store`` to hold ``num_samples`` samples of every problem.
-
-    One batch is one shard: a killed run loses at most the batch it was at, and a call with the
-    same arguments goes on from there and ends with the same rows.
-
-    Args:
-        store: opened for writing.
-        model: a causal language model.
-        tokenizer: its tokenizer.
-        problems: what to ask.
-        num_samples: samples per problem.
-        settings: how to draw.
-        verify_batch: verifies the completions of a batch, each by its gold answer; a task's method.
-        first_sample_id: number of the first sample.
-        label: what progress is called.
-        console: where progress goes; ``None`` for nowhere.
-
-    Returns:
-        The number of samples drawn.
-    """
-    from polypath.sampling.transformers import sample
-
-    return collect_from(
-        partial(sample, model, tokenizer),
-        store,
-        problems,
-        num_samples=num_samples,
-        settings=settings,
-        verify_batch=verify_batch,
-        first_sample_id=first_sample_id,
-        label=label,
-        console=console,
-    )
-
-
 def collect_from(
     draw: Draw,
     store: RolloutStore,
@@ -104,10 +53,29 @@ def collect_from(
     label: str = "sampling",
     console: Console | None = None,
 ) -> int:
-    """Do what ``collect`` does, with any backend, or a part of it.
+    """Bring ``store`` to hold ``num_samples`` samples of every problem.
 
-    With a part, others are about: progress counts all samples, and those they store meanwhile are
-    not drawn again.
+    One batch is one shard: a killed run loses at most the batch it was at, and a call with the
+    same arguments goes on from there and ends with the same rows.
+
+    Args:
+        draw: the ``sample`` of a backend, with its model.
+        store: opened for writing.
+        problems: what to ask.
+        num_samples: samples per problem.
+        settings: how to draw.
+        verify_batch: verifies the completions of a batch, each by its gold answer; a task's method.
+        first_sample_id: number of the first sample.
+        part: what this process draws. Progress counts all samples, and those that others store
+            meanwhile are not drawn again.
+        label: what progress is called.
+        console: where progress goes; ``None`` for nowhere.
+
+    Returns:
+        The number of samples drawn by this call.
+
+    Raises:
+        ServerError: the server refused, or could not be reached; the samples so far are stored.
     """
     wanted = wanted_keys(problems, num_samples, first_sample_id)
     held = count_held(store, wanted)
@@ -123,19 +91,26 @@ def collect_from(
     )
     drawn, looked = 0, time.monotonic()
     with ProgressReport(label, len(wanted), done=held, console=console) as progress:
-        for batch in batches:
-            verdicts = verify_batch(
-                [completion.text for completion in batch],
-                [completion.problem.gold for completion in batch],
-            )
-            store.append(_rollout(c, v) for c, v in zip(batch, verdicts, strict=True))
-            drawn += len(batch)
-            new = len(batch)
-            if not part.is_whole and time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
-                new = count_held(store, wanted) - held
-                looked = time.monotonic()
-            held += new
-            progress.advance(new)
+        try:
+            for batch in batches:
+                verdicts = verify_batch(
+                    [completion.text for completion in batch],
+                    [completion.problem.gold for completion in batch],
+                )
+                store.append(_rollout(c, v) for c, v in zip(batch, verdicts, strict=True))
+                drawn += len(batch)
+                new = len(batch)
+                if not part.is_whole and time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
+                    new = count_held(store, wanted) - held
+                    looked = time.monotonic()
+                held += new
+                progress.advance(new)
+        except ServerError as error:
+            raise ServerError(
+                f"{error} What came before is stored in {store.path}; run the same command "
+                "again to go on.",
+                error.status,
+            ) from None
     return drawn
 
 
@@ -150,7 +125,7 @@ def count_held(store: RolloutStore, wanted: Hashes) -> int:
     return int(store.index().contains(wanted).sum())
 
 
-def _rollout(completion: Completion, verdict: Verdict) -> Rollout:
+def _rollout(completion: Completion, verdict: VerdictLike) -> Rollout:
     return Rollout(
         problem_id=completion.problem.problem_id,
         sample_id=completion.sample_id,

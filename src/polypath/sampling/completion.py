@@ -21,7 +21,6 @@ class Completion:
             ``None`` where a server said neither.
         n_tokens: number of generated tokens, ``None`` where a server did not tell; that of
             ``token_ids`` where these are known.
-        logprobs: of every generated token, where they were asked for and given.
     """
 
     problem: Problem
@@ -30,7 +29,6 @@ class Completion:
     token_ids: tuple[int, ...]
     finish_reason: str | None
     n_tokens: int | None = None
-    logprobs: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.n_tokens is None and self.token_ids:
@@ -43,8 +41,6 @@ def complete(
     tokens: Sequence[int],
     tokenizer: Any,
     end_ids: Collection[int],
-    *,
-    logprobs: tuple[float, ...] | None = None,
 ) -> Completion:
     """Cut generated tokens behind the first end-of-sequence token, and decode them."""
     end = next((n for n, token in enumerate(tokens) if token in end_ids), None)
@@ -55,5 +51,4 @@ def complete(
         text=tokenizer.decode(kept, skip_special_tokens=True),
         token_ids=tuple(kept),
         finish_reason="length" if end is None else "stop",
-        logprobs=None if logprobs is None else logprobs[: len(kept)],
     )

@@ -5,6 +5,7 @@ Each is a hexadecimal SHA-256. They identify; they do not protect against a forg
 
 import hashlib
 import json
+import re
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,9 +15,9 @@ from polypath.errors import ConfigError
 
 _VALUES_PER_TENSOR = 4096
 # Wrappers of DDP, torch.compile and PEFT put these in front of a parameter's name ...
-_PREFIXES = ("module.", "_orig_mod.", "base_model.model.")
+_PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.|base_model\.model\.)+")
 # ... and PEFT moves the frozen weight one level down, next to the adapter's own.
-_PEFT_INFIXES = (".base_layer", ".original_module")
+_PEFT_INFIXES = re.compile(r"\.(?:base_layer|original_module)")
 _ADAPTER_MARKS = ("lora_", "modules_to_save.", "prompt_encoder.", "ia3_", ".oft_", ".vera_")
 
 
@@ -99,15 +100,7 @@ def template_fingerprint(tokenizer: Any) -> str:
 
 
 def _plain_name(name: str) -> str:
-    stripped = True
-    while stripped:
-        stripped = False
-        for prefix in _PREFIXES:
-            if name.startswith(prefix):
-                name, stripped = name.removeprefix(prefix), True
-    for infix in _PEFT_INFIXES:
-        name = name.replace(infix, "")
-    return name
+    return _PEFT_INFIXES.sub("", _PREFIXES.sub("", name))
 
 
 def _is_adapter(name: str) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from polypath.errors import PolypathError
-from polypath.sampling.settings import server_host
+from polypath.sampling.settings import ServerSettings, server_host
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -52,41 +52,19 @@ class JsonClient:
     """Post JSON to one server from any number of threads.
 
     Args:
-        base_url: with the API's prefix, as in ``http://localhost:8000/v1``.
-        api_key_env: environment variable that holds the API key; no key is sent if it is unset.
-            The key is kept in this object alone, and cut out of every message.
-        retries: further attempts after a failed one.
-        timeout: seconds a server may be silent.
-        first_wait: seconds before the first retry; each further wait is twice as long, and each is
-            cut to a random half to whole of itself, so that many clients do not come back at once.
-        longest_wait: limit of such a wait. A server's ``Retry-After`` counts if it is longer; beyond
-            ten times this limit the request is given up.
+        server: where, and how hard to try. Waits before a retry double, and each is cut to a random
+            half to whole of itself, so that many clients do not come back at once. A server's
+            ``Retry-After`` counts if it is longer; beyond ten times the longest wait the request is
+            given up. The API key is kept in this object alone, and cut out of every message.
         say: told once when a request is tried again.
-
-    Raises:
-        ConfigError: the address is not one, or holds a password, which would end up in messages.
     """
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        api_key_env: str = "OPENAI_API_KEY",
-        retries: int = 6,
-        timeout: float = 600.0,
-        first_wait: float = 1.0,
-        longest_wait: float = 60.0,
-        say: Callable[[str], None] | None = None,
-    ) -> None:
-        host = server_host(base_url)
-        self.base_url = base_url.rstrip("/")
-        self._retries, self._timeout = retries, timeout
-        self._first_wait, self._longest_wait = first_wait, longest_wait
-        self._say, self._said = say, False
-        self._key_name = api_key_env
-        self._key = os.environ.get(api_key_env, "").strip()
+    def __init__(self, server: ServerSettings, say: Callable[[str], None]) -> None:
+        self.base_url = server.base_url.rstrip("/")
+        self._server, self._say, self._said = server, say, False
+        self._key = os.environ.get(server.api_key_env, "").strip()
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
-        if host in _LOCAL:
+        if server_host(server.base_url) in _LOCAL:
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
         self._stop = threading.Event()
@@ -105,7 +83,7 @@ class JsonClient:
             Stopped: ``close`` was called meanwhile.
         """
         data = json.dumps(body).encode()
-        for attempt in range(self._retries + 1):
+        for attempt in range(self._server.retries + 1):
             self._wait_until(self._not_before)
             status, asked_wait = None, 0.0
             try:
@@ -117,9 +95,9 @@ class JsonClient:
                     self._refuse(path, status, reason)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = self._hide(str(getattr(error, "reason", error)) or type(error).__name__)
-            if attempt == self._retries or asked_wait > 10 * self._longest_wait:
+            if attempt == self._server.retries or asked_wait > 10 * self._server.longest_wait:
                 break
-            if self._say is not None and not self._said:
+            if not self._said:
                 self._said = True
                 self._say(f"{self.base_url} does not serve ({reason}); trying again ...")
             self._back_off(attempt, asked_wait)
@@ -134,7 +112,7 @@ class JsonClient:
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(f"{self.base_url}/{path}", data, headers)
-        with self._opener.open(request, timeout=self._timeout) as answer:
+        with self._opener.open(request, timeout=self._server.timeout) as answer:
             content = json.loads(answer.read())
         if not isinstance(content, dict):
             raise ValueError(f"the answer is no JSON object but {content!r:.60}")
@@ -144,7 +122,8 @@ class JsonClient:
         hint = ""
         if status in (401, 403):
             held = "is sent" if self._key else "is not set"
-            hint = f" The API key is taken from the environment variable {self._key_name}, which {held}."
+            name = self._server.api_key_env
+            hint = f" The API key is taken from the environment variable {name}, which {held}."
         elif status == 404:
             hint = (
                 " Check the model's name, and that base_url ends as the server wants (often /v1)."
@@ -154,7 +133,7 @@ class JsonClient:
         )
 
     def _back_off(self, attempt: int, asked_wait: float) -> None:
-        wait = min(self._longest_wait, self._first_wait * 2**attempt)
+        wait = min(self._server.longest_wait, self._server.first_wait * 2**attempt)
         wait *= random.uniform(0.5, 1.0)
         now = time.monotonic()
         if asked_wait:

@@ -1,10 +1,11 @@
 """Completions from any server that speaks the OpenAI API: vLLM, SGLang, llama.cpp, a hosted one."""
 
+import hashlib
 import queue
 import threading
 import time
 import warnings
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,6 @@ from polypath.sampling.completion import Completion
 from polypath.sampling.http import RETRIED, JsonClient, ServerError, Stopped
 from polypath.sampling.plan import check_asked
 from polypath.sampling.settings import SamplingSettings, ServerSettings
-from polypath.sampling.wire import completion, request
 from polypath.tasks.base import Problem
 
 _SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
@@ -42,15 +42,8 @@ def sample(
     A refused prompt (too long, say) does not stop the others: its problem is named once everything
     else was handed over.
 
-    Args:
-        server: where, and how hard to try.
-        problems: what to ask.
-        num_samples: samples per problem, at least 1.
-        settings: how to draw.
-        first_sample_id: number of the first sample.
-        done: keys (problem id, sample number) to leave out.
-        part: of the problems, where several processes share them.
-        say: told, once each, what the server ignores; a warning by default.
+    ``server`` says where, and how hard to try. ``part`` is of the problems. ``say`` is told, once each,
+    what the server ignores; a warning by default. The other arguments are as there.
 
     Yields:
         Completions as they come in, in no particular order.
@@ -65,32 +58,15 @@ def sample(
     for problem in problems[part.rank :: part.of]:
         missing = [n for n in sample_ids if (problem.problem_id, n) not in done]
         for start in range(0, len(missing), server.choices_per_request):
-            orders.append(_Order(problem, missing[start : start + server.choices_per_request]))
+            orders.append((problem, missing[start : start + server.choices_per_request]))
     yield from _Session(server, settings, say or _warn).run(orders)
-
-
-def _client(server: ServerSettings, say: Callable[[str], None]) -> JsonClient:
-    return JsonClient(
-        server.base_url,
-        api_key_env=server.api_key_env,
-        retries=server.retries,
-        timeout=server.timeout,
-        first_wait=server.first_wait,
-        longest_wait=server.longest_wait,
-        say=say,
-    )
 
 
 def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-@dataclass(slots=True)
-class _Order:
-    """Samples of one problem to be asked for in one request."""
-
-    problem: Problem
-    sample_ids: list[int]
+_Order = tuple[Problem, list[int]]  # numbers of samples to be asked for in one request
 
 
 @dataclass(slots=True)
@@ -103,14 +79,13 @@ class _Session:
     client: JsonClient = field(init=False)
     orders: queue.SimpleQueue[_Order | None] = field(default_factory=queue.SimpleQueue)
     results: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
-    said: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     one_by_one: bool = False  # the server was seen to ignore n
     hopeless: bool = False  # orders not begun yet are not tried
 
     def run(self, orders: Sequence[_Order]) -> Iterator[list[Completion]]:
         """Yield completions until all orders are served, then raise what went wrong."""
-        self.client = _client(self.server, self.say)
+        self.client = JsonClient(self.server, self.say)
         workers = min(self.server.concurrency, len(orders))
         for order in [*orders, *[None] * workers]:
             self.orders.put(order)
@@ -162,11 +137,11 @@ class _Session:
         """Serve orders until there are no more; every order ends with ``None`` in the results."""
         while (order := self.orders.get()) is not None:
             try:
-                for completions in () if self.hopeless else self._serve(order):
+                for completions in () if self.hopeless else self._serve(*order):
                     self.results.put(completions)
             except ServerError as error:
                 self.hopeless |= error.status in _HOPELESS
-                self.results.put((order.problem.problem_id, error))
+                self.results.put((order[0].problem_id, error))
             except Stopped:
                 return
             except BaseException as error:  # a bug: let the caller's thread show it
@@ -174,13 +149,13 @@ class _Session:
                 return
             self.results.put(None)
 
-    def _serve(self, order: _Order) -> Iterator[list[Completion]]:
+    def _serve(self, problem: Problem, missing: list[int]) -> Iterator[list[Completion]]:
         """Ask for all samples at once, and for those that did not come one by one."""
-        missing, came = order.sample_ids, 0
+        came = 0
         at_once = len(missing) > 1 and not self.one_by_one
         if at_once:
             try:
-                found = self._ask(order.problem, missing)
+                found = self._ask(problem, missing)
                 yield found
                 came = len(found)
             except ServerError as error:
@@ -188,44 +163,75 @@ class _Session:
                     raise
                 # Perhaps n alone is refused: the first sample asked for alone will show.
         for sample_id in missing[came:]:
-            yield self._ask(order.problem, [sample_id])
+            yield self._ask(problem, [sample_id])
             if at_once:
-                self.one_by_one = True
-                self._say_once(
-                    "n",
+                self._ask_one_by_one(
                     f"The server gave {came} choices where n={len(missing)} were asked for; "
-                    "missing samples are asked for one by one.",
+                    "missing samples are asked for one by one."
                 )
 
-    def _say_once(self, topic: str, text: str) -> None:
+    def _ask_one_by_one(self, why: str) -> None:
         with self.lock:
-            if topic in self.said:
+            if self.one_by_one:
                 return
-            self.said.add(topic)
-        self.say(text)
+            self.one_by_one = True
+        self.say(why)
 
     def _ask(self, problem: Problem, sample_ids: list[int]) -> list[Completion]:
-        server = self.server
-        path, body = request(
-            self.settings,
-            problem,
-            sample_ids,
-            model=server.model,
-            chat=server.chat,
-            logprobs=server.logprobs,
-        )
+        path, body = _request(self.server, self.settings, problem, sample_ids)
         answer = self.client.post(path, body)
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices:
             raise ServerError(f"{self.client.base_url}/{path} answered without choices.")
         usage = answer.get("usage") or {}
         told = usage.get("completion_tokens") if len(choices) == 1 else None
-        found = [
-            completion(problem, sample_id, choice, told)
+        return [
+            _completion(problem, sample_id, choice, told)
             for sample_id, choice in zip(sample_ids, choices, strict=False)
         ]
-        if self.server.logprobs and any(c.logprobs is None for c in found):
-            self._say_once(
-                "logprobs", "The server ignores logprobs: they were asked for, none came."
-            )
-        return found
+
+
+def _request(
+    server: ServerSettings, settings: SamplingSettings, problem: Problem, sample_ids: Sequence[int]
+) -> tuple[str, dict[str, Any]]:
+    """Return the endpoint and the body that ask for some samples of a problem."""
+    body: dict[str, Any] = {
+        "model": server.model,
+        "n": len(sample_ids),
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "max_tokens": settings.max_new_tokens,
+        "seed": _request_seed(settings.seed, problem.problem_id, sample_ids[0]),
+    }
+    if settings.top_k is not None:
+        body["top_k"] = settings.top_k  # not OpenAI's, but vLLM's and SGLang's
+    prompt = problem.prompt
+    if isinstance(prompt, str) and server.chat:
+        prompt = [{"role": "user", "content": prompt}]
+    if isinstance(prompt, str):
+        return "completions", {**body, "prompt": prompt}
+    return "chat/completions", {**body, "messages": prompt}
+
+
+def _request_seed(seed: int, problem_id: str, sample_id: int) -> int:
+    """Return the seed of a request, in 0..2^31 - 1: two requests with one seed would agree."""
+    digest = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little") & 0x7FFF_FFFF
+
+
+def _completion(
+    problem: Problem, sample_id: int, choice: Mapping[str, Any], n_tokens: Any
+) -> Completion:
+    """Read one choice of an answer; ``n_tokens`` is what the answer's usage tells of it."""
+    said = choice.get("text")
+    if said is None:
+        said = (choice.get("message") or {}).get("content")
+    reason = choice.get("finish_reason")
+    return Completion(
+        problem=problem,
+        sample_id=sample_id,
+        text=said if isinstance(said, str) else "",
+        token_ids=(),
+        finish_reason=reason if reason in ("stop", "length") else None,
+        n_tokens=n_tokens if isinstance(n_tokens, int) else None,
+    )

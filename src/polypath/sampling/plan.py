@@ -1,11 +1,27 @@
 """Which samples are drawn together, and by which process: a function of problems and settings alone."""
 
 from collections.abc import Container, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from polypath.errors import ConfigError
 from polypath.rollouts.key_index import KeyIndex, hash_keys
-from polypath.rollouts.locks import WHOLE, Part
+from polypath.rollouts.locks import Part
+from polypath.sampling.prompts import tokenize_prompts
+from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
+
+
+class PlannedSample(NamedTuple):
+    """One sample to draw: of which problem, with which tokens as prompt, and its number."""
+
+    problem: Problem
+    prompt_ids: list[int]
+    sample_id: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Problem id and sample number."""
+        return self.problem.problem_id, self.sample_id
 
 
 def check_asked(problems: Sequence[Problem], num_samples: int) -> None:
@@ -20,53 +36,52 @@ def check_asked(problems: Sequence[Problem], num_samples: int) -> None:
         raise ConfigError("Two problems have the same problem_id; every id must be unique.")
 
 
-def check_room(
-    problems: Sequence[Problem],
-    prompt_ids: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    context: int | None,
-) -> None:
-    """Check that every prompt and its completion fit into ``context`` tokens.
-
-    Raises:
-        ConfigError: naming the first problem that does not fit.
-    """
-    if context is None:
-        return
-    for problem, ids in zip(problems, prompt_ids, strict=True):
-        if len(ids) + max_new_tokens > context:
-            raise ConfigError(
-                f"Problem {problem.problem_id!r} has {len(ids)} prompt tokens; with "
-                f"max_new_tokens={max_new_tokens} that exceeds the model's context of {context}. "
-                "Lower max_new_tokens or leave the problem out."
-            )
-
-
 def plan_batches(
+    tokenizer: Any,
     problems: Sequence[Problem],
-    prompt_ids: Sequence[Sequence[int]],
     *,
-    sample_ids: range,
-    batch_size: int,
-    done: Container[tuple[str, int]] = frozenset(),
-    part: Part = WHOLE,
-) -> Iterator[list[tuple[int, int]]]:
-    """Yield batches of (place of the problem, sample number), each prompt's samples in a row.
+    num_samples: int,
+    settings: SamplingSettings,
+    first_sample_id: int,
+    done: Container[tuple[str, int]],
+    part: Part,
+    context: int | None,
+) -> Iterator[list[PlannedSample]]:
+    """Yield the batches a model draws, each prompt's samples in a row.
 
     Prompts of like length go together, so that little is padding. The batches are those of all
     samples, whatever is ``done`` and however many share the work: batch b is drawn by part
     b modulo ``part.of``, and keys that are done are left out of it. So a sample meets the same
     neighbours in every run, and one of eight processes draws the very samples that one alone would.
+
+    Arguments are as for the backends' ``sample``. ``context`` is how many tokens a prompt and its
+    completion may have, ``None`` where nobody knows.
+
+    Raises:
+        ConfigError: ``num_samples`` is below 1, a problem id occurs twice, or a prompt and its
+            completion do not fit ``context``.
     """
+    check_asked(problems, num_samples)
+    prompt_ids = tokenize_prompts(tokenizer, [problem.prompt for problem in problems])
+    for problem, ids in zip(problems, prompt_ids, strict=True):
+        if context is not None and len(ids) + settings.max_new_tokens > context:
+            raise ConfigError(
+                f"Problem {problem.problem_id!r} has {len(ids)} prompt tokens; with "
+                f"max_new_tokens={settings.max_new_tokens} that exceeds the model's context of "
+                f"{context}. Lower max_new_tokens or leave the problem out."
+            )
     by_length = sorted(range(len(problems)), key=lambda i: (len(prompt_ids[i]), i))
-    count = len(sample_ids)
-    total = count * len(problems)
-    for number, start in enumerate(range(0, total, batch_size)):
+    total = num_samples * len(problems)
+    for number, start in enumerate(range(0, total, settings.batch_size)):
         if number % part.of != part.rank:
             continue
-        places = range(start, min(start + batch_size, total))
-        batch = [(by_length[place // count], sample_ids[place % count]) for place in places]
-        left = _left([(problems[i].problem_id, n) for i, n in batch], done)
+        batch = []
+        for place in range(start, min(start + settings.batch_size, total)):
+            which, number_of_sample = divmod(place, num_samples)
+            i = by_length[which]
+            sample_id = first_sample_id + number_of_sample
+            batch.append(PlannedSample(problems[i], prompt_ids[i], sample_id))
+        left = _left([sample.key for sample in batch], done)
         if any(left):
             yield [sample for sample, is_left in zip(batch, left, strict=True) if is_left]
 

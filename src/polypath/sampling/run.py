@@ -7,7 +7,7 @@ greedy sample per problem: a store holds samples of one setting only.
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 
 from polypath.errors import ConfigError
-from polypath.rollouts import RolloutManifest, RolloutStore
+from polypath.rollouts import RolloutStore
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER
-from polypath.sampling.backends import Backend, open_backend
+from polypath.sampling.backends import open_backend
 from polypath.sampling.collect import (
     collect_from,
     count_held,
@@ -25,10 +25,11 @@ from polypath.sampling.collect import (
     require_same_problems,
     wanted_keys,
 )
-from polypath.sampling.http import ServerError
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
-from polypath.tasks.base import Problem, Task
+from polypath.tasks.base import Task
+
+_RECORDED = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,12 +115,28 @@ def sample_run(
     with contextlib.ExitStack() as stack:
         done = []
         with backend as opened:
-            for name, count, how in jobs:
-                manifest = _manifest(opened.manifest, how, task, split)
-                opening = RolloutStore.create_or_open(Path(out) / name, manifest, part=ranks.part)
+            for folder, count, how in jobs:
+                manifest = replace(
+                    opened.manifest,
+                    task=task.name,
+                    task_options=dict(task.options),
+                    split=split,
+                    **{name: getattr(how, name) for name in _RECORDED},
+                )
+                opening = RolloutStore.create_or_open(Path(out) / folder, manifest, part=ranks.part)
                 store = stack.enter_context(opening)
                 require_same_problems(store, problems)
-                new += _collect(opened, store, problems, count, how, task, ranks, console)
+                new += collect_from(
+                    opened.draw,
+                    store,
+                    problems,
+                    num_samples=count,
+                    settings=how,
+                    verify_batch=task.verify_batch,
+                    part=ranks.part,
+                    label="sampling" if folder == SAMPLES_FOLDER else "greedy samples",
+                    console=console,
+                )
                 done.append((store, wanted_keys(problems, count)))
         for store, wanted in done:
             if ranks.waits and ranks.leads:
@@ -137,50 +154,4 @@ def sample_run(
         seconds=time.monotonic() - started,
         statuses=dict(statuses.most_common()),
         missing=missing,
-    )
-
-
-def _collect(
-    backend: Backend,
-    store: RolloutStore,
-    problems: Sequence[Problem],
-    count: int,
-    how: SamplingSettings,
-    task: Task,
-    ranks: Ranks,
-    console: Console | None,
-) -> int:
-    try:
-        return collect_from(
-            backend.draw,
-            store,
-            problems,
-            num_samples=count,
-            settings=how,
-            verify_batch=task.verify_batch,
-            part=ranks.part,
-            label="sampling" if store.path.name == SAMPLES_FOLDER else "greedy samples",
-            console=console,
-        )
-    except ServerError as error:
-        raise ServerError(
-            f"{error} What came before is stored in {store.path}; run the same command "
-            "again to go on.",
-            error.status,
-        ) from None
-
-
-def _manifest(
-    identity: RolloutManifest, how: SamplingSettings, task: Task, split: str
-) -> RolloutManifest:
-    return replace(
-        identity,
-        temperature=how.temperature,
-        top_p=how.top_p,
-        top_k=how.top_k,
-        max_new_tokens=how.max_new_tokens,
-        seed=how.seed,
-        task=task.name,
-        task_options=dict(task.options),
-        split=split,
     )

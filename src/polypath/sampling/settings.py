@@ -60,7 +60,6 @@ class ServerSettings:
     )
     concurrency: int = setting(16, "Simultaneous requests to the server, at least 1.")
     choices_per_request: int = setting(16, "Samples per request (n), at least 1.")
-    logprobs: bool = setting(False, "Request the log-probability of every token.")
     retries: int = setting(6, "Further attempts of a failed request, at least 0.")
     timeout: float = setting(600.0, "Seconds to wait for an answer from the server, above 0.")
     first_wait: float = setting(1.0, "Seconds before the first retry, above 0; then doubled.")
@@ -91,11 +90,6 @@ class VllmSettings:
     )
     dtype: str = setting("auto", "Of weights and activations; auto is the checkpoint's.")
     enforce_eager: bool = setting(False, "No CUDA graphs: starts faster, samples slower.")
-    logprobs: bool = setting(
-        False,
-        "Whether completions hold log-probabilities. vLLM's are by default those before temperature, "
-        "top-k and top-p, and by other kernels than training's.",
-    )
 
     def __post_init__(self) -> None:
         _require_at_least(self, tensor_parallel_size=1, max_model_len=1)

@@ -11,8 +11,7 @@ from polypath.errors import ConfigError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete
 from polypath.sampling.draw import StreamSampler
-from polypath.sampling.plan import check_asked, check_room, plan_batches
-from polypath.sampling.prompts import tokenize_prompts
+from polypath.sampling.plan import PlannedSample, plan_batches
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 
@@ -58,26 +57,21 @@ def sample(
         ConfigError: ``num_samples`` is below 1, a problem id occurs twice, a prompt and its
             completion do not fit the model's context, or there is no end-of-sequence token.
     """
-    check_asked(problems, num_samples)
-    prompt_ids = tokenize_prompts(tokenizer, [problem.prompt for problem in problems])
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    check_room(problems, prompt_ids, settings.max_new_tokens, context)
     eos_ids = end_token_ids(model, tokenizer)
     for batch in plan_batches(
+        tokenizer,
         problems,
-        prompt_ids,
-        sample_ids=range(first_sample_id, first_sample_id + num_samples),
-        batch_size=settings.batch_size,
+        num_samples=num_samples,
+        settings=settings,
+        first_sample_id=first_sample_id,
         done=done,
         part=part,
+        context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
     ):
-        keys = [(problems[i].problem_id, sample_id) for i, sample_id in batch]
-        tokens = _generate(
-            model, tokenizer, [prompt_ids[i] for i, _ in batch], keys, settings, eos_ids
-        )
+        rows = _generate(model, tokenizer, batch, settings, eos_ids)
         yield [
-            complete(problems[i], sample_id, row, tokenizer, eos_ids)
-            for (i, sample_id), row in zip(batch, tokens, strict=True)
+            complete(planned.problem, planned.sample_id, row, tokenizer, eos_ids)
+            for planned, row in zip(batch, rows, strict=True)
         ]
 
 
@@ -106,17 +100,18 @@ def pad_token_id(model: Any, tokenizer: Any) -> int:
 def _generate(
     model: Any,
     tokenizer: Any,
-    prompts: list[list[int]],
-    keys: list[tuple[str, int]],
+    batch: list[PlannedSample],
     settings: SamplingSettings,
     eos_ids: list[int],
 ) -> list[list[int]]:
     """Return the generated tokens of every row, with whatever follows the end."""
     pad = pad_token_id(model, tokenizer)
+    prompts = [planned.prompt_ids for planned in batch]
     width = max(len(prompt) for prompt in prompts)
     ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
     mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
     device = model.device
+    keys = [planned.key for planned in batch]
     chooser = StreamSampler(keys, prompt_length=width, settings=settings, device=device)
     config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=settings.max_new_tokens,

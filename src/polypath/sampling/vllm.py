@@ -8,7 +8,7 @@ import gc
 import hashlib
 import importlib
 import os
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,15 @@ from typing import Any
 from polypath.errors import ConfigError, MissingExtraError, PolypathError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete
-from polypath.sampling.engine_environment import exact_environment, own_environment
-from polypath.sampling.plan import check_asked, check_room, plan_batches
-from polypath.sampling.prompts import tokenize_prompts
+from polypath.sampling.plan import plan_batches
 from polypath.sampling.ranks import ALONE, Ranks
 from polypath.sampling.settings import SamplingSettings, VllmSettings
 from polypath.tasks.base import Problem
+
+# A launcher's variables. torch.distributed, which every engine starts for itself, would take the
+# engines of all ranks for one group and wait for ever.
+_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LAUNCHER_PREFIXES = ("GROUP_", "ROLE_", "TORCHELASTIC_")
 
 
 class EngineError(PolypathError, RuntimeError):
@@ -34,12 +37,10 @@ class VllmEngine:
 
     Attributes:
         llm: a ``vllm.LLM``.
-        settings: it was started with.
         end_ids: tokens that end a completion.
     """
 
     llm: Any
-    settings: VllmSettings
     end_ids: tuple[int, ...]
 
     @property
@@ -118,7 +119,7 @@ def open_engine(
     environment = own_environment(
         settings.tensor_parallel_size, ranks, os.environ, gpus=not _built_for_cpu()
     )
-    with exact_environment(environment), _reported(f"start with {model}"):
+    with _exact_environment(environment), _reported(f"start with {model}"):
         llm = vllm.LLM(
             model=str(model),
             tensor_parallel_size=settings.tensor_parallel_size,
@@ -129,7 +130,7 @@ def open_engine(
             seed=0,  # of what has no seed of its own: nothing here
             generation_config="vllm",
         )
-    engine = VllmEngine(llm=llm, settings=settings, end_ids=tuple(end_ids))
+    engine = VllmEngine(llm=llm, end_ids=tuple(end_ids))
     try:
         yield engine
     finally:
@@ -161,50 +162,34 @@ def sample(
     ``batch_size`` is the number of requests handed over, and stored, together. The engine finds
     its own batches among them; several hundred keep it busy.
 
-    Args:
-        engine: from ``open_engine``.
-        tokenizer: of the model.
-        problems: what to ask.
-        num_samples: samples per problem, at least 1.
-        settings: how to draw.
-        first_sample_id: number of the first sample.
-        done: keys (problem id, sample number) to leave out.
-        part: of the batches, where several processes share them.
-
-    Yields:
-        The completions of one batch, as soon as it is finished.
-
-    Raises:
-        ConfigError: as ``sampling.transformers.sample``.
-        EngineError: the engine stopped.
+    ``engine`` is from ``open_engine``; the other arguments, what is yielded and what is raised are as
+    there, and an ``EngineError`` if the engine stopped.
     """
-    check_asked(problems, num_samples)
-    prompt_ids = tokenize_prompts(tokenizer, [problem.prompt for problem in problems])
-    check_room(problems, prompt_ids, settings.max_new_tokens, engine.context)
     for batch in plan_batches(
+        tokenizer,
         problems,
-        prompt_ids,
-        sample_ids=range(first_sample_id, first_sample_id + num_samples),
-        batch_size=settings.batch_size,
+        num_samples=num_samples,
+        settings=settings,
+        first_sample_id=first_sample_id,
         done=done,
         part=part,
+        context=engine.context,
     ):
         with _reported("go on"):
             outputs = engine.llm.generate(
-                [{"prompt_token_ids": prompt_ids[i]} for i, _ in batch],
-                [_params(engine, settings, problems[i].problem_id, n) for i, n in batch],
+                [{"prompt_token_ids": planned.prompt_ids} for planned in batch],
+                [_params(engine, settings, *planned.key) for planned in batch],
                 use_tqdm=False,
             )
         yield [
             complete(
-                problems[i],
-                n,
+                planned.problem,
+                planned.sample_id,
                 list(output.outputs[0].token_ids),
                 tokenizer,
                 engine.end_ids,
-                logprobs=_logprobs(output.outputs[0]),
             )
-            for (i, n), output in zip(batch, outputs, strict=True)
+            for planned, output in zip(batch, outputs, strict=True)
         ]
 
 
@@ -240,15 +225,68 @@ def _params(engine: VllmEngine, settings: SamplingSettings, problem_id: str, sam
         max_tokens=settings.max_new_tokens,
         seed=request_seed(settings.seed, problem_id, sample_id),
         stop_token_ids=list(engine.end_ids),
-        logprobs=0 if engine.settings.logprobs else None,  # 0: of the drawn token alone
         detokenize=False,  # done here, as for every backend
     )
 
 
-def _logprobs(output: Any) -> tuple[float, ...] | None:
-    if output.logprobs is None:
-        return None
-    return tuple(
-        float(of_token[token].logprob)
-        for token, of_token in zip(output.token_ids, output.logprobs, strict=True)
-    )
+def own_environment(
+    tensor_parallel_size: int, ranks: Ranks, environ: Mapping[str, str], *, gpus: bool = True
+) -> dict[str, str]:
+    """Return the environment in which one engine of several starts: its GPUs, and no launcher.
+
+    Args:
+        tensor_parallel_size: GPUs of one engine.
+        ranks: which of them are this process's.
+        environ: of this process.
+        gpus: whether the engine runs on any.
+
+    Raises:
+        ConfigError: this machine has too few GPUs for its processes.
+    """
+    own = {
+        name: value
+        for name, value in environ.items()
+        if name not in _LAUNCHER and not name.startswith(_LAUNCHER_PREFIXES)
+    }
+    if ranks.local_rank is None or not gpus:
+        return own
+    size = tensor_parallel_size
+    devices = _visible_devices(environ)
+    if len(devices) != size:  # a scheduler may show each process its own GPUs only
+        first = ranks.local_rank * size
+        chosen = devices[first : first + size]
+        if len(chosen) < size:
+            raise ConfigError(
+                f"Process {ranks.local_rank} of this machine, with tensor parallelism over {size}, "
+                f"needs GPUs {first} to {first + size - 1}, but {len(devices)} are visible. Start "
+                "fewer processes, or lower --tensor-parallel."
+            )
+        devices = chosen
+    own["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
+    return own
+
+
+def _visible_devices(environ: Mapping[str, str]) -> list[str]:
+    told = environ.get("CUDA_VISIBLE_DEVICES")
+    if told is not None:
+        return [name.strip() for name in told.split(",") if name.strip()]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+@contextlib.contextmanager
+def _exact_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Have exactly this environment for a while."""
+    before = dict(os.environ)
+    _set_environment(values)
+    try:
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(values: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - values.keys():
+        del os.environ[name]
+    os.environ.update(values)

@@ -149,47 +149,6 @@ def _tokens(text: str) -> Iterator[str]:
         yield match[1]
 
 
-class _Stacks:
-    """Operator-precedence parsing with two stacks: no recursion, so depth cannot hurt."""
-
-    def __init__(self) -> None:
-        self.values: list[Expression] = []
-        self.operators: list[str] = []
-
-    def reduce_to(self, precedence: int) -> bool:
-        """Apply waiting operators of at least this precedence; False if one divides by zero."""
-        while self.operators and _PRECEDENCE.get(self.operators[-1], 0) >= precedence:
-            operator = self.operators.pop()
-            right, left = self.values.pop(), self.values.pop()
-            result = left.combine(operator, right)  # type: ignore[arg-type]  # not "(": precedence 0
-            if result is None:
-                return False
-            self.values.append(result)
-        return True
-
-    def operand(self, token: str) -> bool | None:
-        """Read a token where a number or "(" must come; say whether an operand comes next."""
-        if token == "(":
-            self.operators.append(token)
-            return True
-        if token.isdigit() and len(token) <= MAX_DIGITS:
-            self.values.append(Expression.number(int(token)))
-            return False
-        return None
-
-    def after_operand(self, token: str) -> bool | None:
-        """Read a token where an operator or ")" must come; say whether an operand comes next."""
-        if token == ")":
-            if not self.reduce_to(1) or not self.operators:
-                return None
-            self.operators.pop()
-            return False
-        if token in _PRECEDENCE and self.reduce_to(_PRECEDENCE[token]):
-            self.operators.append(token)
-            return True
-        return None
-
-
 def parse_expression(text: str) -> tuple[Expression, tuple[int, ...]] | None:
     """Read an expression in the grammar of this module.
 
@@ -201,20 +160,44 @@ def parse_expression(text: str) -> tuple[Expression, tuple[int, ...]] | None:
         expression, divides by zero, has more than ``MAX_TOKENS`` tokens, or a number of more than
         ``MAX_DIGITS`` digits.
     """
-    stacks = _Stacks()
+    # Operator precedence with two stacks: no recursion, so depth cannot hurt.
+    values: list[Expression] = []
+    operators: list[str] = []
     numbers: list[int] = []
-    expect_operand: bool | None = True
+
+    def reduce_to(precedence: int) -> bool:
+        """Apply waiting operators of at least this precedence; False if one divides by zero."""
+        while operators and _PRECEDENCE.get(operators[-1], 0) >= precedence:
+            right, left = values.pop(), values.pop()
+            # Not "(", whose precedence is 0.
+            result = left.combine(operators.pop(), right)  # type: ignore[arg-type]
+            if result is None:
+                return False
+            values.append(result)
+        return True
+
+    operand_is_next = True
     for count, token in enumerate(_tokens(text)):
         if count == MAX_TOKENS:
             return None
-        expect_operand = (stacks.operand if expect_operand else stacks.after_operand)(token)
-        if expect_operand is None:
-            return None
-        if token.isdigit():
+        if operand_is_next and token == "(":
+            operators.append(token)
+        elif operand_is_next and token.isdigit() and len(token) <= MAX_DIGITS:
             numbers.append(int(token))
-    if expect_operand or not stacks.reduce_to(1) or stacks.operators:
+            values.append(Expression.number(numbers[-1]))
+            operand_is_next = False
+        elif operand_is_next:
+            return None
+        elif token == ")" and reduce_to(1) and operators:
+            operators.pop()
+        elif token in _PRECEDENCE and reduce_to(_PRECEDENCE[token]):
+            operators.append(token)
+            operand_is_next = True
+        else:
+            return None
+    if operand_is_next or not reduce_to(1) or operators:
         return None
-    return stacks.values[0], tuple(numbers)
+    return values[0], tuple(numbers)
 
 
 @lru_cache(maxsize=4096)

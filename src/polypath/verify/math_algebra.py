@@ -9,7 +9,7 @@ import zlib
 from fractions import Fraction
 from typing import Any
 
-from polypath.errors import MissingExtraError
+from polypath.errors import needs_extra
 from polypath.verify.math_number import near, squeeze
 
 MOST_LATEX = 2_000  # characters of an answer that is parsed
@@ -24,12 +24,8 @@ _NUMPY = re.compile(r"\bnp\.(?=(?:arc)?(?:sin|cos|tan)|sqrt|exp|log)")
 @functools.cache
 def library() -> Any:
     """Import math-verify on first use; raise ``MissingExtraError`` where it is not installed."""
-    try:
+    with needs_extra("Verifying mathematics", "math"):
         import math_verify
-    except ImportError:
-        raise MissingExtraError(
-            "Verifying mathematics needs math-verify. Install it: pip install 'polypath[math]'."
-        ) from None
     # It warns that its own timeouts are off; the pool is our timeout.
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     return math_verify

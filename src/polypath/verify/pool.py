@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.verify.base import Status, Verdict
-from polypath.verify.supervisor import PoolState
+from polypath.verify.crew import Crew
 
 GIB = 2**30
 MOST_WORKERS = 8
@@ -66,19 +66,18 @@ class WorkerPool:
         workers = default_workers() if workers is None else workers
         self._settings = _check_settings(verifier, options or {}, workers, deadline, memory_bytes)
         self.workers = workers
-        self._state = PoolState(self._settings, workers)
+        self._start_crew(closed=False)
         _POOLS.add(self)
-        self._finalizer = weakref.finalize(self, PoolState.stop, self._state)
 
     @property
     def counts(self) -> Counter[Status]:
         """A copy of the number of verdicts so far, by status."""
-        return self._state.copy_counts()
+        return self._crew.copy_counts()
 
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that are up now."""
-        return self._state.pids()
+        return [worker.pid for worker in self._crew.workers_up()]
 
     def verify(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
         """Verify each completion against its own gold; the order is kept.
@@ -92,16 +91,11 @@ class WorkerPool:
             PolypathError: if the verifier cannot be built, or the pool is closed.
         """
         _check_texts(completions, golds)
-        call = self._state.submit(completions, golds)
-        try:
-            call.done.wait()
-        finally:  # Ctrl-C: nobody waits for the rest
-            self._state.cancel(call)
-        return call.verdicts()
+        return self._crew.verify(completions, golds)
 
     def close(self) -> None:
         """End the workers. Calls that still wait raise; later ones do too."""
-        self._state.stop(join=True)
+        self._crew.stop(join=True)
 
     def __enter__(self) -> Self:
         return self
@@ -109,12 +103,16 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _start_crew(self, *, closed: bool) -> None:
+        self._crew = Crew(self._settings, self.workers, closed=closed)
+        self._finalizer = weakref.finalize(self, Crew.stop, self._crew)
+
     def _after_fork(self) -> None:
         """In a forked child: leave the parent's workers to the parent and start without any."""
         self._finalizer.detach()
-        self._state.disown()
-        self._state = PoolState(self._settings, self.workers, closed=self._state.closed)
-        self._finalizer = weakref.finalize(self, PoolState.stop, self._state)
+        for worker in self._crew.workers_up():
+            worker.disown()
+        self._start_crew(closed=self._crew.closed)
 
 
 def _check_texts(completions: Sequence[str], golds: Sequence[str]) -> None:
@@ -179,18 +177,13 @@ def shared_pool(
     Closed when the process ends; there is no need to close it before. Arguments and errors as in
     ``WorkerPool``.
     """
-    workers = default_workers() if workers is None else workers
-    settings = _check_settings(verifier, options or {}, workers, deadline, memory_bytes)
-    key = json.dumps([settings, workers], sort_keys=True)
+    wanted = WorkerPool(
+        verifier, options=options, workers=workers, deadline=deadline, memory_bytes=memory_bytes
+    )
+    key = json.dumps([wanted._settings, wanted.workers], sort_keys=True)
     with _SHARED_LOCK:
-        if key not in _SHARED or _SHARED[key]._state.closed:
-            _SHARED[key] = WorkerPool(
-                verifier,
-                options=options,
-                workers=workers,
-                deadline=deadline,
-                memory_bytes=memory_bytes,
-            )
+        if key not in _SHARED or _SHARED[key]._crew.closed:
+            _SHARED[key] = wanted
         return _SHARED[key]
 
 

@@ -1,21 +1,22 @@
-"""The parent's end of one worker process: start it, exchange frames with it, kill it."""
+"""The parent's end of one worker process: start it, talk to it, kill it."""
 
 import contextlib
 import os
-import select
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from polypath import errors
 from polypath.errors import ConfigError, PolypathError
-from polypath.verify.protocol import Frames, encode
+from polypath.verify.protocol import decode, encode
 
 START_SECONDS = 120.0  # importing sympy on a busy machine with a cold disk
 START_ATTEMPTS = 3
+MOST_AHEAD = 32_768  # characters sent to a busy worker: the socket holds them until it reads
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -35,43 +36,31 @@ class WorkerProcess:
     That thread must live as long as the process is wanted: Linux kills the worker with it.
 
     Raises:
-        WorkerDiedError: by the constructor and ``exchange``, if the process ended.
+        WorkerDiedError: by the constructor, if the process ended.
         PolypathError: by the constructor, if the verifier could not be built.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        # A session of its own: Ctrl-C in the terminal reaches the parent only, and one killpg gets
-        # whatever the verifier may have started. -P: the working directory is no place to import from.
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-W",
-                "ignore",
-                "-m",
-                "polypath.verify.worker",
-                str(os.getpid()),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env=_environment(),
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._pipes = (self._process.stdin, self._process.stdout)
-        self._sink, self._source = (pipe.fileno() for pipe in self._pipes)
-        for descriptor in (self._sink, self._source):
-            os.set_blocking(descriptor, False)
-        self._frames = Frames()
-        self._unsent = bytearray()
-        try:
-            self.send(dict(settings))
-            self._await_ready(settings["verifier"])
-        except BaseException:
-            self.kill()
-            raise
+        self._socket, theirs = socket.socketpair()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * MOST_AHEAD)
+        self._received = bytearray()
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(self._socket.close)
+            # A session of its own: Ctrl-C in the terminal reaches the parent only, and one killpg gets
+            # whatever the verifier may have started. -P: the working directory is no place to import from.
+            module = ["-P", "-W", "ignore", "-m", "polypath.verify.worker"]
+            self._process = subprocess.Popen(
+                [sys.executable, *module, str(theirs.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                start_new_session=True,
+            )
+            undo.callback(self.kill)
+            theirs.close()  # or the end of the process would go unseen
+            self._await_ready(settings)
+            undo.pop_all()
 
     @property
     def pid(self) -> int:
@@ -83,34 +72,41 @@ class WorkerProcess:
         """Whether the process is still running."""
         return self._process.poll() is None
 
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes that ``send`` took and the pipe has not."""
-        return len(self._unsent)
+    def send(self, messages: Sequence[Any], seconds: float) -> None:
+        """Send messages; only ``MOST_AHEAD`` characters may be on their way while the worker is busy.
 
-    def send(self, message: Any) -> None:
-        """Queue a message; ``exchange`` writes it as the pipe takes it."""
-        self._unsent += encode(message)
-
-    def exchange(self, seconds: float) -> list[Any]:
-        """Write what can be written, and return the messages that arrived within ``seconds``.
-
-        Reading and writing wait together, so that no size of message can lock the two processes
-        into waiting for each other.
+        Raises:
+            TimeoutError: it was not taken within ``seconds``.
+            WorkerDiedError: the process ended.
         """
-        end = time.monotonic() + seconds
-        while True:
-            self._write()
-            poll = select.poll()
-            poll.register(self._source, select.POLLIN)
-            if self._unsent:
-                poll.register(self._sink, select.POLLOUT)
-            left = max(0.0, end - time.monotonic())
-            ready = [descriptor for descriptor, _ in poll.poll(left * 1000)]
-            if self._source in ready and (messages := self._read()):
-                return messages
-            if not ready and left == 0.0:
-                return []
+        try:
+            self._socket.settimeout(seconds)
+            self._socket.sendall(b"".join(map(encode, messages)))
+        except ConnectionError:
+            raise WorkerDiedError from None
+
+    def receive(self, due: float) -> list[Any]:
+        """Return the answers that have come, at least one.
+
+        Raises:
+            TimeoutError: there is none at ``due``, a time of ``time.monotonic``.
+            WorkerDiedError: the process ended.
+            ValueError: one is no JSON.
+        """
+        while b"\n" not in self._received:
+            left = due - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(1 << 16)
+            except ConnectionError:
+                raise WorkerDiedError from None
+            if not data:
+                raise WorkerDiedError
+            self._received += data
+        *lines, self._received = self._received.split(b"\n")
+        return [decode(line) for line in lines]
 
     def terminate(self) -> None:
         """Send the signal that ends the process and all it started; safe from any thread."""
@@ -119,49 +115,27 @@ class WorkerProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process, wait for it, and close the pipes."""
+        """End the process and wait for it."""
         self.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5.0)
-        self.forget()
-
-    def forget(self) -> None:
-        """Close this process's ends of the pipes; in a forked child, all there is to do."""
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.close()
+        self._socket.close()
 
     def disown(self) -> None:
-        """Forget a worker that belongs to the process this one was forked from."""
-        self.forget()
+        """In a forked child: forget a worker that belongs to the parent."""
+        self._socket.close()
         self._process.returncode = 0  # not ours to wait for
 
-    def _write(self) -> None:
+    def _await_ready(self, settings: Mapping[str, Any]) -> None:
+        verifier = settings["verifier"]
         try:
-            while self._unsent:
-                del self._unsent[: os.write(self._sink, self._unsent)]
-        except BlockingIOError:
-            pass
-        except BrokenPipeError:
-            self._unsent.clear()  # it died; what it answered before is still to be read
-
-    def _read(self) -> list[Any]:
-        try:
-            data = os.read(self._source, 1 << 16)
-        except BlockingIOError:
-            return []
-        if not data:
-            raise WorkerDiedError
-        return list(self._frames.feed(data))
-
-    def _await_ready(self, verifier: str) -> None:
-        messages = self.exchange(START_SECONDS)
-        if not messages:
+            self.send([dict(settings)], START_SECONDS)
+            [[kind, *details]] = self.receive(time.monotonic() + START_SECONDS)
+        except TimeoutError:
             raise ConfigError(
                 f"Verifier {verifier!r} was not ready {START_SECONDS:.0f} s after its worker started. "
                 "Do less when its module is imported."
-            )
-        kind, *details = messages[0]
+            ) from None
         if kind == "failed":
             raise _startup_error(verifier, *details)
 
@@ -180,7 +154,7 @@ def start_worker(settings: Mapping[str, Any]) -> WorkerProcess:
     Raises:
         PolypathError: if the verifier cannot be built, or the process dies at each of several starts.
     """
-    reason = "it died"
+    reason = ""
     for attempt in range(START_ATTEMPTS):
         time.sleep(attempt)
         try:

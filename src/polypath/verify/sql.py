@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from polypath.errors import ConfigError, MissingFileError, unknown_name
 from polypath.verify.base import Status, Verdict
@@ -92,9 +92,9 @@ def _unfenced(completion: str) -> str:
     return completion[start.start() :] if start else ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SqlSettings:
-    """How queries are verified.
+@dataclass(frozen=True, kw_only=True)
+class SqlSettings(SqlLimits):
+    """How queries are verified, and what each may take.
 
     Attributes:
         compare: rule of ``sql_compare.same_result``. Whether order counts: ``"spider"`` if ORDER
@@ -112,6 +112,7 @@ class SqlSettings:
 
     def __post_init__(self) -> None:
         """Check names and ranges."""
+        super().__post_init__()
         if self.compare not in COMPARISONS:
             raise unknown_name("compare", self.compare, COMPARISONS)
         if self.partial not in get_args(Partial):
@@ -139,7 +140,7 @@ class SqlVerifier:
     Safe for several threads, which take turns; in a fork of the process it opens its own files.
     """
 
-    def __init__(self, databases: Path, settings: SqlSettings, limits: SqlLimits) -> None:
+    def __init__(self, databases: Path, settings: SqlSettings) -> None:
         """Keep the settings; ``MissingFileError`` if the folder of databases is not there."""
         if not databases.is_dir():
             raise MissingFileError(
@@ -147,8 +148,7 @@ class SqlVerifier:
                 "as Spider and BIRD come; give its path as databases=PATH."
             )
         self._settings = settings
-        self._limits = limits
-        self._runner = Runner(databases, limits)
+        self._runner = Runner(databases, settings)
         self._lock = threading.Lock()
         self._golds: OrderedDict[str, _GoldResult | Failure] = OrderedDict()
         self._failed_once: set[str] = set()
@@ -255,33 +255,14 @@ def _held_bytes(gold: str, reference: _GoldResult | Failure) -> int:
     )
 
 
-def sql_verifier(
-    databases: str,
-    *,
-    compare: Compare = "bird",
-    partial: Partial = "none",
-    partial_max: float = PARTIAL_MAX,
-    deadline: float = 5.0,
-    max_rows: int = 100_000,
-    max_result_bytes: int = 32 * 2**20,
-    max_value_bytes: int = 250_000,
-    max_query_bytes: int = 20_000,
-    heap_bytes: int = 256 * 2**20,
-) -> SqlVerifier:
+def sql_verifier(databases: str, **settings: Any) -> SqlVerifier:
     """Make the verifier: a callable ``(completion, gold) -> Verdict``.
 
     Args:
         databases: the folder with ``<db_id>/<db_id>.sqlite``.
-        compare: see ``SqlSettings``.
-        partial: see ``SqlSettings``.
-        partial_max: see ``SqlSettings``.
-        deadline: seconds for one query. The first completion of a problem pays for the gold query
-            as well, so a pool's own deadline should be twice this and a second.
-        max_rows: see ``SqlLimits``, as the rest.
-        max_result_bytes: cap on a result.
-        max_value_bytes: cap on one text, blob or row.
-        max_query_bytes: cap on the query.
-        heap_bytes: cap on SQLite's memory in this process, from the first database on.
+        **settings: fields of ``SqlSettings`` and of ``SqlLimits``. The first completion of a problem
+            pays for the gold query as well, so a pool's own deadline should be twice ``deadline``
+            and a second.
 
     Raises:
         ConfigError: a name or number is not allowed.
@@ -289,13 +270,4 @@ def sql_verifier(
         MissingExtraError: ``sqlglot`` is not installed.
     """
     canonical_sql("SELECT 1")  # the missing extra is told here, not at the first completion
-    settings = SqlSettings(compare=compare, partial=partial, partial_max=partial_max)
-    limits = SqlLimits(
-        deadline=deadline,
-        max_rows=max_rows,
-        max_result_bytes=max_result_bytes,
-        max_value_bytes=max_value_bytes,
-        max_query_bytes=max_query_bytes,
-        heap_bytes=heap_bytes,
-    )
-    return SqlVerifier(Path(databases), settings, limits)
+    return SqlVerifier(Path(databases), SqlSettings(**settings))

@@ -19,20 +19,15 @@ DISTINCT or GROUP BY, conditions in ON or WHERE, the order of tables and of join
 comparisons, HAVING or a subquery.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from polypath.errors import MissingExtraError
+from polypath.errors import needs_extra
 from polypath.verify.sql_schema import Schema
-
-if TYPE_CHECKING:
-    from sqlglot import exp
 
 # What is longer or deeper than this is compared by its text: parsers recurse.
 MAX_CHARACTERS = 4_000
@@ -103,57 +98,22 @@ def orders_rows(query: str) -> bool:
 @lru_cache(maxsize=_CACHE)
 def _canonical(query: str, schema: Schema | None) -> str | None:
     tree = _parse(query)
-    if tree is None:
-        return None
-    from polypath.verify.sql_rewrite import rewrite
-
-    try:
-        return _write(rewrite(tree, schema))
-    # A tree as odd as a model's text can make it; whatever the writer trips over, there is no text.
-    except Exception:
-        return None
+    return None if tree is None else _rewriting().canonical_text(tree, schema)
 
 
 @lru_cache(maxsize=1)
-def _sqlglot() -> ModuleType:
-    try:
-        import sqlglot
-        import sqlglot.dialects.sqlite
-    except ImportError as error:
-        raise MissingExtraError(
-            "Canonical SQL needs sqlglot, which is not installed. "
-            "Install it: pip install 'polypath[sql]'"
-        ) from error
-    return sqlglot
+def _rewriting() -> ModuleType:
+    with needs_extra("Canonical SQL", "sql"):
+        from polypath.verify import sql_rewrite
+    return sql_rewrite
 
 
-@lru_cache(maxsize=1)
-def _dialect() -> Any:
-    return _sqlglot().dialects.sqlite.SQLite()
-
-
-def _write(tree: exp.Expr) -> str:
-    text: str = _dialect().generate(
-        tree, copy=False, comments=False, unsupported_level=_sqlglot().ErrorLevel.IGNORE
-    )
-    return text
-
-
-def _parse(query: str) -> exp.Expr | None:
+def _parse(query: str) -> Any:
     """Parse a query; ``None`` for everything that is not one, is long or is deep."""
-    dialect = _dialect()
+    rewriting = _rewriting()
     if len(query) > MAX_CHARACTERS or _depth(query) > MAX_DEPTH or not _QUERY.match(query):
         return None
-    try:
-        query.encode()  # no lone surrogates: SQLite takes none
-        trees = [tree for tree in dialect.parse(query) if tree is not None]
-    # sqlglot raises its own errors for most texts and whatever its code trips over for some.
-    except Exception:
-        return None
-    if len(trees) != 1 or not isinstance(trees[0], _sqlglot().exp.Query):
-        return None
-    tree: exp.Expr = trees[0]
-    return tree if tree.key != "select" or tree.expressions else None
+    return rewriting.parse(query)
 
 
 def _depth(query: str) -> int:

@@ -7,7 +7,6 @@ digits: the order in which a query plan adds floats is not the model's mistake.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
@@ -137,71 +136,36 @@ def _permuted(gold: QueryResult, answer: QueryResult) -> bool:
     ]
     # Columns with few candidates first: they fix which rows belong together.
     order = sorted(range(gold.width), key=lambda place: len(candidates[place]))
-    return _Matching(gold=gold, answer=answer, candidates=candidates, order=order).search()
+    cells = 0
 
+    def fits(depth: int, gold_ids: list[int], answer_ids: list[int], used: set[int]) -> bool:
+        """Whether there are columns for ``order[depth:]``; depth first, one gold column after another.
 
-@dataclass(kw_only=True)
-class _Matching:
-    """Depth-first search for the permutation, one gold column after another.
-
-    Rows that agree in the columns assigned so far carry one number, the same on both sides. A
-    branch ends as soon as the two multisets of numbers differ.
-    """
-
-    gold: QueryResult
-    answer: QueryResult
-    candidates: list[list[int]]
-    order: list[int]
-    cells: int = 0
-
-    def search(self) -> bool:
-        """Run the search; False if there is no such permutation or the bound was reached."""
-        start = [0] * len(self.gold.rows)
-        used: set[int] = set()
-        # Per depth: the row numbers before it on both sides, and the columns still to try.
-        stack = [(start, start, iter(self.candidates[self.order[0]]))]
-        chosen: list[int] = []
-        while stack:
-            if len(chosen) == len(stack):
-                used.discard(chosen.pop())
-            gold_ids, answer_ids, places = stack[-1]
-            found = self._next(gold_ids, answer_ids, len(stack) - 1, places, used)
-            if found is None:
-                stack.pop()
-                continue
-            place, gold_ids, answer_ids = found
-            if len(stack) == len(self.order):
-                return True
-            used.add(place)
-            chosen.append(place)
-            stack.append((gold_ids, answer_ids, iter(self.candidates[self.order[len(stack)]])))
-        return False
-
-    def _next(
-        self,
-        gold_ids: list[int],
-        answer_ids: list[int],
-        depth: int,
-        places: Iterator[int],
-        used: set[int],
-    ) -> tuple[int, list[int], list[int]] | None:
-        """Return the next column that fits here, with the finer row numbers on both sides."""
+        Rows that agree in the columns assigned so far carry one number, the same on both sides. A
+        branch ends as soon as the two multisets of numbers differ.
+        """
+        nonlocal cells
+        if depth == len(order):
+            return True
         numbers: dict[tuple[int, Value], int] = {}
-        wanted = self.gold.columns[self.order[depth]]
-        finer = [
-            numbers.setdefault(key, len(numbers)) for key in zip(gold_ids, wanted, strict=True)
-        ]
+        wanted = zip(gold_ids, gold.columns[order[depth]], strict=True)
+        finer = [numbers.setdefault(key, len(numbers)) for key in wanted]
         counts = Counter(finer)
         tried: set[Row] = set()
-        for place in places:
-            column = self.answer.columns[place]
+        for place in candidates[order[depth]]:
+            column = answer.columns[place]
             if place in used or column in tried:
                 continue
             tried.add(column)
-            self.cells += len(finer)
-            if self.cells > MAX_MATCH_CELLS:
-                return None
+            cells += len(finer)
+            if cells > MAX_MATCH_CELLS:
+                return False
             answer_finer = [numbers.get(key, -1) for key in zip(answer_ids, column, strict=True)]
-            if Counter(answer_finer) == counts:
-                return place, finer, answer_finer
-        return None
+            if Counter(answer_finer) == counts and fits(
+                depth + 1, finer, answer_finer, used | {place}
+            ):
+                return True
+        return False
+
+    start = [0] * len(gold.rows)
+    return fits(0, start, start, set())

@@ -39,12 +39,12 @@ FIXED_LIMITS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class SqlLimits:
     """What one query may take.
 
     Attributes:
-        deadline: seconds, > 0.
+        deadline: seconds of a query, > 0.
         max_rows: rows of a result, >= 1.
         max_result_bytes: bytes of a result: text and blobs by their length, other values 16.
         max_value_bytes: longest text, blob or row SQLite may read or build.

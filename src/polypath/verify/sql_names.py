@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -38,6 +39,7 @@ def canonical_names(tree: Node, schema: Schema | None) -> None:
     _drop_result_names(tree, schema)
 
 
+@dataclass
 class Scope:
     """The tables that one SELECT reads.
 
@@ -46,11 +48,8 @@ class Scope:
         columns: columns by new name; ``None`` for a source whose columns are not known.
     """
 
-    __slots__ = ("columns", "names")
-
-    def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-        self.columns: dict[str, frozenset[str] | None] = {}
+    names: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, frozenset[str] | None] = field(default_factory=dict)
 
 
 def _lower_names(nodes: list[Node]) -> None:
@@ -81,18 +80,16 @@ def _texts_in_double_quotes(nodes: list[Node], schema: Schema | None) -> None:
     """
     if schema is None:
         return
-    known: set[str] | None = None
+    known = {found.alias.lower() for found in nodes if isinstance(found, exp.Alias)}
+    known |= {
+        name.name.lower()
+        for found in nodes
+        if isinstance(found, exp.TableAlias)
+        for name in found.args.get("columns") or ()
+    }
     for node in nodes:
         if not isinstance(node, exp.Identifier) or not _may_be_text(node):
             continue
-        if known is None:
-            known = {found.alias.lower() for found in nodes if isinstance(found, exp.Alias)}
-            known |= {
-                name.name.lower()
-                for found in nodes
-                if isinstance(found, exp.TableAlias)
-                for name in found.args.get("columns") or ()
-            }
         if node.name.lower() in schema.every_column or node.name.lower() in known:
             _lower(node)
         elif node.parent is not None:

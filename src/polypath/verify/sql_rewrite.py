@@ -23,33 +23,53 @@ _MIRROR: dict[type[Node], type[exp.Binary]] = {
     exp.LT: exp.GT,
     exp.LTE: exp.GTE,
 }
-_PREDICATES = (
-    exp.Predicate,
-    exp.EQ,
-    exp.NEQ,
-    exp.GT,
-    exp.GTE,
-    exp.LT,
-    exp.LTE,
-    exp.Is,
-    exp.In,
-    exp.Between,
-    exp.Escape,
-    exp.Match,
+# How tightly operators bind, the loosest first.
+_RANKS: tuple[tuple[tuple[type[Node], ...], int], ...] = (
+    ((exp.Or,), 1),
+    ((exp.And,), 2),
+    ((exp.Not,), 3),
+    ((exp.Predicate, *_MIRROR, exp.Is, exp.In, exp.Between, exp.Escape, exp.Match), 4),
+    ((exp.Add, exp.Sub), 5),
+    ((exp.Mul, exp.Div, exp.Mod, exp.IntDiv), 6),
 )
 _DIALECT = SQLite()
 
 
-def rewrite(tree: Node, schema: Schema | None) -> Node:
-    """Change a query in place, as the module ``sql_canonical`` lists, and return it."""
-    while isinstance(tree, exp.Subquery) and tree.is_wrapper:
-        tree = tree.this
-        tree.parent = None
-    canonical_names(tree, schema)
-    # From the leaves up: operands are final when what holds them is looked at.
-    for node in [*tree.walk(bfs=False)][::-1]:
-        _simplify(node)
-    return tree
+def parse(query: str) -> Node | None:
+    """Parse a query; ``None`` for everything that is not one, whatever the text."""
+    try:
+        query.encode()  # no lone surrogates: SQLite takes none
+        trees = [tree for tree in _DIALECT.parse(query) if tree is not None]
+    # sqlglot raises its own errors for most texts and whatever its code trips over for some.
+    except Exception:
+        return None
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        return None
+    tree: Node = trees[0]
+    return tree if tree.key != "select" or tree.expressions else None
+
+
+def canonical_text(tree: Node, schema: Schema | None) -> str | None:
+    """Change a query in place, as the module ``sql_canonical`` lists, and write it."""
+    try:
+        while isinstance(tree, exp.Subquery) and tree.is_wrapper:
+            tree = tree.this
+            tree.parent = None
+        canonical_names(tree, schema)
+        # From the leaves up: operands are final when what holds them is looked at.
+        for node in [*tree.walk(bfs=False)][::-1]:
+            _simplify(node)
+        return _written(tree, comments=False)
+    # A tree as odd as a model's text can make it; whatever the writer trips over, there is no text.
+    except Exception:
+        return None
+
+
+def _written(node: Node, *, comments: bool = True) -> str:
+    text: str = _DIALECT.generate(
+        node, copy=False, comments=comments, unsupported_level=ErrorLevel.IGNORE
+    )
+    return text
 
 
 def _simplify(node: Node) -> None:
@@ -86,18 +106,9 @@ def _rank(node: Node, *, outer: bool = False) -> int:
     """
     if isinstance(node, exp.Paren):
         return 0
-    if isinstance(node, exp.Or):
-        return 1
-    if isinstance(node, exp.And):
-        return 2
-    if isinstance(node, exp.Not):
-        return 3
-    if isinstance(node, _PREDICATES):
-        return 4
-    if isinstance(node, exp.Add | exp.Sub):
-        return 5
-    if isinstance(node, exp.Mul | exp.Div | exp.Mod | exp.IntDiv):
-        return 6
+    for kinds, rank in _RANKS:
+        if isinstance(node, kinds):
+            return rank
     if isinstance(node, exp.Binary | exp.Unary | exp.Bracket):
         return 7 if outer else 5
     return 0
@@ -119,8 +130,7 @@ def _drop_brackets(paren: exp.Paren) -> None:
 def _text(node: Node) -> str:
     if isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
         return f"{node.table}.{node.name}"
-    text: str = _DIALECT.generate(node, copy=False, unsupported_level=ErrorLevel.IGNORE)
-    return text
+    return _written(node)
 
 
 def _sort_operands(node: Node) -> None:

@@ -219,10 +219,6 @@ class Runner:
         # Connections of the parent: dropping them would close them, and SQLite forbids that.
         self._inherited: list[Any] = []
 
-    def path(self, db_id: str) -> Path:
-        """Return ``<folder>/<db_id>/<db_id>.sqlite``, the layout of Spider and of BIRD."""
-        return self._folder / db_id / f"{db_id}.sqlite"
-
     def database(self, db_id: str) -> Database | Failure:
         """Return the open database, or why there is none."""
         if self._pid != os.getpid():
@@ -234,7 +230,7 @@ class Runner:
         # One plain folder name: a db_id must not lead out of the folder.
         if not db_id or db_id in (".", "..") or set(db_id) & set("/\\\0"):
             return Failure(kind="database", why=f"db_id {db_id!r} is no folder name")
-        path = self.path(db_id)
+        path = self._folder / db_id / f"{db_id}.sqlite"  # the layout of Spider and of BIRD
         if not path.is_file():
             return Failure(kind="database", why=f"there is no file {path}")
         try:

@@ -7,11 +7,11 @@ returns to the interpreter (``9**9**9``) is the parent's to kill.
 
 import contextlib
 import ctypes
-import importlib
 import os
 import resource
 import select
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +19,9 @@ from types import FrameType
 from typing import Any
 
 from polypath.errors import ConfigError
+from polypath.user_code import load_function
 from polypath.verify.base import Status, Verdict
-from polypath.verify.protocol import Frames, encode
+from polypath.verify.protocol import decode, encode
 
 PARENT_CHECK = 5.0  # seconds between looks whether the parent is still there, when idle
 MEMORY_CHECK = 256  # items between looks at the own memory
@@ -53,32 +54,9 @@ def _memory_in_use() -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _take_over_pipes() -> tuple[int, int]:
-    """Move the protocol away from stdin and stdout, which the verifier may then use as it likes."""
-    source, sink = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    os.close(null)
-    return source, sink
-
-
 def _build_verifier(settings: dict[str, Any]) -> Callable[[str, str], Verdict]:
-    spec, options = settings["verifier"], settings["options"]
-    module, _, name = spec.partition(":")
-    try:
-        factory = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name != module and not module.startswith(f"{error.name}."):
-            raise  # the module is there and misses something itself
-        raise ConfigError(
-            f"No module {module!r} for the verifier {spec!r}. Check its name."
-        ) from None
-    except AttributeError:
-        raise ConfigError(
-            f"Module {module!r} has no {name!r} for the verifier {spec!r}. Check its name."
-        ) from None
-    verifier: Callable[[str, str], Verdict] = factory(**options)
+    spec = settings["verifier"]
+    verifier: Callable[[str, str], Verdict] = load_function(spec, "verifier")(**settings["options"])
     if not callable(verifier):
         raise ConfigError(
             f"Verifier {spec!r} must return a callable, got {type(verifier).__name__}."
@@ -86,26 +64,22 @@ def _build_verifier(settings: dict[str, Any]) -> Callable[[str, str], Verdict]:
     return verifier
 
 
-def _messages(source: int, parent: int) -> Iterator[Any]:
-    """Yield what the parent sends; end when it closes the pipe or is gone."""
-    frames = Frames()
-    poll = select.poll()
-    poll.register(source, select.POLLIN)
+def _messages(pipe: socket.socket, parent: int) -> Iterator[Any]:
+    """Yield what the parent sends; end when it closes the socket or is gone."""
+    received = bytearray()
+    poll = select.poll()  # not select: the number of the socket may be a high one
+    poll.register(pipe, select.POLLIN)
     while True:
+        *lines, received = received.split(b"\n")
+        yield from map(decode, lines)
         if not poll.poll(PARENT_CHECK * 1000):
             if os.getppid() != parent:
                 return
             continue
-        data = os.read(source, 1 << 16)
+        data = pipe.recv(1 << 16)
         if not data:
             return
-        yield from frames.feed(data)
-
-
-def _send(sink: int, message: Any) -> None:
-    data = memoryview(encode(message))
-    while data:
-        data = data[os.write(sink, data) :]
+        received += data
 
 
 def _verify_within(
@@ -131,7 +105,7 @@ def _verify_within(
 
 def _serve(
     messages: Iterator[Any],
-    sink: int,
+    pipe: socket.socket,
     verifier: Callable[[str, str], Verdict],
     *,
     deadline: float,
@@ -143,23 +117,23 @@ def _serve(
             # Parsers keep caches: leave before they make the verifier fail on innocent items.
             retire = retire or (_memory_in_use() or 0) > most_memory
         answer = [verdict.status.value, float(verdict.reward), verdict.answer, retire]
-        _send(sink, answer)
+        pipe.sendall(encode(answer))
 
 
 def main() -> None:
     """Read the settings, build the verifier, then answer items until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    source, sink = _take_over_pipes()
-    parent = int(sys.argv[1])
+    pipe, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    pipe.set_inheritable(False)  # what the verifier may start is not to hold it open
     _die_with(parent)
-    messages = _messages(source, parent)
+    messages = _messages(pipe, parent)
     settings = next(messages, None)
     if settings is None:
         return
     try:
         verifier = _build_verifier(settings)
     except BaseException as error:
-        _send(sink, ["failed", type(error).__name__, " ".join(str(error).split())])
+        pipe.sendall(encode(["failed", type(error).__name__, " ".join(str(error).split())]))
         return
     most_memory = None
     if (in_use := _memory_in_use()) is not None:
@@ -167,14 +141,14 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         most_memory = in_use + settings["memory_bytes"] // 2
     signal.signal(signal.SIGALRM, _on_alarm)
-    _send(sink, ["ready"])
+    pipe.sendall(encode(["ready"]))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 2)  # until here stderr is the parent's, so that a crash on import is seen
     os.close(null)
-    _serve(messages, sink, verifier, deadline=settings["deadline"], most_memory=most_memory)
+    _serve(messages, pipe, verifier, deadline=settings["deadline"], most_memory=most_memory)
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(BrokenPipeError):  # the parent left while an answer was written
+    with contextlib.suppress(ConnectionError):  # the parent left while an answer was written
         main()
     os._exit(0)  # nothing to clean up, and half-broken libraries need not get a say

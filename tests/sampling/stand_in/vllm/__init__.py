@@ -2,7 +2,7 @@
 
 Signatures, defaults, checks and results follow vLLM 0.8 to 0.31 as far as polypath uses them, and what
 it does not use is refused: a request is one row with a generator of its own, generated token ids hold
-the end token, logprobs are the model's before temperature, and text is empty without detokenizing.
+the end token, and text is empty without detokenizing.
 """
 
 import os
@@ -26,7 +26,6 @@ class SamplingParams:
     seed: int | None = None
     stop_token_ids: list[int] = field(default_factory=list)
     max_tokens: int | None = 16
-    logprobs: int | None = None
     detokenize: bool = True
     skip_special_tokens: bool = True
 
@@ -42,19 +41,11 @@ class SamplingParams:
 
 
 @dataclass
-class Logprob:
-    logprob: float
-    rank: int | None = None
-    decoded_token: str | None = None
-
-
-@dataclass
 class CompletionOutput:
     index: int
     text: str
     token_ids: Sequence[int]
     cumulative_logprob: float | None
-    logprobs: list[dict[int, Logprob]] | None
     finish_reason: str | None = None
     stop_reason: int | str | None = None
 
@@ -121,15 +112,12 @@ class LLM:
         generator = torch.Generator().manual_seed(params.seed) if params.seed is not None else None
         ends = {self.tokenizer.eos_token_id, *params.stop_token_ids}
         ids, cache, step = [], None, torch.tensor([prompt])
-        logprobs: list[dict[int, Logprob]] = []
         reason = "length"
         while len(ids) < min(params.max_tokens or room, room):
             output = self.model(input_ids=step, past_key_values=cache, use_cache=True)
             cache, logits = output.past_key_values, output.logits[0, -1].float()
             token = _draw(logits, params, generator)
-            told = float(logits.log_softmax(-1)[token])
             ids.append(token)
-            logprobs.append({token: Logprob(told, rank=1 + int((logits > logits[token]).sum()))})
             step = torch.tensor([[token]])
             if token in ends:
                 reason = "stop"
@@ -137,8 +125,7 @@ class LLM:
         text = ""
         if params.detokenize:
             text = self.tokenizer.decode(ids, skip_special_tokens=params.skip_special_tokens)
-        told_logprobs = None if params.logprobs is None else logprobs
-        completion = CompletionOutput(0, text, ids, None, told_logprobs, reason)
+        completion = CompletionOutput(0, text, ids, None, reason)
         return RequestOutput(request_id, None, prompt, [completion], True)
 
 

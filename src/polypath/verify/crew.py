@@ -1,0 +1,228 @@
+"""The threads behind a pool: each owns one worker process, feeds it, and watches its clock."""
+
+import contextlib
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from polypath.errors import ConfigError, PolypathError
+from polypath.verify.base import Status, Verdict
+from polypath.verify.process import MOST_AHEAD, WorkerDiedError, WorkerProcess, start_worker
+
+WINDOW = 16  # items a worker holds at most, so that it never waits for the next one
+GRACE = 0.5  # seconds past the deadline that the worker's own alarm has to report
+JOIN_SECONDS = 10.0
+
+
+class Call:
+    """One batch on its way: its items, their verdicts so far, and what went wrong."""
+
+    def __init__(self, completions: Sequence[str], golds: Sequence[str]) -> None:
+        self.items = list(zip(completions, golds, strict=True))
+        self.verdicts: dict[int, Verdict] = {}
+        self.error: PolypathError | None = None
+        self.over = threading.Event()
+
+    def end(self, error: PolypathError) -> None:
+        """End the call with an error, unless it is over."""
+        if not self.over.is_set():
+            self.error = error
+            self.over.set()
+
+
+class Item(NamedTuple):
+    """One completion of a call."""
+
+    call: Call
+    place: int
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """The completion and its gold."""
+        return self.call.items[self.place]
+
+    @property
+    def size(self) -> int:
+        """Characters of both."""
+        return sum(map(len, self.texts))
+
+
+class Crew:
+    """The supervisors of one pool; it does not know the pool, which may go at any time."""
+
+    def __init__(self, settings: Mapping[str, Any], workers: int, *, closed: bool = False) -> None:
+        self.settings, self.closed = settings, closed
+        self._workers = workers
+        self._waiting: deque[Item] = deque()
+        self._calls: set[Call] = set()
+        self._supervisors: list[Supervisor] = []
+        self._counts: Counter[Status] = Counter()
+        # Its lock is reentrant: the pool's finalizer may run in a thread that holds it.
+        self._changed = threading.Condition()
+
+    def copy_counts(self) -> Counter[Status]:
+        """Verdicts so far, by status."""
+        with self._changed:
+            return Counter(self._counts)
+
+    def workers_up(self) -> list[WorkerProcess]:
+        """The workers that are up."""
+        return [one.worker for one in list(self._supervisors) if one.worker is not None]
+
+    def verify(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
+        """Verify a batch; see ``WorkerPool.verify``."""
+        call = Call(completions, golds)
+        places = range(len(call.items))
+        if not places:
+            return []
+        try:
+            self._submit(call)
+            call.over.wait()
+        finally:  # also after Ctrl-C: nobody waits for the rest
+            with self._changed:
+                self._calls.discard(call)
+                call.end(PolypathError("The call was given up."))
+        if call.error is not None:
+            raise call.error
+        return [call.verdicts[place] for place in places]
+
+    def _submit(self, call: Call) -> None:
+        """Queue a batch and make sure there are supervisors for it."""
+        with self._changed:
+            if self.closed:
+                raise ConfigError("The pool is closed. Build a new one.")
+            self._calls.add(call)
+            self._waiting.extend(Item(call, place) for place in range(len(call.items)))
+            self._changed.notify_all()
+            unanswered = sum(len(one.items) - len(one.verdicts) for one in self._calls)
+            for _ in range(min(self._workers, unanswered) - len(self._supervisors)):
+                supervisor = Supervisor(self)
+                supervisor.start()
+                self._supervisors.append(supervisor)
+
+    def take(self, most: int, size: int, *, wait: bool) -> list[Item]:
+        """Return up to ``most`` items of at most ``size`` characters in all.
+
+        With ``wait`` at least one, however large; none only once the pool is closed. Towards the end
+        of the queue shares become small, so that the workers finish together.
+        """
+        with self._changed:
+            while wait and not self._waiting and not self.closed:
+                self._changed.wait()
+            most = min(most, -(-len(self._waiting) // (2 * self._workers)))
+            taken: list[Item] = []
+            while len(taken) < most and (self._waiting[0].size <= size or (wait and not taken)):
+                taken.append(self._waiting.popleft())
+                size -= taken[-1].size
+            return taken
+
+    def give_back(self, items: Iterable[Item]) -> None:
+        """Put unanswered items back to the front of the queue."""
+        with self._changed:
+            self._waiting.extendleft(reversed(list(items)))
+            self._changed.notify_all()
+
+    def deliver(self, item: Item, verdict: Verdict) -> None:
+        """Hand a verdict to its call."""
+        call = item.call
+        with self._changed:
+            if not call.over.is_set():
+                self._counts[verdict.status] += 1
+                call.verdicts[item.place] = verdict
+                if len(call.verdicts) == len(call.items):
+                    call.over.set()
+
+    def stop(self, *, join: bool = False) -> None:
+        """Close: end calls that wait, and all workers.
+
+        Args:
+            join: wait for the threads too; not to be asked for by a finalizer, which may run in any
+                thread, holding any lock.
+        """
+        with self._changed:
+            self.closed = True
+            for call in self._calls:
+                call.end(ConfigError("The pool was closed while it verified."))
+            self._changed.notify_all()
+        for worker in self.workers_up():
+            worker.terminate()
+        for supervisor in self._supervisors if join else ():
+            supervisor.join(timeout=JOIN_SECONDS)
+
+
+class Supervisor(threading.Thread):
+    """Keeps one worker process fed and within its deadline."""
+
+    def __init__(self, crew: Crew) -> None:
+        super().__init__(name="polypath-verify", daemon=True)
+        self.worker: WorkerProcess | None = None
+        self._crew = crew
+        self._seconds = crew.settings["deadline"] + GRACE
+        self._held: deque[Item] = deque()  # sent and not answered; the worker is at the first
+        self._due = 0.0  # when the first one is to be answered
+
+    def run(self) -> None:
+        """Work until the pool closes; errors end the calls they concern, never leave them hanging."""
+        while not self._crew.closed:
+            try:
+                self._feed()
+                self._listen()
+            except BaseException as error:
+                if not isinstance(error, PolypathError):
+                    text = " ".join(f"{type(error).__name__}: {error}".split())
+                    error = PolypathError(f"A thread of the pool failed: {text}")
+                for item in self._held:
+                    item.call.end(error)
+                self._let_go()
+        self._let_go()
+
+    def _feed(self) -> None:
+        """Send items as long as there is room; wait for some if the worker holds none."""
+        room = WINDOW - len(self._held)
+        if room < WINDOW // 2:
+            return
+        size = MOST_AHEAD - sum(item.size for item in self._held)
+        items = self._crew.take(room, size, wait=not self._held)
+        items = [item for item in items if not item.call.over.is_set()]
+        if not items:
+            return
+        is_idle = not self._held
+        if is_idle and self.worker is not None and not self.worker.alive:
+            self._let_go()
+        self._held.extend(items)
+        self.worker = self.worker or start_worker(self._crew.settings)
+        if is_idle:
+            self._due = time.monotonic() + self._seconds
+        with contextlib.suppress(TimeoutError, WorkerDiedError):  # seen again when it is to answer
+            self.worker.send([item.texts for item in items], self._seconds)
+
+    def _listen(self) -> None:
+        """Take answers, or find that the worker is late or dead."""
+        if not self._held or self.worker is None:
+            return
+        try:
+            for status, reward, text, retire in self.worker.receive(self._due):
+                self._answered(Verdict(status=Status(status), reward=reward, answer=text))
+                if retire:
+                    self._let_go()
+                    return
+        except TimeoutError:
+            self._answered(Verdict(status=Status.TIMEOUT))
+            self._let_go()
+        except (WorkerDiedError, ValueError, TypeError):  # it ended, or answers what no worker does
+            self._answered(Verdict(status=Status.ERROR))
+            self._let_go()
+
+    def _answered(self, verdict: Verdict) -> None:
+        self._crew.deliver(self._held.popleft(), verdict)
+        self._due = time.monotonic() + self._seconds
+
+    def _let_go(self) -> None:
+        """End the worker; others verify what it was still to do, the next items start a fresh one."""
+        worker, self.worker = self.worker, None
+        if worker is not None:
+            worker.kill()
+        self._crew.give_back(self._held)
+        self._held.clear()
