@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         DiversityGRPOTrainer,
         WeightAverage,
     )
-    from polypath.tasks import task_from
+    from polypath.tasks.own import task_from
 
 __version__ = "0.1.0"
 
@@ -29,7 +29,7 @@ _LAZY = {
     "TaskReward": "polypath.core.rewards",
     "WeightAverage": "polypath.engines.trl",
     "task_dataset": "polypath.core.rewards",
-    "task_from": "polypath.tasks",
+    "task_from": "polypath.tasks.own",
 }
 
 __all__ = [

@@ -21,7 +21,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     [
         (["train", "--config", "/does/not/exist.yaml"], ["/does/not/exist.yaml", "does not exist"]),
         (["train", "--output_dir", "x", "--lerning_rate", "1"], ["lerning_rate", "learning_rate"]),
-        (["train", "--output_dir", "x", "--dra_among", "some"], ["dra among", "some", "rewarded"]),
+        (["train", "--output_dir", "x", "--dra_among", "some"], ["dra_among", "some", "rewarded"]),
         (
             ["train", "--output_dir", "x", "--positive_entropy_coef", "-1"],
             ["positive_entropy_coef", "-1"],

@@ -6,8 +6,6 @@ from polypath.errors import ConfigError, unknown_name
 from polypath.tasks.base import EvaluationDefaults, Problem, Task
 from polypath.tasks.countdown import Countdown
 from polypath.tasks.math_sets import MATH_SETS, MathSet
-from polypath.tasks.own import task_from
-from polypath.tasks.own_file import is_place, load_task
 from polypath.tasks.small_sql import SmallSql
 from polypath.tasks.text_to_sql import SQL_SETS, TextToSql
 
@@ -17,6 +15,11 @@ TASKS: dict[str, type[Task]] = {
     **dict.fromkeys(MATH_SETS, MathSet),
     **dict.fromkeys(SQL_SETS, TextToSql),
 }
+
+
+def is_place(name: str) -> bool:
+    """Return whether a task's name is the place of a user's own."""
+    return ":" in name or name.endswith((".yaml", ".yml"))
 
 
 def task_options(name: str) -> Mapping[str, str]:
@@ -38,6 +41,10 @@ def get_task(name: str, options: Mapping[str, str] | None = None) -> Task:
         MissingFileError: there is no such file.
     """
     if is_place(name):
+        from polypath.tasks.own_file import (
+            load_task,  # imports numpy and pyarrow, which --help does without
+        )
+
         return load_task(name, options or {})
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)

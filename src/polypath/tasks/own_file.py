@@ -16,11 +16,6 @@ HASH = "hash"  # recorded as if it were an option, so that another state of the 
 NEEDED = ("name", "splits", "problems", "verify_batch", "max_completion_length", "evaluation")
 
 
-def is_place(name: str) -> bool:
-    """Return whether a task's name is the place of a user's own."""
-    return ":" in name or name.endswith((".yaml", ".yml"))
-
-
 def absolute_place(name: str) -> str:
     """Return a place that means the same in any working directory; a module's is as it was."""
     source, colon, factory = name.partition(":") if ":" in name else (name, "", "")

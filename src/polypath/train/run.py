@@ -16,7 +16,8 @@ from polypath.engines.trl import CollapseMonitor, DiversityGRPOTrainer
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.rollouts.files import write_json
 from polypath.rollouts.manifest import library_versions
-from polypath.tasks.own_file import HASH, is_place
+from polypath.tasks import is_place
+from polypath.tasks.own_file import HASH
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
 from polypath.train.auto_rehearsal import make_rehearsal_set
 from polypath.train.callbacks import COMPLETE, Loaded, LogFile, MarkComplete, StopWhenLoaded
