@@ -1,7 +1,6 @@
 """Train every case and save its parameters and metrics; run by one process, two and four.
 
-``launch`` starts ``python -m tests.engines.trl.layouts LAYOUT MODEL REHEARSAL OUT`` as a user would start
-a run: DDP by torchrun, the others by accelerate and its files in recipes/accelerate.
+``launch`` starts ``main`` in several processes with the settings of recipes/accelerate.
 """
 
 import json
@@ -230,27 +229,41 @@ def fsdp_on_cpu() -> None:
 def launch(
     layout: str, processes: int, model: Path, rehearsal: Path, out: Path, *, python: str = ""
 ) -> subprocess.Popen[str]:
-    """Start a run of a layout's cases by several processes."""
+    """Start a run of a layout's cases by several processes: by ``forked``, DeepSpeed's by accelerate."""
     environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"}
     environment.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="")
     command = [python or sys.executable, "-m"]
     if layout == "ddp":
-        command += ["torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
         environment["ACCELERATE_USE_CPU"] = "true"
+    else:
+        environment.update(ACCELERATE_TORCH_DEVICE="cpu", DS_ACCELERATOR="cpu")
+    if layout in ("ddp", "fsdp2"):
+        command += ["tests.engines.trl.forked", layout, str(processes)]
     else:
         file = ROOT / "recipes" / "accelerate" / f"{layout}.yaml"
         command += ["accelerate.commands.launch", "--config_file", str(file)]
         command += [f"--num_processes={processes}", "--mixed_precision=no", "--main_process_port=0"]
-        environment.update(ACCELERATE_TORCH_DEVICE="cpu", DS_ACCELERATOR="cpu")
-    command += ["-m", "tests.engines.trl.layouts", layout, str(model), str(rehearsal), str(out)]
+        command += ["-m", "tests.engines.trl.layouts", layout]
     return subprocess.Popen(
-        command,
+        [*command, str(model), str(rehearsal), str(out)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def output_of(process: subprocess.Popen[str]) -> str:
+    """Wait for a run, and return what it printed if it ended well."""
+    try:
+        output, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    # What a crash prints is long: every module that is loaded.
+    shown = [line for line in output.splitlines() if not line.startswith("Extension modules")]
+    assert process.returncode == 0, "\n".join(shown)
+    return output
 
 
 def cases_of(layout: str) -> list[str]:

@@ -19,7 +19,7 @@ from tests.engines.trl.comparisons import (
     check_resumed,
     found,
 )
-from tests.engines.trl.layouts import CASES, launch
+from tests.engines.trl.layouts import CASES, launch, output_of
 
 STAGES = ("zero2", "zero3")
 needs_deepspeed = pytest.mark.skipif(
@@ -37,12 +37,7 @@ def trained(
     """Return, by stage, the folders of what two processes trained."""
     folders = {stage: tmp_path_factory.mktemp(stage) for stage in STAGES}
     for stage, folder in folders.items():
-        process = launch(stage, 2, adder_dir, rehearsal_dir, folder)
-        try:
-            output, _ = process.communicate(timeout=500)
-        finally:
-            process.kill()
-        assert process.returncode == 0, output[-5000:]
+        output_of(launch(stage, 2, adder_dir, rehearsal_dir, folder))
     return {"one": alone, **folders}
 
 

@@ -15,7 +15,7 @@ from tests.engines.trl.comparisons import (
     check_resumed,
     found,
 )
-from tests.engines.trl.layouts import cases_of, launch
+from tests.engines.trl.layouts import cases_of, launch, output_of
 
 CASES = cases_of("fsdp2")
 
@@ -24,12 +24,7 @@ CASES = cases_of("fsdp2")
 def by_two(adder_dir: Path, rehearsal_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of what two processes trained."""
     out = tmp_path_factory.mktemp("sharded")
-    process = launch("fsdp2", 2, adder_dir, rehearsal_dir, out)
-    try:
-        output, _ = process.communicate(timeout=200)
-    finally:
-        process.kill()
-    assert process.returncode == 0, output[-5000:]
+    output_of(launch("fsdp2", 2, adder_dir, rehearsal_dir, out))
     return out
 
 
