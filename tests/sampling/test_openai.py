@@ -291,9 +291,9 @@ def test_answers_without_choices_are_an_error(draw: Draw, behaviour: Behaviour) 
     [
         ({"base_url": "localhost:8000"}, "base_url must be like"),
         ({"base_url": f"http://me:{KEY}@host/v1"}, "must not hold a password"),
-        ({"concurrency": 0}, "concurrency must be at least 1"),
-        ({"timeout": 0.0}, "timeout must be above 0"),
-        ({"retries": -1}, "retries must be at least 0"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"timeout": 0.0}, "timeout"),
+        ({"retries": -1}, "retries"),
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, Any], text: str) -> None:

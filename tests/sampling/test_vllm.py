@@ -155,10 +155,10 @@ def test_without_vllm_the_error_says_what_to_install(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"tensor_parallel_size": 0}, "tensor_parallel_size must be at least 1, got 0"),
-        ({"max_model_len": 0}, "max_model_len must be at least 1"),
-        ({"gpu_memory_utilization": 0.0}, r"must be in \(0, 1\], got 0"),
-        ({"gpu_memory_utilization": 1.1}, r"must be in \(0, 1\], got 1\.1"),
+        ({"tensor_parallel_size": 0}, "tensor_parallel_size"),
+        ({"max_model_len": 0}, "max_model_len"),
+        ({"gpu_memory_utilization": 0.0}, "gpu_memory_utilization"),
+        ({"gpu_memory_utilization": 1.1}, "gpu_memory_utilization"),
     ],
 )
 def test_settings_are_checked(changes: dict[str, Any], said: str) -> None:

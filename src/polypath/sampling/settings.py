@@ -1,11 +1,10 @@
 """How completions are drawn, and by what: a server, or vLLM. Light: commands make their options from it."""
 
-import math
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from polypath.errors import ConfigError
-from polypath.settings import setting
+from polypath.settings import check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,25 +16,25 @@ class SamplingSettings:
     ``batch_size`` changes speed and memory, and results only by floating-point rounding.
     """
 
-    temperature: float = setting(1.0, "Sampling temperature, at least 0; 0 is greedy.")
-    top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].")
-    top_k: int | None = setting(
-        None, "Number of most likely tokens to keep; 0 keeps all, the default."
+    temperature: float = setting(
+        1.0, "Sampling temperature, at least 0; 0 is greedy.", within="[0, inf)"
     )
-    max_new_tokens: int = setting(256, "Maximum length of a completion in tokens, at least 1.")
-    batch_size: int = setting(64, "Completions generated and stored together, at least 1.")
-    seed: int = setting(0, "Random seed of the samples, at least 0.")
+    top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].", within="(0, 1]")
+    top_k: int | None = setting(
+        None, "Number of most likely tokens to keep; 0 keeps all, the default.", within="[0, inf)"
+    )
+    max_new_tokens: int = setting(
+        256, "Maximum length of a completion in tokens, at least 1.", within="[1, inf)"
+    )
+    batch_size: int = setting(
+        64, "Completions generated and stored together, at least 1.", within="[1, inf)"
+    )
+    seed: int = setting(0, "Random seed of the samples, at least 0.", within="[0, inf)")
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise ConfigError(f"temperature must be at least 0, got {self.temperature}.")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p must be in (0, 1], got {self.top_p}.")
+        check_settings(self)
         if self.top_k == 0:
             object.__setattr__(self, "top_k", None)
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"top_k must be at least 1, or 0 for all, got {self.top_k}.")
-        _require_at_least(self, max_new_tokens=1, batch_size=1, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +57,27 @@ class ServerSettings:
         "Send plain prompts to the server as one user message. Prompts that are chats always go to "
         "chat/completions; plain ones go to completions, unchanged, unless this is set.",
     )
-    concurrency: int = setting(16, "Simultaneous requests to the server, at least 1.")
-    choices_per_request: int = setting(16, "Samples per request (n), at least 1.")
-    retries: int = setting(6, "Further attempts of a failed request, at least 0.")
-    timeout: float = setting(600.0, "Seconds to wait for an answer from the server, above 0.")
-    first_wait: float = setting(1.0, "Seconds before the first retry, above 0; then doubled.")
-    longest_wait: float = setting(60.0, "Upper limit of these waits in seconds, above 0.")
+    concurrency: int = setting(
+        16, "Simultaneous requests to the server, at least 1.", within="[1, inf)"
+    )
+    choices_per_request: int = setting(
+        16, "Samples per request (n), at least 1.", within="[1, inf)"
+    )
+    retries: int = setting(
+        6, "Further attempts of a failed request, at least 0.", within="[0, inf)"
+    )
+    timeout: float = setting(
+        600.0, "Seconds to wait for an answer from the server, above 0.", within="(0, inf]"
+    )
+    first_wait: float = setting(
+        1.0, "Seconds before the first retry, above 0; then doubled.", within="(0, inf]"
+    )
+    longest_wait: float = setting(
+        60.0, "Upper limit of these waits in seconds, above 0.", within="(0, inf]"
+    )
 
     def __post_init__(self) -> None:
-        _require_at_least(self, concurrency=1, choices_per_request=1, retries=0)
-        for name in ("timeout", "first_wait", "longest_wait"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, got {getattr(self, name)}.")
+        check_settings(self)
         server_host(self.base_url)
 
 
@@ -77,26 +85,26 @@ class ServerSettings:
 class VllmSettings:
     """How vLLM's engine is run."""
 
-    tensor_parallel_size: int = setting(1, "GPUs that share one model, at least 1.")
+    tensor_parallel_size: int = setting(
+        1, "GPUs that share one model, at least 1.", within="[1, inf)"
+    )
     gpu_memory_utilization: float = setting(
         0.9,
         "Share of each GPU's memory the engine takes, in (0, 1]; of main memory, all of it, in the "
         "build for CPU.",
+        within="(0, 1]",
     )
     max_model_len: int | None = setting(
         None,
         "Maximum length of a prompt with its completion in tokens; the model's own by default, for "
         "which the engine needs room in its cache.",
+        within="[1, inf)",
     )
     dtype: str = setting("auto", "Of weights and activations; auto is the checkpoint's.")
     enforce_eager: bool = setting(False, "No CUDA graphs: starts faster, samples slower.")
 
     def __post_init__(self) -> None:
-        _require_at_least(self, tensor_parallel_size=1, max_model_len=1)
-        if not 0 < self.gpu_memory_utilization <= 1:
-            raise ConfigError(
-                f"gpu_memory_utilization must be in (0, 1], got {self.gpu_memory_utilization}."
-            )
+        check_settings(self)
 
 
 def server_host(base_url: str) -> str:
@@ -119,10 +127,3 @@ def server_host(base_url: str) -> str:
             "put the API key into an environment variable."
         )
     return parts.hostname
-
-
-def _require_at_least(settings: object, **limits: int) -> None:
-    for name, least in limits.items():
-        value = getattr(settings, name)
-        if value is not None and value < least:
-            raise ConfigError(f"{name} must be at least {least}, got {value}.")
