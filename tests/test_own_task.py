@@ -309,3 +309,31 @@ def test_places_that_hold_no_task_are_one_line() -> None:
     with refused(ConfigError, "sise"):
         get_task(PLACE, {"sise": "3"})
     assert get_task("my_task:additions").problems("train")  # a module beside the command
+
+
+@pytest.mark.usefixtures("place")
+def test_problems_of_a_file_need_a_task(tmp_path: Path) -> None:
+    problems = tmp_path / "p.jsonl"
+    problems.write_text(json.dumps({"problem_id": "a", "prompt": "solve 1 + 1 =", "gold": "2"}))
+    with refused(ConfigError, "--task", "p.jsonl"):
+        polypath("presample", "--model", "model", "--problems", problems, "--out", tmp_path / "set")
+
+
+def test_a_study_names_an_own_task(place: Path) -> None:
+    from polypath.studies.load import load_study
+
+    study = {
+        "name": "mine",
+        "question": "Does it?",
+        "base": "model",
+        "task": PLACE,
+        "recipe": "recipe.yaml",
+        "seeds": [0],
+        "methods": {"grpo": {}},
+        "evaluation": {"test": {"samples": 4}},
+    }
+    Path("recipe.yaml").write_text(json.dumps({**TRAIN, "task": PLACE}))
+    Path("study.yaml").write_text(json.dumps(study))
+    loaded = load_study(place / "study.yaml")
+    assert loaded.task == str(place / PLACE)
+    assert loaded.task_options == dict(get_task(PLACE).options)

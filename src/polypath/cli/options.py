@@ -22,8 +22,10 @@ BACKENDS = ("transformers", "vllm")
 class TaskOptions:
     """A task and how many of its problems to use."""
 
-    task: str = setting(
-        "countdown", "Task, which has the problems and the verifier; polypath tasks lists them."
+    task: str | None = setting(
+        None,
+        "Task, which has the problems and the verifier: one that polypath tasks lists, or your own, as "
+        "path/to/file.py:function, module:function or a YAML file; countdown by default.",
     )
     task_option: TaskOptionsOption = None
     limit: Annotated[int | None, typer.Option(min=1)] = setting(
@@ -34,7 +36,7 @@ class TaskOptions:
         """Return the task."""
         from polypath.tasks import get_task
 
-        return get_task(self.task, key_values(self.task_option or ()))
+        return get_task(self.task or "countdown", key_values(self.task_option or ()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from polypath.cli.command import Fields, command
 from polypath.cli.options import BackendOptions, TaskOptions
 from polypath.cli.options_file import ConfigOption
 from polypath.cli.runs import JsonOption, console_beside, status_line, write_json
-from polypath.errors import needs_extra
+from polypath.errors import ConfigError, needs_extra
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.settings import setting
 
@@ -36,7 +36,8 @@ class PresampleOptions:
     task: TaskOptions
     split: str = setting("train", "Split of the task; best the one used in training.")
     problems: Path | None = setting(
-        None, "Use the problems of this file: JSON lines of problem_id, prompt and gold."
+        None,
+        "Use the problems of this file, with --task: JSON lines of problem_id, prompt and gold.",
     )
     # Samples must come from the distribution that the reference log-probs describe.
     settings: Annotated[PresampleSettings, Fields(without=("top_p", "top_k"))]
@@ -58,6 +59,10 @@ def presample(options: PresampleOptions) -> None:
 
     with needs_extra("presample", "trl"):
         from polypath.engines.trl import completion_logps
+    if options.problems is not None and options.task.task is None:
+        raise ConfigError(
+            f"--problems {options.problems} needs --task: whose verifier says which answers are right?"
+        )
     ranks = options.backend.ranks()
     console = console_beside(options.json_file)
     limit = options.task.limit

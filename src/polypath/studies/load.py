@@ -24,7 +24,7 @@ from polypath.studies.config import (
 )
 from polypath.studies.keys import folder_name, names_of, read, refuse
 from polypath.studies.relation_metrics import check_metric
-from polypath.tasks import Task, get_task
+from polypath.tasks import Task, get_task, is_place
 from polypath.yaml_file import read_yaml
 
 # What the runner sets itself, and where a study file says it.
@@ -91,7 +91,8 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
         "name": folder_name(found["name"], f"name in {where}"),
         "base": str(beside) if (beside / "config.json").is_file() else found["base"],
         "task": task.name,
-        "task_options": texts,
+        # Of a task of one's own with the hash of its file: another state of it is another task.
+        "task_options": dict(task.options) if is_place(task.name) else texts,
         "recipe": folder / found["recipe"],
         "presamplings": presamplings,
         "methods": _methods(found, where, presamplings),

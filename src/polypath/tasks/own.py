@@ -83,6 +83,7 @@ def task_from(
 class Rows:
     """The problems of a task that is made of rows; see ``task_from`` for the arguments."""
 
+    what = "problems of your own"
     options: Mapping[str, str] = {}
     hub = ""
 
