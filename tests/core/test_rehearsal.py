@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from polypath.core.processes import SingleProcess
-from polypath.core.rehearsal import Rehearsal, RehearsalConfig
+from polypath.core.rehearsal import Rehearsal
+from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.statistics import TokenMeans
 from polypath.errors import ConfigError
 from polypath.objectives import DIVERGENCES

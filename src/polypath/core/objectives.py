@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
 from typing import Any
 
-from polypath.core.rehearsal import RehearsalConfig
+from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.run_settings import RunSettings
 from polypath.errors import ConfigError, unknown_name
 from polypath.objectives import (

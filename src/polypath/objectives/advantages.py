@@ -4,14 +4,17 @@ GRPO: Shao 2024, "DeepSeekMath", arXiv:2402.03300, section 4.1. Dr. GRPO: Liu 20
 R1-Zero-Like Training", arXiv:2503.20783, section 3.2, which drops the division by the deviation.
 """
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError, DataError
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Scale = Literal["group", "batch", "none"]
 

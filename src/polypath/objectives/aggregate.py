@@ -3,10 +3,15 @@
 Values outside the mask may be anything, NaN included. Half-precision values are summed in float32.
 """
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from polypath.checks import check_shapes
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def sequence_mean(values_B_T: Tensor, mask_B_T: Tensor) -> Tensor:

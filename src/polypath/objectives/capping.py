@@ -1,6 +1,12 @@
 """A cap on an exponent that keeps the direction of the gradient."""
 
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 MAX_EXPONENT = 80.0  # e^80 is the last round number float32 holds
 

@@ -9,16 +9,19 @@ at |d| of about 100. Near d = 0 a difference of rounded numbers can fall below 0
 1e-15 |d|; such a value is set to 0, and its gradient kept.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.entries import Entry, TokenTerm
 from polypath.settings import check_settings, setting
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PAPER = "Li 2025, The Choice of Divergence (DPH-RL), arXiv:2509.07430"
 

@@ -4,17 +4,20 @@ Chen 2025, "DRA-GRPO: Exploring Diversity-Aware Reward Adjustment", arXiv:2505.0
 Authors' code: xiwenc1/DRA-GRPO@0882661, src/open_r1/trl/trainer/grpo_trainer.py:679-708.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.advantages import check_finite_rewards, constant_groups
 from polypath.objectives.entries import RewardAdjustment
 from polypath.settings import check_settings, setting
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MutualInformation = Literal["graph_cut", "log_det", "facility_location"]
 NegativeSimilarity = Literal["clamp", "keep", "shift"]

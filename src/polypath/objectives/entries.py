@@ -5,15 +5,18 @@ in ``polypath methods``, in plans and in the documentation, and which arrays an 
 new method is one file with one entry, here or in a file of the user's.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.settings import Setting, build, is_number, settings_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,7 @@ class Entry:
         """Return those of the inputs that its function takes."""
         return {name: inputs[name] for name in self._parameters() if name in inputs}
 
-    def on(self, **settings: Any) -> "Active[Self]":
+    def on(self, **settings: Any) -> Active[Self]:
         """Return the method switched on, for the ``objectives`` of a trainer in Python.
 
         Args:
@@ -189,7 +192,7 @@ class PolicyTerm(Entry):
             key=f"{self.name}_coef", type=float, default=0.0, help=f"Weight, 0 is off. {self.line}"
         )
 
-    def on(self, **settings: Any) -> "Active[Self]":
+    def on(self, **settings: Any) -> Active[Self]:
         """Return the term switched on: ``on(coef=0.1, ...)``. Raises ConfigError without a weight."""
         coef = check_coefficient(self.switch.key, settings.pop("coef", None))
         return Active(entry=self, config=self.config(**settings), coef=coef)

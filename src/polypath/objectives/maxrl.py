@@ -4,16 +4,20 @@ Tajwar 2026, "Maximum Likelihood Reinforcement Learning", arXiv:2602.02710. Auth
 tajwarfahim/maxrl.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from polypath.checks import check_shapes
 from polypath.errors import DataError
 from polypath.objectives.advantages import check_finite_rewards, constant_groups
 from polypath.objectives.entries import Advantage
 from polypath.settings import check_settings, setting
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,17 @@ reverse KL(pi_theta || pi_ref); k1 gives zero. TRL 1.16 multiplies k3 by the rat
 differentiates (``use_bias_correction_kl``), which gives the gradient of the reverse KL.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from polypath.checks import check_shapes
 from polypath.objectives.capping import MAX_EXPONENT, cap_value
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def reverse_kl_loss(

@@ -4,18 +4,21 @@ Yao 2025, "Diversity-Aware Policy Optimization for Large Language Model Reasonin
 arXiv:2505.23433, eq. 7-12. The authors' code was not available.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.capping import MAX_EXPONENT, cap_value
 from polypath.objectives.entries import PolicyTerm, TokenTerm
 from polypath.settings import check_settings, setting
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Form = Literal["paper", "detached", "exact"]
 Gate = Literal["correct", "all"]

@@ -1,11 +1,14 @@
 """Similarity by canonical solution: two completions are the same solution, or they are not."""
 
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from polypath.similarity.base import Completions, as_list, count_groups
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class AnswerSimilarity:

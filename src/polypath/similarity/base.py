@@ -10,14 +10,17 @@ similarity 0 to every other completion, to another empty one as well, and 1 to i
 absence of a solution, not a solution that two completions could share.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from polypath.errors import ConfigError, ShapeError
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _no_hidden_states() -> Tensor:
@@ -95,7 +98,7 @@ def as_list(features: Tensor | list[Any]) -> list[Any]:
     Raises:
         ShapeError: they are a tensor.
     """
-    if isinstance(features, Tensor):
+    if isinstance(features, torch.Tensor):
         raise ShapeError(
             f"Expected the features as a list, got a tensor {tuple(features.shape)}. "
             "Pass what features() of the same similarity returned."
@@ -109,8 +112,10 @@ def as_tensor(features: Tensor | list[Any]) -> Tensor:
     Raises:
         ShapeError: they are a list, or not 2-D.
     """
-    if not isinstance(features, Tensor) or features.ndim != 2:
-        got = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+    if not isinstance(features, torch.Tensor) or features.ndim != 2:
+        got = (
+            tuple(features.shape) if isinstance(features, torch.Tensor) else type(features).__name__
+        )
         raise ShapeError(
             f"Expected the features as a tensor (B, D), got {got}. "
             "Pass what features() of the same similarity returned."

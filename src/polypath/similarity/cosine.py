@@ -1,10 +1,15 @@
 """Cosine similarity of one vector per completion, shared by the embedding kinds."""
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from polypath.errors import DataError, ShapeError
 from polypath.similarity.base import clean, count_groups
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def unit_rows(vectors_B_D: Tensor, empty: list[bool], source: str) -> Tensor:

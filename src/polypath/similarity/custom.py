@@ -1,17 +1,21 @@
 """A similarity of the user's own: one function from texts to matrices."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from polypath.errors import DataError, ShapeError
 from polypath.similarity.base import Completions, as_list, clean, count_groups
+from polypath.torch_later import torch
 
-SimilarityFunction = Callable[[list[list[str]]], Tensor | npt.NDArray[Any]]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SimilarityFunction = Callable[[list[list[str]]], "Tensor | npt.NDArray[Any]"]
 
 # Far above float32 rounding, far below a difference anyone means.
 _TOLERANCE = 1e-3
@@ -45,7 +49,7 @@ class CustomSimilarity:
         groups = count_groups(len(texts), group_size)
         texts_P_G = [texts[p * group_size : (p + 1) * group_size] for p in range(groups)]
         returned = self.function(texts_P_G)
-        if not isinstance(returned, Tensor | np.ndarray):
+        if not isinstance(returned, torch.Tensor | np.ndarray):
             raise DataError(
                 f"Similarity function {self.name!r} must return a tensor or array (P, G, G), "
                 f"got {type(returned).__name__}."

@@ -1,13 +1,16 @@
 """Similarity by a sentence-embedding model."""
 
-from typing import Any
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from polypath.errors import ConfigError, MissingExtraError, unknown_name
 from polypath.similarity.base import Completions, as_tensor
 from polypath.similarity.cosine import cosine_matrix, unit_rows
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 

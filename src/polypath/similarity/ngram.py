@@ -1,17 +1,21 @@
 """Similarity by shared n-grams of tokens: no model, no text, nothing to download."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor
 
 from polypath.errors import ConfigError
 from polypath.similarity.base import Completions, as_list, clean, count_groups
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)

@@ -1,11 +1,14 @@
 """Similarity in the policy's own eyes: cosine of its mean hidden states."""
 
-from typing import Any
+from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from polypath.similarity.base import Completions, as_tensor
 from polypath.similarity.cosine import cosine_matrix, unit_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class PolicySimilarity:

@@ -14,7 +14,7 @@ from polypath.core.objectives import (
     read_rehearsal,
     setting_fields,
 )
-from polypath.core.rehearsal import RehearsalConfig
+from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.run_settings import RunSettings
 from polypath.errors import ConfigError
 from polypath.objectives import AdvantageConfig, Entry
