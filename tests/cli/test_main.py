@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +127,42 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("polypath.train.config.load_recipe", broken)
     with pytest.raises(ZeroDivisionError):
         run(["train"])
+
+
+WITHOUT = """
+import sys
+for name in ("torch", "trl", "transformers", "accelerate", "datasets", "safetensors", "peft"):
+    sys.modules[name] = None  # as in an install without extras: an import fails
+from polypath.cli.main import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("methods --settings", 0),
+        ("tasks", 0),
+        ("tasks show countdown", 0),
+        ("train --output_dir x", 2),
+        ("train --plan --output_dir x", 2),
+        ("sample --model countdown-base --out x", 2),
+        ("eval --model countdown-base --out x", 2),
+        ("presample --model countdown-base --out x", 2),
+        ("quickstart --out x", 2),
+    ],
+)
+def test_without_extras_a_command_works_or_says_which(
+    words: str, code: int, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, *words.split()],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr[-2000:]
+    if code:
+        assert done.stderr.count("\n") == 1
+        assert "polypath[trl]" in done.stderr

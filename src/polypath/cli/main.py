@@ -25,6 +25,18 @@ from polypath.cli.tasks import tasks
 from polypath.cli.train import train
 from polypath.errors import PolypathError
 
+# Packages that a base install is without -> the extra that brings them.
+EXTRAS = {
+    **dict.fromkeys(
+        ("torch", "transformers", "trl", "accelerate", "datasets", "safetensors"), "trl"
+    ),
+    **{
+        "math_verify": "math",
+        "sqlglot": "sql",
+        "sentence_transformers": "embedding",
+        "peft": "peft",
+    },
+}
 app = typer.Typer(
     name="polypath",
     help="Diversity-aware reinforcement learning for LLM reasoning.",
@@ -86,6 +98,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         errors.out("polypath: interrupted. Rerun the command to resume.")
         return 130
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise  # a bug, or a user's own module
+        errors.out(
+            f"polypath: this command needs {error.name}, which is not installed. Run: pip install "
+            f"'polypath[{extra}]'"
+        )
+        return 2
     except Exception as error:
         # A usage error: of click's class, or of typer's own copy of it, by typer's version.
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):

@@ -40,7 +40,7 @@ from polypath.sampling.collect import (
 from polypath.sampling.loading import resolve_device, resolve_precision
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.settings import VllmSettings
-from polypath.tasks.base import Problem, Task
+from polypath.tasks.base import Problem, Task, check_verifier
 
 SAMPLES_NAME = "samples"
 
@@ -115,6 +115,7 @@ def presample(
             text = f"{folder} is complete already; nothing to do."
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         return summarize(folder, finished, new_samples=0, started=started, already_complete=True)
+    check_verifier(task, chosen[0])
     run = PresampleRun(
         model_name=str(model),
         device=where,

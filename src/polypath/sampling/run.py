@@ -27,7 +27,7 @@ from polypath.sampling.collect import (
 )
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
-from polypath.tasks.base import Task
+from polypath.tasks.base import Task, check_verifier
 
 _RECORDED = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
 
@@ -107,6 +107,7 @@ def sample_run(
         likeliest = replace(settings, temperature=0.0, top_p=1.0, top_k=None)
         jobs.append((GREEDY_FOLDER, 1, likeliest))
     console = ranks.console(console)
+    check_verifier(task, problems[0])
     new, missing = 0, 0
     statuses: Counter[str] = Counter()
     backend = open_backend(

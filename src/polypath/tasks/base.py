@@ -88,3 +88,12 @@ class Task(Protocol):
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
         """Verify many completions, each against its own gold, in their order; in parallel if slow."""
         ...
+
+
+def check_verifier(task: Task, problem: Problem) -> None:
+    """Verify an empty completion, before minutes go into loading a model.
+
+    Raises:
+        PolypathError: the verifier does not work: a package is missing, or a user's function fails.
+    """
+    task.verify_batch([""], [problem.gold])

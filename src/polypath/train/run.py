@@ -111,6 +111,8 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
         config.save_total_limit = 2
     train, evaluation = load_datasets(recipe)
     rewards = load_rewards(recipe.task, recipe.trainer.max_completion_length)
+    if recipe.task.task is not None:
+        rewards[0].task.verify("", train[0]["gold"])  # before the model loads: may need a package
     # TRL draws the adapters of LoRA before it sets the seed.
     transformers.set_seed(config.seed)
     probe = monitor_probe(recipe.task)
