@@ -17,6 +17,7 @@ from polypath.cli.diversity import compare, diversity
 from polypath.cli.methods import methods
 from polypath.cli.presample import presample
 from polypath.cli.quickstart import quickstart
+from polypath.cli.recipes import recipes
 from polypath.cli.report import report
 from polypath.cli.sample import evaluate, sample
 from polypath.cli.score import export, score
@@ -58,6 +59,7 @@ app.command()(compare)
 app.command()(report)
 app.command()(study)
 app.command()(methods)
+app.command()(recipes)
 app.add_typer(tasks, name="tasks")
 
 

@@ -14,7 +14,7 @@ from polypath.studies.job_functions import ENTROPY
 from polypath.studies.load import study_of
 from polypath.yaml_file import read_yaml
 
-FILE = Path(__file__).with_name("quickstart.yaml")
+FILE = Path(__file__).parent.parent / "assets" / "studies" / "quickstart.yaml"
 UPDATES_PER_ROUND = 4  # steps_per_generation of the recipe
 
 

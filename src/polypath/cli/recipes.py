@@ -1,0 +1,84 @@
+"""``polypath recipes``: the recipes and studies that ship with polypath, to look at and to copy."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from polypath.cli.runs import console_beside
+from polypath.errors import ConfigError, unknown_name
+
+FOLDER = Path(__file__).parent.parent / "assets"
+KINDS = ("recipes", "studies")
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="A file or folder of the list; copied where --to says.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder to copy to; without it a file is printed.")
+    ] = None,
+) -> None:
+    """List the recipes of the papers, launch configurations and studies that ship with polypath.
+
+    polypath recipes dra_grpo --to . copies a folder, polypath recipes dra_grpo/dra_grpo.yaml prints a file.
+    """
+    console = console_beside()
+    if name is None:
+        if to is not None:
+            raise ConfigError("--to needs a name: which recipe or study should be copied?")
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("name")
+        table.add_column("what")
+        for path in _files():
+            table.add_row(Text(_name(path)), Text(_first_comment(path)))
+        console.print(table)
+        return
+    source = _find(name)
+    if to is None:
+        if source.is_dir():
+            raise ConfigError(
+                f"{name} is a folder. Say where to copy it with --to, or name a file."
+            )
+        console.out(source.read_text(encoding="utf-8"), end="")
+        return
+    target = to / source.name
+    if target.exists():
+        raise ConfigError(f"{target} exists already. Name another folder, or move it away.")
+    to.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+    console.out(f"Copied to {target}")
+
+
+def _files() -> Iterator[Path]:
+    for kind in KINDS:
+        yield from sorted(path for path in (FOLDER / kind).rglob("*") if path.is_file())
+
+
+def _name(path: Path) -> str:
+    """Return what a file is called here: recipes by their folder, studies as studies/NAME."""
+    return str(path.relative_to(FOLDER)).removeprefix("recipes/")
+
+
+def _find(name: str) -> Path:
+    inside = [(FOLDER / kind).resolve() for kind in KINDS]
+    for folder in (FOLDER / "recipes", FOLDER):
+        for path in (folder / name, folder / f"{name}.yaml"):
+            if path.exists() and any(path.resolve().is_relative_to(place) for place in inside):
+                return path
+    raise unknown_name("recipe", name, (_name(path) for path in _files()))
+
+
+def _first_comment(path: Path) -> str:
+    """Return what a file says of itself: its first line, if that is a comment."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
