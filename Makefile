@@ -1,11 +1,14 @@
 .DEFAULT_GOAL := help
-PYTHON ?= python3.11
+# The newest Python that runs here and that torch has wheels for.
+PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11; do python$$v -c "" 2>/dev/null && echo python$$v && break; done || echo python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 RESULTS := benchmarks/results
 
 # torch first, by its exact version: an open range pulls several GB of GPU libraries.
 $(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null || \
+	  { echo "polypath needs Python 3.11 to 3.14, found $(PYTHON). Name one: make PYTHON=/path/to/python setup"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,dev]'
