@@ -147,7 +147,9 @@ def _fits(comparison: Comparison) -> list[dict[str, Any]]:
         if fit.key not in shown:
             continue
         potential = comparison.base.metric(fit.potential_key)
-        ends = [min(fit.x), max(fit.x)] if len(set(fit.x)) > 1 else []  # without spread no line
+        ends = (
+            [min(fit.x), max(fit.x)] if math.isfinite(fit.slope) else []
+        )  # without spread no line
         r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
         points = enumerate(zip(fit.x, fit.y, strict=True))
         data.append(
