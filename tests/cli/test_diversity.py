@@ -157,6 +157,8 @@ def test_compare_prints_differences_words_and_what_was_kept(
     assert record["num_shared_problems"] == 12
     for line in record["summary"]:
         assert line in shown
+    assert shown.startswith(f"{record['summary'][0]} {record['summary'][1]} base: 12 problems")
+    assert shown.endswith(record["summary"][-1])
     assert set(record["flows"][0]["status_N"]) == {f"q{n}" for n in range(12)}
 
 

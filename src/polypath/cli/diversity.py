@@ -91,7 +91,7 @@ def compare(
     """
     from polypath.report import figures, records
     from polypath.report.analysis import compare as run_comparison
-    from polypath.report.sentences import summary
+    from polypath.report.sentences import closing, headlines
     from polypath.report.table import differences_table, print_tables
 
     if output.figure is not None:
@@ -101,11 +101,13 @@ def compare(
     first, *others = options.read([base, *runs])
     with waiting("Comparing"):
         comparison = run_comparison(first, others, settings=settings, workers=workers)
-    told = summary(comparison)
+    first_words, last_words = headlines(comparison), closing(comparison)
+    print_lines(console, first_words)
     print_reading(console, comparison.everyone, comparison.notes)
     print_tables(console, [differences_table(comparison, run) for run in comparison.runs])
-    print_lines(console, told)
-    write_json(output.json_file, records.comparison_record(comparison, told))
+    print_lines(console, last_words)
+    record = records.comparison_record(comparison, [*first_words, *last_words])
+    write_json(output.json_file, record)
     if output.csv_file is not None:
         write_text(output.csv_file, records.differences_csv(comparison))
     if output.figure is not None:

@@ -32,15 +32,16 @@ def report(
     """
     from polypath.report.analysis import compare
     from polypath.report.page import write_page
-    from polypath.report.sentences import summary
+    from polypath.report.sentences import closing, headlines
 
     settings = options.settings()
     console = console_beside()
     first, *others = options.read([base, *runs])
     with waiting("Comparing"):
         comparison = compare(first, others, settings=settings, workers=workers)
+    print_lines(console, headlines(comparison))
     print_reading(console, comparison.everyone, comparison.notes)
-    print_lines(console, summary(comparison))
+    print_lines(console, closing(comparison))
     with writing(out):
         write_page(comparison, out)
     console.print(f"Written: {out}", markup=False)
