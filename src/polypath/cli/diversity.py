@@ -26,7 +26,9 @@ RUN_HELP = (
 )
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=RUN_HELP)]
 BaseRun = Annotated[str, typer.Argument(metavar="BASE", help=f"The base run. {RUN_HELP}")]
-OtherRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="What to compare with it.")]
+OtherRuns = Annotated[
+    list[str] | None, typer.Argument(metavar="RUN...", help="What to compare with it.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,8 @@ def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None
 @command
 def compare(
     base: BaseRun,
-    runs: OtherRuns,
+    runs: OtherRuns = None,
+    *,
     options: RunOptions,
     output: OutputOptions,
     workers: WorkersOption = 1,
@@ -98,7 +101,7 @@ def compare(
         figures.check_figure(output.figure)
     settings = options.settings()
     console = console_beside(output.json_file, output.csv_file)
-    first, *others = options.read([base, *runs])
+    first, *others = options.read_several([base, *(runs or ())])
     with waiting("Comparing"):
         comparison = run_comparison(first, others, settings=settings, workers=workers)
     first_words, last_words = headlines(comparison), closing(comparison)

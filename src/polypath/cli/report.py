@@ -21,7 +21,8 @@ from polypath.cli.runs import (
 @command
 def report(
     base: BaseRun,
-    runs: OtherRuns,
+    runs: OtherRuns = None,
+    *,
     options: RunOptions,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     workers: WorkersOption = 1,
@@ -36,7 +37,7 @@ def report(
 
     settings = options.settings()
     console = console_beside()
-    first, *others = options.read([base, *runs])
+    first, *others = options.read_several([base, *(runs or ())])
     with waiting("Comparing"):
         comparison = compare(first, others, settings=settings, workers=workers)
     print_lines(console, headlines(comparison))
