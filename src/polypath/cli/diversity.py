@@ -101,7 +101,7 @@ def compare(
         figures.check_figure(output.figure)
     settings = options.settings()
     console = console_beside(output.json_file, output.csv_file)
-    first, *others = options.read_several([base, *(runs or ())])
+    first, *others = options.read([base, *(runs or ())], least=2)
     with waiting("Comparing"):
         comparison = run_comparison(first, others, settings=settings, workers=workers)
     first_words, last_words = headlines(comparison), closing(comparison)

@@ -37,7 +37,7 @@ def report(
 
     settings = options.settings()
     console = console_beside()
-    first, *others = options.read_several([base, *(runs or ())])
+    first, *others = options.read([base, *(runs or ())], least=2)
     with waiting("Comparing"):
         comparison = compare(first, others, settings=settings, workers=workers)
     print_lines(console, headlines(comparison))

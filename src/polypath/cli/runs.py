@@ -21,7 +21,6 @@ from polypath.tasks.options import key_values
 if TYPE_CHECKING:
     from polypath.report.model import RunAnalysis
     from polypath.report.settings import AnalysisSettings
-    from polypath.rollouts.rows import VerifyBatch
     from polypath.rollouts.samples import Samples
 
 WIDE = 160  # columns where no terminal says how many there are: a file, a pipe
@@ -100,17 +99,21 @@ class RunOptions:
             correct_samples=self.correct_samples,
         )
 
-    def read(self, runs: Sequence[str]) -> "list[tuple[Samples, ...]]":
+    def read(self, runs: Sequence[str], *, least: int = 1) -> "list[tuple[Samples, ...]]":
         """Read the runs named on the command line, each as its seeds.
 
         A run is a file or folder, NAME=PATH, or NAME=PATH,PATH,... for several seeds of one method.
         With a run key, a file is as many runs as its column has values; NAME says which.
 
         Raises:
-            PolypathError: a run cannot be read, or an option cannot be understood.
+            PolypathError: a run cannot be read, an option cannot be understood, or there are fewer
+                runs than ``least``.
         """
+        from polypath.rollouts.samples import load_runs
         from polypath.rollouts.sources import TOGETHER, label_of
 
+        if len(runs) < least and self.run_key is None:
+            raise ConfigError("Missing RUN: give a run to compare with BASE, or --run-key.")
         options = key_values(self.task_option or ())
         if options and self.task is None:
             raise ConfigError(
@@ -129,7 +132,9 @@ class RunOptions:
             seeds: list[Samples] = []
             for path in paths:
                 with waiting(f"Reading {path}"):
-                    found = self._load(path, name, keys[label], verify_batch)
+                    found = load_runs(
+                        path, self.run_key, keys=keys[label], verify_batch=verify_batch
+                    )
                 apart |= set(found) != {None}
                 if name is None:
                     read += [(path, (samples,)) for samples in found.values()]
@@ -142,29 +147,6 @@ class RunOptions:
         if self.run_key not in (None, TOGETHER) and not apart:
             raise ConfigError(f"--run-key {self.run_key}: no file has a column of that name.")
         return _with_names_apart(read)
-
-    def read_several(self, runs: Sequence[str]) -> "list[tuple[Samples, ...]]":
-        """Read the base and what to compare with it, as ``read`` does.
-
-        Raises:
-            PolypathError: as ``read``, or there is one run only.
-        """
-        if len(runs) < 2 and self.run_key is None:
-            raise ConfigError("Missing RUN: give a run to compare with BASE, or --run-key.")
-        return self.read(runs)
-
-    def _load(
-        self,
-        path: Path,
-        name: str | None,
-        keys: Mapping[str, str],
-        verify_batch: "VerifyBatch | None",
-    ) -> "dict[str | None, Samples]":
-        from polypath.rollouts.samples import load_runs, load_samples
-
-        if self.run_key is not None:
-            return load_runs(path, self.run_key, keys=keys, verify_batch=verify_batch)
-        return {None: load_samples(path, name=name, keys=keys, verify_batch=verify_batch)}
 
 
 def names(text: str) -> tuple[str, ...]:

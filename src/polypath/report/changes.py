@@ -76,7 +76,7 @@ def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[Prob
     return [
         ProblemValues(
             key=f"{name}@{k}",
-            label=EXPLAINED[f"{name}@k"].label.format(k),
+            label=EXPLAINED[f"{name}@k"].label.format(k=k),
             group="correctness",
             higher_is="better",
             k=k,

@@ -47,134 +47,100 @@ Wanted = Callable[[str], bool]
 class Explained(NamedTuple):
     """What a measure is called, and what it means."""
 
-    label: str  # in tables, with a place for k, or for how many answers or texts
+    label: str  # in tables; in the place of a number stands what there is a number of
     meaning: str
-    of: str = "k"  # stands in the place where no number is meant
 
     @property
     def name(self) -> str:
         """The label of the measure in general."""
-        return self.label.replace(" = {}", "").format(self.of)
+        return self.label.format(k="k", answers="k answers", texts="k texts").replace(" = k", "")
 
 
 # By ``stem`` of the key: all that is shown of a measure's name and meaning comes from here. Those of
-# texts that have a place depend on the number of texts, and are taken at an equal one.
+# so many texts depend on the number of texts, and are taken at an equal one.
 EXPLAINED = {
-    "pass@k": Explained(
-        "pass@{}",
-        "Chance that at least one of k samples of a problem is right, a mean over problems. pass@1 is "
-        "the share of right samples.",
-    ),
-    "pass^k": Explained(
-        "pass^{} (all right)", "Chance that all of k samples of a problem are right."
-    ),
-    "majority@k": Explained(
-        "majority@{}",
-        "Chance that the most frequent of k answers to a problem is right; ties count their share.",
-    ),
-    "greedy": Explained(
-        "greedy pass@1", "Share of problems whose greedy sample (temperature 0) is right."
-    ),
-    "potential@k": Explained(
-        "Potential@{}", "Where one sample is wrong, chance that k others hold a right one."
-    ),
-    "potential@k (greedy)": Explained(
-        "Potential@{} beyond greedy",
-        "Of the problems that the greedy sample gets wrong, share that k samples solve.",
-    ),
-    "distinct@k": Explained(
-        "distinct correct in {}",
-        "Different right solutions among k samples of a problem, a mean over problems. It rises with "
-        "accuracy, too; measures of correct answers or texts alone do not.",
-    ),
-    "duplicates": Explained(
-        "repeats among {}",
-        "Share of the answers to a problem that repeat another: 0 when all differ.",
-        "k answers",
-    ),
-    "entropy": Explained(
-        "entropy of {}",
-        "How evenly the answers to a problem spread, in nats: 0 when all are the same.",
-        "k answers",
-    ),
-    "div_equ": Explained(
-        "Div-Equ of {}",
-        "Different equations as a share of all equations in the texts of a problem: 1 when none "
-        "comes twice.",
-        "k texts",
-    ),
-    "ngrams_pooled": Explained(
-        "distinct n-grams of {} together",
-        "Different n-grams as a share of all n-grams in the texts of a problem, n from 1 to 3.",
-        "k texts",
-    ),
-    "ngrams_per_text": Explained(
-        "distinct n-grams of one text",
-        "Different n-grams as a share of all n-grams of a single text: low where it repeats itself.",
-    ),
-    "self_bleu_diversity": Explained(
-        "1 - Self-BLEU of {}",
-        "How badly the other texts of a problem predict the words of one: 0 when all are the same.",
-        "k texts",
-    ),
-    "vendi": Explained(
-        "Vendi score of {}",
-        "How many different texts there are of a problem, by the n-grams they share: 1 when all are "
-        "the same, k when no two share any.",
-        "k texts",
-    ),
-    "distance": Explained(
-        "distance of two texts",
-        "1 minus the share of n-grams that two texts of a problem have in common, a mean over pairs.",
-    ),
-    "keep@k": Explained(
-        "Keep at k = {}",
-        "Of the problems that the base solves with k samples, share that the run solves, too.",
-    ),
-    "explore@k": Explained(
-        "Explore at k = {}",
-        "Of the problems that the base does not solve with k samples, share that the run solves.",
-    ),
-    "token_entropy": Explained(
-        "entropy (nats per token)",
-        "How undecided the model is: mean of -ln p over the tokens it sampled.",
-    ),
-    "p": Explained(
-        "p",
-        "Chance of a difference at least this large if there were none, corrected for the several k "
-        "of one measure.",
-    ),
-    "detectable": Explained(
-        "detectable",
-        "Minimum detectable effect: the smallest true difference that these problems show with 80 % "
-        "power.",
-    ),
-    # of a training log
-    "log/diversity/accuracy": Explained(
-        "accuracy of training samples",
-        "Share of the completions sampled in training that are right.",
-    ),
-    "log/reward": Explained("reward", "Mean reward of the completions sampled in training."),
-    "log/entropy": Explained(
-        "entropy (nats per token)",
-        "How undecided the model is about the next token, a mean over tokens sampled in training.",
-    ),
-    "log/diversity/distinct_correct": Explained(
-        "distinct correct solutions in a group",
-        "Different right solutions among the completions of one problem in a training step.",
-    ),
-    "log/diversity/duplicate_rate": Explained(
-        "duplicate rate in a group",
-        "Share of the solutions of one problem in a training step that repeat another.",
-    ),
-    "log/kl": Explained(
-        "KL to the initial model",
-        "How far the model has moved from where training began, per token.",
-    ),
-    "log/completions/mean_length": Explained(
-        "mean length (tokens)", "Mean tokens of the completions sampled in training."
-    ),
-    "log/loss": Explained("loss", "What the optimizer lowers; in GRPO it says little of progress."),
+    stem: Explained(label, meaning)
+    for stem, label, meaning in (
+        ("pass@k", "pass@{k}", "Chance that at least one of k samples of a problem is right."),
+        ("pass^k", "pass^{k} (all right)", "Chance that all of k samples of a problem are right."),
+        ("majority@k", "majority@{k}", "Chance that the most frequent of k answers is right."),
+        ("greedy", "greedy pass@1", "Share of problems whose sample at temperature 0 is right."),
+        (
+            *("potential@k", "Potential@{k}"),
+            "Where one sample is wrong, chance that k others hold a right one.",
+        ),
+        (
+            *("potential@k (greedy)", "Potential@{k} beyond greedy"),
+            "Of the problems that the greedy sample gets wrong, share that k samples solve.",
+        ),
+        (
+            *("distinct@k", "distinct correct in {k}"),
+            "Different right solutions in k samples of a problem. It rises with accuracy, too.",
+        ),
+        (
+            "duplicates",
+            "repeats among {answers}",
+            "Share of answers to a problem that repeat another.",
+        ),
+        (
+            "entropy",
+            "entropy of {answers}",
+            "How evenly answers spread, in nats: 0 for equal ones.",
+        ),
+        ("div_equ", "Div-Equ of {texts}", "Different equations as a share of all in the texts."),
+        (
+            *("ngrams_pooled", "distinct n-grams of {texts} together"),
+            "Different n-grams (n from 1 to 3) as a share of all in the texts of a problem.",
+        ),
+        (
+            *("ngrams_per_text", "distinct n-grams of one text"),
+            "Different n-grams as a share of all in a single text: low where it repeats itself.",
+        ),
+        (
+            *("self_bleu_diversity", "1 - Self-BLEU of {texts}"),
+            "How badly the other texts of a problem predict the words of one: 0 for equal texts.",
+        ),
+        (
+            *("vendi", "Vendi score of {texts}"),
+            "How many different texts there are, by shared n-grams: 1 for equal ones, at most k.",
+        ),
+        (
+            *("distance", "distance of two texts"),
+            "1 minus the share of n-grams that two texts of a problem have in common.",
+        ),
+        (
+            *("keep@k", "Keep at k = {k}"),
+            "Of the problems that the base solves with k samples, share that the run solves, too.",
+        ),
+        (
+            *("explore@k", "Explore at k = {k}"),
+            "Of the problems that the base does not solve with k samples, share the run solves.",
+        ),
+        ("token_entropy", "entropy (nats per token)", "Mean of -ln p over the sampled tokens."),
+        ("p", "p", "Chance of such a difference if there were none, corrected for several k."),
+        (
+            *("detectable", "detectable"),
+            "Smallest true difference that these problems show with 80 % power.",
+        ),
+        # of a training log
+        (
+            *("log/diversity/accuracy", "accuracy of training samples"),
+            "Share of the completions sampled in training that are right.",
+        ),
+        ("log/reward", "reward", "Mean reward of the completions sampled in training."),
+        ("log/entropy", "entropy (nats per token)", "How undecided the model is in training."),
+        (
+            *("log/diversity/distinct_correct", "distinct correct solutions in a group"),
+            "Different right solutions among the completions of a problem in a step.",
+        ),
+        (
+            *("log/diversity/duplicate_rate", "duplicate rate in a group"),
+            "Share of the solutions of a problem in a step that repeat another.",
+        ),
+        ("log/kl", "KL to the initial model", "How far the model has moved, in nats per token."),
+        ("log/completions/mean_length", "mean length (tokens)", "Of completions in training."),
+        ("log/loss", "loss", "What the optimizer lowers; it says little of progress in GRPO."),
+    )
 }
 TEXT_MEASURES = (
     *("div_equ", "ngrams_pooled", "ngrams_per_text"),
@@ -241,7 +207,7 @@ def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
 def _potential(key: str, found: Potential, note: str) -> ProblemValues:
     return ProblemValues(
         key=key,
-        label=EXPLAINED[stem(key)].label.format(found.k),
+        label=EXPLAINED[stem(key)].label.format(k=found.k),
         group="correctness",
         higher_is="better",
         k=found.k,
@@ -279,7 +245,7 @@ def _at_each_k(
     for k, value_N in zip(ks, value_N_K.T, strict=True):
         yield ProblemValues(
             key=f"{family.removesuffix('k')}{k}",
-            label=EXPLAINED[family].label.format(k),
+            label=EXPLAINED[family].label.format(k=k),
             group=group,
             higher_is=higher_is,
             k=k,
@@ -300,7 +266,7 @@ def _repeats(
     def values(key: str, higher_is: str, value_N: FloatArray) -> ProblemValues:
         return ProblemValues(
             key=f"{key} ({over})",
-            label=EXPLAINED[key].label.format(of),
+            label=EXPLAINED[key].label.format(answers=of),
             group="solutions",
             over=over,
             higher_is=higher_is,
@@ -381,7 +347,7 @@ def _ngram_measures(counts: NgramCounts, size: int, seed: int) -> dict[str, Call
 
 def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArray) -> ProblemValues:
     texts = "correct texts" if over == "correct" else "texts"
-    label = EXPLAINED[key].label.format(f"{size} {texts}")
+    label = EXPLAINED[key].label.format(texts=f"{size} {texts}")
     sized = label != EXPLAINED[key].label
     if not sized and over == "correct":
         label += ", correct"

@@ -27,11 +27,6 @@ FAMILIES = {
 _OPPOSITE = {"more diverse": "less diverse", "less diverse": "more diverse"}
 
 
-def summary(comparison: Comparison) -> list[str]:
-    """Say what a comparison shows: ``headlines``, then ``closing``."""
-    return headlines(comparison) + closing(comparison)
-
-
 def headlines(comparison: Comparison) -> list[str]:
     """Say in a plain sentence for each run what changed, then what limits that."""
     base = comparison.base.name

@@ -157,7 +157,7 @@ def load_samples(
 
 def load_runs(
     path: str | Path,
-    run_key: str,
+    run_key: str | None,
     *,
     keys: Mapping[str, str] | None = None,
     verify_batch: VerifyBatch | None = None,
@@ -167,7 +167,7 @@ def load_runs(
     Args:
         path: as in ``load_samples``; a sample store is one run.
         run_key: column that says which run a row is of, ``a.b`` for b in a. ``none`` reads all rows
-            as one run, though their models differ.
+            as one run, though their models differ; None refuses that.
         keys: as in ``load_samples``.
         verify_batch: as in ``load_samples``.
 
@@ -179,6 +179,8 @@ def load_runs(
     Raises:
         MissingFileError, ConfigError, DataError: as ``load_samples``.
     """
+    if run_key is None:
+        return {None: load_samples(path, keys=keys, verify_batch=verify_batch)}
     source = find_source(Path(path), keys or {})
     source.run_key = run_key
     found: dict[str | None, list[SampleRow]] = {}
