@@ -56,18 +56,17 @@ def with_half(value: float, low: float, high: float, *, places: int = 3, sign: b
     return f"{told} ±{half:.{places}f}".replace("±0.", "±.")
 
 
-def levels(before: float, after: float, *, places: int = 2) -> tuple[str, str]:
+def levels(before: float, after: float, *, share: bool = False) -> tuple[str, str]:
     """Write two levels with few decimals, more where they would look equal and are not.
 
-    >>> levels(0.36, 0.77), levels(0.36, 0.364), levels(4.81, 3.0, places=1)
+    >>> levels(0.36, 0.77, share=True), levels(0.36, 0.364, share=True), levels(4.81, 3.0)
     (('.36', '.77'), ('.360', '.364'), ('4.8', '3.0'))
     """
+    places = 2 if share else 1
     while places < 4 and before != after and f"{before:.{places}f}" == f"{after:.{places}f}":
         places += 1
     first, second = f"{before:.{places}f}", f"{after:.{places}f}"
-    if places > 1 and max(abs(before), abs(after)) <= 1:
-        first, second = first.removeprefix("0"), second.removeprefix("0")
-    return first, second
+    return (first.removeprefix("0"), second.removeprefix("0")) if share else (first, second)
 
 
 def effect(smallest: float) -> str:

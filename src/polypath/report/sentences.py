@@ -56,13 +56,10 @@ def one_seed(comparison: Comparison) -> list[str]:
     """Name what intervals cannot hold where methods have one training run; empty where all have more."""
     single = [run.name for run in comparison.everyone if run.num_seeds == 1]
     limit = "differences between runs of one method are not in the interval"
-    if not single:
-        return []
-    if single == [comparison.base.name]:  # it may be a model that nobody trained
-        return [f"{single[0]}: if it was trained, one training run; {limit}."]
     if len(single) == len(comparison.everyone):
         return [f"One training run each: {limit}."]
-    return [f"{join(single)}: one training run each; {limit}."]
+    # Some may be models that nobody trained.
+    return [f"{join(single)}: one run each; where trained, {limit}."] if single else []
 
 
 def closing(comparison: Comparison) -> list[str]:
@@ -206,8 +203,7 @@ def _levels(d: Difference, name: str) -> str:
     """Say whether a measure rose or fell, and from where to where."""
     if not math.isfinite(d.estimate):
         return f"{name} cannot be compared: {d.note}"
-    places = 2 if d.family == "pass@k" else 1
-    before, after = levels(d.base_value, d.run_value, places=places)
+    before, after = levels(d.base_value, d.run_value, share=d.family == "pass@k")
     if not math.isfinite(d.low):
         return f"{name}: {before} and {after}, without an interval"
     if d.smallest_detectable < UNVARIED and before == after:

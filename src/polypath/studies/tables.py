@@ -32,10 +32,9 @@ def tables(result: StudyResult) -> list[ReportTable]:
             labels = {name: method.label for name, method in study.methods.items()}
             pairs = [(f"{labels[a]} against {labels[b]}", d) for (a, b), d in split.pairs.items()]
             found.append(_differences(split, "differences in pairs", pairs))
-        found = [_warned(table) for table in found]
         if split is result.main:
             found += main_tables(result)
-    return found + relation_tables(result)
+    return [_warned(table) for table in found] + relation_tables(result)
 
 
 def main_tables(result: StudyResult) -> list[ReportTable]:
@@ -98,7 +97,10 @@ def _short_mark(m: Metric | Difference) -> str:
 def _warned(table: ReportTable) -> ReportTable:
     """Add what the mark means, if a cell has it."""
     marked = any(cell.text.endswith((SHORT, f"{SHORT} *")) for row in table.cells() for cell in row)
-    return replace(table, notes=(*table.notes, f"{SHORT}: {TOO_ALIKE}.")) if marked else table
+    note = f"{SHORT}: {TOO_ALIKE}."
+    return (
+        replace(table, notes=(*table.notes, note)) if marked and note not in table.notes else table
+    )
 
 
 def _starred(d: Difference | None, key: str, *, both_ends: bool = False) -> Cell:
