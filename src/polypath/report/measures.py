@@ -59,88 +59,94 @@ class Explained(NamedTuple):
 # By ``stem`` of the key: all that is shown of a measure's name and meaning comes from here. Those of
 # so many texts depend on the number of texts, and are taken at an equal one.
 EXPLAINED = {
-    stem: Explained(label, meaning)
-    for stem, label, meaning in (
-        ("pass@k", "pass@{k}", "Chance that at least one of k samples of a problem is right."),
-        ("pass^k", "pass^{k} (all right)", "Chance that all of k samples of a problem are right."),
-        ("majority@k", "majority@{k}", "Chance that the most frequent of k answers is right."),
-        ("greedy", "greedy pass@1", "Share of problems whose sample at temperature 0 is right."),
-        (
-            *("potential@k", "Potential@{k}"),
-            "Where one sample is wrong, chance that k others hold a right one.",
-        ),
-        (
-            *("potential@k (greedy)", "Potential@{k} beyond greedy"),
-            "Of the problems that the greedy sample gets wrong, share that k samples solve.",
-        ),
-        (
-            *("distinct@k", "distinct correct in {k}"),
-            "Different right solutions in k samples of a problem. It rises with accuracy, too.",
-        ),
-        (
-            "duplicates",
-            "repeats among {answers}",
-            "Share of answers to a problem that repeat another.",
-        ),
-        (
-            "entropy",
-            "entropy of {answers}",
-            "How evenly answers spread, in nats: 0 for equal ones.",
-        ),
-        ("div_equ", "Div-Equ of {texts}", "Different equations as a share of all in the texts."),
-        (
-            *("ngrams_pooled", "distinct n-grams of {texts} together"),
-            "Different n-grams (n from 1 to 3) as a share of all in the texts of a problem.",
-        ),
-        (
-            *("ngrams_per_text", "distinct n-grams of one text"),
-            "Different n-grams as a share of all in a single text: low where it repeats itself.",
-        ),
-        (
-            *("self_bleu_diversity", "1 - Self-BLEU of {texts}"),
-            "How badly the other texts of a problem predict the words of one: 0 for equal texts.",
-        ),
-        (
-            *("vendi", "Vendi score of {texts}"),
-            "How many different texts there are, by shared n-grams: 1 for equal ones, at most k.",
-        ),
-        (
-            *("distance", "distance of two texts"),
-            "1 minus the share of n-grams that two texts of a problem have in common.",
-        ),
-        (
-            *("keep@k", "Keep at k = {k}"),
-            "Of the problems that the base solves with k samples, share that the run solves, too.",
-        ),
-        (
-            *("explore@k", "Explore at k = {k}"),
-            "Of the problems that the base does not solve with k samples, share the run solves.",
-        ),
-        ("token_entropy", "entropy (nats per token)", "Mean of -ln p over the sampled tokens."),
-        ("p", "p", "Chance of such a difference if there were none, corrected for several k."),
-        (
-            *("detectable", "detectable"),
-            "Smallest true difference that these problems show with 80 % power.",
-        ),
-        # of a training log
-        (
-            *("log/diversity/accuracy", "accuracy of training samples"),
-            "Share of the completions sampled in training that are right.",
-        ),
-        ("log/reward", "reward", "Mean reward of the completions sampled in training."),
-        ("log/entropy", "entropy (nats per token)", "How undecided the model is in training."),
-        (
-            *("log/diversity/distinct_correct", "distinct correct solutions in a group"),
-            "Different right solutions among the completions of a problem in a step.",
-        ),
-        (
-            *("log/diversity/duplicate_rate", "duplicate rate in a group"),
-            "Share of the solutions of a problem in a step that repeat another.",
-        ),
-        ("log/kl", "KL to the initial model", "How far the model has moved, in nats per token."),
-        ("log/completions/mean_length", "mean length (tokens)", "Of completions in training."),
-        ("log/loss", "loss", "What the optimizer lowers; it says little of progress in GRPO."),
-    )
+    "pass@k": Explained(
+        "pass@{k}",
+        "Chance that one or more of k samples is right; pass@1 is the share of right ones.",
+    ),
+    "pass^k": Explained(
+        "pass^{k} (all right)", "Chance that all of k samples of a problem are right."
+    ),
+    "majority@k": Explained("majority@{k}", "Chance that the most frequent of k answers is right."),
+    "greedy": Explained(
+        "greedy pass@1", "Share of problems whose sample at temperature 0 is right."
+    ),
+    "potential@k": Explained(
+        "Potential@{k}", "Where one sample is wrong, chance that k others hold a right one."
+    ),
+    "potential@k (greedy)": Explained(
+        "Potential@{k} beyond greedy",
+        "Of the problems that the greedy sample gets wrong, share that k samples solve.",
+    ),
+    "distinct@k": Explained(
+        "distinct correct in {k}",
+        "Different right solutions in k samples of a problem. It rises with accuracy, too.",
+    ),
+    "duplicates": Explained(
+        "repeats among {answers}", "Share of answers to a problem that repeat another."
+    ),
+    "entropy": Explained(
+        "entropy of {answers}", "How evenly answers spread, in nats: 0 for equal ones."
+    ),
+    "div_equ": Explained(
+        "Div-Equ of {texts}", "Different equations as a share of all in the texts."
+    ),
+    "ngrams_pooled": Explained(
+        "distinct n-grams of {texts} together",
+        "Different n-grams (n from 1 to 3) as a share of all in the texts of a problem.",
+    ),
+    "ngrams_per_text": Explained(
+        "distinct n-grams of one text",
+        "Different n-grams as a share of all in a single text: low where it repeats itself.",
+    ),
+    "self_bleu_diversity": Explained(
+        "1 - Self-BLEU of {texts}",
+        "How badly the other texts of a problem predict the words of one: 0 for equal texts.",
+    ),
+    "vendi": Explained(
+        "Vendi score of {texts}",
+        "How many different texts there are, by shared n-grams: 1 for equal ones, at most k.",
+    ),
+    "distance": Explained(
+        "distance of two texts",
+        "1 minus the share of n-grams that two texts of a problem have in common.",
+    ),
+    "keep@k": Explained(
+        "Keep at k = {k}",
+        "Of the problems that the base solves with k samples, share that the run solves, too.",
+    ),
+    "explore@k": Explained(
+        "Explore at k = {k}",
+        "Of the problems that the base does not solve with k samples, share the run solves.",
+    ),
+    "token_entropy": Explained(
+        "entropy (nats per token)", "Mean of -ln p over the sampled tokens."
+    ),
+    "p": Explained("p", "Chance of such a difference if there were none, corrected for several k."),
+    "detectable": Explained(
+        "detectable", "Smallest true difference that these problems show with 80 % power."
+    ),
+    # of a training log
+    "log/diversity/accuracy": Explained(
+        "accuracy of training samples",
+        "Share of the completions sampled in training that are right.",
+    ),
+    "log/reward": Explained("reward", "Mean reward of the completions sampled in training."),
+    "log/entropy": Explained("entropy (nats per token)", "How undecided the model is in training."),
+    "log/diversity/distinct_correct": Explained(
+        "distinct correct solutions in a group",
+        "Different right solutions among the completions of a problem in a step.",
+    ),
+    "log/diversity/duplicate_rate": Explained(
+        "duplicate rate in a group",
+        "Share of the solutions of a problem in a step that repeat another.",
+    ),
+    "log/kl": Explained(
+        "KL to the initial model", "How far the model has moved, in nats per token."
+    ),
+    "log/completions/mean_length": Explained(
+        "mean length (tokens)", "Mean tokens of a completion in training."
+    ),
+    "log/loss": Explained("loss", "What the optimizer lowers; it says little of progress in GRPO."),
 }
 TEXT_MEASURES = (
     *("div_equ", "ngrams_pooled", "ngrams_per_text"),

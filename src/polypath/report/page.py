@@ -35,12 +35,6 @@ NAME = 60  # characters shown of a run's name
 # With its licence, which must be in every copy.
 LIBRARIES = {"d3-7.9.0.min.js": "d3-LICENSE", "plot-0.6.17.min.js": "plot-LICENSE"}
 SCRIPTS = ("text.js", "charts.js", "explorer.js")
-TERMS = {  # measures that the page itself names
-    "pass": ("pass@k", "pass@k"),
-    "distinct": ("Distinct correct solutions", "distinct@k"),
-    "keep": ("Keep", "keep@k"),
-    "explore": ("Explore", "explore@k"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +109,10 @@ def _fill(comparison: Comparison, texts: Texts, more: Sequence[ReportTable | Pag
         level=f"{100 * comparison.level:g}",
         headlines=_headlines(comparison),
         facts=_facts(comparison),
-        **{f"{name}_term": term(text, key) for name, (text, key) in TERMS.items()},
+        pass_term=term("pass@k", "pass@k"),
+        distinct_term=term("Distinct correct solutions", "distinct@k"),
+        keep_term=term("Keep", "keep@k"),
+        explore_term=term("Explore", "explore@k"),
         glossary=glossary(),
         summary=_summary(comparison) + _notes(comparison),
         more=_study_section(more),
