@@ -61,6 +61,7 @@ def pytest_report_header() -> str | None:
     return f"tests in another order: POLYPATH_TEST_ORDER={ORDER}" if ORDER else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Shuffle files, and tests within a file, so that shared fixtures are still made once.
 

@@ -157,6 +157,8 @@ def test_compare_prints_differences_words_and_what_was_kept(
     assert record["num_shared_problems"] == 12
     for line in record["summary"]:
         assert line in shown
+    assert shown.startswith(f"{record['summary'][0]} {record['summary'][1]} base: 12 problems")
+    assert shown.endswith(record["summary"][-1])
     assert set(record["flows"][0]["status_N"]) == {f"q{n}" for n in range(12)}
 
 
@@ -169,6 +171,95 @@ def test_seeds_of_one_method_are_pooled_under_its_name(
     assert {row["run"] for row in table} == {"method"}
     both = (shares(rows(seed=1, shift=0.4)) + shares(rows(seed=3, shift=0.4))) / 2
     assert float(table[0]["run_value"]) == pytest.approx(both)
+
+
+@pytest.fixture
+def of_models(tmp_path: Path) -> str:
+    """One file with the samples of three models, a row of nobody's and a broken line."""
+    models = {"base": rows(), "small": rows(seed=1, shift=0.4), "large": rows(seed=2, shift=0.2)}
+    made = [row | {"model": model} for model, of_model in models.items() for row in of_model]
+    path = tmp_path / "all.jsonl"
+    write(path, [*made, rows()[0]])
+    with path.open("a") as file:
+        file.write("{\n")
+    return str(path)
+
+
+def values(csv_text: str) -> dict[str, tuple[float, float]]:
+    """Name of a run -> pass@1 of the base and of the run."""
+    table = csv.DictReader(io.StringIO(csv_text))
+    passed = [row for row in table if row["key"] == "pass@1"]
+    return {row["run"]: (float(row["base_value"]), float(row["run_value"])) for row in passed}
+
+
+def test_a_file_of_several_models_is_not_pooled_silently(of_models: str, capsys: Capture):
+    for command in ("diversity", "compare", "report"):
+        assert run([command, of_models, *([of_models] if command != "diversity" else [])]) == 2
+        message = one_line(capsys)
+        assert all(
+            word in message for word in ("all.jsonl", "'base'", "'small'", "--run-key model")
+        )
+    assert run(["diversity", of_models, "--run-key", "none", "--csv", "-"]) == 0
+    table = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert {row["run"] for row in table} == {"all"}
+
+
+def test_a_run_key_reads_the_models_of_a_file_apart(of_models: str, capsys: Capture):
+    expected = [shares(rows()), shares(rows(seed=1, shift=0.4)), shares(rows(seed=2, shift=0.2))]
+    assert run(["compare", of_models, "--run-key", "model", "--csv", "-"]) == 0
+    captured = capsys.readouterr()
+    found = values(captured.out)
+    assert found["small"] == pytest.approx((expected[0], expected[1]))
+    assert found["large"] == pytest.approx((expected[0], expected[2]))
+    assert captured.err.count("left out 2 rows: 1 not JSON, 1 no model") == 3
+
+
+def test_with_a_run_key_a_name_says_which_run(of_models: str, new: str, capsys: Capture):
+    named = [f"large={of_models}", f"small={of_models}"]
+    assert run(["compare", *named, "--run-key", "model", "--csv", "-"]) == 0
+    assert values(capsys.readouterr().out).keys() == {"small"}
+    assert run(["compare", new, of_models, "--run-key", "model", "--csv", "-"]) == 0  # one without
+    assert values(capsys.readouterr().out).keys() == {"base", "small", "large"}
+    assert run(["compare", f"huge={of_models}", *named, "--run-key", "model"]) == 2
+    message = one_line(capsys)
+    assert all(name in message for name in ("huge", "base, small, large"))
+    assert run(["compare", new, of_models, "--run-key", "modle"]) == 2
+    assert "modle" in one_line(capsys)
+
+
+def test_parquet_and_nested_columns_tell_runs_apart_too(tmp_path: Path, capsys: Capture):
+    made = [
+        row | {"model": model, "meta": {"step": step}}
+        for model, step in (("one", 10), ("two", 20))
+        for row in rows(seed=step)
+    ]
+    path = tmp_path / "all.parquet"
+    pq.write_table(pa.Table.from_pylist(made), path)
+    assert run(["diversity", str(path)]) == 2
+    assert "--run-key model" in one_line(capsys)
+    for key, names in (("model", {"one", "two"}), ("meta.step", {"10", "20"})):
+        assert run(["diversity", str(path), "--run-key", key, "--csv", "-"]) == 0
+        table = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert {row["run"] for row in table} == names
+
+
+def test_a_key_of_one_run_is_not_looked_for_in_the_others(
+    base: str, tmp_path: Path, capsys: Capture
+):
+    odd = [{**row, "is_right": row["correct"]} for row in rows(seed=1, shift=0.4)]
+    for row in odd:
+        del row["correct"]
+    path = write(tmp_path / "odd.jsonl", odd)
+    expected = pytest.approx((shares(rows()), shares(rows(seed=1, shift=0.4))))
+    for name, argument in (("odd", path), ("new", f"new={path}")):
+        key = ["--key", f"{name}:correct=is_right"]
+        assert run(["compare", base, argument, *key, "--csv", "-"]) == 0
+        assert values(capsys.readouterr().out)[name] == expected
+    assert run(["compare", base, path, "--key", "correct=is_right"]) == 2
+    assert "base.jsonl" in one_line(capsys)
+    assert run(["compare", base, path, "--key", "add:correct=is_right"]) == 2
+    message = one_line(capsys)
+    assert all(word in message for word in ("--key", "'add'", "'odd'"))
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path, capsys: Capture):

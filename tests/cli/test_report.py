@@ -24,7 +24,7 @@ def test_report_writes_the_page_and_prints_the_summary(
     out = tmp_path / "pages" / "report.html"
     assert run(["report", *runs, "--out", str(out)]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "new against base" in shown
+    assert shown.startswith("new against base: pass@1 ")
     assert "left out 1 row" in shown
     page = out.read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")

@@ -202,6 +202,17 @@ def test_seeds_of_one_method_average():
     assert run.samples.correct[0] == (True, True, False, True)
 
 
+def test_what_each_seed_of_one_name_leaves_out_is_told():
+    seeds = [
+        run_of({n: [1, 0] for n in problems}, name="method")
+        for problems in ("abc", "abcde", "abcd")
+    ]
+    notes = [note for note in analyse(seeds, settings=FAST).notes if "left out" in note]
+    assert [note.split()[2] for note in notes] == ["2", "1"]
+    assert all("method" in note for note in notes)
+    assert len(set(notes)) == 2
+
+
 def test_interval_of_nearly_equal_problems_carries_a_warning():
     alike = {f"q{n}": [1, 1] for n in range(39)} | {"odd": [0, 0]}
     assert value(analyse(run_of(alike), settings=FAST), "pass@1").note == TOO_ALIKE

@@ -13,8 +13,8 @@ from polypath.metrics import (
     seed_difference,
     smallest_detectable,
 )
-from polypath.report.analysis import analyse, compare
-from polypath.report.model import Comparison, RunAnalysis
+from polypath.report.analysis import _fit_lines, analyse, compare
+from polypath.report.model import Comparison, Metric, RunAnalysis
 from polypath.report.settings import AnalysisSettings
 from tests.report.small_runs import FAST, drawn, rates, run_of, value
 
@@ -253,6 +253,28 @@ def test_fits_are_least_squares_lines_over_the_runs(three: Comparison):
         assert (fit.slope, fit.intercept) == pytest.approx((slope, intercept))
         assert fit.r_squared == pytest.approx(np.corrcoef(fit.x, fit.y)[0, 1] ** 2)
         assert 0 <= fit.r_squared <= 1 + 1e-12
+
+
+def test_runs_alike_but_for_rounding_have_no_fit():
+    three_of = np.array([0.1, 0.1, 0.1])
+    assert three_of.mean() != 0.1  # rounding gives a spread that is none
+    runs = [
+        run_of({f"q{n}": [n < i + 1, *[0] * 8] for n in range(4)}, name=f"run {i}")
+        for i in range(3)
+    ]
+    found = compare(runs[0], runs[1:], settings=FAST)
+    metric = next(m for m in found.base.metrics if m.key == "duplicates (all)")
+    same = [
+        replace(run, metrics=_with(run, replace(metric, estimate=0.1))) for run in found.everyone
+    ]
+    (fit,) = [fit for fit in _fit_lines(same) if fit.key == metric.key]
+    assert fit.x == (0.1, 0.1, 0.1)
+    assert len(set(fit.y)) == 3
+    assert np.isnan([fit.slope, fit.intercept, fit.r_squared]).all()
+
+
+def _with(run: RunAnalysis, metric: Metric) -> tuple[Metric, ...]:
+    return tuple(metric if m.key == metric.key else m for m in run.metrics)
 
 
 def test_two_runs_are_too_few_for_a_fit():

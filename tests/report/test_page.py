@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from polypath.errors import ConfigError
-from polypath.report.html_text import mark
+from polypath.report.html_text import about, mark
+from polypath.report.measures import EXPLAINED, stem
 from polypath.report.numbers import number
 from polypath.report.page import PagePicture, write_page
 from polypath.report.page_data import pack_texts, to_json
-from polypath.report.sentences import changes, reading
+from polypath.report.sentences import changes, headline, one_seed, reading
 from polypath.report.table import Cell, ReportTable
 from tests.report.browser import Browser, chromium, find_chromium
 from tests.report.made import RIGHT, large, small, with_texts
@@ -201,6 +202,42 @@ def test_the_page_says_what_the_summary_says_and_shows_every_number(page):
     assert mark(reading(comparison.runs[0])) in text  # with what was left out
 
 
+def test_the_page_begins_with_a_sentence_for_each_run_and_the_limit_of_one_seed(page):
+    text = page.read_text(encoding="utf-8")
+    head = re.sub(r"<[^>]+>", "", text[text.index("<header") : text.index("<nav")])
+    comparison = small()
+    for run in comparison.runs:
+        assert f"{run.name}: {headline(comparison.differences_of(run.name))}" in head
+    assert one_seed(comparison)[0] in head
+
+
+def test_every_measure_of_the_page_is_explained_in_its_glossary(page):
+    text, comparison = page.read_text(encoding="utf-8"), small()
+    glossary = text[text.index('<section id="glossary"') : text.index("<footer")]
+    assert "<details>" in glossary
+    shown = [*comparison.differences, *(m for run in comparison.everyone for m in run.metrics)]
+    shown += [part for flow in comparison.flows for part in (flow.keep, flow.explore)]
+    for m in shown:
+        anchor, meaning = about(m.key)
+        assert (
+            f'<dt id="{anchor[1:]}">{EXPLAINED[stem(m.key)].name}</dt><dd>{meaning}</dd>'
+            in glossary
+        )
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text)[1])
+    charts = [chart for kind in ("bars", "fits", "training") for chart in data["charts"][kind]]
+    assert charts
+    for chart in charts:
+        assert f'id="{chart["about"][0][1:]}"' in glossary
+    for row in re.findall(r"<tr><td>(.*?)</td>", text):
+        assert 'class="term"' in row
+
+
+def test_every_chip_explains_its_measure(page):
+    chips = re.findall(r'<span class="chip">.*?</span>', page.read_text(encoding="utf-8"))
+    assert chips
+    assert all('class="term"' in chip and 'title="' in chip for chip in chips)
+
+
 def test_a_study_adds_its_tables_and_pictures(tmp_path):
     table = ReportTable(
         title="<b>T</b>",
@@ -313,6 +350,33 @@ def test_the_dark_scheme_is_dark_and_a_phone_needs_no_sideways_scrolling(opened)
     assert opened.run("document.documentElement.scrollWidth") <= 360
 
 
+def test_a_measure_is_explained_under_the_mouse_and_under_the_focus(opened):
+    bubble = "document.getElementById('bubble')"
+    term = "document.querySelector('.chip .term')"
+    meaning = opened.run(f"{term}.title")
+    assert opened.run(f"{bubble}.hidden")
+    opened.run(f"{term}.focus()")
+    assert opened.run(f"[{bubble}.hidden, {bubble}.textContent]") == [False, meaning]
+    assert opened.run(f"{term}.getAttribute('aria-describedby')") == "bubble"
+    opened.press("Escape", 27)
+    assert opened.run(f"{bubble}.hidden")
+    box = opened.run(f"(({{left, top}}) => [left + 5, top + 5])({term}.getBoundingClientRect())")
+    opened.send("Input.dispatchMouseEvent", type="mouseMoved", x=box[0], y=box[1])
+    opened.wait(f"!{bubble}.hidden")
+    assert opened.run(f"{bubble}.textContent") == meaning
+    opened.send("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
+    opened.wait(f"{bubble}.hidden")
+    assert opened.run(f"{term}.title") == meaning
+
+
+def test_a_measure_leads_to_the_glossary_which_then_unfolds(opened):
+    assert not opened.run("document.querySelector('#glossary details').open")
+    opened.run("document.querySelector('[data-chart=bars] .term').click()")
+    opened.wait("document.querySelector('#glossary details').open")
+    top = "document.querySelector(location.hash).getBoundingClientRect().top"
+    opened.wait(f"0 <= {top} && {top} < innerHeight")
+
+
 def test_a_comparison_without_logs_has_no_training_part(browser, tmp_path):
     comparison = small()
     runs = [replace(r, samples=replace(r.samples, training_log=())) for r in comparison.runs]
@@ -362,7 +426,7 @@ def test_hostile_texts_show_as_text_wherever_they_stand(browser, tmp_path):
             assert browser.run(ends).endswith("</b> the end")
         browser.run(f"{item}.querySelector('.row').click()")
     assert browser.run("typeof window.pwned") == "undefined"
-    assert shape == [len(browser.run("[...document.scripts].map(() => 1)")), 5]
+    assert shape == [len(browser.run("[...document.scripts].map(() => 1)")), 6]
     assert browser.run("document.querySelectorAll('img, iframe, base, plaintext').length") == 0
     assert browser.complaints() == []
     assert browser.requests() == [path.as_uri()]

@@ -1,6 +1,7 @@
 """The summary says what rose, what fell and what is within noise, and says it the right way round."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,20 @@ import pytest
 
 from polypath.report.analysis import analyse, compare
 from polypath.report.model import Comparison, Difference
-from polypath.report.sentences import changes, join, problems, reading, shares, solutions, summary
+from polypath.report.sentences import (
+    changes,
+    closing,
+    headline,
+    headlines,
+    join,
+    one_seed,
+    problems,
+    reading,
+    shares,
+    solutions,
+)
 from polypath.report.settings import AnalysisSettings
+from polypath.report.table import differences_table
 from tests.report.small_runs import drawn, run_of
 
 FAST = AnalysisSettings(num_resamples=2_000)
@@ -57,14 +70,70 @@ def told(comparison: Comparison, *differences: Difference) -> list[str]:
     return changes(differences, replace(empty, **shares_of))
 
 
-def test_a_summary_names_the_runs_and_tells_every_change(comparison: Comparison):
-    first, *lines = summary(comparison)
-    assert "base and worse" in first
-    assert "30" in first
-    sentences = changes(comparison.differences, comparison.flows[0])
-    assert lines == [f"worse against base: {sentence}" for sentence in sentences]
-    assert len(lines) == 6
-    assert "nan" not in " ".join(lines)
+def test_a_summary_begins_with_what_a_reader_would_forward(comparison: Comparison):
+    (first, limit), last = headlines(comparison), closing(comparison)
+    passed = comparison.differences[0]
+    distinct = [d for d in comparison.differences if d.family == "distinct@k"][-1]
+    assert first.startswith("worse against base: ")
+    for d, places in ((passed, 2), (distinct, 1)):
+        assert d.verdict == "fell"
+        before, after = (f"{v:.{places}f}".lstrip("0") for v in (d.base_value, d.run_value))
+        assert f"fell from {before} to {after}" in first.replace(" 0.", " .")
+    assert "pass@1" in first
+    assert "in 8" in first
+    assert [limit] == one_seed(comparison)
+    [flow] = comparison.flows
+    assert last == [f"worse against base: {problems(flow)} {solutions(flow)} {shares(flow)}"]
+    assert "nan" not in " ".join([first, limit, *last])
+
+
+def of_pass(verdict: str, **changes: object) -> Difference:
+    about = {"group": "correctness", "higher_is": "better", "k": 1, "family": "pass@k"}
+    return difference("pass@1", verdict, **(about | changes))
+
+
+def test_a_change_within_noise_is_said_to_be_none_with_both_levels():
+    said = headline([of_pass("within noise", base_value=0.36, run_value=0.38)])
+    assert re.findall(r"\.\d+", said) == [".36", ".38"]
+    assert "rose" not in said
+    assert "not" in said
+    moved = headline([of_pass("rose", base_value=0.3601, run_value=0.3638)])
+    assert re.findall(r"\.\d+", moved) == [".360", ".364"]  # as many digits as tell them apart
+
+
+def test_a_headline_without_numbers_says_why():
+    nan = math.nan
+    [unknown] = [of_pass("within noise", estimate=nan, run_value=nan, note="no verdict")]
+    assert "no verdict" in headline([unknown])
+    alone = headline([of_pass("within noise", low=nan, high=nan, base_value=0.0, run_value=1.0)])
+    assert "interval" in alone
+    assert "did not change" not in alone
+    same = headline([of_pass("within noise", estimate=0.0, smallest_detectable=0.0)])
+    assert "nothing varied" in same
+    assert "nan" not in " ".join((headline([]), headline([unknown]), alone))
+
+
+def test_one_training_run_is_named_as_a_limit(comparison: Comparison):
+    def of_seeds(base: int, *others: int) -> list[str]:
+        runs = [
+            replace(comparison.runs[0], name=f"run {n}", num_seeds=seeds)
+            for n, seeds in enumerate(others)
+        ]
+        base_run = replace(comparison.base, num_seeds=base)
+        return one_seed(replace(comparison, base=base_run, runs=tuple(runs)))
+
+    assert of_seeds(2, 3) == []
+    [mixed] = of_seeds(2, 1, 3)
+    assert "run 0" in mixed
+    assert "run 1" not in mixed
+    assert all("not in the interval" in of_seeds(*seeds)[0] for seeds in ((1, 1), (1, 3), (3, 1)))
+
+
+def test_what_closes_is_shorter_than_the_table_and_repeats_none_of_it(comparison: Comparison):
+    told = " ".join(closing(comparison))
+    table = differences_table(comparison, comparison.runs[0])
+    assert len(told) < sum(len(cell.whole) for row in table.cells() for cell in row)
+    assert not any(d.label in told for d in comparison.differences)
 
 
 def test_numbers_in_sentences_are_those_of_the_flow(comparison: Comparison):
@@ -131,11 +200,14 @@ def test_undefined_differences_are_not_told(comparison: Comparison):
     assert "thing" not in " ".join(lines)
 
 
-def test_the_detectable_effect_is_left_out_where_nothing_can_be_learned(comparison: Comparison):
+def test_where_nothing_varied_the_detectable_effect_is_not_a_number(comparison: Comparison):
     equal = difference(
         *("pass@1", "within noise"), group="correctness", family="pass@k", smallest_detectable=0.0
     )
-    assert len(told(comparison, equal)) == 1
+    for smallest in (0.0, 1e-17):
+        [_, nothing] = told(comparison, replace(equal, smallest_detectable=smallest))
+        assert "nothing varied" in nothing
+        assert "0.0" not in nothing
     [_, detectable] = told(comparison, replace(equal, smallest_detectable=0.125))
     assert "0.125" in detectable
 

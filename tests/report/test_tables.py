@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from polypath.report.analysis import analyse, compare
 from polypath.report.model import GROUPS, Comparison
-from polypath.report.numbers import number, p_value, with_ends
+from polypath.report.numbers import effect, number, p_value, with_ends
 from polypath.report.records import (
     analysis_record,
     comparison_record,
@@ -83,12 +84,25 @@ def test_differences_are_rows_with_interval_p_value_and_verdict(comparison: Comp
             "run": number(d.run_value),
             "difference": with_ends(d.estimate, d.low, d.high, sign=True),
             "p": p_value(d.p_holm),
-            "detectable": number(d.smallest_detectable) if d.smallest_detectable > 0 else "–",
+            "detectable": effect(d.smallest_detectable),
             "problems": str(d.num_problems),
             "verdict": d.verdict,
         }
     groups = [d.group for d in known]
     assert set(table.sections) == {len(groups) - 1 - groups[::-1].index(g) for g in set(groups)}
+
+
+def test_where_nothing_varied_no_effect_is_called_detectable():
+    base = run_of({f"q{n}": [1, 0, 0, 1] for n in range(9)}, name="base")
+    comparison = compare(base, [replace(base, name="copy")], settings=FAST)
+    for d in (
+        comparison.differences[0],
+        replace(comparison.differences[0], smallest_detectable=1e-17),
+    ):
+        made = replace(comparison, differences=(d,))
+        [row] = texts(differences_table(made, made.runs[0])).values()
+        assert "nothing varied" in row["detectable"]
+        assert "0.000" not in row["detectable"]
 
 
 def test_json_holds_no_nan_and_every_number(comparison: Comparison):

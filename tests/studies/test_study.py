@@ -10,6 +10,7 @@ from rich.console import Console
 
 from polypath.errors import ConfigError
 from polypath.report.analysis import compare
+from polypath.report.estimates import TOO_ALIKE
 from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies.arguments import budgets
@@ -123,6 +124,28 @@ def test_the_page_has_the_studys_own_tables_and_front(finished_study):
     study = page[page.index('<section id="study"') : page.index('<section id="curves"')]
     assert "at equal pass@1, against GRPO stopped early" in study
     assert 'src="data:image/png;base64,' in study
+
+
+def test_table_and_page_warn_of_the_short_intervals_that_the_results_warn_of(finished_study):
+    _, out, results, _ = finished_study
+    tables = (out / "table.md").read_text().split("\n## ")[1:]
+    of_test = next(table for table in tables if table.startswith("test: 12 problems"))
+    columns = [cell.strip() for cell in of_test.splitlines()[2].strip("| ").split("|")]
+    rows = {row["label"]: row["metrics"] for row in results["splits"]["test"]["rows"]}
+    seen = set()
+    for line in of_test.splitlines():
+        cells = dict(zip(columns, line.strip("| ").split(" | "), strict=False))
+        for key in ("pass@1", "pass@4") if cells.get("method") in rows else ():
+            warned = TOO_ALIKE in rows[cells["method"]][key]["note"]
+            assert ("†" in cells[key]) == warned
+            seen.add(warned)
+    assert True in seen
+    for table in tables:
+        assert table.count(TOO_ALIKE) == bool(re.search(r"\d †", table))
+    page = (out / "report.html").read_text()
+    study = page[page.index('<section id="study"') : page.index('<section id="curves"')]
+    assert re.search(r"\d †", study)
+    assert TOO_ALIKE in study
 
 
 def test_the_table_shows_the_results(finished_study):

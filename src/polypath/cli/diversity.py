@@ -26,7 +26,9 @@ RUN_HELP = (
 )
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=RUN_HELP)]
 BaseRun = Annotated[str, typer.Argument(metavar="BASE", help=f"The base run. {RUN_HELP}")]
-OtherRuns = Annotated[list[str], typer.Argument(metavar="RUN...", help="What to compare with it.")]
+OtherRuns = Annotated[
+    list[str] | None, typer.Argument(metavar="RUN...", help="What to compare with it.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,8 @@ def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None
 @command
 def compare(
     base: BaseRun,
-    runs: OtherRuns,
+    runs: OtherRuns = None,
+    *,
     options: RunOptions,
     output: OutputOptions,
     workers: WorkersOption = 1,
@@ -91,21 +94,23 @@ def compare(
     """
     from polypath.report import figures, records
     from polypath.report.analysis import compare as run_comparison
-    from polypath.report.sentences import summary
+    from polypath.report.sentences import closing, headlines
     from polypath.report.table import differences_table, print_tables
 
     if output.figure is not None:
         figures.check_figure(output.figure)
     settings = options.settings()
     console = console_beside(output.json_file, output.csv_file)
-    first, *others = options.read([base, *runs])
+    first, *others = options.read([base, *(runs or ())], least=2)
     with waiting("Comparing"):
         comparison = run_comparison(first, others, settings=settings, workers=workers)
-    told = summary(comparison)
+    first_words, last_words = headlines(comparison), closing(comparison)
+    print_lines(console, first_words)
     print_reading(console, comparison.everyone, comparison.notes)
     print_tables(console, [differences_table(comparison, run) for run in comparison.runs])
-    print_lines(console, told)
-    write_json(output.json_file, records.comparison_record(comparison, told))
+    print_lines(console, last_words)
+    record = records.comparison_record(comparison, [*first_words, *last_words])
+    write_json(output.json_file, record)
     if output.csv_file is not None:
         write_text(output.csv_file, records.differences_csv(comparison))
     if output.figure is not None:

@@ -21,7 +21,8 @@ from polypath.cli.runs import (
 @command
 def report(
     base: BaseRun,
-    runs: OtherRuns,
+    runs: OtherRuns = None,
+    *,
     options: RunOptions,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     workers: WorkersOption = 1,
@@ -32,15 +33,16 @@ def report(
     """
     from polypath.report.analysis import compare
     from polypath.report.page import write_page
-    from polypath.report.sentences import summary
+    from polypath.report.sentences import closing, headlines
 
     settings = options.settings()
     console = console_beside()
-    first, *others = options.read([base, *runs])
+    first, *others = options.read([base, *(runs or ())], least=2)
     with waiting("Comparing"):
         comparison = compare(first, others, settings=settings, workers=workers)
+    print_lines(console, headlines(comparison))
     print_reading(console, comparison.everyone, comparison.notes)
-    print_lines(console, summary(comparison))
+    print_lines(console, closing(comparison))
     with writing(out):
         write_page(comparison, out)
     console.print(f"Written: {out}", markup=False)

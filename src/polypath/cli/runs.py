@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from polypath.errors import ConfigError
+from polypath.errors import ConfigError, unknown_name
 from polypath.settings import setting
 from polypath.tasks.options import key_values
 
@@ -71,7 +71,14 @@ class RunOptions:
         None, "The same for measures of correct samples only; 4 by default."
     )
     key: list[str] | None = setting(
-        None, "What a file calls something, as OURS=THEIRS: completion=response. Repeatable."
+        None,
+        "What files call something, as OURS=THEIRS: completion=response; NAME:OURS=THEIRS is for the "
+        "run called NAME alone. Repeatable.",
+    )
+    run_key: str | None = setting(
+        None,
+        "Column that tells the runs of one file apart, such as model: PATH reads them all, NAME=PATH "
+        "the one called NAME. none reads all rows as one run.",
     )
     task: str | None = setting(None, "Verify every completion again with this task.")
     task_option: TaskOptionsOption = None
@@ -92,17 +99,22 @@ class RunOptions:
             correct_samples=self.correct_samples,
         )
 
-    def read(self, runs: Sequence[str]) -> "list[tuple[Samples, ...]]":
+    def read(self, runs: Sequence[str], *, least: int = 1) -> "list[tuple[Samples, ...]]":
         """Read the runs named on the command line, each as its seeds.
 
         A run is a file or folder, NAME=PATH, or NAME=PATH,PATH,... for several seeds of one method.
+        With a run key, a file is as many runs as its column has values; NAME says which.
 
         Raises:
-            PolypathError: a run cannot be read, or an option cannot be understood.
+            PolypathError: a run cannot be read, an option cannot be understood, or there are fewer
+                runs than ``least``.
         """
-        from polypath.rollouts.samples import load_samples
+        from polypath.rollouts.samples import load_runs
+        from polypath.rollouts.sources import TOGETHER, label_of
 
-        keys, options = key_mapping(self.key or ()), key_values(self.task_option or ())
+        if len(runs) < least and self.run_key is None:
+            raise ConfigError("Missing RUN: give a run to compare with BASE, or --run-key.")
+        options = key_values(self.task_option or ())
         if options and self.task is None:
             raise ConfigError(
                 f"--task-option {next(iter(options))} needs --task: whose option is it?"
@@ -112,16 +124,28 @@ class RunOptions:
             from polypath.tasks import get_task
 
             verify_batch = get_task(self.task, options).verify_batch
-        read = []
-        for run in runs:
-            name, paths = _parse(run)
-            seeds = []
+        named = [(name, paths, name or label_of(paths[0])) for name, paths in map(_parse, runs)]
+        keys = _keys_of_runs(self.key or (), [label for *_, label in named])
+        read: list[tuple[Path, tuple[Samples, ...]]] = []
+        apart = False
+        for name, paths, label in named:
+            seeds: list[Samples] = []
             for path in paths:
                 with waiting(f"Reading {path}"):
-                    seeds.append(
-                        load_samples(path, name=name, keys=keys, verify_batch=verify_batch)
+                    found = load_runs(
+                        path, self.run_key, keys=keys[label], verify_batch=verify_batch
                     )
-            read.append((paths[0], tuple(seeds)))
+                apart |= set(found) != {None}
+                if name is None:
+                    read += [(path, (samples,)) for samples in found.values()]
+                elif None in found or name in found:
+                    seeds.append(replace(found.get(name) or found[None], name=name))
+                else:
+                    known = ", ".join(map(str, found))
+                    raise ConfigError(f"{path} has no {self.run_key} {name!r}; it has {known}.")
+            read += [(paths[0], tuple(seeds))] if seeds else []
+        if self.run_key not in (None, TOGETHER) and not apart:
+            raise ConfigError(f"--run-key {self.run_key}: no file has a column of that name.")
         return _with_names_apart(read)
 
 
@@ -209,6 +233,19 @@ def _parse(argument: str) -> tuple[str | None, list[Path]]:
     if Path(rest).exists():
         return name, [Path(rest)]
     return name, [Path(part) for part in rest.split(",") if part]
+
+
+def _keys_of_runs(keys: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return what each run calls things: what is said of all, and of NAME in ``NAME:OURS=THEIRS``."""
+    of_run: dict[str, list[str]] = {"": [], **{name: [] for name in names}}
+    for text in keys:
+        ours, equals, theirs = text.partition("=")
+        name, _, ours = ours.rpartition(":")
+        if name not in of_run:
+            raise unknown_name("run in --key", name, names)
+        of_run[name].append(f"{ours}{equals}{theirs}")
+    shared = key_mapping(of_run[""])
+    return {name: shared | key_mapping(of_run[name]) for name in names}
 
 
 def key_mapping(keys: Sequence[str]) -> dict[str, str]:

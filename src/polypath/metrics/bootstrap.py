@@ -23,6 +23,7 @@ from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.metrics.pass_at_k import FloatArray, IntArray
 
 TRUSTED_FROM = 12.0  # effective problems
+SAME = 1e-12  # of a spread, as a share of the values' square: rounding, not a difference
 
 _CHUNK = 2_000_000  # numbers of problems drawn at once: 16 MB
 _CACHED = 20_000_000  # draws kept for the next call with the same seed: 20 MB
@@ -151,6 +152,12 @@ def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
     distance = np.where(known, np.abs(values - np.nanmedian(filled, axis=0)), 0.0)
     squares = (distance**2).sum(axis=0)
     return np.nan_to_num(_divide(distance.sum(axis=0) ** 2, squares))
+
+
+def spread(value_M: FloatArray) -> float:
+    """Return the variance of M values; 0 where it is no more than the rounding of their mean."""
+    variance = float(value_M.var())
+    return variance if variance > SAME * float((value_M**2).mean()) else 0.0
 
 
 def _interval(

@@ -3,7 +3,7 @@
 import math
 import multiprocessing
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from polypath.errors import ConfigError, unknown_name
+from polypath.metrics.bootstrap import spread
 from polypath.report.changes import (
     count_statuses,
     expected_keep,
@@ -95,7 +96,14 @@ def analyse(
         raise unknown_name("group of metrics", unknown[0], MEASURES)
     seeds = as_seeds(run)
     shared = shared_problems([seeds])
-    notes = _sharing_notes({seed.name: seed.num_problems - len(shared) for seed in seeds})
+    alike = Counter(seed.name for seed in seeds)
+    notes = _sharing_notes(
+        (
+            seed.name if alike[seed.name] == 1 else f"{seed.name} (seed {place} of {len(seeds)})",
+            seed.num_problems - len(shared),
+        )
+        for place, seed in enumerate(seeds, 1)
+    )
     seeds = tuple(seed.subset(shared) for seed in seeds)
     if sizes is None:
         sizes, size_notes = choose_sizes(seeds, settings)
@@ -144,7 +152,7 @@ def compare(
     sizes, notes = choose_sizes([seed for seeds in everyone for seed in seeds], settings)
     first, *others = measure_runs(everyone, sizes, settings, workers=workers)
     found = compare_measured(first, others)
-    return replace(found, not_shared=not_shared, notes=notes + _sharing_notes(not_shared))
+    return replace(found, not_shared=not_shared, notes=notes + _sharing_notes(not_shared.items()))
 
 
 def measure_runs(
@@ -230,10 +238,10 @@ def combine(parts: Sequence[RunAnalysis]) -> RunAnalysis:
     )
 
 
-def _sharing_notes(not_shared: Mapping[str, int]) -> tuple[str, ...]:
+def _sharing_notes(not_shared: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     return tuple(
         f"left out {count:,} problem{'s' if count != 1 else ''} of {name} that not all have"
-        for name, count in not_shared.items()
+        for name, count in not_shared
         if count
     )
 
@@ -286,8 +294,9 @@ def _of_all(runs: Sequence[RunAnalysis], key: str) -> FloatArray:
 def _fit(runs: Sequence[RunAnalysis], diversity: Metric, potential: Metric) -> Fit:
     x, y = _of_all(runs, diversity.key), _of_all(runs, potential.key)
     dx, dy = x - x.mean(), y - y.mean()
-    slope = float(dx @ dy / (dx @ dx)) if dx @ dx else math.nan
-    spread = (dx @ dx) * (dy @ dy)
+    varied = spread(x) > 0
+    slope = float(dx @ dy / (dx @ dx)) if varied else math.nan
+    explained = (dx @ dy) ** 2 / ((dx @ dx) * (dy @ dy)) if varied and spread(y) > 0 else math.nan
     return Fit(
         key=diversity.key,
         label=diversity.label,
@@ -297,5 +306,5 @@ def _fit(runs: Sequence[RunAnalysis], diversity: Metric, potential: Metric) -> F
         y=tuple(y.tolist()),
         slope=slope,
         intercept=float(y.mean() - slope * x.mean()),
-        r_squared=float((dx @ dy) ** 2 / spread) if spread else math.nan,
+        r_squared=float(explained),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from polypath.metrics import keep_explore, mode_changes, problem_changes
 from polypath.metrics.keep_explore import FOUND, KEPT, LOST
+from polypath.report.measures import EXPLAINED
 from polypath.report.model import EXPECTED_LOST, STATUSES, UNJUDGED, FloatArray
 from polypath.report.prepared import ProblemValues, Seeds
 from polypath.rollouts.samples import Samples
@@ -75,7 +76,7 @@ def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[Prob
     return [
         ProblemValues(
             key=f"{name}@{k}",
-            label=f"{name.capitalize()} at k = {k}",
+            label=EXPLAINED[f"{name}@k"].label.format(k=k),
             group="correctness",
             higher_is="better",
             k=k,

@@ -63,7 +63,7 @@ def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
     if not measures.values:
         return ()
     found = intervals(measures.top_R_N_M, measures.bottom_R_N_M, settings)
-    alike_M = _too_alike(_contributions(measures.top_R_N_M, measures.bottom_R_N_M).mean(axis=0))
+    alike_M = too_alike(_contributions(measures.top_R_N_M, measures.bottom_R_N_M).mean(axis=0))
     return tuple(
         Metric(**value.about, **_numbers(found, m, [value.note], alike_M[m]))
         for m, value in enumerate(measures.values)
@@ -112,7 +112,7 @@ def differences(
     run_R_N_M = _contributions(run.top_R_N_M, run.bottom_R_N_M, known_N_M)
     found, detectable_M = paired(run_R_N_M, base_R_N_M, settings)
     holm_M = _holm_by_family(run.values, found.p_value)
-    alike_M = _too_alike(run_R_N_M.mean(axis=0) - base_R_N_M.mean(axis=0))
+    alike_M = too_alike(run_R_N_M.mean(axis=0) - base_R_N_M.mean(axis=0))
     return tuple(
         Difference(
             **value.about,
@@ -224,7 +224,7 @@ def _mean(value_R_N: FloatArray) -> float:
     return float(known.mean()) if known.size else math.nan
 
 
-def _too_alike(value_N_M: FloatArray) -> BoolArray:
+def too_alike(value_N_M: FloatArray) -> BoolArray:
     """Say of which measures resampling the problems cannot know the spread."""
     return np.asarray(effective_problems(value_N_M) < TRUSTED_FROM, dtype=np.bool_)
 

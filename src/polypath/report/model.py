@@ -135,7 +135,7 @@ class Fit:
     names: tuple[str, ...]  # of the runs, the base first
     x: tuple[float, ...]
     y: tuple[float, ...]
-    slope: float  # of the least-squares line
+    slope: float  # of the least-squares line; NaN with the intercept when all x are equal
     intercept: float
     # Share of the variance of y that the line explains; NaN when all x or all y are equal. With
     # three runs, it is high by chance more often than not.

@@ -3,6 +3,7 @@
 import math
 
 MISSING = "–"  # in place of a number that is not known
+UNVARIED = 1e-9  # a minimum detectable effect below is rounding: all problems differ by the same
 
 
 def number(value: float, *, places: int | None = None, sign: bool = False) -> str:
@@ -53,6 +54,30 @@ def with_half(value: float, low: float, high: float, *, places: int = 3, sign: b
     if told == MISSING or not math.isfinite(half):
         return told
     return f"{told} ±{half:.{places}f}".replace("±0.", "±.")
+
+
+def levels(before: float, after: float, *, share: bool = False) -> tuple[str, str]:
+    """Write two levels with few decimals, more where they would look equal and are not.
+
+    >>> levels(0.36, 0.77, share=True), levels(0.36, 0.364, share=True), levels(4.81, 3.0)
+    (('.36', '.77'), ('.360', '.364'), ('4.8', '3.0'))
+    """
+    places = 2 if share else 1
+    while places < 4 and before != after and f"{before:.{places}f}" == f"{after:.{places}f}":
+        places += 1
+    first, second = f"{before:.{places}f}", f"{after:.{places}f}"
+    return (first.removeprefix("0"), second.removeprefix("0")) if share else (first, second)
+
+
+def effect(smallest: float) -> str:
+    """Write a minimum detectable effect: none where the paired differences did not vary.
+
+    >>> effect(0.0582), effect(0.0001), effect(1e-17)
+    ('0.058', '<0.001', 'nothing varied')
+    """
+    if smallest < UNVARIED:
+        return "nothing varied"
+    return "<0.001" if smallest < 0.0005 else number(smallest)
 
 
 def p_value(p: float) -> str:

@@ -13,11 +13,21 @@ from pathlib import Path
 from string import Template
 
 from polypath.errors import ConfigError
-from polypath.report.html_text import mark
+from polypath.report.html_text import glossary, mark, term
 from polypath.report.model import FELL, GROUPS, NOISE, ROSE, Comparison, Difference
 from polypath.report.numbers import ends, number
 from polypath.report.page_data import Texts, chart_data, index_data, pack_texts, to_json
-from polypath.report.sentences import alike, changes, join, meaning, name_of, reading
+from polypath.report.sentences import (
+    alike,
+    changes,
+    headline,
+    headline_measures,
+    join,
+    meaning,
+    name_of,
+    one_seed,
+    reading,
+)
 from polypath.report.table import ARROWS, ReportTable, by_first, differences_table, metrics_table
 
 TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB
@@ -97,7 +107,13 @@ def _fill(comparison: Comparison, texts: Texts, more: Sequence[ReportTable | Pag
         heading=f"{', '.join(others)} against {base}" if others else base,
         base_name=base,
         level=f"{100 * comparison.level:g}",
+        headlines=_headlines(comparison),
         facts=_facts(comparison),
+        pass_term=term("pass@k", "pass@k"),
+        distinct_term=term("Distinct correct solutions", "distinct@k"),
+        keep_term=term("Keep", "keep@k"),
+        explore_term=term("Explore", "explore@k"),
+        glossary=glossary(),
         summary=_summary(comparison) + _notes(comparison),
         more=_study_section(more),
         more_link='<a href="#study">Study</a>' if more else "",
@@ -136,6 +152,19 @@ def _asset(name: str) -> str:
     return file.read_bytes().decode("utf-8").replace("\r\n", "\n")
 
 
+def _headlines(comparison: Comparison) -> str:
+    """Return what ``sentences.headlines`` says, with its measures explained."""
+    lines = []
+    for run in comparison.runs:
+        differences = comparison.differences_of(run.name)
+        said = mark(headline(differences), 2000, markup=False)
+        for name, d in headline_measures(differences).items():
+            said = said.replace(name, term(name, d.key), 1)
+        lines.append(f"<strong>{mark(run.name, NAME)}</strong>: {said}")
+    lines += [mark(limit, 2000) for limit in one_seed(comparison)]
+    return "".join(f'<p class="headline">{line}</p>' for line in lines)
+
+
 def _facts(comparison: Comparison) -> str:
     """Return what was compared, in one line."""
     parts = [f"{comparison.num_shared_problems:,} problems that all runs have"]
@@ -172,7 +201,7 @@ def _chip(members: Sequence[Difference]) -> str:
     details = [ends(d.low, d.high, sign=True) or "no interval"]
     details += [meaning(d)] if meaning(d) != d.verdict else []
     return (
-        f'<span class="chip">{mark(label)} {number(d.estimate, sign=True)} '
+        f'<span class="chip">{term(mark(label), d.key)} {number(d.estimate, sign=True)} '
         f"<small>{', '.join(details)}</small></span>"
     )
 

@@ -12,21 +12,13 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from polypath.report.changes import solutions_by_problem
+from polypath.report.html_text import about
+from polypath.report.measures import EXPLAINED
 from polypath.report.model import STATUSES, Comparison, Curve, Metric, RunAnalysis
 from polypath.report.sentences import shares, solutions
 from polypath.rollouts.samples import Samples
 
 MAX_LOG_POINTS = 300
-TRAINING_KEYS = {
-    "diversity/accuracy": "accuracy of training samples",
-    "reward": "reward",
-    "entropy": "entropy (nats per token)",
-    "diversity/distinct_correct": "distinct correct solutions in a group",
-    "diversity/duplicate_rate": "duplicate rate in a group",
-    "kl": "KL to the initial model",
-    "completions/mean_length": "mean length (tokens)",
-    "loss": "loss",
-}
 RIGHT, WRONG, UNKNOWN = 1, 0, 2
 STATUS_CODE = {"kept": "k", "lost": "l", "found": "f", "unsolved": "u", "unjudged": "?"}
 CHUNK_CHARS = 400_000  # unpacked in some 5 ms
@@ -116,6 +108,7 @@ def _bars(runs: Sequence[RunAnalysis]) -> list[dict[str, Any]]:
     return [
         {
             "title": found[0][1].label,
+            "about": about(found[0][1].key),
             "direction": f"higher is {found[0][1].higher_is}",
             "rows": [
                 {
@@ -147,12 +140,15 @@ def _fits(comparison: Comparison) -> list[dict[str, Any]]:
         if fit.key not in shown:
             continue
         potential = comparison.base.metric(fit.potential_key)
-        ends = [min(fit.x), max(fit.x)] if len(set(fit.x)) > 1 else []  # without spread no line
+        ends = (
+            [min(fit.x), max(fit.x)] if math.isfinite(fit.slope) else []
+        )  # without spread no line
         r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
         points = enumerate(zip(fit.x, fit.y, strict=True))
         data.append(
             {
                 "title": fit.label,
+                "about": about(fit.key),
                 "y": potential.label if potential else fit.potential_key,
                 "note": f"{r_squared} over {len(fit.x)} runs; with few runs R² is high by chance",
                 "points": [{"run": run, "x": x, "y": y} for run, (x, y) in points],
@@ -165,12 +161,13 @@ def _fits(comparison: Comparison) -> list[dict[str, Any]]:
 def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:
     panels = []
     logged = {key for log in logs for line in log for key in line}
-    probes = {
-        key: f"{key.removeprefix('probe/')} on the probe set"
-        for key in sorted(logged)
-        if key.startswith("probe/pass@")
-    }
-    for key, title in {**TRAINING_KEYS, **probes}.items():
+    known = [key.removeprefix("log/") for key in EXPLAINED if key.startswith("log/")]
+    titles = {key: (EXPLAINED[f"log/{key}"].name, about(f"log/{key}")) for key in known}
+    for key in sorted(logged):
+        if key.startswith("probe/pass@"):
+            measure = key.removeprefix("probe/")
+            titles[key] = f"{measure} on the probe set", about(measure)
+    for key, (title, meaning) in titles.items():
         rows = []
         for run, log in enumerate(logs):
             lines = [
@@ -185,7 +182,7 @@ def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, A
                 if math.isfinite(x) and math.isfinite(y)
             ]
         if rows:
-            panels.append({"title": title, "rows": rows})
+            panels.append({"title": title, "about": meaning, "rows": rows})
     return panels
 
 

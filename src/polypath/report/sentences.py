@@ -17,7 +17,7 @@ from polypath.report.model import (
     Flow,
     RunAnalysis,
 )
-from polypath.report.numbers import number, with_ends
+from polypath.report.numbers import UNVARIED, effect, levels, number, with_ends
 
 LISTED = 4  # measures within noise are counted when there are more
 FAMILIES = {
@@ -27,14 +27,47 @@ FAMILIES = {
 _OPPOSITE = {"more diverse": "less diverse", "less diverse": "more diverse"}
 
 
-def summary(comparison: Comparison) -> list[str]:
-    """Say what a comparison shows: what was compared, then ``changes`` for each run."""
-    names = [run.name for run in comparison.everyone]
-    count = comparison.num_shared_problems
-    lines = [f"{join(names)} on {_count(count, 'shared problem')}."]
+def headlines(comparison: Comparison) -> list[str]:
+    """Say in a plain sentence for each run what changed, then what limits that."""
+    base = comparison.base.name
+    told = [(run.name, comparison.differences_of(run.name)) for run in comparison.runs]
+    lines = [f"{name} against {base}: {headline(differences)}" for name, differences in told]
+    return lines + one_seed(comparison)
+
+
+def headline(differences: Sequence[Difference]) -> str:
+    """Say what became of pass@1 and of different right solutions, both levels of each.
+
+    Taken are the smallest k of pass@k and the largest of distinct solutions.
+    """
+    told = [_levels(d, name) for name, d in headline_measures(differences).items()]
+    return "; ".join(told) + "." if told else "No measure of right solutions was asked for."
+
+
+def headline_measures(differences: Sequence[Difference]) -> dict[str, Difference]:
+    """Return what a headline is about, by the name it has there."""
+    passed = [d for d in differences if d.family == "pass@k"][:1]
+    distinct = [d for d in differences if d.family == "distinct@k"][-1:]
+    found = {d.label: d for d in passed}
+    return found | {f"different right solutions in {d.k}": d for d in distinct}
+
+
+def one_seed(comparison: Comparison) -> list[str]:
+    """Name what intervals cannot hold where methods have one training run; empty where all have more."""
+    single = [run.name for run in comparison.everyone if run.num_seeds == 1]
+    limit = "differences between runs of one method are not in the interval"
+    if len(single) == len(comparison.everyone):
+        return [f"One training run each: {limit}."]
+    # Some may be models that nobody trained.
+    return [f"{join(single)}: one run each; where trained, {limit}."] if single else []
+
+
+def closing(comparison: Comparison) -> list[str]:
+    """Say what the table of differences does not hold: what was kept, lost and found."""
+    base, lines = comparison.base.name, []
     for run, flow in zip(comparison.runs, comparison.flows, strict=True):
-        head = f"{run.name} against {comparison.base.name}"
-        lines += [f"{head}: {told}" for told in changes(comparison.differences_of(run.name), flow)]
+        told = " ".join(filter(None, (problems(flow), solutions(flow), shares(flow))))
+        lines += [f"{run.name} against {base}: {told}"] if told else []
     return lines
 
 
@@ -166,13 +199,29 @@ def _diversity(differences: Sequence[Difference]) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
+def _levels(d: Difference, name: str) -> str:
+    """Say whether a measure rose or fell, and from where to where."""
+    if not math.isfinite(d.estimate):
+        return f"{name} cannot be compared: {d.note}"
+    before, after = levels(d.base_value, d.run_value, share=d.family == "pass@k")
+    if not math.isfinite(d.low):
+        return f"{name}: {before} and {after}, without an interval"
+    if d.smallest_detectable < UNVARIED and before == after:
+        return f"{name} is the same on every problem: nothing varied from {before}"
+    if d.verdict == NOISE:
+        return f"{name} did not change measurably: {before} and {after}"
+    return f"{name} {d.verdict} from {before} to {after}"
+
+
 def _detectable(differences: Sequence[Difference]) -> str:
-    # 0: all equal, nothing to learn from
-    known = [d for d in differences if d.family == "pass@k" and d.smallest_detectable > 0]
+    of_pass = [d for d in differences if d.family == "pass@k"]
+    known = [d for d in of_pass if d.smallest_detectable >= UNVARIED]
     if not known:
-        return ""
+        equal = [d.label for d in of_pass if d.smallest_detectable < UNVARIED]
+        every = f"every problem changed by the same in {join(equal)}"
+        return f"Minimum detectable effect: not known, as nothing varied; {every}." if equal else ""
     first_and_last = known[:1] + known[1:][-1:]
-    sizes = join([f"{number(d.smallest_detectable)} in {d.label}" for d in first_and_last])
+    sizes = join([f"{effect(d.smallest_detectable)} in {d.label}" for d in first_and_last])
     problem_count = f"{known[0].num_problems:,} problems"
     return f"Minimum detectable effect with these {problem_count} (80 % power): {sizes}."
 

@@ -1,8 +1,8 @@
 """Tables, for the terminal, as Markdown and HTML; and those of runs and comparisons."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polypath.report.html_text import mark
+from polypath.report.html_text import mark, term
 from polypath.report.model import FELL, NOISE, ROSE, Comparison, Difference, Metric, RunAnalysis
-from polypath.report.numbers import MISSING, ends, number, p_value
+from polypath.report.numbers import MISSING, effect, ends, number, p_value
 
 TERMINAL_STYLES = {ROSE: "green", FELL: "red", NOISE: "dim"}
 ARROWS = {ROSE: "▲", FELL: "▼", NOISE: "≈"}
@@ -54,6 +54,9 @@ class ReportTable:
     notes: tuple[str, ...] = ()  # below the table
     words: tuple[str, ...] = ()  # headings of other columns that hold words, not numbers
     sections: tuple[int, ...] = ()  # numbers of rows after which the terminal leaves a gap
+    measures: Mapping[str, str] = field(
+        default_factory=dict
+    )  # heading or first cell -> its measure
 
     def cells(self) -> Iterator[list[Cell]]:
         """Yield the cells of each row."""
@@ -89,8 +92,14 @@ class ReportTable:
 
     def html(self) -> str:
         """Return the table and its notes without its title; whatever its cells hold shows as text."""
-        head = "".join(f"<th>{mark(name, 60)}</th>" for name in self.columns)
-        rows = ("".join(f"<td>{_html_cell(cell)}</td>" for cell in row) for row in self.cells())
+        keys = self.measures
+        names = (term(mark(name, 60), keys.get(name, "")) for name in self.columns)
+        head = "".join(f"<th>{name}</th>" for name in names)
+        rows = (
+            f"<td>{term(_html_cell(first), keys.get(first.text, ''))}</td>"
+            + "".join(f"<td>{_html_cell(cell)}</td>" for cell in others)
+            for first, *others in self.cells()
+        )
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         notes = "".join(f'<p class="hint">{mark(note, 2000)}</p>' for note in self.notes)
         return f'<div class="table" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{notes}'
@@ -138,6 +147,7 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
         columns=("measure", *(run.name for run in runs)),
         rows=tuple((m.label, *(_cell(run.metric(m.key)) for run in runs)) for m in shown),
         notes=(*_directions(shown), *_grouped(notes)),
+        measures={m.label: m.key for m in shown},
     )
 
 
@@ -152,6 +162,7 @@ def differences_table(comparison: Comparison, run: RunAnalysis) -> ReportTable:
         rows=tuple(map(_difference_row, known)),
         notes=(*_grouped(_notes_of_differences(differences)), P_NOTE),
         words=("verdict",),
+        measures={d.label: d.key for d in known} | {"p": "p", "detectable": "detectable"},
         sections=tuple(last_of_group.values()),
     )
 
@@ -163,7 +174,7 @@ def _difference_row(d: Difference) -> Cells:
         number(d.run_value),
         Cell(number(d.estimate, sign=True), detail=ends(d.low, d.high, sign=True)),
         p_value(d.p_holm),
-        number(d.smallest_detectable) if d.smallest_detectable > 0 else MISSING,
+        effect(d.smallest_detectable),
         f"{d.num_problems:,}",
         Cell(d.verdict, verdict=d.verdict),
     )

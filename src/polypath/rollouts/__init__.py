@@ -1,7 +1,7 @@
 """The sample store, and samples read from it or from the files of other tools."""
 
 from polypath.rollouts.manifest import RolloutManifest, library_versions
-from polypath.rollouts.samples import Samples, load_samples
+from polypath.rollouts.samples import Samples, load_runs, load_samples
 from polypath.rollouts.schema import SCHEMA, Rollout, decode_prompt, encode_prompt
 from polypath.rollouts.store import RolloutStore
 
@@ -14,5 +14,6 @@ __all__ = [
     "decode_prompt",
     "encode_prompt",
     "library_versions",
+    "load_runs",
     "load_samples",
 ]

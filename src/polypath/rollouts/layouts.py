@@ -64,18 +64,19 @@ def _renamed(layout: Layout, keys: Mapping[str, str]) -> Layout:
     heads = [key.split(".")[0] for key in keys.values()]
 
     def adapt(raw: Row) -> dict[str, Any]:
-        found = {ours: _look_up(raw, theirs) for ours, theirs in keys.items()}
+        found = {ours: look_up(raw, theirs) for ours, theirs in keys.items()}
         return {**layout.adapt(raw), **found}
 
     return Layout([*dict.fromkeys([*layout.columns, *heads, *keys.values()])], adapt)
 
 
-def _look_up(raw: Row, key: str) -> Any:
+def look_up(raw: Row, key: str) -> Any:
+    """Return the value of a key, of which ``a.b`` is b in a; None where there is none."""
     if key in raw or "." not in key:
         return raw.get(key)
     head, rest = key.split(".", 1)
     inner = parsed(raw.get(head))
-    return _look_up(inner, rest) if isinstance(inner, Mapping) else None
+    return look_up(inner, rest) if isinstance(inner, Mapping) else None
 
 
 def _trl(names: Sequence[str], path: Path, *, decided: bool) -> Layout:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from polypath.errors import DataError
 from polypath.rollouts.rows import SampleRow, VerifyBatch
-from polypath.rollouts.sources import find_source
+from polypath.rollouts.sources import SampleSource, find_source
 
 _T = TypeVar("_T")
 
@@ -148,16 +148,68 @@ def load_samples(
     Raises:
         MissingFileError: there is nothing at ``path``.
         ConfigError: ``keys`` has a key that is not ours.
-        DataError: it holds no sample that can be used; the message says why.
+        DataError: it holds no sample that can be used, the message says why; or samples of several
+            models, which ``load_runs`` reads.
     """
     source = find_source(Path(path), keys or {})
-    problems = _gather(source.rows(verify_batch), source.left_out)
+    return _samples(source, source.rows(verify_batch), source.left_out, name or source.name)
+
+
+def load_runs(
+    path: str | Path,
+    run_key: str | None,
+    *,
+    keys: Mapping[str, str] | None = None,
+    verify_batch: VerifyBatch | None = None,
+) -> dict[str | None, Samples]:
+    """Read a file that holds samples of several runs, such as models, apart.
+
+    Args:
+        path: as in ``load_samples``; a sample store is one run.
+        run_key: column that says which run a row is of, ``a.b`` for b in a. ``none`` reads all rows
+            as one run, though their models differ; None refuses that.
+        keys: as in ``load_samples``.
+        verify_batch: as in ``load_samples``.
+
+    Returns:
+        Value of the column -> its samples, named by it, in the order of the file. Rows without a value
+        are counted as left out, as are unreadable ones, in every run. None -> all samples where no row
+        has the column.
+
+    Raises:
+        MissingFileError, ConfigError, DataError: as ``load_samples``.
+    """
+    if run_key is None:
+        return {None: load_samples(path, keys=keys, verify_batch=verify_batch)}
+    source = find_source(Path(path), keys or {})
+    source.run_key = run_key
+    found: dict[str | None, list[SampleRow]] = {}
+    for row in source.rows(verify_batch):
+        found.setdefault(row.raw.get("run"), []).append(row)
+    for run in source.left_out_of.keys() - (
+        found.keys() - {None}
+    ):  # of no run that can be measured
+        source.left_out.update(source.left_out_of[run])
+    if set(found) <= {None}:
+        return {None: _samples(source, found.get(None, []), source.left_out, source.name)}
+    if without := len(found.pop(None, [])):
+        source.left_out[f"no {run_key}"] += without
+    return {
+        run: _samples(source, rows, source.left_out + source.left_out_of[run], str(run))
+        for run, rows in found.items()
+    }
+
+
+def _samples(
+    source: SampleSource, rows: Iterable[SampleRow], left_out: Counter[str], name: str
+) -> Samples:
+    problems = _gather(rows, left_out)
     if not problems:
         raise DataError(source.nothing_usable())
     ordered = [problem.ordered() for problem in problems.values()]
     has_greedy = any(problem.has_greedy for problem in problems.values())
     return Samples(
-        name=name or source.name,
+        name=name,
         problem_ids=tuple(problems),
         prompts=tuple(problem.prompt for problem in problems.values()),
         golds=tuple(problem.gold for problem in problems.values()),
@@ -165,7 +217,7 @@ def load_samples(
         correct=tuple(tuple(row.correct for row in rows) for rows in ordered),
         answers=tuple(tuple(row.answer for row in rows) for rows in ordered),
         greedy_correct=tuple(p.greedy for p in problems.values()) if has_greedy else None,
-        left_out=dict(source.left_out),
+        left_out=dict(left_out),
         training_log=source.training_log(),
     )
 

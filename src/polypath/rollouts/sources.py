@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polypath.errors import DataError, MissingFileError, unknown_name
-from polypath.rollouts.layouts import Layout, find_layout
+from polypath.rollouts.layouts import Layout, find_layout, look_up
 from polypath.rollouts.manifest import KIND
 from polypath.rollouts.rows import DETAILS, KEYS, SampleRow, VerifyBatch, sample_rows, verified
 from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
@@ -24,6 +24,8 @@ LOG_FILE = "log.jsonl"
 _PLAIN_FOLDERS = frozenset({SAMPLES_FOLDER, "completions"})  # parts of a run: it names them
 _JSON_LINES = (".jsonl", ".ndjson")
 _BATCH_ROWS = 1024
+MODEL_KEYS = ("model", "model_name", "model_id", "model_path", "model_name_or_path")
+TOGETHER = "none"  # as a run key: read as one run, whatever models the rows are of
 
 
 @dataclass(kw_only=True)
@@ -39,6 +41,8 @@ class SampleSource:
         files: otherwise the files.
         details: whether rows hold what is read only to be stored again, token ids for instance.
         left_out: reason -> rows that could not be used so far.
+        run_key: column of the files that tells runs apart: rows then hold it as ``run``.
+        left_out_of: the same as ``left_out`` for each run, where there is such a column.
     """
 
     path: Path
@@ -49,6 +53,9 @@ class SampleSource:
     files: list[Path] = field(default_factory=list)
     details: bool = False
     left_out: Counter[str] = field(default_factory=Counter)
+    run_key: str | None = None
+    left_out_of: dict[str | None, Counter[str]] = field(default_factory=dict)
+    _models: dict[str, str] = field(default_factory=dict)
     _rows_met: int = 0
     _seen_keys: set[str] = field(default_factory=set)
 
@@ -56,7 +63,8 @@ class SampleSource:
         """Yield every usable sample; with ``verify_batch``, those with a gold answer verified again.
 
         Raises:
-            DataError: no file can be read, or no row has a key of ``keys``.
+            DataError: no file can be read, no row has a key of ``keys``, or the rows are of several
+                models and nothing says how to read them.
         """
         rows = self._sample_rows(to_verify=verify_batch is not None)
         yield from rows if verify_batch is None else verified(rows, verify_batch)
@@ -68,7 +76,28 @@ class SampleSource:
     def _sample_rows(self, *, to_verify: bool) -> Iterator[SampleRow]:
         for raw in self._raw_rows():
             self._rows_met += 1
-            yield from sample_rows(raw, self.left_out, to_verify=to_verify)
+            left_out = self.left_out
+            if self.run_key is not None:
+                left_out = self.left_out_of.setdefault(raw.get("run"), Counter())
+            yield from sample_rows(raw, left_out, to_verify=to_verify)
+
+    def _adapted(self, layout: Layout, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a row under our keys, with the run it is of; refuse a second model."""
+        if self.run_key == TOGETHER:
+            return layout.adapt(raw)
+        if self.run_key is not None:
+            run = look_up(raw, self.run_key)
+            return {**layout.adapt(raw), "run": None if run is None else str(run)}
+        for key in MODEL_KEYS:
+            model = raw.get(key)
+            if isinstance(model, str) and self._models.setdefault(key, model) != model:
+                raise DataError(
+                    f"{self.path} holds samples of several models: its {key} is {model!r} and "
+                    f"{self._models[key]!r}. polypath diversity, compare and report read them apart "
+                    f"with --run-key {key}, or as one run with --run-key {TOGETHER}; in Python "
+                    "load_runs does. Elsewhere give a file of one model."
+                )
+        return layout.adapt(raw)
 
     def _raw_rows(self) -> Iterator[Mapping[str, Any]]:
         if self.store is not None:
@@ -125,7 +154,7 @@ class SampleSource:
                     continue
                 self._seen_keys.update(raw)
                 layout = layout or find_layout(raw.keys(), file, self.keys, details=self.details)
-                yield layout.adapt(raw)
+                yield self._adapted(layout, raw)
 
     def _parquet(self, file: Path) -> Iterator[Mapping[str, Any]]:
         """Read group by group: a damaged group costs its own rows only."""
@@ -133,14 +162,16 @@ class SampleSource:
             names = parquet.schema_arrow.names
             self._seen_keys.update(names)
             layout = find_layout(names, file, self.keys, details=self.details)
-            columns = [name for name in layout.columns if name in names]
+            told_apart = MODEL_KEYS if self.run_key is None else (self.run_key.split(".")[0],)
+            wanted = dict.fromkeys([*layout.columns, self.run_key, *told_apart])
+            columns = [name for name in wanted if name in names]
             for group in range(parquet.metadata.num_row_groups):
                 good = 0
                 try:
                     for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns):
                         for raw in batch.to_pylist():
                             good += 1
-                            yield layout.adapt(raw)
+                            yield self._adapted(layout, raw)
                 except (pa.ArrowException, OSError):
                     lost = parquet.metadata.row_group(group).num_rows - good
                     self.left_out["unreadable row group"] += lost
@@ -199,7 +230,7 @@ def find_source(path: Path, keys: Mapping[str, str]) -> SampleSource:
             raise unknown_name("sample key", ours, KEYS)
     if not path.exists():
         raise MissingFileError(f"{path} does not exist; expected a run folder or a sample file.")
-    name = _label(path)
+    name = label_of(path)
     if path.is_file():
         if path.suffix not in (*_JSON_LINES, ".parquet"):
             raise DataError(f"{path} is neither .jsonl nor .parquet; expected one of them.")
@@ -259,6 +290,7 @@ def _whole(path: Path) -> Path:
     return path
 
 
-def _label(path: Path) -> str:
+def label_of(path: Path) -> str:
+    """Return what the run at a path is called: its file or folder without an ending."""
     whole = _whole(path)
     return whole.stem if whole.is_file() else whole.name

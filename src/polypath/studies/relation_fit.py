@@ -17,14 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from polypath.metrics.bootstrap import expanded_tail
+from polypath.metrics.bootstrap import SAME, expanded_tail, spread
 
 FloatArray = npt.NDArray[np.float64]
 
 FEWEST_MODELS = 3  # through two points a line always fits
 TRUSTED_RUNS = 5  # from which simulated intervals hold the truth often enough; see docs/studies
 RESAMPLES = 10_000
-SAME = 1e-12  # of a spread, as a share of the values' square: rounding, not a difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +80,8 @@ def fit_relation(
     note = ""
     if len(x_M) < FEWEST_MODELS:
         note = f"fewer than {FEWEST_MODELS} models"
-    elif _spread(x_M) == 0 or _spread(y_M) == 0:
-        note = f"all models have the same {'x' if _spread(x_M) == 0 else 'y'}"
+    elif spread(x_M) == 0 or spread(y_M) == 0:
+        note = f"all models have the same {'x' if spread(x_M) == 0 else 'y'}"
     if note:
         return RelationFit(models=len(x_M), runs=len(names), note=note)
     from scipy import stats  # slow to import
@@ -104,12 +103,6 @@ def fit_relation(
         rho_low=rho_low,
         rho_high=rho_high,
     )
-
-
-def _spread(value_M: FloatArray) -> float:
-    """Return the variance, 0 where it is rounding."""
-    variance = float(value_M.var())
-    return variance if variance > SAME * float((value_M**2).mean()) else 0.0
 
 
 def _resampled(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from polypath.errors import ConfigError
-from polypath.report.measures import TEXT_LABELS, measure
+from polypath.report.measures import TEXT_MEASURES, measure
 from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.settings import CORRECT_SAMPLES
 from polypath.studies.config import Evaluation
@@ -70,7 +70,7 @@ def known_metrics(evaluation: Evaluation) -> list[str]:
     names.append(ENTROPY)
     for over, least in (("all", 2), ("correct", CORRECT_SAMPLES)):
         if samples >= least:
-            names += [f"{key} ({over})" for key in ("duplicates", "entropy", *TEXT_LABELS)]
+            names += [f"{key} ({over})" for key in ("duplicates", "entropy", *TEXT_MEASURES)]
     return names
 
 

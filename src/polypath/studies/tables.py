@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from polypath.metrics.matched import ABOVE
-from polypath.report.estimates import intervals
-from polypath.report.model import NOISE, Difference
+from polypath.report.estimates import TOO_ALIKE, intervals, too_alike
+from polypath.report.model import NOISE, Difference, Metric
 from polypath.report.numbers import MISSING, number, with_ends, with_half
 from polypath.report.settings import AnalysisSettings
 from polypath.report.table import Cell, Cells, ReportTable
@@ -16,6 +17,8 @@ from polypath.studies.relation_fit import TRUSTED_RUNS
 from polypath.studies.relations import ALL, RelationResult
 from polypath.studies.results import StudyResult
 from polypath.studies.splits import Row, SplitResult
+
+SHORT = "†"  # marks a number whose interval is likely too short
 
 
 def tables(result: StudyResult) -> list[ReportTable]:
@@ -31,7 +34,7 @@ def tables(result: StudyResult) -> list[ReportTable]:
             found.append(_differences(split, "differences in pairs", pairs))
         if split is result.main:
             found += main_tables(result)
-    return found + relation_tables(result)
+    return [_warned(table) for table in found] + relation_tables(result)
 
 
 def main_tables(result: StudyResult) -> list[ReportTable]:
@@ -48,7 +51,7 @@ def main_tables(result: StudyResult) -> list[ReportTable]:
         rows = [row for group in groups for row in group if row.label not in shown]
         found.append(_over_temperatures(main))
         found += _difference_tables(study, main, rows, "over temperatures, differences")
-    return found
+    return [_warned(table) for table in found]
 
 
 def markdown(study: Study, parts: Sequence[str | ReportTable]) -> str:
@@ -80,9 +83,24 @@ def _places(key: str) -> int:
 
 
 def _text(row: Row, key: str) -> str:
-    """Write a number with half of its interval."""
+    """Write a number with half of its interval, marked where that is likely too short."""
     m = row.metrics.get(key)
-    return with_half(m.estimate, m.low, m.high, places=_places(key)) if m else MISSING
+    if m is None:
+        return MISSING
+    return with_half(m.estimate, m.low, m.high, places=_places(key)) + _short_mark(m)
+
+
+def _short_mark(m: Metric | Difference) -> str:
+    return f" {SHORT}" if TOO_ALIKE in m.note else ""
+
+
+def _warned(table: ReportTable) -> ReportTable:
+    """Add what the mark means, if a cell has it."""
+    marked = any(cell.text.endswith((SHORT, f"{SHORT} *")) for row in table.cells() for cell in row)
+    note = f"{SHORT}: {TOO_ALIKE}."
+    return (
+        replace(table, notes=(*table.notes, note)) if marked and note not in table.notes else table
+    )
 
 
 def _starred(d: Difference | None, key: str, *, both_ends: bool = False) -> Cell:
@@ -90,7 +108,7 @@ def _starred(d: Difference | None, key: str, *, both_ends: bool = False) -> Cell
     if d is None:
         return Cell(MISSING)
     write = with_ends if both_ends else with_half
-    text = write(d.estimate, d.low, d.high, places=_places(key), sign=True)
+    text = write(d.estimate, d.low, d.high, places=_places(key), sign=True) + _short_mark(d)
     beyond = math.isfinite(d.estimate) and d.verdict != NOISE
     return Cell(f"{text} *" if beyond else text, bold=beyond)
 
@@ -124,6 +142,7 @@ def _numbers(result: SplitResult) -> ReportTable:
         title=f"{e.split}: {result.num_problems:,} problems, {e.samples} samples of each, "
         f"T = {e.temperature:g}",
         columns=("method", *_headings(keys), "seconds"),
+        measures=dict(zip(_headings(keys), keys, strict=True)),
         rows=tuple(
             (
                 row.label,
@@ -183,6 +202,7 @@ def _differences(
     return ReportTable(
         title=f"{result.evaluation.split}: {title}",
         columns=("method", *_headings(keys)),
+        measures=dict(zip(_headings(keys), keys, strict=True)),
         rows=tuple(
             (label, *(_starred(found.get(key), key) for key in keys)) for label, found in rows
         ),
@@ -232,6 +252,7 @@ def _at_equal_pass(
         title=f"{result.evaluation.split}: at equal pass@1, against {label} stopped early"
         + (", in pairs" if in_pairs else ""),
         columns=("method", "pass@1", "stopped at step", "pass@1 left", *_headings(keys)),
+        measures=dict(zip(_headings(keys), keys, strict=True)) | {"pass@1": "pass@1"},
         rows=rows,
         notes=tuple(notes),
     )
@@ -251,14 +272,21 @@ def _over_training(result: StudyResult) -> ReportTable:
         cells = []
         for key in keys:
             found = intervals(trail.values[key].swapaxes(1, 2), None, AnalysisSettings())
+            alike = too_alike(trail.values[key].mean(axis=0).T)
             ends = zip(found.estimate, found.low, found.high, strict=True)
-            cells.append([with_half(*map(float, end), places=_places(key)) for end in ends])
+            cells.append(
+                [
+                    with_half(*map(float, end), places=_places(key)) + f" {SHORT}" * bool(short)
+                    for end, short in zip(ends, alike, strict=True)
+                ]
+            )
         by_step = zip(trail.steps, *cells, strict=True)
         # The base, at step 0, has its row in the first table.
         rows += [(trail.label, str(step), *texts) for step, *texts in by_step if step]
     return ReportTable(
         title=f"{evaluation.split}: over training",
         columns=("method", "step", *_headings(keys)),
+        measures=dict(zip(_headings(keys), keys, strict=True)),
         rows=tuple(rows),
         notes=(
             "Checkpoints of the runs above; ± half of the 95 % interval over problems"
@@ -280,6 +308,7 @@ def _over_temperatures(result: SplitResult) -> ReportTable:
     return ReportTable(
         title=f"{result.evaluation.split}: over temperatures",
         columns=("method", *_headings(keys)),
+        measures=dict(zip(_headings(keys), keys, strict=True)),
         rows=rows,
     )
 

@@ -83,13 +83,14 @@ function thinned(rows, log, powers) {
   return d3.groups(rows, (row) => row.run).flatMap(([, own]) => own.filter((_, i) => i % Math.ceil(own.length / 8) === 0));
 }
 
-function panel(caption, note) {
+function panel(caption, note, about) {
+  if (about) caption = el("a", { class: "term", href: about[0], title: about[1] }, caption);
   const place = el("div");
   return [place, el("figure", {}, el("figcaption", {}, caption, el("small", {}, note)), place)];
 }
 
-function bars({ title, direction, rows }) {
-  const [place, figure] = panel(title, direction);
+function bars({ title, about, direction, rows }) {
+  const [place, figure] = panel(title, direction, about);
   const over = [...new Set(rows.map((row) => row.over))];
   const shown = rows.filter((row) => row.e != null);
   const names = (run) => plain(DATA.runs[run], 14);
@@ -110,8 +111,8 @@ function bars({ title, direction, rows }) {
   return figure;
 }
 
-function fit({ title, y, note, points, ends }) {
-  const [place, figure] = panel(title, note);
+function fit({ title, about, y, note, points, ends }) {
+  const [place, figure] = panel(title, note, about);
   responsive(place, (width) => Plot.plot({
     className: "chart", width, height: 220, ...scales, marginLeft: 52, marginBottom: 38, ariaLabel: `${y} against ${title}, a point for each run`,
     x: { label: title, nice: true, labelArrow: "none" }, y: { label: y, grid: true, nice: true, labelArrow: "none" },
@@ -180,8 +181,8 @@ function drawAll(choose) {
   place("flows").append(...flows.map((one) => flow(one, choose)));
   if (training.length) {
     legend(document.querySelector('[data-legend="training"]'), [...new Set(training.flatMap((t) => t.rows.map((row) => row.run)))]);
-    for (const { title, rows } of training) {
-      const [box, figure] = panel(title, "");
+    for (const { title, about, rows } of training) {
+      const [box, figure] = panel(title, "", about);
       place("training").append(figure);
       lines(box, rows, { x: "step", y: "", log: false });
     }

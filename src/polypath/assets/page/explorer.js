@@ -252,6 +252,7 @@ function start() {
     return column;
   })));
   drawAll(choose);
+  explainTerms();
   refresh();
   document.documentElement.dataset.ready = "yes";
 }

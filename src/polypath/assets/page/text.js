@@ -74,3 +74,48 @@ function number(value) {
 }
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
+
+// What a measure means, in a bubble beside it while the mouse or the focus is on it; Escape closes it.
+// Without scripts the title does, and its link leads to the glossary.
+function explainTerms() {
+  const bubble = el("div", { id: "bubble", role: "tooltip" });
+  bubble.hidden = true;
+  document.body.append(bubble);
+  let over = null;
+  const close = () => {
+    if (!over) return;
+    over.title = bubble.textContent;
+    over.removeAttribute("aria-describedby");
+    over = null;
+    bubble.hidden = true;
+  };
+  const place = () => {
+    if (!over) return;
+    const at = over.getBoundingClientRect(), size = bubble.getBoundingClientRect();
+    bubble.style.left = `${Math.max(8, Math.min(at.left, innerWidth - size.width - 8))}px`;
+    bubble.style.top = `${at.bottom + size.height + 12 < innerHeight ? at.bottom + 6 : at.top - size.height - 6}px`;
+  };
+  const open = ({ target }) => {
+    const node = target.closest?.(".term");
+    if (node === over) return;
+    close();
+    if (!node) return;
+    over = node;
+    bubble.textContent = node.title;
+    node.removeAttribute("title");
+    node.setAttribute("aria-describedby", "bubble");
+    bubble.hidden = false;
+    place();
+  };
+  for (const event of ["mouseover", "focusin"]) document.addEventListener(event, open);
+  document.addEventListener("focusout", close);
+  document.addEventListener("scroll", place, true); // moving the focus scrolls
+  document.addEventListener("keydown", ({ key }) => key === "Escape" && close());
+  const show = () => { // a closed list would hide what a link leads to
+    const entry = document.getElementById(location.hash.slice(1));
+    const list = entry?.closest("#glossary")?.querySelector("details");
+    if (list) { list.open = true; entry.scrollIntoView(); }
+  };
+  addEventListener("hashchange", show);
+  show();
+}
