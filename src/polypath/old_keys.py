@@ -40,7 +40,7 @@ DROPPED = {
     "vllm_enforce_eager": _SERVER,
     "vllm_enable_prefix_caching": _SERVER,
     "vllm_kv_cache_dtype": _SERVER,
-    "overwrite_output_dir": "a run goes on where it stopped; name another output_dir to start anew",
+    "overwrite_output_dir": "a run goes on where it stopped, another output_dir starts anew",
     "logging_dir": "set the variable TENSORBOARD_LOGGING_DIR under env",
     "save_safetensors": _ALWAYS,
     "include_tokens_per_second": "see include_num_input_tokens_seen",
@@ -88,11 +88,13 @@ ENVIRONMENT_KEYS = {
     "wandb_entity": "WANDB_ENTITY",
     "wandb_run_group": "WANDB_RUN_GROUP",
 }
-DRA_KEYS = ("SMI_reweighting", "extractor_name")
 SCRIPTS = {
     **dict.fromkeys(REWARD_KEYS, "open-r1's: an option under reward_options here"),
     **dict.fromkeys(SANDBOX_KEYS, "open-r1's, for rewards that run programs: not here"),
-    **{key: f"open-r1's: set the variable {name} under env" for key, name in ENVIRONMENT_KEYS.items()},
+    **{
+        key: f"open-r1's: set the variable {name} under env"
+        for key, name in ENVIRONMENT_KEYS.items()
+    },
     "dataset_mixture": "open-r1's: TRL's datasets",
     "num_processes": "the launcher's: accelerate launch --num_processes",
     "SMI_reweighting": "DRA-GRPO's: dra: true",

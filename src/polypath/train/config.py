@@ -72,7 +72,9 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
     )
     chat_template: str | None = field(
         default=None,
-        metadata={"help": "Chat template in place of the tokenizer's: Jinja text, or a file of it."},
+        metadata={
+            "help": "Chat template in place of the tokenizer's: Jinja text, or a file of it."
+        },
     )
     reward_options: list[str] | None = field(
         default=None,

@@ -163,7 +163,10 @@ def _split(loaded: Any, setting: str, name: str, arguments: TaskArguments) -> An
 
 def _as_messages(row: dict[str, Any], column: str, before: list[dict[str, str]]) -> dict[str, Any]:
     asked = row[column]
-    return {"prompt": before + (asked if isinstance(asked, list) else [{"role": "user", "content": str(asked)}])}
+    return {
+        "prompt": before
+        + (asked if isinstance(asked, list) else [{"role": "user", "content": str(asked)}])
+    }
 
 
 def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> list[Any]:
