@@ -46,11 +46,11 @@ DROPPED = {
     "include_tokens_per_second": "see include_num_input_tokens_seen",
     "group_by_length": "GRPO draws its own order",
     **dict.fromkeys(
-        ("half_precision_backend", "fp16_backend", "fp16_opt_level", "past_index", "use_ipex")
-        + ("jit_mode_eval", "torchdynamo", "tpu_num_cores", "tpu_metrics_debug", "ray_scope")
-        + ("use_mps_device", "mp_parameters", "adafactor", "include_inputs_for_metrics"),
-        _GONE,
+        ("half_precision_backend", "fp16_backend", "fp16_opt_level", "past_index"), _GONE
     ),
+    **dict.fromkeys(("use_ipex", "jit_mode_eval", "torchdynamo", "tpu_num_cores"), _GONE),
+    **dict.fromkeys(("ray_scope", "use_mps_device", "mp_parameters", "adafactor"), _GONE),
+    "include_inputs_for_metrics": _GONE,
     **dict.fromkeys(("max_seq_length", "max_length", "packing", "dataset_text_field"), _SFT),
     **dict.fromkeys(("dataset_num_proc", "preprocessing_num_workers", "dataset_kwargs"), _SFT),
     "tokenizer_name_or_path": "the tokenizer is the model's",

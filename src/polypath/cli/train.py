@@ -86,7 +86,7 @@ def _convert(options: TrainOptions, overrides: Sequence[str]) -> None:
         typer.echo(line, err=str(out) == "-")
     if made.missing:
         told = "; ".join(f"{name}: {why}" for name, why in made.missing.items())
-        raise ConfigError(f"{out} is written, but does not run yet. Missing here: {told}.")
+        raise ConfigError(f"What is written to {out} does not run yet. Missing here: {told}.")
     if str(out) != "-":
         typer.echo(f"{out} is written. Next: polypath train --config {out} --plan")
 

@@ -92,7 +92,7 @@ def cosine_scaled_reward(accuracy: Any, options: RewardOptions) -> SolutionRewar
     )
     return SolutionReward(
         accuracy,
-        lambda texts, verdicts, prompts: shaping.cosine_length_reward(settings, texts, verdicts),
+        lambda texts, verdicts, _: shaping.cosine_length_reward(settings, texts, verdicts),
         name="cosine_scaled_reward",
     )
 

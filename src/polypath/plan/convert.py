@@ -29,6 +29,10 @@ EMBEDDERS = {"jina": "jinaai/jina-embeddings-v2-small-en"}
 OVERLONG = {"max_completion_len": 16384, "soft_punish_cache": 4096}  # open-r1's defaults
 SCRIPT_REWARDS = ("accuracy", "format", "tag_count")  # open-r1's, where the recipe names none
 DEFAULTS = {"beta": "0.04, now 0", "loss_type": "grpo, now dapo"}  # TRL's, early in 2025
+SCRIPT_KEYS = (  # a recipe of a script has one of them
+    *("system_prompt", "chat_template", "dataset_prompt_column", "dataset_configs"),
+    *("callbacks", "benchmarks", *SCRIPTS),
+)
 MERGED = ("env", "reward_options")  # several old keys go into one of these
 
 
@@ -171,9 +175,9 @@ def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
     """Return what the script did by itself, so that no key says it."""
     added: dict[str, Any] = {}
     names = _listed(given.get("reward_funcs"))
-    own = ("system_prompt", "chat_template", "dataset_prompt_column", "dataset_configs")
-    own += ("num_processes", "callbacks", "benchmarks", *SCRIPTS)
-    script = any(key in given for key in own) or any(n in OF_SCRIPTS or n in WITHOUT for n in names)
+    script = any(key in given for key in SCRIPT_KEYS) or any(
+        name in OF_SCRIPTS or name in WITHOUT for name in names
+    )
     if not any((names, given.get("task"), given.get("reward_model_name_or_path"))):
         if script:
             count = len(given.get("reward_weights") or SCRIPT_REWARDS)
@@ -221,6 +225,10 @@ def _edited(
     keys = [str(key.value) for key, _ in node.value]
     lines = text.splitlines(keepends=True)
     starts = [key.start_mark.line for key, _ in node.value] + [len(lines)]
+    if node.flow_style or len(set(starts)) < len(starts):  # several keys on a line
+        return _lines(made.values)
+    last = {key for key in made.values if f"+ {key}" in new or key in MERGED}
+    last = {key for key in last if made.values[key] != given.get(key)}
     out = lines[: starts[0]]
     for number, key in enumerate(keys):
         block = lines[starts[number] : starts[number + 1]]
@@ -229,19 +237,18 @@ def _edited(
             after.insert(0, block.pop())
         if key in keys[number + 1 :]:
             made.changes[key] = "was there twice: the last is kept"
-        elif key not in MERGED:
+        elif key not in last:
             out += _block(key, given.get(key), new.get(key, {}), block, node.value[number][0])
         out += after
     if out and not out[-1].endswith("\n"):
         out.append("\n")
-    own = {key for key in made.values if key in MERGED or f"+ {key}" in new}
-    out += [_lines({key: value}) for key, value in made.values.items() if key in own]
+    out.append(_lines({key: value for key, value in made.values.items() if key in last}))
     edited = "".join(out)
     try:
-        same = not node.flow_style and yaml.safe_load(edited) == made.values
+        same = yaml.safe_load(edited) == made.values
     except yaml.YAMLError:
         same = False
-    return edited if same else _lines(made.values)  # anchors, several keys on a line
+    return edited if same else _lines(made.values)  # an anchor that is gone
 
 
 def _block(

@@ -202,9 +202,8 @@ def _notes(settings: Settings, batches: Batches, uncovered: str) -> list[str]:
     notes = []
     if not settings.text("output_dir"):
         notes.append("output_dir is missing: the run needs one.")
-    if not settings.text("task") and not settings.text("reward_model_name_or_path"):
-        if not settings.get("reward_funcs"):
-            notes.append("No reward is named: the run needs task or reward_funcs.")
+    if not rewards(settings):
+        notes.append("No reward is named: the run needs task or reward_funcs.")
     written = int(settings.facts.get("processes", batches.processes))
     if batches.processes != written:
         notes.append(
