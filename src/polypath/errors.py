@@ -75,12 +75,8 @@ def unknown_names(
 ) -> ConfigError:
     """Build the one error for all names that are not in a registry.
 
-    Args:
-        kind: what they are, in the plural.
-        got: the unknown names.
-        known: the registry.
-        fate: what became of a name, in a few words; empty where nothing is known, and the closest name is
-            given.
+    ``kind`` is in the plural; ``fate`` says in a few words what became of a name, or nothing: then the
+    closest name is given.
 
     >>> print(unknown_names("keys", ["betta", "x", "old"], ["beta"], {"old": "is gone"}.get))
     Unknown keys: 'betta' (did you mean 'beta'?); 'x'; 'old' is gone.

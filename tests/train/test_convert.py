@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from polypath import old_keys
 from polypath.cli.main import app
 from polypath.core.objectives import BUILT_IN
-from polypath.core.reward_names import NAMES, OF_SCRIPTS, WITHOUT
+from polypath.core.reward_names import NAMES, OF_SCRIPTS, OPTIONS, WITHOUT
 from polypath.errors import ConfigError, DataError, MissingExtraError, PolypathError
 from polypath.plan.convert import Converted, convert
 from polypath.plan.make_plan import make_plan
@@ -189,10 +189,11 @@ def test_a_key_without_a_known_fate_keeps_its_hint(kinds: Callable[[str], Path])
 
 def test_fates_are_of_keys_that_are_gone_and_name_keys_that_exist() -> None:
     known = {*known_settings(), *BUILT_IN.settings}
-    gone = {*old_keys.RENAMED, *old_keys.DROPPED, *old_keys.SCRIPTS}
+    gone = {*old_keys.RENAMED, *old_keys.GONE}
     assert gone & known == set()
     assert set(old_keys.RENAMED.values()) <= known
     assert set(OF_SCRIPTS.values()) <= set(NAMES)
+    assert set(OPTIONS) <= set(old_keys.OPEN_R1)
     assert not (set(OF_SCRIPTS) | set(WITHOUT)) & set(NAMES)
 
 
@@ -312,21 +313,6 @@ def test_what_is_not_known_is_said_and_kept(kinds: Callable[[str], Path]) -> Non
     assert set(convert(kinds("dataset_id_or_path: a/b\noutput_dir: x\n")).missing) == {
         "reward_funcs"
     }
-
-
-def test_a_mixture_becomes_datasets_of_trl(kinds: Callable[[str], Path]) -> None:
-    mixture = {
-        "datasets": [
-            {"id": "a/b", "config": "c", "split": "train", "columns": ["prompt"], "weight": 0.25},
-            {"id": "d/e"},
-        ],
-        "test_split_size": 0.1,
-    }
-    values = convert(kinds(yaml.safe_dump({"dataset_mixture": mixture}))).values
-    assert [one["path"] for one in values["datasets"]] == ["a/b", "d/e"]
-    assert [one["split"] for one in values["datasets"]] == ["train[:25%]", "train"]
-    assert values["test_split_size"] == 0.1
-    assert "dataset_mixture" in convert(kinds("dataset_mixture: [a]\n")).missing
 
 
 def test_the_command_writes_a_new_file_and_says_what_it_changed(

@@ -1,36 +1,25 @@
 """Reward functions by name: which there are, and their options. Light: a plan reads it, too."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from polypath.errors import ConfigError, unknown_name, unknown_names
-from polypath.settings import build, check_settings, setting, settings_of
+from polypath.settings import is_number
 from polypath.tasks.options import key_values, option_texts
 from polypath.user_code import load_function
 
-OF_TRL = (
-    "accuracy_reward",
-    "reasoning_accuracy_reward",
-    "think_format_reward",
-    "get_soft_overlong_punishment",
-    "repetition_penalty_reward",
-)
-OF_FORM = (
-    "boxed_format_reward",
-    "dra_think_format_reward",
-    "think_answer_format_reward",
-    "tag_count_reward",
-    "reasoning_steps_reward",
-)
 WITH_SOLUTION = ("cosine_scaled_reward", "length_reward")  # these verify with accuracy_reward
 WITH_TASK = ("cosine_length_reward", "dra_cosine_length_reward")  # these with the task
-NAMES = (*OF_TRL, *OF_FORM, *WITH_SOLUTION, *WITH_TASK)
 READS_SOLUTION = {"accuracy_reward", "reasoning_accuracy_reward", *WITH_SOLUTION}
-
-# What open-r1's and DRA-GRPO's scripts call them.
+NAMES = (
+    *("accuracy_reward", "reasoning_accuracy_reward", "think_format_reward"),
+    *("get_soft_overlong_punishment", "repetition_penalty_reward"),
+    *("boxed_format_reward", "dra_think_format_reward", "think_answer_format_reward"),
+    *("tag_count_reward", "reasoning_steps_reward", *WITH_SOLUTION, *WITH_TASK),
+)
+# What open-r1's script and its kin call them.
 OF_SCRIPTS = {
     "accuracy": "accuracy_reward",
     "think_accuracy": "reasoning_accuracy_reward",
@@ -44,72 +33,52 @@ OF_SCRIPTS = {
     "soft_overlong_punishment": "get_soft_overlong_punishment",
 }
 _PROGRAMS = "runs programs in a sandbox, which polypath does not have"
-WITHOUT = {
-    **dict.fromkeys(("code", "binary_code", "ioi_code", "cf_code"), _PROGRAMS),
-    "code_format": "asks for the program that 'code' runs",
+WITHOUT = dict.fromkeys(("code", "binary_code", "ioi_code", "cf_code"), _PROGRAMS)
+WITHOUT |= {"code_format": "asks for the program that 'code' runs"}
+# `reward_options` and their defaults, under the names that open-r1's script has for them.
+OPTIONS: dict[str, float] = {
+    "cosine_max_len": 1000,  # characters
+    "cosine_min_value_wrong": 0.0,  # of the shortest
+    "cosine_max_value_wrong": -0.5,  # of the longest
+    "cosine_min_value_correct": 0.5,  # of the longest
+    "cosine_max_value_correct": 1.0,  # of the shortest
+    "repetition_n_grams": 3,  # tokens
+    "repetition_max_penalty": -1.0,
+    "max_completion_len": 1280,  # tokens from which get_soft_overlong_punishment is -1; as in TRL's script
+    "soft_punish_cache": 256,  # tokens before that over which it falls
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class RewardOptions:
-    """Options of reward functions, under the names that open-r1's script has for them."""
-
-    cosine_max_len: int = setting(
-        1000, "cosine_scaled_reward: characters at which it is lowest.", within="[1, inf)"
-    )
-    cosine_min_value_wrong: float = setting(0.0, "Its value for a wrong answer of length 0.")
-    cosine_max_value_wrong: float = setting(-0.5, "Its value for the longest wrong answer.")
-    cosine_min_value_correct: float = setting(0.5, "Its value for the longest right answer.")
-    cosine_max_value_correct: float = setting(1.0, "Its value for a right answer of length 0.")
-    repetition_n_grams: int = setting(
-        3, "repetition_penalty_reward: tokens of an n-gram.", within="[1, inf)"
-    )
-    repetition_max_penalty: float = setting(
-        -1.0, "Its value where all is repeated.", within="(-inf, 0]"
-    )
-    max_completion_len: int = setting(
-        1280, "get_soft_overlong_punishment: tokens from which it is -1.", within="[1, inf)"
-    )
-    soft_punish_cache: int = setting(
-        256, "Tokens before that over which it falls.", within="[1, inf)"
-    )
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        check_settings(self)
-
-
-def read_reward_options(given: Any) -> RewardOptions:
-    """Read ``reward_options`` of a recipe.
+def read_reward_options(given: Any) -> dict[str, Any]:
+    """Return every option of ``reward_options``, those that are not given at their defaults.
 
     Args:
         given: KEY=VALUE texts, or a mapping.
 
     Raises:
-        ConfigError: an unknown option, or a value out of range.
+        ConfigError: an unknown option, or a value that it cannot have.
     """
     texts = option_texts(given, setting="reward_options")
-    example = "cosine_max_len=1000"
-    values = key_values(texts, setting="reward_options", example=example)
-    known = [one.key for one in settings_of(RewardOptions, "")]
-    for name in values:
-        if name not in known:
-            raise unknown_name("option in reward_options", name, known)
-    made: RewardOptions = build(
-        RewardOptions, "", {name: yaml.safe_load(text) for name, text in values.items()}
-    )
-    return made
+    found = key_values(texts, setting="reward_options", example="cosine_max_len=1000")
+    values = {name: yaml.safe_load(text) for name, text in found.items()}
+    for name, value in values.items():
+        if name not in OPTIONS:
+            raise unknown_name("option in reward_options", name, OPTIONS)
+        count = isinstance(OPTIONS[name], int)
+        if not is_number(value) or (count and (not isinstance(value, int) or value < 1)):
+            expected = "a whole number of at least 1" if count else "a number"
+            raise ConfigError(f"reward_options: {name} must be {expected}, got {value!r}.")
+    if values.get("repetition_max_penalty", -1) > 0:
+        raise ConfigError("reward_options: repetition_max_penalty must be at most 0.")
+    return OPTIONS | values
 
 
 def check_rewards(names: Sequence[str], *, task: bool) -> dict[str, Any]:
-    """Check that there is a reward function of every name.
+    """Check that there is a reward function of every name; return the user's own, loaded.
 
     Args:
         names: as the recipe lists them.
         task: whether the recipe names a task.
-
-    Returns:
-        Those that are the user's own, ``package.module.function`` or ``file.py:function``, loaded.
 
     Raises:
         ConfigError: naming every one that is none; or one needs a task, or cannot be loaded.
@@ -117,10 +86,10 @@ def check_rewards(names: Sequence[str], *, task: bool) -> dict[str, Any]:
     """
     own = [name for name in names if name not in NAMES and (":" in name or "." in name)]
     unknown = [name for name in names if name not in NAMES and name not in own]
-    if len(unknown) == 1 and not _became(unknown[0]):
+    if len(unknown) == 1 and not _fate(unknown[0]):
         raise unknown_name("reward function", unknown[0], NAMES)
     if unknown:
-        error = unknown_names("reward functions", unknown, NAMES, _became)
+        error = unknown_names("reward functions", unknown, NAMES, _fate)
         raise ConfigError(f"{error} Your own go by place: my_file.py:function.")
     for name in names:
         if name in WITH_TASK and not task:
@@ -128,10 +97,8 @@ def check_rewards(names: Sequence[str], *, task: bool) -> dict[str, Any]:
     return {name: _load(name) for name in own}
 
 
-def _became(name: str) -> str:
-    if name in OF_SCRIPTS:
-        return f"is {OF_SCRIPTS[name]} here"
-    return WITHOUT.get(name, "")
+def _fate(name: str) -> str:
+    return f"is {OF_SCRIPTS[name]} here" if name in OF_SCRIPTS else WITHOUT.get(name, "")
 
 
 def _load(name: str) -> Any:

@@ -14,14 +14,16 @@ from polypath.core.rewards import TaskReward, task_dataset
 from polypath.core.shaped_rewards import (
     FORMAT_REWARDS,
     LENGTH_REWARDS,
-    SOLUTION_REWARDS,
     CosineLengthReward,
+    SolutionReward,
+    cosine_scaled_reward,
 )
 from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
 from polypath.rollouts import encode_prompt
 from polypath.tasks import Problem, Task, get_task
 from polypath.tasks.options import key_values
 from polypath.train.config import Recipe, TaskArguments
+from polypath.verify.shaping import length_reward
 
 PROMPT_COLUMNS = ("prompt", "problem", "question")  # where dataset_prompt_column is auto
 EVALUATION_PROBLEMS = 256  # of a task's dev split, when eval_strategy is on
@@ -189,11 +191,14 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
         "reasoning_accuracy_reward": trl_rewards.reasoning_accuracy_reward,
         "think_format_reward": trl_rewards.think_format_reward,
         "get_soft_overlong_punishment": trl_rewards.get_soft_overlong_punishment(
-            max_completion_len=options.max_completion_len,
-            soft_punish_cache=options.soft_punish_cache,
+            options["max_completion_len"], options["soft_punish_cache"]
         ),
         "repetition_penalty_reward": trl_rewards.get_repetition_penalty_reward(
-            options.repetition_n_grams, options.repetition_max_penalty
+            options["repetition_n_grams"], options["repetition_max_penalty"]
+        ),
+        "cosine_scaled_reward": cosine_scaled_reward(trl_rewards.accuracy_reward, options),
+        "length_reward": SolutionReward(
+            trl_rewards.accuracy_reward, length_reward, "length_reward"
         ),
         **FORMAT_REWARDS,
         **own,
@@ -210,8 +215,6 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
     for name in names:
         if name in known:
             found.append(known[name])
-        elif name in SOLUTION_REWARDS:
-            found.append(SOLUTION_REWARDS[name](trl_rewards.accuracy_reward, options))
         else:
             assert task_reward is not None  # check_rewards has seen it
             settings = LENGTH_REWARDS[name](max_completion_length)
