@@ -259,6 +259,7 @@ def test_what_converts_to_what(kinds: Callable[[str], Path]) -> None:
     assert dra["vllm_max_model_length"] == 4608
     assert dra["reward_funcs"] == ["dra_think_format_reward", "cosine_scaled_reward"]
     assert (dra["beta"], dra["loss_type"]) == (0.04, "grpo")
+    assert (dra["correctness_reward"], dra["correctness_threshold"]) == ("cosine_scaled_reward", 0)
     off = convert(kinds(DRA.replace("True", "false"))).values
     assert "dra" not in off
     assert "similarity" not in off

@@ -148,13 +148,14 @@ def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
         else:
             made.missing["reward_funcs"] = "none is named, the script had its own; name a task"
     if "cosine" in names and not {"accuracy", "accuracy_reward"}.intersection(names):
-        added["correctness_reward"] = "cosine_scaled_reward"  # above 0 where the answer is right
+        # Its sign says what is correct; the names of the others say nothing.
+        added |= {"correctness_reward": "cosine_scaled_reward", "correctness_threshold": 0.0}
     if "soft_overlong_punishment" in names:
         added["reward_options"] = {k: v for k, v in OVERLONG.items() if k not in given}
     if script and not given.get("task") and "dataset_prompt_column" not in given:
         added["dataset_prompt_column"] = "auto"
-    added = {key: value for key, value in added.items() if value}
-    made.changes |= {k: f"added: {_plain(v)}, which the script had" for k, v in added.items()}
+    added = {k: v for k, v in added.items() if k not in given and v != {}}
+    made.changes |= {k: f"added: {_plain(v)}, as the script had it" for k, v in added.items()}
     return added
 
 
