@@ -64,8 +64,10 @@ def convert(path: Path) -> Converted:
     added = _added(given, made)
     for settings in (*new.values(), added):
         for key, value in settings.items():
-            both = key in MERGED and isinstance(made.values.get(key), dict)
-            made.values[key] = {**made.values[key], **value} if both else value
+            before = made.values.get(key)
+            if key in MERGED and isinstance(before, dict) and isinstance(value or {}, dict):
+                value = {**before, **(value or {})}
+            made.values[key] = value
     text = path.read_text(encoding="utf-8")
     made.text = _edited(text, given, new, made)
     processes = _processes(given)
@@ -131,7 +133,9 @@ def _rewards(names: list[str], given: Mapping[str, Any], made: Converted) -> lis
 
 
 def _listed(value: Any) -> list[str]:
-    return value.split() if isinstance(value, str) else [str(one) for one in value or ()]
+    if isinstance(value, list):
+        return [str(one) for one in value]
+    return str(value).split() if value else []
 
 
 def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
@@ -143,7 +147,9 @@ def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
     script = not marks.isdisjoint((*given, *names))
     if not any((names, given.get("task"), given.get("reward_model_name_or_path"))):
         if script:
-            names = list(SCRIPT_REWARDS[: len(given.get("reward_weights") or SCRIPT_REWARDS)])
+            names = list(
+                SCRIPT_REWARDS[: len(_listed(given.get("reward_weights")) or SCRIPT_REWARDS)]
+            )
             added["reward_funcs"] = [OF_SCRIPTS[name] for name in names]
         else:
             made.missing["reward_funcs"] = "none is named, the script had its own; name a task"
@@ -155,7 +161,7 @@ def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
     if script and not given.get("task") and "dataset_prompt_column" not in given:
         added["dataset_prompt_column"] = "auto"
     added = {k: v for k, v in added.items() if k not in given and v != {}}
-    made.changes |= {k: f"added: {_plain(v)}, as the script had it" for k, v in added.items()}
+    made.changes |= {k: f"is added: {_plain(v)}" for k, v in added.items()}
     return added
 
 

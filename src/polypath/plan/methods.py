@@ -97,9 +97,12 @@ def rewards(settings: Settings) -> list[str]:
     if settings.text("reward_model_name_or_path"):
         names.append(settings.text("reward_model_name_or_path"))
     listed = settings.get("reward_funcs") or []
-    functions = listed.split() if isinstance(listed, str) else [str(name) for name in listed]
+    functions = [
+        str(name) for name in (listed if isinstance(listed, list) else str(listed).split())
+    ]
     check_rewards(functions, task=bool(settings.text("task")))
-    read_reward_options(settings.get("reward_options"))
+    options = settings.get("reward_options")
+    read_reward_options(options.split() if isinstance(options, str) else options)
     names += functions
     weights = settings.get("reward_weights") or [1.0] * len(names)
     if not isinstance(weights, list) or len(weights) != len(names):
