@@ -12,7 +12,7 @@ import polypath
 ROOT = Path(polypath.__file__).parent
 FLOORS = [
     {"errors"},
-    {"checks", "presets", "settings", "user_code", "torch_later", "yaml_file"},
+    {"checks", "old_keys", "presets", "settings", "user_code", "torch_later", "yaml_file"},
     {"objectives", "metrics", "verify", "similarity", "rollouts"},
     {"tasks"},
     {"sampling"},

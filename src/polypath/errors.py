@@ -5,7 +5,7 @@ prints one of these as one line and exits with code 2; anything else is a bug an
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -68,3 +68,24 @@ def unknown_name(kind: str, got: object, known: Iterable[str]) -> ConfigError:
     hint = f" Did you mean {close[0]!r}?" if close else ""
     listing = f" Known: {', '.join(names)}." if len(names) <= LISTED_NAMES else ""
     return ConfigError(f"Unknown {kind} {got!r}.{hint}{listing}")
+
+
+def unknown_names(
+    kind: str, got: Sequence[str], known: Iterable[str], fate: Callable[[str], str]
+) -> ConfigError:
+    """Build the one error for all names that are not in a registry.
+
+    ``kind`` is in the plural; ``fate`` says in a few words what became of a name, or nothing: then the
+    closest name is given.
+
+    >>> print(unknown_names("keys", ["betta", "x", "old"], ["beta"], {"old": "is gone"}.get))
+    Unknown keys: 'betta' (did you mean 'beta'?); 'x'; 'old' is gone.
+    """
+    names = sorted(known)
+
+    def after(name: str) -> str:
+        close = difflib.get_close_matches(name, names, n=1)
+        return fate(name) or (f"(did you mean {close[0]!r}?)" if close else "")
+
+    told = "; ".join(f"{name!r} {after(name)}".strip() for name in got)
+    return ConfigError(f"Unknown {kind}: {told}.")

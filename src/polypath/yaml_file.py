@@ -24,21 +24,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path, kind: str) -> dict[Any, Any]:
+def read_yaml(path: Path, kind: str, *, repeated: bool = False) -> dict[Any, Any]:
     """Read a YAML file that holds a mapping.
 
     Args:
         path: the file.
         kind: what to call it in errors: "Recipe", "Study".
+        repeated: whether a key may be there twice; the last holds.
 
     Raises:
         MissingFileError: there is no such file.
         DataError: it is not YAML, not a mapping, or has a key twice.
     """
+    loader = yaml.SafeLoader if repeated else _Loader
     if not path.is_file():
         raise MissingFileError(f"{kind} {path} does not exist. Give the path of a YAML file.")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or no such date
         reason = " ".join(str(error).split())
         raise DataError(f"{kind} {path} is not readable as YAML: {reason}") from None

@@ -10,6 +10,10 @@ from polypath.verify.shaping import (
     CosineLength,
     boxed_format_reward,
     cosine_length_reward,
+    length_reward,
+    reasoning_steps_reward,
+    tag_count_reward,
+    think_answer_format_reward,
     think_format_reward,
 )
 from tests.refusals import refused
@@ -125,3 +129,46 @@ def test_missing_and_unequal_lengths_are_refused():
         cosine_length_reward(CosineLength(max_length=5), ["x"], [RIGHT])
     with refused(ShapeError, 1, 2):
         cosine_length_reward(CosineLength(max_length=5), ["x"], [RIGHT], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "tags"),
+    [
+        ("<think>\na\n</think>\n<answer>\nb\n</answer>", 1.0, 1.0),
+        (" <think>a</think> <answer>b</answer>\n", 1.0, 1.0),
+        ("<think>a</think><answer>b</answer> and", 0.0, 1.0),
+        ("so <think>a</think><answer>b</answer>", 0.0, 1.0),
+        ("<think>a</think> then <answer>b</answer>", 0.0, 1.0),
+        ("<answer>b</answer><think>a</think>", 0.0, 1.0),
+        ("<think>a<think>b</think><answer>c</answer>", 0.0, 0.75),
+        ("<think>a</think>b", 0.0, 0.5),
+        ("a</think><answer>b</answer>", 0.0, 0.75),
+        ("", 0.0, 0.0),
+    ],
+)
+def test_the_think_answer_format_and_its_tags(text, form, tags):
+    assert think_answer_format_reward([text]) == [form]
+    assert tag_count_reward([text]) == [tags]
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("Step 1: a\nStep 2: b", 2),
+        ("1. a\n 2. b\n3. c\n4. d", 3),  # at most 1
+        ("- a\n* b", 2),
+        ("First, a. Second, b", 2),
+        ("3.5 - 1 is 2.5, and a first step", 0),
+        ("", 0),
+    ],
+)
+def test_marked_steps_are_a_third_each(text, steps):
+    assert reasoning_steps_reward([text]) == [pytest.approx(steps / 3)]
+
+
+def test_the_length_reward_compares_within_a_group_and_pays_no_wrong_answer():
+    texts = ["a", "aa", "aaa", "aaa", "a" * 9, "a"]
+    verdicts = [RIGHT, RIGHT, RIGHT, WRONG, RIGHT, WRONG]
+    groups = ["p", "p", "p", "p", "q", "r"]
+    assert length_reward(texts, verdicts, groups) == [0.5, 0.0, -0.5, -0.5, 0.0, 0.0]
+    assert length_reward(["a", "aa"], [WRONG, WRONG], ["p", "p"]) == [0.0, -0.5]

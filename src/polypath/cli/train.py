@@ -33,6 +33,11 @@ class TrainOptions:
     json_file: Annotated[Path | None, typer.Option("--json")] = setting(
         None, "With --plan: write the plan to this file as JSON; - prints it."
     )
+    convert: Path | None = setting(
+        None,
+        "Write --config, a recipe of an older TRL, of open-r1's or of DRA-GRPO's script, to this new file as "
+        "one that runs here, and say what was changed; start nothing. - prints it.",
+    )
 
 
 @command
@@ -43,6 +48,9 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     complete checkpoint. Works under torchrun and accelerate launch.
     """
     config, overrides = options.config, context.args
+    if options.convert is not None:
+        _convert(options, overrides)
+        return
     if options.plan:
         _plan(options, overrides)
         return
@@ -61,6 +69,26 @@ def train(context: typer.Context, options: TrainOptions) -> None:
 
     run(load_recipe(config, overrides, values=settings.file.values))
     leave_process_group()
+
+
+def _convert(options: TrainOptions, overrides: Sequence[str]) -> None:
+    from polypath.cli.runs import write_text
+    from polypath.plan.convert import convert
+
+    config, out = options.config, options.convert
+    if config is None or out is None or overrides or options.plan:
+        raise ConfigError("--convert takes --config RECIPE.yaml and nothing else beside it.")
+    if out.exists():
+        raise ConfigError(f"--convert writes a new file, and {out} exists. Name another.")
+    made = convert(config)
+    write_text(out, made.text)
+    for line in (*(f"{key} {told}" for key, told in made.changes.items()), *made.notes):
+        typer.echo(line, err=str(out) == "-")
+    if made.missing:
+        told = "; ".join(f"{name}: {why}" for name, why in made.missing.items())
+        raise ConfigError(f"What is written to {out} does not run yet. Missing here: {told}.")
+    if str(out) != "-":
+        typer.echo(f"{out} is written. Next: polypath train --config {out} --plan")
 
 
 def _plan(options: TrainOptions, overrides: Sequence[str]) -> None:

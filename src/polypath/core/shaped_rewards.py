@@ -3,26 +3,69 @@
 The formulas are those of ``polypath.verify.shaping``. Recipes name these under ``reward_funcs``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from polypath.core.rewards import TaskReward
 from polypath.core.verdicts import completion_text
 from polypath.verify import shaping
-from polypath.verify.base import Status
+from polypath.verify.base import Status, Verdict
 from polypath.verify.shaping import CosineLength
 
 
-def boxed_format_reward(completions: Sequence[Any], **columns: Any) -> list[float]:
-    r"""1 if the completion has its answer in a ``\boxed{}``, else 0 (R1-zero-Div)."""
-    del columns
-    return shaping.boxed_format_reward([completion_text(c) for c in completions])
+class FormReward:
+    """A formula of texts as a reward function; ``name`` is the one under which TRL logs it."""
+
+    def __init__(self, formula: Callable[[list[str]], list[float]], name: str = "") -> None:
+        self.__name__ = name or formula.__name__
+        self._formula = formula
+
+    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float]:
+        """Return one reward per completion."""
+        del columns
+        return self._formula([completion_text(completion) for completion in completions])
 
 
-def dra_think_format_reward(completions: Sequence[Any], **columns: Any) -> list[float]:
-    r"""1 if the completion ends its thinking exactly once, with ``</think>`` on a line (DRA-GRPO)."""
-    del columns
-    return shaping.think_format_reward([completion_text(c) for c in completions])
+class SolutionReward:
+    """Rewards by whether the answer is that of the column ``solution``, and by length.
+
+    Args:
+        accuracy: ``(completions, solution) -> [1, 0 or None, ...]``; no reward where it has none.
+        formula: ``(texts, verdicts, prompts) -> rewards``.
+        name: under which TRL logs it.
+    """
+
+    def __init__(self, accuracy: Any, formula: Callable[..., list[float]], name: str) -> None:
+        self.__name__ = name
+        self._accuracy, self._formula = accuracy, formula
+
+    def __call__(
+        self, prompts: Any, completions: Any, solution: Sequence[str], **columns: Any
+    ) -> list[float | None]:
+        """Return one reward per completion, or None where the solution cannot be read."""
+        del columns
+        texts = [completion_text(completion) for completion in completions]
+        right = self._accuracy(completions=[[{"content": t}] for t in texts], solution=solution)
+        verdicts = [Verdict(status=Status.GRADED, reward=value or 0.0) for value in right]
+        rewards = self._formula(texts, verdicts, prompts)
+        return [None if r is None else value for r, value in zip(right, rewards, strict=True)]
+
+
+def cosine_scaled_reward(accuracy: Any, options: Mapping[str, Any]) -> SolutionReward:
+    """Return open-r1's cosine reward, over characters, with the recipe's ``reward_options``."""
+    settings = CosineLength(
+        max_length=options["cosine_max_len"],
+        unit="characters",
+        right_short=options["cosine_max_value_correct"],
+        right_long=options["cosine_min_value_correct"],
+        wrong_short=options["cosine_min_value_wrong"],
+        wrong_long=options["cosine_max_value_wrong"],
+    )
+    return SolutionReward(
+        accuracy,
+        lambda texts, verdicts, _: shaping.cosine_length_reward(settings, texts, verdicts),
+        "cosine_scaled_reward",
+    )
 
 
 class CosineLengthReward:
@@ -71,9 +114,14 @@ def cosine_length(max_completion_length: int) -> CosineLength:
     return CosineLength(max_length=max_completion_length)
 
 
+boxed_format_reward = FormReward(shaping.boxed_format_reward)
+dra_think_format_reward = FormReward(shaping.think_format_reward, "dra_think_format_reward")
 FORMAT_REWARDS: dict[str, Callable[..., list[float]]] = {
     "boxed_format_reward": boxed_format_reward,
     "dra_think_format_reward": dra_think_format_reward,
+    "think_answer_format_reward": FormReward(shaping.think_answer_format_reward),
+    "tag_count_reward": FormReward(shaping.tag_count_reward),
+    "reasoning_steps_reward": FormReward(shaping.reasoning_steps_reward),
 }
 LENGTH_REWARDS: dict[str, Callable[[int], CosineLength]] = {
     "cosine_length_reward": cosine_length,

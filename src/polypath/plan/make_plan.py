@@ -202,6 +202,8 @@ def _notes(settings: Settings, batches: Batches, uncovered: str) -> list[str]:
     notes = []
     if not settings.text("output_dir"):
         notes.append("output_dir is missing: the run needs one.")
+    if not rewards(settings):
+        notes.append("No reward is named: the run needs task or reward_funcs.")
     written = int(settings.facts.get("processes", batches.processes))
     if batches.processes != written:
         notes.append(

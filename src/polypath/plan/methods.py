@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from polypath.core.reward_names import check_rewards, read_reward_options
 from polypath.objectives import Active, PolicyTerm
 from polypath.plan.settings import Settings
 from polypath.rehearsal.settings import AUTO
@@ -87,12 +88,22 @@ def _changed(active: Active[Any]) -> str:
 
 
 def rewards(settings: Settings) -> list[str]:
-    """Return the reward functions with their weights, the task's verifier first."""
+    """Return the reward functions with their weights, the task's verifier first.
+
+    Raises:
+        ConfigError, MissingFileError: one is none, as the run would say.
+    """
     names = [f"{settings.text('task')} verifier"] if settings.text("task") else []
     if settings.text("reward_model_name_or_path"):
         names.append(settings.text("reward_model_name_or_path"))
     listed = settings.get("reward_funcs") or []
-    names += listed.split() if isinstance(listed, str) else [str(name) for name in listed]
+    functions = [
+        str(name) for name in (listed if isinstance(listed, list) else str(listed).split())
+    ]
+    check_rewards(functions, task=bool(settings.text("task")))
+    options = settings.get("reward_options")
+    read_reward_options(options.split() if isinstance(options, str) else options)
+    names += functions
     weights = settings.get("reward_weights") or [1.0] * len(names)
     if not isinstance(weights, list) or len(weights) != len(names):
         return names  # the run says what is wrong

@@ -21,7 +21,8 @@ from polypath.core.objectives import (
     load_entries,
     read_objectives,
 )
-from polypath.errors import ConfigError, MissingExtraError, unknown_name
+from polypath.errors import ConfigError, MissingExtraError
+from polypath.old_keys import check_keys
 from polypath.plan.flat_yaml import COMMAND_LINE, FlatFile, GivenValue, read_flat
 from polypath.presets import preset
 from polypath.settings import read_overrides
@@ -138,20 +139,17 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
 
     Raises:
         MissingFileError, DataError: the file cannot be read.
-        ConfigError: an unknown key; the nearest known one is named.
+        ConfigError: unknown keys, each with what became of it or the nearest known one.
         MissingExtraError: TRL, which defines most settings, is not installed.
     """
     file = FlatFile(settings={}, facts={}) if config is None else read_flat(Path(config))
     changed = read_overrides(overrides)
     registry = BUILT_IN.plus(load_entries(changed.get("objectives", file.values.get("objectives"))))
     defaults = known_settings() | {key: s.default for key, s in registry.settings.items()}
-    for name in file.settings:
-        if name not in defaults:
-            raise unknown_name(f"key in {config}:", name, defaults)
+    check_keys(file.settings, defaults, config)
+    check_keys(changed, defaults)
     given = dict(file.settings)
     for name, texts in changed.items():
-        if name not in defaults:
-            raise unknown_name("option", name, defaults)
         given[name] = GivenValue(key=name, value=_value(" ".join(texts)), source=COMMAND_LINE)
     if "preset" in given and given["preset"].value:
         chosen = given["preset"]

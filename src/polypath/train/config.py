@@ -11,7 +11,8 @@ from trl.scripts.grpo import GRPOScriptArguments
 
 from polypath.core.objectives import load_entries
 from polypath.engines.trl import DiversityGRPOConfig
-from polypath.errors import ConfigError, unknown_name
+from polypath.errors import ConfigError
+from polypath.old_keys import check_keys
 from polypath.presets import preset
 from polypath.settings import read_overrides
 from polypath.tasks.options import option_texts
@@ -59,6 +60,26 @@ class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no 
         default="zero",
         metadata={"help": "Reward after a timed-out check: zero, or none to leave it out."},
     )
+    dataset_prompt_column: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column of dataset_name that becomes the user's message; auto is the first of prompt, "
+            "problem and question. Unset leaves the column prompt as it is, unless there is a system_prompt."
+        },
+    )
+    system_prompt: str | None = field(
+        default=None, metadata={"help": "System message before every prompt of dataset_name."}
+    )
+    chat_template: str | None = field(
+        default=None,
+        metadata={
+            "help": "Chat template in place of the tokenizer's: Jinja text, or a file of it."
+        },
+    )
+    reward_options: list[str] | None = field(
+        default=None,
+        metadata={"help": "Options of the reward functions: KEY=VALUE KEY=VALUE ..."},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +124,14 @@ def load_recipe(
     Raises:
         MissingFileError: the file does not exist.
         DataError: the file is not YAML, or not a mapping.
-        ConfigError: an unknown key (the nearest known one is named), or a bad value.
+        ConfigError: unknown keys, each with what became of it or the nearest known one; or a bad value.
     """
     if values is None:
         values = {} if config is None else read_yaml(Path(config), "Recipe")
     values = {str(key): value for key, value in values.items()}
-    if "task_options" in values:
-        values["task_options"] = option_texts(values["task_options"])
+    for name in ("task_options", "reward_options"):
+        if name in values:
+            values[name] = option_texts(values[name], setting=name)
     changed = read_overrides(overrides)
     given = {key: " ".join(texts) for key, texts in changed.items()}  # for the record
     chosen = given.get("preset") or values.get("preset")
@@ -123,12 +145,8 @@ def load_recipe(
         allow_abbrev=False,
     )
     known = {action.dest for action in parser._actions} - {"help"}
-    for name in values:
-        if name not in known:
-            raise unknown_name(f"key in {config}:", name, known)
-    for name in given:
-        if name not in known:
-            raise unknown_name("option", name, known)
+    check_keys(values, known, config)
+    check_keys(given, known)
     parser.set_defaults_with_config(**values)
     if not values.get("output_dir") and "output_dir" not in given:
         raise ConfigError("output_dir is missing: where should checkpoints and the model go?")

@@ -22,6 +22,7 @@ from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
 from polypath.train.auto_rehearsal import make_rehearsal_set
 from polypath.train.callbacks import COMPLETE, Loaded, LogFile, MarkComplete, StopWhenLoaded
 from polypath.train.config import Recipe
+from polypath.train.machine import check_machine
 from polypath.train.sources import load_datasets, load_rewards, monitor_probe, recipe_task
 
 RUN_FILE = "run.json"  # what the run was asked to do
@@ -68,6 +69,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
         if main:
             progress(message)
 
+    check_machine(recipe)
     _same_settings(folder / RUN_FILE, recipe)
     if (folder / FINISHED_FILE).is_file():
         tell(f"{folder} is finished already: nothing to do. Choose another output_dir to run anew.")
@@ -122,6 +124,7 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
             reward_funcs=rewards,
             args=config,
             train_dataset=train,
+            processing_class=_tokenizer(recipe, path),
             eval_dataset=evaluation,
             quantization_config=get_quantization_config(model),
             peft_config=get_peft_config(model),
@@ -139,6 +142,26 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
         raise
     except (ValueError, ImportError) as error:  # TRL's own checks of settings and of extras
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def _tokenizer(recipe: Recipe, path: str) -> Any:
+    """Return the model's tokenizer with the recipe's chat template; ``None`` where it names none."""
+    template = recipe.task.chat_template
+    if template is None:
+        return None
+    if "{" not in template:
+        if not Path(template).is_file():
+            raise MissingFileError(f"chat_template {template!r} is neither Jinja text nor a file.")
+        template = Path(template).read_text(encoding="utf-8")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        path,
+        revision=recipe.model.model_revision,
+        trust_remote_code=recipe.trainer.trust_remote_code,
+        truncation_side="left",
+        padding_side="left",
+    )
+    tokenizer.chat_template = template
+    return tokenizer
 
 
 def resolve_model(name: str | None) -> str:

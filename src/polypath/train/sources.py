@@ -9,19 +9,23 @@ from datasets.exceptions import DatasetsError
 from trl import get_dataset
 from trl import rewards as trl_rewards
 
+from polypath.core.reward_names import READS_SOLUTION, check_rewards, read_reward_options
 from polypath.core.rewards import TaskReward, task_dataset
 from polypath.core.shaped_rewards import (
     FORMAT_REWARDS,
     LENGTH_REWARDS,
     CosineLengthReward,
+    SolutionReward,
+    cosine_scaled_reward,
 )
 from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
 from polypath.rollouts import encode_prompt
 from polypath.tasks import Problem, Task, get_task
 from polypath.tasks.options import key_values
 from polypath.train.config import Recipe, TaskArguments
-from polypath.user_code import load_function
+from polypath.verify.shaping import length_reward
 
+PROMPT_COLUMNS = ("prompt", "problem", "question")  # where dataset_prompt_column is auto
 EVALUATION_PROBLEMS = 256  # of a task's dev split, when eval_strategy is on
 
 
@@ -36,6 +40,12 @@ def load_datasets(recipe: Recipe) -> tuple[Any, Any]:
     arguments, mixture = recipe.task, recipe.mixture
     evaluated = recipe.trainer.eval_strategy != "no"
     if arguments.task is not None:
+        for name in ("system_prompt", "dataset_prompt_column"):
+            if getattr(arguments, name) is not None:
+                raise ConfigError(
+                    f"{name} belongs to dataset_name; task {arguments.task!r} writes its own prompts "
+                    "(task_options: prompt=...). Leave one of the two out."
+                )
         return _task_datasets(arguments, evaluated=evaluated)
     if not mixture.datasets and not arguments.dataset_name:
         raise ConfigError("Name what to train on: task, dataset_name or datasets.")
@@ -46,10 +56,10 @@ def load_datasets(recipe: Recipe) -> tuple[Any, Any]:
             raise
         name = arguments.dataset_name or "the mixture"
         raise DataError(f"Cannot load data set {name}: {' '.join(str(error).split())}") from error
-    train = _split(loaded, "dataset_train_split", arguments.dataset_train_split)
+    train = _split(loaded, "dataset_train_split", arguments.dataset_train_split, arguments)
     if not evaluated:
         return train, None
-    return train, _split(loaded, "dataset_test_split", arguments.dataset_test_split)
+    return train, _split(loaded, "dataset_test_split", arguments.dataset_test_split, arguments)
 
 
 def monitor_probe(arguments: TaskArguments) -> tuple[Task, Sequence[Problem]] | None:
@@ -127,17 +137,38 @@ def _load_dataset(arguments: TaskArguments) -> Any:
     )
 
 
-def _split(loaded: Any, setting: str, name: str) -> Any:
-    """Return a split that has prompts."""
+def _split(loaded: Any, setting: str, name: str, arguments: TaskArguments) -> Any:
+    """Return a split that has prompts, as chat messages where the recipe asks for them."""
     if name not in loaded:
         raise unknown_name(setting, name, loaded)
-    columns = loaded[name].column_names  # None for a stream that does not know
-    if columns is not None and "prompt" not in columns:
+    rows, asked = loaded[name], arguments.dataset_prompt_column
+    columns = rows.column_names  # None for a stream that does not know
+    wanted = PROMPT_COLUMNS if asked == "auto" else (asked or "prompt",)
+    found = [column for column in wanted if columns is None or column in columns]
+    if not found:
         raise DataError(
-            f"The data set's split {name!r} has no column 'prompt', but {', '.join(columns)}. "
-            "Rename the column that holds the questions."
+            f"The data set's split {name!r} has no column {' or '.join(map(repr, wanted))}, but "
+            f"{', '.join(columns)}. Name the one that holds the questions: dataset_prompt_column."
         )
-    return loaded[name]
+    reading = READS_SOLUTION.intersection(arguments.reward_funcs or ())
+    if reading and columns is not None and "solution" not in columns:
+        raise DataError(
+            f"{' and '.join(sorted(reading))} compares with the column 'solution', but the data set's "
+            f"split {name!r} has {', '.join(columns)}. Rename the column that holds the answers."
+        )
+    if asked is None and arguments.system_prompt is None:
+        return rows
+    system = arguments.system_prompt
+    before = [{"role": "system", "content": system}] if system is not None else []
+    return rows.map(_as_messages, fn_kwargs={"column": found[0], "before": before})
+
+
+def _as_messages(row: dict[str, Any], column: str, before: list[dict[str, str]]) -> dict[str, Any]:
+    asked = row[column]
+    return {
+        "prompt": before
+        + (asked if isinstance(asked, list) else [{"role": "user", "content": str(asked)}])
+    }
 
 
 def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> list[Any]:
@@ -148,17 +179,29 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
         max_completion_length: of the training; ``cosine_length_reward`` is lowest there.
 
     Raises:
-        ConfigError: no reward was named, one that does not exist, or one that needs a task.
+        ConfigError: no reward was named, one that does not exist, or one that needs a task; or an option
+            that does not exist.
+        MissingFileError: the file of a function of your own does not exist.
     """
+    options = read_reward_options(arguments.reward_options)
+    names = arguments.reward_funcs or []
+    own = check_rewards(names, task=arguments.task is not None)
     known = {
         "accuracy_reward": trl_rewards.accuracy_reward,
         "reasoning_accuracy_reward": trl_rewards.reasoning_accuracy_reward,
         "think_format_reward": trl_rewards.think_format_reward,
-        # The constants are those of TRL's own script.
         "get_soft_overlong_punishment": trl_rewards.get_soft_overlong_punishment(
-            max_completion_len=1280, soft_punish_cache=256
+            options["max_completion_len"], options["soft_punish_cache"]
+        ),
+        "repetition_penalty_reward": trl_rewards.get_repetition_penalty_reward(
+            options["repetition_n_grams"], options["repetition_max_penalty"]
+        ),
+        "cosine_scaled_reward": cosine_scaled_reward(trl_rewards.accuracy_reward, options),
+        "length_reward": SolutionReward(
+            trl_rewards.accuracy_reward, length_reward, "length_reward"
         ),
         **FORMAT_REWARDS,
+        **own,
     }
     found: list[Any] = []
     task_reward: TaskReward | None = None
@@ -169,26 +212,13 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
         found.append(task_reward)
     if arguments.reward_model_name_or_path:
         found.append(arguments.reward_model_name_or_path)
-    for name in arguments.reward_funcs or []:
+    for name in names:
         if name in known:
             found.append(known[name])
-        elif name in LENGTH_REWARDS:
-            if task_reward is None:
-                raise ConfigError(f"{name} needs a task: its verifier says what is right.")
+        else:
+            assert task_reward is not None  # check_rewards has seen it
             settings = LENGTH_REWARDS[name](max_completion_length)
             found.append(CosineLengthReward(task_reward, settings, name=name))
-        elif ":" in name or "." in name:
-            found.append(_import_reward(name))
-        else:
-            raise unknown_name("reward function", name, [*known, *LENGTH_REWARDS])
     if not found:
         raise ConfigError("Name what to reward: task or reward_funcs.")
     return found
-
-
-def _import_reward(name: str) -> Any:
-    """Import ``package.module.function``, ``package.module:function`` or ``file.py:function``."""
-    try:
-        return load_function(name if ":" in name else ":".join(name.rsplit(".", 1)), "Function")
-    except ConfigError as error:
-        raise ConfigError(f"Cannot load reward function {name!r}: {error}") from error

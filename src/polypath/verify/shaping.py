@@ -18,6 +18,9 @@ from polypath.verify.math_extract import boxes
 
 # A lookahead, so that two tags that share a line break count as two.
 _END_OF_THINKING = re.compile(r"(?=\n</think>\n)")
+_TAGS = ("<think>", "</think>", "<answer>", "</answer>")
+# "Step 3:", "2." or a bullet at the beginning of a line, and words that go on.
+_STEP = re.compile(r"step \d+:|^\s*(?:\d+\.|[-*])\s|\b(?:first|second|next|finally),", re.I | re.M)
 
 
 def boxed_format_reward(texts: Sequence[str]) -> list[float]:
@@ -36,6 +39,57 @@ def think_format_reward(texts: Sequence[str]) -> list[float]:
     overlaps, so ``"\n</think>\n</think>\n"`` counted as one there; here it is two.
     """
     return [float(len(_END_OF_THINKING.findall(text)) == 1) for text in texts]
+
+
+def think_answer_format_reward(texts: Sequence[str]) -> list[float]:
+    """1 if the completion is thinking and then an answer, each between its tags, else 0.
+
+    Stands for open-r1's ``format``, which also wants a line break after each tag. White space between
+    and around the two parts is free here; each tag may be there only once.
+    """
+    found = []
+    for text in texts:
+        places = [text.find(tag) for tag in _TAGS]
+        between = text[places[1] + len(_TAGS[1]) : places[2]]
+        rest = text[: max(places[0], 0)] + between + text[places[3] + len(_TAGS[3]) :]
+        once = all(text.count(tag) == 1 for tag in _TAGS)
+        found.append(float(once and places == sorted(places) and not rest.strip()))
+    return found
+
+
+def tag_count_reward(texts: Sequence[str]) -> list[float]:
+    """A quarter for each of ``<think>``, ``</think>``, ``<answer>``, ``</answer>`` that is there once.
+
+    Open-r1's ``tag_count`` also wants line breaks beside the tags.
+    """
+    return [sum(text.count(tag) == 1 for tag in _TAGS) / len(_TAGS) for text in texts]
+
+
+def reasoning_steps_reward(texts: Sequence[str]) -> list[float]:
+    """A third for each step that is marked as one, at most 1: open-r1's ``reasoning_steps``."""
+    return [min(1.0, len(_STEP.findall(text)) / 3) for text in texts]
+
+
+def length_reward(
+    texts: Sequence[str], verdicts: Sequence[Verdict], groups: Sequence[object]
+) -> list[float]:
+    """0.5 for the shortest completion of a group, -0.5 for the longest; wrong ones at most 0.
+
+    The length reward of Kimi k1.5 (arXiv:2501.12599, section 2.3.3), over characters; 0 where all are
+    equally long. Open-r1's ``length`` compares all completions of a batch, whatever their prompt.
+
+    Args:
+        texts: completions.
+        verdicts: of the same completions.
+        groups: what each answers; those that are equal are compared.
+    """
+    rewards = []
+    for text, verdict, group in zip(texts, verdicts, groups, strict=True):
+        lengths = [len(t) for t, other in zip(texts, groups, strict=True) if other == group]
+        span = max(lengths) - min(lengths)
+        value = 0.5 - (len(text) - min(lengths)) / span if span else 0.0
+        rewards.append(value if verdict.correct else min(0.0, value))
+    return rewards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
