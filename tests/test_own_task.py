@@ -1,12 +1,14 @@
 """A task of one's own, from an empty folder to a report: every command takes its place."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from polypath import task_from
 from polypath.errors import ConfigError, DataError, MissingFileError
@@ -18,6 +20,7 @@ from tests.refusals import refused
 from tests.rehearsal.adder import save_adder
 
 FILE = Path(__file__).parents[1] / "examples" / "my_task.py"
+PAGE = Path(__file__).parents[1] / "docs" / "own_task.md"
 PLACE = "my_task.py:additions"
 TRAIN = {
     "model_name_or_path": "model",
@@ -90,35 +93,36 @@ def test_the_example_is_one_short_file() -> None:
     assert len(lines) <= 25
 
 
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of the page."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
 @pytest.mark.usefixtures("place")
-def test_from_data_to_a_report() -> None:
-    polypath(
-        *("presample", "--model", "model", "--task", PLACE, "--out", "rehearsal"),
-        *("--k", 4, "--threshold", 3, "--limit", 20),
-    )
-    kept = ["diversity/distinct_correct", "rehearsal/divergence", "positive_entropy/loss"]
-    log = train(
-        "all",
-        dra=True,
-        similarity="answer",
-        positive_entropy_coef=0.01,
-        rehearsal_set="rehearsal",
-        rehearsal_explore_only=False,
-        monitor_every=1,
-        monitor_problems=4,
-        monitor_samples=4,
-    )
-    assert all(any(name in line for line in log) for name in kept)
+def test_the_page_runs_from_data_to_a_report() -> None:
+    recipe = yaml.safe_load(blocks("yaml")[0].replace("MODEL", "model"))
+    del recipe["task"]  # which the command names
+    quick = {key: TRAIN[key] for key in TRAIN if key not in recipe and key != "task"}
+    few = {"monitor_every": 1, "monitor_problems": 4, "monitor_samples": 4}
+    Path("recipe.yaml").write_text(yaml.safe_dump({**recipe, **quick, **few}))
+    commands = [line.split("#")[0].split() for line in blocks("bash")[0].splitlines() if line]
+    assert [words[1] for words in commands] == [
+        *("tasks", "presample", "train", "eval", "eval", "compare", "report")
+    ]
+    for words in commands:
+        assert words[0] == "polypath"
+        polypath(*(word.replace("MODEL", "model") for word in words[1:]))
+    log = [json.loads(line) for line in Path("runs/trained/log.jsonl").read_text().splitlines()]
+    for name in ("diversity/distinct_correct", "rehearsal/divergence", "positive_entropy/loss"):
+        assert any(name in line for line in log)
     assert [line["step"] for line in log if "probe/pass@4" in line] == [0, 1, 2]
-    train("diverse", preset="diverse", average_weights_from=0.5)
-    for name, model in (("base", "model"), ("trained", "all"), ("preset", "diverse")):
-        polypath(
-            *("eval", "--model", model, "--task", PLACE, "--split", "test", "--out", name, "--n", 8)
-        )
-    told = polypath("compare", "base", "trained", "preset", "--k", "1,4")
-    assert "pass@4" in told
-    polypath("report", "base", "trained", "preset", "--out", "report.html")
     assert Path("report.html").stat().st_size > 10_000
+
+
+@pytest.mark.usefixtures("place")
+def test_a_preset_needs_nothing_else() -> None:
+    log = train("diverse", preset="diverse", average_weights_from=0.5)
+    assert any("rehearsal/divergence" in line for line in log)
 
 
 def test_a_run_is_verified_again_by_the_same_file_only(

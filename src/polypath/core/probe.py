@@ -75,7 +75,8 @@ class Probe:
         answers = [verdict.answer for verdict in verdicts]
         starts = range(0, len(answers), self.num_samples)
         groups = [answers[start : start + self.num_samples] for start in starts]
-        metrics = group_metrics(groups, correct_N_S)
+        told = any(answer is not None for answer in answers)  # else the task knows no solutions
+        metrics = group_metrics(groups if told else None, correct_N_S)
         del metrics["diversity/accuracy"]  # pass@1
         values |= {name.removeprefix("diversity/"): value for name, value in metrics.items()}
         entropy_N_S = np.array(entropies).reshape(correct_N_S.shape)
