@@ -27,7 +27,7 @@ from polypath.objectives import (
 )
 from polypath.objectives.entries import check_coefficient
 from polypath.settings import Setting, build, merged, settings_of
-from polypath.similarity import SimilarityConfig
+from polypath.similarity import SimilarityConfig, check_similarity
 from polypath.user_code import load_object
 
 CHOSEN_ADVANTAGE = "advantage"
@@ -180,6 +180,29 @@ class Objectives:
         """Whether a method wants to know how alike the completions of a group are."""
         return any("similarity_P_G_G" in active.wants for active in self.of_groups)
 
+    def check_groups(self, num_generations: int | None, aggregation: str) -> None:
+        """Refuse what cannot work with methods that look at whole groups.
+
+        Args:
+            num_generations: completions of a prompt.
+            aggregation: how several rewards become advantages, as TRL's ``multi_objective_aggregation``.
+
+        Raises:
+            ConfigError: groups of one, or rewards that are never summed.
+        """
+        names = [active.entry.name for active in self.of_groups]
+        if names and (num_generations or 0) < 2:
+            raise ConfigError(
+                f"{names[0]} needs groups of at least 2 completions, got num_generations="
+                f"{num_generations}: with one there is nothing to compare. Use 4 or more."
+            )
+        if names and aggregation == "normalize_then_sum":
+            raise ConfigError(
+                f"{names[0]} works on the summed reward, and "
+                "multi_objective_aggregation='normalize_then_sum' never forms one. Use "
+                "'sum_then_normalize'."
+            )
+
     def plus(self, active: Iterable[Active[Any]]) -> "Objectives":
         """Return these and more, which were switched on in Python.
 
@@ -233,12 +256,13 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
         ConfigError: a value is out of range, or a name is not known.
     """
     configs = {entry.name: entry.build(values) for entry in registry.entries}
-    chosen = values.get(CHOSEN_ADVANTAGE)
-    if chosen is not None and chosen not in registry.advantages:
+    chosen, named = values.get(CHOSEN_ADVANTAGE), values[CHOSEN_DIVERGENCE]
+    if chosen is not None and chosen not in list(registry.advantages):  # it may have no hash
         raise unknown_name(CHOSEN_ADVANTAGE, chosen, registry.advantages)
-    named = values[CHOSEN_DIVERGENCE]
-    if named not in registry.divergences:
+    if named not in list(registry.divergences):
         raise unknown_name(CHOSEN_DIVERGENCE, named, registry.divergences)
+    check_similarity(values["similarity"])
+    read_similarity(values)
     weights = {
         name: check_coefficient(term.switch.key, values[term.switch.key])
         for name, term in registry.terms.items()

@@ -12,8 +12,9 @@ from accelerate import PartialState
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import get_peft_config, get_quantization_config
 
+from polypath.core.given import own_errors
 from polypath.engines.trl import CollapseMonitor, DiversityGRPOTrainer
-from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
+from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rollouts.files import write_json
 from polypath.rollouts.manifest import library_versions
 from polypath.tasks import is_place
@@ -114,7 +115,7 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
     # TRL draws the adapters of LoRA before it sets the seed.
     transformers.set_seed(config.seed)
     probe = monitor_probe(recipe.task)
-    try:
+    with own_errors():  # of what reads the settings of quantization and adapters
         trainer = DiversityGRPOTrainer(
             model=path,
             reward_funcs=rewards,
@@ -125,18 +126,14 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
             peft_config=get_peft_config(model),
             callbacks=[LogFile(Path(config.output_dir) / LOG_FILE), MarkComplete()],
         )
-        if probe is not None:
-            samples = recipe.task.monitor_samples
-            ks = sorted({1, min(4, samples), samples})
-            every = recipe.task.monitor_every
-            trainer.add_callback(
-                CollapseMonitor(trainer, *probe, num_samples=samples, every=every, ks=ks)
-            )
-        return trainer
-    except PolypathError:
-        raise
-    except (ValueError, ImportError) as error:  # TRL's own checks of settings and of extras
-        raise ConfigError(" ".join(str(error).split())) from error
+    if probe is not None:
+        samples = recipe.task.monitor_samples
+        ks = sorted({1, min(4, samples), samples})
+        every = recipe.task.monitor_every
+        trainer.add_callback(
+            CollapseMonitor(trainer, *probe, num_samples=samples, every=every, ks=ks)
+        )
+    return trainer
 
 
 def resolve_model(name: str | None) -> str:
