@@ -53,8 +53,9 @@ def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
         DataError: a data set has no rows, or its first row no prompt.
     """
     rewards = named.get("reward_funcs")
-    for function in rewards if isinstance(rewards, list) else [rewards]:
-        if not (function is None or isinstance(function, str) or callable(function)):
+    functions = [] if rewards is None else rewards if isinstance(rewards, list) else [rewards]
+    for function in functions:
+        if not (isinstance(function, str) or callable(function)):
             raise ConfigError(
                 f"reward_funcs must be a function or a list of them, got {function!r}."
             )
@@ -134,6 +135,28 @@ def check_loggers(
         except (ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise MissingExtraError(f"report_to: {name} cannot be used. {reason}") from error
+
+
+@contextmanager
+def logger_errors(names: Sequence[str]) -> Iterator[None]:
+    """Say in one line what a logger refuses inside, such as to log without a key.
+
+    Args:
+        names: the setting ``report_to`` as a list.
+
+    Raises:
+        ConfigError: from an error of a logger's own.
+    """
+    try:
+        yield
+    except PolypathError:
+        raise
+    except Exception as error:
+        name = type(error).__module__.partition(".")[0]
+        if name not in names:
+            raise
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"report_to: {name} cannot be used. {reason}") from error
 
 
 def checked_functions(functions: Sequence[Any], names: Sequence[str]) -> list[Any]:

@@ -175,7 +175,13 @@ class Rows:
 
 
 class RewardedRows(Rows):
-    """A task whose reward function sees the columns of a row. The gold is JSON with the row's id."""
+    """A task whose reward function sees the columns of a row. The gold is JSON with the row's id.
+
+    Attributes:
+        unscored: statuses of completions that the function gave no reward: these have none in training.
+    """
+
+    unscored = frozenset({Status.ERROR})
 
     def __init__(self, data: Any, *, reward: RewardFunction, **rest: Any) -> None:
         super().__init__(data, **rest)

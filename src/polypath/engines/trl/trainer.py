@@ -17,7 +17,13 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from polypath.core.correctness import find_correctness
-from polypath.core.given import check_given, check_prompts, checked_functions, own_errors
+from polypath.core.given import (
+    check_given,
+    check_prompts,
+    checked_functions,
+    logger_errors,
+    own_errors,
+)
 from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
@@ -178,7 +184,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self.weight_average is not None:
             known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
             self.weight_average.checkpoint = resume_from_checkpoint if known else None
-        result = super().train(resume_from_checkpoint, *rest, **named)
+        with logger_errors(self.args.report_to):
+            result = super().train(resume_from_checkpoint, *rest, **named)
         if self.weight_average is not None and self.use_vllm:
             self._last_loaded_step = -1  # vLLM may hold the last weights, of the same step
         return result
@@ -230,7 +237,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         (columns, texts, token_ids, rewards_B_F), self._generated = self._generated, None
         self._read_settings()
         judged = self._groups.correctness(rewards_B_F)
-        batch["correct"] = judged.correct_B
+        batch["correct"], batch["scored"] = judged.correct_B, ~judged.reward_B.isnan()
         if self._groups.acts or self._objectives.terms:
             self._groups.correctness.watch(judged)
         if not self._groups.acts:
@@ -323,7 +330,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if measured:
             self._means.add_shares("gradient_share", sizes)
             if entropy_B_T is not None and batch.correct_B is not None:
-                self._means.add_entropy(entropy_B_T, mask_B_T, batch.correct_B)
+                self._means.add_entropy(entropy_B_T, mask_B_T, batch.correct_B, inputs["scored"])
         # Once a step, or an evaluation batch: one collective and one wait for the device.
         if not training or self.accelerator.sync_gradients:
             self._log_means(self._means.flush(self._processes))
