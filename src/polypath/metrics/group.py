@@ -93,9 +93,12 @@ def group_statistics(
         ``duplicate_rate`` and ``duplicate_rate_correct`` (lower = more diverse), ``all_correct``,
         ``all_wrong`` and ``mixed`` (shares of groups), and ``similarity`` if given.
     """
+    distinct_correct_P = count_distinct(ids_P_G, correct_P_G)
+    if scored_P_G is not None:
+        distinct_correct_P = distinct_correct_P[np.asarray(scored_P_G).any(axis=1)]
     statistics = {
         "distinct_solutions": _mean(count_distinct(ids_P_G)),
-        "distinct_correct": _mean(count_distinct(ids_P_G, correct_P_G)),
+        "distinct_correct": _mean(distinct_correct_P),
         "duplicate_rate": _mean(duplicate_rate(ids_P_G)),
         "duplicate_rate_correct": _mean(duplicate_rate(ids_P_G, correct_P_G)),
         **vars(outcome_shares(correct_P_G, scored_P_G)),

@@ -78,8 +78,8 @@ def test_what_nobody_scored_is_in_no_measure_of_right_and_wrong(
 
     trainer = train(tiny_model_dir, tmp_path, rewards=unknown, max_steps=1, dra=True)
     line = trainer.state.log_history[0]
-    for name in ("accuracy", "all_wrong", "entropy_wrong", "entropy_correct"):
-        assert math.isnan(line.get(f"diversity/{name}", math.nan)), name
+    for name in ("accuracy", "all_wrong", "distinct_correct", "entropy_wrong", "entropy_correct"):
+        assert line.get(f"diversity/{name}") is None, name  # no number, nowhere
 
 
 CHAT = [{"prompt": [{"role": "user", "content": "solve 1 + 1 ="}], "gold": "2"}] * 8
