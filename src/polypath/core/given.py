@@ -41,6 +41,23 @@ def own_errors() -> Iterator[None]:
         raise kind(" ".join(str(error).split())) from error
 
 
+@contextmanager
+def logger_errors(names: Sequence[str]) -> Iterator[None]:
+    """Raise what a logger refuses inside, such as to log without a key, as ``ConfigError``.
+
+    Args:
+        names: the setting ``report_to`` as a list.
+    """
+    try:
+        yield
+    except Exception as error:
+        name = type(error).__module__.partition(".")[0]
+        if name not in names:
+            raise
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"report_to: {name} cannot be used. {reason}") from error
+
+
 def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
     """Check the reward functions and the data sets of a trainer, as far as they are known beforehand.
 
@@ -135,28 +152,6 @@ def check_loggers(
         except (ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise MissingExtraError(f"report_to: {name} cannot be used. {reason}") from error
-
-
-@contextmanager
-def logger_errors(names: Sequence[str]) -> Iterator[None]:
-    """Say in one line what a logger refuses inside, such as to log without a key.
-
-    Args:
-        names: the setting ``report_to`` as a list.
-
-    Raises:
-        ConfigError: from an error of a logger's own.
-    """
-    try:
-        yield
-    except PolypathError:
-        raise
-    except Exception as error:
-        name = type(error).__module__.partition(".")[0]
-        if name not in names:
-            raise
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"report_to: {name} cannot be used. {reason}") from error
 
 
 def checked_functions(functions: Sequence[Any], names: Sequence[str]) -> list[Any]:

@@ -27,7 +27,8 @@ from polypath.objectives import (
 )
 from polypath.objectives.entries import check_coefficient
 from polypath.settings import Setting, build, merged, settings_of
-from polypath.similarity import SimilarityConfig, check_similarity
+from polypath.similarity import SimilarityConfig
+from polypath.similarity.registry import check_similarity
 from polypath.user_code import load_object
 
 CHOSEN_ADVANTAGE = "advantage"
