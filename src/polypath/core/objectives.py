@@ -5,6 +5,7 @@ similarity, and a few of the run. An engine adds them to its own config class (`
 reads them back (``read_objectives``).
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
@@ -284,6 +285,30 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
         ),
         divergence=Active(entry=registry.divergences[named], config=configs[named]),
     )
+
+
+def warn_of_idle_settings(values: Mapping[str, Any], registry: Registry = BUILT_IN) -> None:
+    """Warn of settings that were changed and do nothing, as what they belong to is off.
+
+    Args:
+        values: every flat setting by key, as ``read_objectives`` takes them.
+        registry: where names are looked up.
+    """
+    rehearsed, named = read_rehearsal(values).on, values[CHOSEN_DIVERGENCE]
+    switched: tuple[Any, ...] = (*registry.adjustments.values(), *registry.terms.values())
+    groups = [(entry.settings, bool(values[entry.switch.key])) for entry in switched]
+    groups += [(e.settings, values[CHOSEN_ADVANTAGE] == n) for n, e in registry.advantages.items()]
+    groups += [(e.settings, rehearsed and named == n) for n, e in registry.divergences.items()]
+    own = tuple(s for s in settings_of(RehearsalConfig, "rehearsal") if s.field != "folder")
+    groups.append((own, rehearsed or values["rehearsal_coef"] == 0))
+    used = {setting.key for settings, on in groups if on for setting in settings}
+    unused = [setting for settings, on in groups if not on for setting in settings]
+    idle = [s.key for s in unused if s.key not in used and values[s.key] != s.default]
+    if idle:
+        warnings.warn(
+            f"{', '.join(dict.fromkeys(idle))}: set, and without effect: what it belongs to is off.",
+            stacklevel=4,
+        )
 
 
 def _switched(key: str, values: Mapping[str, Any]) -> bool:

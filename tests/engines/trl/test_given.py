@@ -1,6 +1,7 @@
 """What the trainer is given from Python: its faults are one line of ours, never a traceback of TRL's."""
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,39 @@ def test_a_logger_that_is_not_installed_is_named(
     for asked in (logger, [logger]):
         with pytest.raises(MissingExtraError, match=logger):
             DiversityGRPOConfig(str(tmp_path), **{**OPTIONS, "report_to": asked})
+
+
+IDLE: list[tuple[dict[str, Any], str]] = [
+    ({"dra_strength": 0.3}, "dra_strength"),
+    ({"positive_entropy_form": "exact"}, "positive_entropy_form"),
+    ({"maxrl_eps": 0.1}, "maxrl_eps"),
+    ({"rehearsal_coef": 0.3}, "rehearsal_coef"),
+    ({"rehearsal_set": "set", "rehearsal_alpha": 0.3}, "rehearsal_alpha"),
+]
+
+
+@pytest.mark.parametrize(("settings", "named"), IDLE)
+def test_a_setting_without_effect_is_named(
+    settings: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    with pytest.warns(UserWarning, match=named):
+        DiversityGRPOConfig(str(tmp_path), **{**OPTIONS, **settings})
+
+
+def test_settings_with_an_effect_are_not_warned_of(tmp_path: Path) -> None:
+    settings = {
+        "dra": True,
+        "dra_strength": 0.3,
+        "positive_entropy_coef": 0.1,
+        "positive_entropy_gate": "all",
+        "rehearsal_set": "set",
+        "rehearsal_coef": 0.3,
+        "rehearsal_divergence": "alpha",
+        "rehearsal_alpha": 0.3,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        DiversityGRPOConfig(str(tmp_path), **{**OPTIONS, **settings})
 
 
 WRONG: dict[str, Any] = {

@@ -15,6 +15,7 @@ from polypath.core.objectives import (
     read_objectives,
     read_rehearsal,
     setting_fields,
+    warn_of_idle_settings,
 )
 from polypath.core.rehearsal import RehearsalConfig
 from polypath.core.run_settings import RunSettings
@@ -48,6 +49,8 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
         super().__post_init__()
         # TRL and transformers resolve aliases and JSON texts first.
         self._check_checkpointing()
+        if self.process_index == 0:
+            warn_of_idle_settings(self.method_values, self.REGISTRY)
         installed = loggers.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
         check_loggers(self.report_to, loggers.INTEGRATION_TO_CALLBACK, installed)
 
