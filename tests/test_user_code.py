@@ -2,8 +2,11 @@
 
 import pytest
 
-from polypath.errors import ConfigError, MissingFileError
-from polypath.user_code import load_function, load_object
+from polypath.errors import ConfigError, DataError, MissingFileError
+from polypath.similarity.base import Completions
+from polypath.similarity.custom import CustomSimilarity
+from polypath.tasks.solutions import load_solution
+from polypath.user_code import blamed, load_function, load_object
 
 HERE = "tests.test_user_code"
 NUMBER = 7
@@ -52,3 +55,26 @@ def test_a_file_that_cannot_be_run_is_told_with_its_error(tmp_path):
     file.write_text("1 / 0\n")
     with pytest.raises(ConfigError, match="ZeroDivisionError"):
         load_object(f"{file}:x", "Thing")
+
+
+def fails(*_):
+    raise KeyError("lost")
+
+
+def test_a_users_function_that_fails_is_named_with_its_place_and_traceback():
+    rows = Completions(texts=["a", "b"], token_ids=[[1], [2]], solutions=[None, None])
+    similarity = CustomSimilarity(fails)
+    calls = [
+        lambda: similarity.matrix(similarity.features(rows), 2),
+        lambda: load_solution(fails)("text", {}),
+    ]
+    for call in calls:
+        with pytest.raises(DataError, match=r"KeyError.*lost.*test_user_code\.py") as error:
+            call()
+        assert isinstance(error.value.__cause__, KeyError)
+        assert "\n" not in str(error.value)
+
+
+def test_our_own_errors_pass_as_they_are():
+    with pytest.raises(ConfigError, match=r"^ours$"), blamed("mine"):
+        raise ConfigError("ours")

@@ -1,15 +1,21 @@
-"""Objects from the user's own files: ``path/to/file.py:name`` or ``package.module:name``."""
+"""The user's own code: objects by ``path/to/file.py:name`` or ``package.module:name``, and what they give."""
 
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import sys
+import traceback
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from polypath.errors import ConfigError, MissingFileError
+from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
+
+LARGEST_REWARD = 3.4e38  # of float32, in which rewards are summed
 
 
 def load_object(spec: str, what: str) -> Any:
@@ -79,3 +85,70 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+@contextmanager
+def blamed(who: str) -> Iterator[None]:
+    """Say in one line which function of the user's failed inside, how and where.
+
+    Args:
+        who: the function, for the error: "The reward function even".
+
+    Raises:
+        DataError: from what was raised, whose traceback stays behind it; a ``PolypathError`` passes.
+    """
+    try:
+        yield
+    except PolypathError:
+        raise
+    except Exception as error:  # the user's function may raise anything
+        ours = str(Path(__file__).parent)
+        calls = traceback.extract_tb(error.__traceback__)
+        theirs = next((call for call in calls if not call.filename.startswith(ours)), None)
+        place = "" if theirs is None else f" ({theirs.filename}, line {theirs.lineno})"
+        reason = " ".join(str(error).split())
+        raise DataError(f"{who} failed with {type(error).__name__}: {reason}{place}.") from error
+
+
+def checked_rewards(rewards: Any, count: int, who: str) -> list[float | None]:
+    """Return what a reward function gave for each completion: a number, or None for "not scored".
+
+    NaN is "not scored" as well.
+
+    Args:
+        rewards: what it returned.
+        count: of the completions.
+        who: the function, for the errors.
+
+    Raises:
+        DataError: it is something else, of another length, or infinite; or taking it out of what the
+            function returned (a generator, say) failed.
+    """
+    no_list = isinstance(rewards, (str, bytes, Mapping, Set)) or not hasattr(rewards, "__iter__")
+    if no_list or getattr(rewards, "shape", None) == ():  # a tensor of no axis has __iter__
+        raise DataError(
+            f"{who} must return a list of {count} numbers or None, got {_shown(rewards)}."
+        )
+    with blamed(who):
+        found = list(rewards)
+    if len(found) != count:
+        raise DataError(f"{who} returned {len(found)} rewards for {count} completions.")
+    return [None if reward is None else _number(reward, who) for reward in found]
+
+
+def _number(reward: Any, who: str) -> float | None:
+    try:
+        if isinstance(reward, str | bytes) or getattr(reward, "shape", ()) != ():
+            raise TypeError
+        number = float(reward)
+    except (TypeError, ValueError):
+        raise DataError(f"{who} must return numbers or None, got {_shown(reward)}.") from None
+    except OverflowError:
+        number = math.inf
+    if abs(number) > LARGEST_REWARD:
+        raise DataError(f"{who} must return finite numbers or None, got {_shown(reward)}.")
+    return None if math.isnan(number) else number
+
+
+def _shown(value: Any) -> str:
+    return " ".join(repr(value)[:80].split())

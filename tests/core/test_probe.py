@@ -30,6 +30,19 @@ def test_values_by_hand():
     )
 
 
+@pytest.mark.parametrize("status", [Status.ERROR, Status.TIMEOUT, Status.BAD_GOLD])
+def test_what_could_not_be_verified_is_left_out(status):
+    probe = Probe(PROBLEMS[:3], 2, (1, 2))
+    unknown = Verdict(status=status)
+    found = probe.measure(
+        0, [RIGHT, unknown, RIGHT, WRONG, unknown, unknown], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    )
+    assert found["pass@1"] == 0.75  # of two problems; the third has nothing to tell
+    assert found["pass@2"] == 1.0  # of one: it takes two samples
+    assert (found["all_correct"], found["all_wrong"], found["mixed"]) == (0.5, 0.0, 0.5)
+    assert found["entropy_wrong"] == 4.0
+
+
 def test_a_fall_is_told_at_its_step_and_noise_is_not():
     probe = Probe(PROBLEMS, 2, (1, 2))
     half = [RIGHT, WRONG] * 8

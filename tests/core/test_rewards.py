@@ -1,5 +1,6 @@
 """A task's reward: one batch per call, each text once, statuses counted, timeouts left out if asked."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ from polypath.core.shaped_rewards import (
 )
 from polypath.core.verdicts import CACHE_SIZE
 from polypath.errors import ConfigError
+from polypath.tasks.own import task_from
 from polypath.verify.base import Status, Verdict
+from polypath.verify.shaping import CosineLength
 from tests.engines.trl.helpers import addition_rows, logged, make, noise, train
 from tests.engines.trl.test_values import Watched
 from tests.rehearsal.adder import Addition
@@ -102,6 +105,24 @@ def test_trouble_of_the_verifier_is_told_once() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         reward(["timeout"] * 50, ["3"] * 50)
+
+
+def test_what_an_own_function_does_not_score_has_no_reward() -> None:
+    def judge(completions: list[str], **columns: Any) -> list[float | None]:
+        del columns
+        return [{"right": 1.0, "wrong": 0.0}.get(text, math.nan) for text in completions]
+
+    task = task_from({"train": [{"prompt": "1 + 1", "answer": "2"}]}, judge)
+    reward = TaskReward(task)
+    (problem,) = task.problems("train")
+    texts = ["right", "wrong", "other"] * 100
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is meant so: no trouble of a verifier
+        found = reward(completions=texts, gold=[problem.gold] * 300)
+    assert found == [1.0, 0.0, None] * 100
+    length = CosineLengthReward(reward, CosineLength(max_length=10), name="length")
+    shaped = length(completions=texts[:3], gold=[problem.gold] * 3, completion_ids=[[1]] * 3)
+    assert [value is None for value in shaped] == [False, False, True]
 
 
 def test_a_timeout_has_reward_zero_or_none() -> None:

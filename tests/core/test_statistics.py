@@ -54,10 +54,13 @@ def test_entropy_is_told_apart_by_correctness():
     means = TokenMeans()
     entropy = torch.tensor([[1.0, 3.0], [10.0, math.nan], [20.0, 40.0]])
     mask = torch.tensor([[1, 1], [1, 0], [1, 1]])
-    means.add_entropy(entropy, mask, torch.tensor([True, False, False]))
+    correct = torch.tensor([True, False, False])
+    means.add_entropy(entropy, mask, correct, torch.tensor([True, True, True]))
     found = means.flush(SingleProcess())
     assert found["diversity/entropy_correct"] == 2.0
     assert found["diversity/entropy_wrong"] == pytest.approx(70 / 3)
+    means.add_entropy(entropy, mask, correct, torch.tensor([True, False, True]))
+    assert means.flush(SingleProcess())["diversity/entropy_wrong"] == 30.0
 
 
 def test_gradient_sizes_are_sums_over_tokens_and_shares_add_up():

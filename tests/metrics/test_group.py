@@ -68,6 +68,14 @@ def test_groups_of_one_have_no_pair():
     assert np.isnan(mean_pairwise_similarity(np.ones((2, 1, 1)))).all()
 
 
+def test_completions_that_nobody_scored_are_neither_right_nor_wrong():
+    correct_P_G = [[True, False], [False, False], [True, False], [False, False]]
+    scored_P_G = [[True, False], [True, False], [True, True], [False, False]]
+    got = outcome_shares(correct_P_G, scored_P_G)
+    assert (got.all_correct, got.all_wrong, got.mixed) == (1 / 3, 1 / 3, 1 / 3)
+    assert np.isnan(outcome_shares([[False]], [[False]]).all_wrong)
+
+
 def test_bad_input_is_named():
     with refused(DataError, "correct_P_G"):
         outcome_shares([[0.5]])

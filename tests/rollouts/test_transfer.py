@@ -95,6 +95,21 @@ def test_rows_without_numbers_get_free_ones(tmp_path: Path) -> None:
     assert found.correct == ((None,) * 5,), "nobody verified them"
 
 
+def test_a_null_reward_is_not_wrong(tmp_path: Path) -> None:
+    rows = [
+        {"problem_id": "a", "completion": str(n), "status": "graded", "reward": reward}
+        for n, reward in enumerate([1.0, 0.0, None])
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_run(path, tmp_path / "run", manifest())
+    assert [r["status"] for r in rows_of(tmp_path / "run" / "samples")] == [
+        "graded",
+        "graded",
+        "error",
+    ]
+
+
 def test_a_folder_of_other_samples_is_refused(tmp_path: Path) -> None:
     make_run(tmp_path / "run")
     export_jsonl(tmp_path / "run", tmp_path / "x.jsonl")

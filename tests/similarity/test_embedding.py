@@ -12,6 +12,7 @@ from torch.testing import assert_close
 
 from polypath.errors import ConfigError, MissingExtraError
 from polypath.similarity import Completions, SimilarityConfig, get_similarity
+from polypath.similarity.embedding import EmbeddingSimilarity
 from tests.refusals import refused
 from tests.rounding import F32, rounding, within
 
@@ -123,9 +124,10 @@ def test_bfloat16_changes_cosines_by_less_than_a_hundredth(minilm):
 
 
 def test_an_unknown_dtype_is_named(minilm):
-    config = SimilarityConfig(embedding_model=minilm.model_name, embedding_dtype="bf16")
     with refused(ConfigError, "embedding_dtype", "bf16", "auto"):
-        get_similarity("embedding", config)
+        SimilarityConfig(embedding_dtype="bf16")
+    with refused(ConfigError, "embedding_dtype", "bf16", "auto"):
+        EmbeddingSimilarity(model=minilm.model_name, dtype="bf16")
 
 
 def test_a_model_that_cannot_be_loaded_is_a_one_line_error(tmp_path):

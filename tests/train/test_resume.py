@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from polypath.errors import ConfigError, DataError, MissingFileError
-from polypath.train.callbacks import COMPLETE, read_log
+from polypath.train.callbacks import read_log
+from polypath.train.checkpoints import COMPLETE
 from polypath.train.config import load_recipe
 from polypath.train.run import run
 from tests.train.conftest import WriteRecipe

@@ -10,7 +10,14 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
+from polypath.cli.main import run as command
+from polypath.errors import (
+    ConfigError,
+    DataError,
+    MissingExtraError,
+    MissingFileError,
+    PolypathError,
+)
 from polypath.train.callbacks import read_log
 from polypath.train.config import load_recipe
 from polypath.train.run import build_trainer, run
@@ -208,6 +215,50 @@ def test_data_of_another_form_is_one_line(
     with pytest.raises(PolypathError, match=message) as error:
         run(load_recipe(path), progress=[].append)
     assert "\n" not in str(error.value)
+
+
+def test_a_bug_in_a_reward_function_is_one_line_of_the_command(
+    write_recipe: WriteRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = tmp_path / "rewards.py"
+    code.write_text(
+        "def even(completions, **columns):\n    return [columns['golds'] for _ in completions]\n"
+    )
+    data = write_lines(tmp_path / "train.jsonl", QUESTIONS)
+    recipe = write_recipe(task=None, dataset_name=data, reward_funcs=[f"{code}:even"])
+    assert command(["train", "--config", str(recipe)]) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("polypath:")]
+    assert len(told) == 1
+    for fact in ("even", "KeyError", "golds", f"{code}, line 2"):
+        assert fact in told[0]
+
+
+def test_a_logger_that_is_not_installed_is_named_before_anything_is_made(
+    write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "transformers.integrations.integration_utils.is_trackio_available", lambda: False
+    )
+    with pytest.raises(MissingExtraError, match="trackio"):
+        run(load_recipe(write_recipe(report_to="trackio")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_logger_gets_every_curve(write_recipe: WriteRecipe, tmp_path: Path) -> None:
+    reader = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
+    run(load_recipe(write_recipe(report_to="tensorboard", dra=True, positive_entropy_coef=0.1)))
+    (folder,) = (tmp_path / "run" / "runs").iterdir()
+    events = reader.EventAccumulator(str(folder)).Reload()
+    log = read_log(tmp_path / "run" / "log.jsonl")
+    known = {name for line in log for name, value in line.items() if value is not None} - {"step"}
+    assert {f"train/{name}" for name in known} <= set(events.Tags()["scalars"])
+    drawn = events.Scalars("train/diversity/accuracy")
+    lines = [line for line in log if "loss" in line]
+    assert [event.step for event in drawn] == [line["step"] for line in lines]
+    accuracies = [line["diversity/accuracy"] for line in lines]
+    assert [event.value for event in drawn] == pytest.approx(accuracies)
 
 
 def test_data_without_a_reward_is_refused(write_recipe: WriteRecipe, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ similarity, and a few of the run. An engine adds them to its own config class (`
 reads them back (``read_objectives``).
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ from polypath.objectives import (
 from polypath.objectives.entries import check_coefficient
 from polypath.settings import Setting, build, merged, settings_of
 from polypath.similarity import SimilarityConfig
+from polypath.similarity.registry import check_similarity
 from polypath.user_code import load_object
 
 CHOSEN_ADVANTAGE = "advantage"
@@ -180,6 +182,29 @@ class Objectives:
         """Whether a method wants to know how alike the completions of a group are."""
         return any("similarity_P_G_G" in active.wants for active in self.of_groups)
 
+    def check_groups(self, num_generations: int | None, aggregation: str) -> None:
+        """Refuse what cannot work with methods that look at whole groups.
+
+        Args:
+            num_generations: completions of a prompt.
+            aggregation: how several rewards become advantages, as TRL's ``multi_objective_aggregation``.
+
+        Raises:
+            ConfigError: groups of one, or rewards that are never summed.
+        """
+        names = [active.entry.name for active in self.of_groups]
+        if names and (num_generations or 0) < 2:
+            raise ConfigError(
+                f"{names[0]} needs groups of at least 2 completions, got num_generations="
+                f"{num_generations}: with one there is nothing to compare. Use 4 or more."
+            )
+        if names and aggregation == "normalize_then_sum":
+            raise ConfigError(
+                f"{names[0]} works on the summed reward, and "
+                "multi_objective_aggregation='normalize_then_sum' never forms one. Use "
+                "'sum_then_normalize'."
+            )
+
     def plus(self, active: Iterable[Active[Any]]) -> "Objectives":
         """Return these and more, which were switched on in Python.
 
@@ -233,12 +258,13 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
         ConfigError: a value is out of range, or a name is not known.
     """
     configs = {entry.name: entry.build(values) for entry in registry.entries}
-    chosen = values.get(CHOSEN_ADVANTAGE)
-    if chosen is not None and chosen not in registry.advantages:
+    chosen, named = values.get(CHOSEN_ADVANTAGE), values[CHOSEN_DIVERGENCE]
+    if chosen is not None and chosen not in list(registry.advantages):  # it may have no hash
         raise unknown_name(CHOSEN_ADVANTAGE, chosen, registry.advantages)
-    named = values[CHOSEN_DIVERGENCE]
-    if named not in registry.divergences:
+    if named not in list(registry.divergences):
         raise unknown_name(CHOSEN_DIVERGENCE, named, registry.divergences)
+    check_similarity(values["similarity"])
+    read_similarity(values)
     weights = {
         name: check_coefficient(term.switch.key, values[term.switch.key])
         for name, term in registry.terms.items()
@@ -259,6 +285,30 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
         ),
         divergence=Active(entry=registry.divergences[named], config=configs[named]),
     )
+
+
+def warn_of_idle_settings(values: Mapping[str, Any], registry: Registry = BUILT_IN) -> None:
+    """Warn of settings that were changed and do nothing, as what they belong to is off.
+
+    Args:
+        values: every flat setting by key, as ``read_objectives`` takes them.
+        registry: where names are looked up.
+    """
+    rehearsed, named = read_rehearsal(values).on, values[CHOSEN_DIVERGENCE]
+    switched: tuple[Any, ...] = (*registry.adjustments.values(), *registry.terms.values())
+    groups = [(entry.settings, bool(values[entry.switch.key])) for entry in switched]
+    groups += [(e.settings, values[CHOSEN_ADVANTAGE] == n) for n, e in registry.advantages.items()]
+    groups += [(e.settings, rehearsed and named == n) for n, e in registry.divergences.items()]
+    own = tuple(s for s in settings_of(RehearsalConfig, "rehearsal") if s.field != "folder")
+    groups.append((own, rehearsed or values["rehearsal_coef"] == 0))
+    used = {setting.key for settings, on in groups if on for setting in settings}
+    unused = [setting for settings, on in groups if not on for setting in settings]
+    idle = [s.key for s in unused if s.key not in used and values[s.key] != s.default]
+    if idle:
+        warnings.warn(
+            f"{', '.join(dict.fromkeys(idle))}: set, and without effect: what it belongs to is off.",
+            stacklevel=4,
+        )
 
 
 def _switched(key: str, values: Mapping[str, Any]) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 from polypath.core.statistics import group_metrics
 from polypath.errors import ConfigError
 from polypath.metrics.bootstrap import paired_difference
-from polypath.metrics.pass_at_k import pass_at_k
+from polypath.metrics.pass_at_k import pass_at_k_from_counts
+from polypath.rollouts.rows import WITHOUT_VERDICT
 from polypath.tasks.base import Problem
 from polypath.verify.base import Verdict
 
@@ -61,29 +62,31 @@ class Probe:
     ) -> dict[str, float]:
         """Return pass@k, diversity and entropy, and warn when pass@k of the largest k fell.
 
+        Completions that could not be verified are neither right nor wrong, and left out.
+
         Args:
             step: of training, for the warning.
             verdicts: of ``num_samples`` completions of each problem, problem after problem.
             entropies: mean entropy in nats over the tokens of each completion.
         """
         correct_N_S = np.array([v.correct for v in verdicts]).reshape(-1, self.num_samples)
-        pass_N_K = pass_at_k(correct_N_S, self.ks)
+        scored_N_S = np.array([v.status not in WITHOUT_VERDICT for v in verdicts])
+        scored_N_S = scored_N_S.reshape(correct_N_S.shape)
+        pass_N_K = pass_at_k_from_counts(scored_N_S.sum(axis=1), correct_N_S.sum(axis=1), self.ks)
         values = {
-            f"pass@{k}": float(value)
-            for k, value in zip(self.ks, pass_N_K.mean(axis=0), strict=True)
+            f"pass@{k}": _mean(pass_N_K[:, column], ~np.isnan(pass_N_K[:, column]))
+            for column, k in enumerate(self.ks)
         }
         answers = [verdict.answer for verdict in verdicts]
         starts = range(0, len(answers), self.num_samples)
         groups = [answers[start : start + self.num_samples] for start in starts]
         told = any(answer is not None for answer in answers)  # else the task knows no solutions
-        metrics = group_metrics(groups if told else None, correct_N_S)
+        metrics = group_metrics(groups if told else None, correct_N_S, scored_P_G=scored_N_S)
         del metrics["diversity/accuracy"]  # pass@1
         values |= {name.removeprefix("diversity/"): value for name, value in metrics.items()}
         entropy_N_S = np.array(entropies).reshape(correct_N_S.shape)
-        for name, chosen in (("correct", correct_N_S), ("wrong", ~correct_N_S)):
-            values[f"entropy_{name}"] = (
-                float(entropy_N_S[chosen].mean()) if chosen.any() else np.nan
-            )
+        for name, chosen in (("correct", correct_N_S), ("wrong", ~correct_N_S & scored_N_S)):
+            values[f"entropy_{name}"] = _mean(entropy_N_S, chosen)
         self._warn_if_fallen(step, pass_N_K)
         return values
 
@@ -103,3 +106,7 @@ class Probe:
                 "rehearsal_set).",
                 stacklevel=2,
             )
+
+
+def _mean(values: np.ndarray, chosen: np.ndarray) -> float:
+    return float(values[chosen].mean()) if chosen.any() else math.nan

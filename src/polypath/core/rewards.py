@@ -56,6 +56,12 @@ class TaskReward(CachedVerifier):
         if not getattr(task, "knows_solutions", True):
             self.solution = None  # type: ignore[assignment]  # nothing says what a solution is
 
+    @property
+    def unscored(self) -> frozenset[Status]:
+        """Statuses of completions that have no reward."""
+        own: frozenset[Status] = getattr(self.task, "unscored", frozenset())
+        return own | {Status.TIMEOUT} if self.timeout_reward == "none" else own
+
     def verdict(self, completion: Any, gold: str) -> Verdict:
         """Verify one completion."""
         return self.verdicts([completion_text(completion)], [gold])[0]
@@ -78,5 +84,4 @@ class TaskReward(CachedVerifier):
         if log_metric is not None:
             for name, share in shares.items():
                 log_metric(name, share)
-        unscored = {Status.TIMEOUT} if self.timeout_reward == "none" else set()
-        return [None if v.status in unscored else v.reward for v in verdicts]
+        return [None if v.status in self.unscored else v.reward for v in verdicts]

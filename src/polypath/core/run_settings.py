@@ -39,7 +39,9 @@ class RunSettings:
         "(of these equations, in order), or the place of a function (text, row) -> text or None, such as "
         "my_file.py:solution. Unset: as the task or the reward function says.",
     )
-    correctness_threshold: float = setting(0.5, "A raw reward above this is correct.")
+    correctness_threshold: float = setting(
+        0.5, "A raw reward above this is correct.", within="(-inf, inf)"
+    )
     diversity_metrics: bool = setting(
         True,
         "Log accuracy, distinct solutions, similarity and the rest.",
@@ -47,6 +49,12 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        names = self.correctness_reward
+        known = names is None or isinstance(names, str | list | tuple)
+        if not known or not all(isinstance(name, str) for name in names or ()):
+            raise ConfigError(
+                f"correctness_reward must be names of reward functions, got {names!r}."
+            )
         if self.kl_gradient is not None and self.kl_gradient not in ON_POLICY_KL:
             raise ConfigError(
                 f"kl_gradient must be one of {', '.join(ON_POLICY_KL)}, or unset for TRL's own "

@@ -72,7 +72,7 @@ class CosineLengthReward:
     """Rewards a right answer more, and the less the longer it is; see ``CosineLength``.
 
     The task's verifier says what is correct; a completion is verified once, whoever asks first.
-    A completion that ``task_reward`` leaves without reward after a timeout has none here, either.
+    A completion that ``task_reward`` leaves without reward has none here, either.
 
     Args:
         task_reward: verifies; ``timeout_reward`` of it holds here, too.
@@ -99,8 +99,8 @@ class CosineLengthReward:
         rewards = shaping.cosine_length_reward(
             self.settings, texts, verdicts, [len(ids) for ids in completion_ids]
         )
-        left_out = Status.TIMEOUT if self._task_reward.timeout_reward == "none" else None
-        return [None if v.status is left_out else r for v, r in zip(verdicts, rewards, strict=True)]
+        left_out = self._task_reward.unscored
+        return [None if v.status in left_out else r for v, r in zip(verdicts, rewards, strict=True)]
 
 
 def dra_cosine_length(max_completion_length: int) -> CosineLength:

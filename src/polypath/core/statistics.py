@@ -20,7 +20,7 @@ def group_metrics(
     solutions_P_G: Sequence[Sequence[str | None]] | None,
     correct_P_G: Tensor | npt.NDArray[np.bool_],
     similarity_P_G_G: Tensor | None = None,
-    scored_P_G: Tensor | None = None,
+    scored_P_G: Tensor | npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, float]:
     """Return accuracy and diversity of generated groups, under their logged names.
 
@@ -29,9 +29,10 @@ def group_metrics(
             solution is, and what counts them is left out.
         correct_P_G: which completions are correct.
         similarity_P_G_G: where one was computed.
-        scored_P_G: which completions the accuracy is of; ``None``: all.
+        scored_P_G: which completions are known to be correct or wrong; ``None``: all.
     """
     correct = np.asarray(correct_P_G.cpu() if isinstance(correct_P_G, Tensor) else correct_P_G)
+    scored = scored_P_G.cpu().numpy() if isinstance(scored_P_G, Tensor) else scored_P_G
     known = solutions_P_G is not None
     statistics = group_statistics(
         encode_solutions(solutions_P_G)
@@ -39,8 +40,9 @@ def group_metrics(
         else np.zeros(correct.shape, int),
         correct,
         None if similarity_P_G_G is None else similarity_P_G_G.cpu().numpy(),
+        scored,
     )
-    among = correct if scored_P_G is None else correct[scored_P_G.cpu().numpy()]
+    among = correct if scored is None else correct[scored]
     return {
         "diversity/accuracy": float(among.mean()) if among.size else np.nan,
         **{
@@ -115,11 +117,14 @@ class TokenMeans:
             for name, size in sizes.items():
                 self.add(f"{prefix}/{name}", size, total)
 
-    def add_entropy(self, entropy_B_T: Tensor, mask_B_T: Tensor, correct_B: Tensor) -> None:
-        """Add the entropy on tokens of correct and of wrong completions."""
-        right_B_1 = correct_B.bool().unsqueeze(1)
-        for name, chosen_B_1 in (("correct", right_B_1), ("wrong", ~right_B_1)):
-            self.add_tokens(f"diversity/entropy_{name}", entropy_B_T, mask_B_T * chosen_B_1)
+    def add_entropy(
+        self, entropy_B_T: Tensor, mask_B_T: Tensor, correct_B: Tensor, scored_B: Tensor
+    ) -> None:
+        """Add the entropy on tokens of correct and of wrong completions; not of those nobody scored."""
+        right_B = correct_B.bool()
+        for name, chosen_B in (("correct", right_B), ("wrong", ~right_B & scored_B)):
+            chosen_B_T = mask_B_T * chosen_B.unsqueeze(1)
+            self.add_tokens(f"diversity/entropy_{name}", entropy_B_T, chosen_B_T)
 
     def flush(self, processes: Processes) -> dict[str, float]:
         """Return the means over all processes, and forget their parts. NaN is a mean over nothing."""

@@ -60,7 +60,9 @@ class CachedVerifier:
         return {f"verify/{status}": counts[status] / len(verdicts) for status in NOT_GRADED}
 
     def _warn_of_trouble(self) -> None:
-        troubles = {status: self.statuses[status] for status in TROUBLES if self.statuses[status]}
+        meant: frozenset[Status] = getattr(self.task, "unscored", frozenset())  # by the task itself
+        counts = {status: self.statuses[status] for status in TROUBLES if status not in meant}
+        troubles = {status: count for status, count in counts.items() if count}
         total = self.statuses.total()
         if self._warned or sum(troubles.values()) <= max(TROUBLE_SHARE * total, TROUBLE_COUNT):
             return

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import socket
+import weakref
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
@@ -42,27 +44,41 @@ class WriterLock:
     """The right to write to a folder, until ``close`` or the end of the process.
 
     One process holds all of it, or processes hold parts: then nobody holds all, and no part is
-    held twice. Where the file system has no locks, nothing is checked.
+    held twice. Children that are forked hold nothing. Where the file system has no locks, nothing is
+    checked.
+
+    Args:
+        folder: an existing one.
+        part: what to hold.
+        name: of the lock's file.
 
     Raises:
-        ConfigError: another process holds what is asked for.
+        ConfigError: another process holds what is asked for; it is named.
     """
 
-    def __init__(self, folder: Path, part: Part) -> None:
+    def __init__(self, folder: Path, part: Part, *, name: str = _LOCK_NAME) -> None:
         self._files: list[IO[bytes]] = []
-        wanted = [(_LOCK_NAME, part.is_whole)]
+        _held.add(self)
+        wanted = [(name, part.is_whole)]
         if not part.is_whole:
-            wanted.append((f"{_LOCK_NAME}-{part.rank}-of-{part.of}", True))
-        for name, exclusive in wanted:
-            file = (folder / name).open("a+b")
+            wanted.append((f"{name}-{part.rank}-of-{part.of}", True))
+        for file_name, exclusive in wanted:
+            file = (folder / file_name).open("a+b")
             self._files.append(file)
             if not _lock(file, exclusive):
+                file.seek(0)
+                holder = file.read().decode(errors="replace")
                 self.close()
-                whose = "" if name == _LOCK_NAME else f"part {part.rank} of {part.of} of "
+                whose = "" if file_name == name else f"part {part.rank} of {part.of} of "
+                who = "This process" if holder == _me() else "Another process"
+                who += f" ({holder})" if holder else ""
                 raise ConfigError(
-                    f"Another process (or an unclosed store in this one, pid {os.getpid()}) is "
-                    f"writing to {whose}{folder}. Wait for it, or use another folder."
+                    f"{who} is writing to {whose}{folder}. Wait for it, or use another folder."
                 )
+            file.truncate(0)
+            if exclusive:
+                file.write(_me().encode())
+                file.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +91,23 @@ class WriterLock:
         for file in self._files:
             file.close()
         self._files.clear()
+
+
+_held: "weakref.WeakSet[WriterLock]" = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """Close the locks in a forked child: it may live on, a worker that loads data say."""
+    for lock in list(_held):
+        lock.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
+def _me() -> str:
+    return f"pid {os.getpid()} on {socket.gethostname()}"
 
 
 def _lock(file: IO[bytes], exclusive: bool) -> bool:

@@ -164,6 +164,7 @@ def _numbered(
 
 
 def _rollout(row: SampleRow) -> Rollout:
+    status = row.status or "graded"
     return Rollout(
         problem_id=row.problem_id,
         sample_id=max(row.sample_id or 0, 0),
@@ -171,7 +172,7 @@ def _rollout(row: SampleRow) -> Rollout:
         completion=row.completion,
         gold=row.gold or "",
         # "error" is the status of what nobody verified: it counts neither as right nor as wrong.
-        status=row.status or ("error" if row.correct is None else "graded"),
+        status="error" if row.correct is None and status == "graded" else status,
         reward=float(row.correct or 0) if row.reward is None else row.reward,
         correct=row.correct or False,
         answer=row.answer,

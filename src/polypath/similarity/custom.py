@@ -11,6 +11,7 @@ import numpy.typing as npt
 from polypath.errors import DataError, ShapeError
 from polypath.similarity.base import Completions, as_list, clean, count_groups
 from polypath.torch_later import torch
+from polypath.user_code import blamed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +28,7 @@ class CustomSimilarity:
     The function gets the completions as P lists of G texts, on every process, and returns a tensor
     or array ``(P, G, G)``: symmetric, in [-1, 1], 1 on the diagonal (each within 0.001). Rows of
     empty texts are overwritten by the rule for empty completions, so it need not care about them.
-    What the function itself raises is passed on.
+    What the function itself raises stands behind a ``DataError`` that names it.
     """
 
     def __init__(self, function: SimilarityFunction) -> None:
@@ -48,7 +49,8 @@ class CustomSimilarity:
         texts = as_list(features)
         groups = count_groups(len(texts), group_size)
         texts_P_G = [texts[p * group_size : (p + 1) * group_size] for p in range(groups)]
-        returned = self.function(texts_P_G)
+        with blamed(f"Similarity function {self.name!r}"):
+            returned = self.function(texts_P_G)
         if not isinstance(returned, torch.Tensor | np.ndarray):
             raise DataError(
                 f"Similarity function {self.name!r} must return a tensor or array (P, G, G), "

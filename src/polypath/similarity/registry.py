@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.settings import check_settings, setting
@@ -46,7 +47,7 @@ class SimilarityConfig:
         "(256 for the default model).",
         within="[1, inf)",
     )
-    embedding_dtype: str = setting(
+    embedding_dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
         "similarity embedding: float32, bfloat16, float16, or auto: bfloat16 on a GPU, float32 elsewhere.",
     )
@@ -93,15 +94,24 @@ def get_similarity(
         MissingFileError: the function's file does not exist.
         MissingExtraError: ``embedding`` without sentence-transformers.
     """
+    check_similarity(similarity)
     if not isinstance(similarity, str):
-        if not callable(similarity):
-            raise ConfigError(
-                "similarity must be a name, 'module:function' or a function, "
-                f"got {type(similarity).__name__}."
-            )
         return CustomSimilarity(similarity)
     if similarity in SIMILARITIES:
         return SIMILARITIES[similarity](config or SimilarityConfig())
-    if ":" in similarity:
-        return CustomSimilarity(load_function(similarity, "Similarity"))
-    raise unknown_name("similarity", similarity, SIMILARITIES)
+    return CustomSimilarity(load_function(similarity, "Similarity"))
+
+
+def check_similarity(similarity: Any) -> None:
+    """Check what ``get_similarity`` takes, without loading anything.
+
+    Raises:
+        ConfigError: no such name, or neither a text nor a function.
+    """
+    if not (isinstance(similarity, str) or callable(similarity)):
+        raise ConfigError(
+            "similarity must be a name, 'module:function' or a function, "
+            f"got {type(similarity).__name__}."
+        )
+    if isinstance(similarity, str) and similarity not in SIMILARITIES and ":" not in similarity:
+        raise unknown_name("similarity", similarity, SIMILARITIES)

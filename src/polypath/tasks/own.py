@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from polypath.tasks.records import (
     read_file,
 )
 from polypath.tasks.solutions import SolutionFunction, load_solution
+from polypath.user_code import blamed, checked_rewards
 from polypath.verify.base import Status, Verdict
 
 PROMPT_FIELDS = ("prompt", *(name for name in QUESTION_FIELDS if name != "prompt"))
@@ -176,7 +176,13 @@ class Rows:
 
 
 class RewardedRows(Rows):
-    """A task whose reward function sees the columns of a row. The gold is JSON with the row's id."""
+    """A task whose reward function sees the columns of a row. The gold is JSON with the row's id.
+
+    Attributes:
+        unscored: statuses of completions that the function gave no reward: these have none in training.
+    """
+
+    unscored = frozenset({Status.ERROR})
 
     def __init__(self, data: Any, *, reward: RewardFunction, **rest: Any) -> None:
         super().__init__(data, **rest)
@@ -221,7 +227,7 @@ class RewardedRows(Rows):
         prompts = [problem.prompt for problem, _ in found]
         columns = dict.fromkeys(key for _, row in found for key in row if key != "prompt")
         who = f"The reward function {_name(self._reward)} of task {self.name}"
-        try:
+        with blamed(who):
             rewards = self._reward(
                 prompts=prompts,
                 completions=[
@@ -230,31 +236,11 @@ class RewardedRows(Rows):
                 ],
                 **{key: [row.get(key) for _, row in found] for key in columns},
             )
-        except Exception as error:  # the user's function may raise anything
-            reason = " ".join(str(error).split())
-            raise DataError(f"{who} failed with {type(error).__name__}: {reason}.") from error
         return checked_rewards(rewards, len(texts), who)
 
     def _gold(self, problem_id: str, row: Row, column: str | None) -> str:
         answer = {} if column is None else {"answer": _plain(row.get(column))}
         return json.dumps({"id": problem_id, **answer}, ensure_ascii=False)
-
-
-def checked_rewards(rewards: Any, count: int, who: str) -> list[float | None]:
-    """Return what a reward function gave, one number or None for each completion.
-
-    Raises:
-        DataError: it is something else.
-    """
-    if isinstance(rewards, str) or not hasattr(rewards, "__iter__"):
-        raise DataError(f"{who} must return a list of {count} numbers or None, got {rewards!r}.")
-    found = list(rewards)
-    if len(found) != count:
-        raise DataError(f"{who} returned {len(found)} rewards for {count} completions.")
-    for reward in found:
-        if reward is not None and (isinstance(reward, str) or not hasattr(reward, "__float__")):
-            raise DataError(f"{who} must return numbers or None, got {reward!r}.")
-    return [None if reward is None else float(reward) for reward in found]
 
 
 def read_rows(data: Any, task: str, split: str = "train") -> list[Row]:
@@ -304,7 +290,7 @@ def _prompt(value: Any, place: str) -> str | list[dict[str, str]]:
 
 def _verdict(reward: float | None, answer: str | None) -> Verdict:
     """Return the verdict of a reward; one outside of [0, 1] counts as right or wrong."""
-    if reward is None or math.isnan(reward):
+    if reward is None:
         return Verdict(status=Status.ERROR)
     if not 0 <= reward <= 1:
         reward = float(reward > CORRECT)

@@ -10,7 +10,7 @@ from typing import Any
 
 from polypath.errors import ConfigError, DataError
 from polypath.metrics.div_equ import extract_equations
-from polypath.user_code import load_function
+from polypath.user_code import blamed, load_function
 
 SolutionFunction = Callable[[str, dict[str, Any]], str | None]
 
@@ -82,7 +82,8 @@ def _checked(function: SolutionFunction) -> SolutionFunction:
     """Return the user's function with its result checked: a number, say, would compare as well."""
 
     def solution(text: str, row: dict[str, Any]) -> str | None:
-        found = function(text, row)
+        with blamed("solution_fn"):
+            found = function(text, row)
         if found is not None and not isinstance(found, str):
             raise DataError(
                 f"solution_fn must return a text, or None where there is no solution, got {found!r} for "

@@ -8,8 +8,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from polypath.rollouts.files import atomic_write
-
-COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written
+from polypath.train.checkpoints import mark
 
 
 class MarkComplete(TrainerCallback):
@@ -25,7 +24,7 @@ class MarkComplete(TrainerCallback):
         PartialState().wait_for_everyone()  # every process writes its own random state
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
-            (folder / COMPLETE).touch()
+            mark(folder)
 
 
 class Loaded(Exception):

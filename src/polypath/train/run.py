@@ -2,25 +2,29 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import transformers
 import trl
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import get_peft_config, get_quantization_config
 
+from polypath.core.given import own_errors
 from polypath.engines.trl import CollapseMonitor, DiversityGRPOTrainer
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
-from polypath.rollouts.files import write_json
+from polypath.rollouts.files import read_json, write_json
+from polypath.rollouts.locks import WHOLE, WriterLock
 from polypath.rollouts.manifest import library_versions
 from polypath.tasks import is_place
 from polypath.tasks.own_file import HASH
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
 from polypath.train.auto_rehearsal import make_rehearsal_set
-from polypath.train.callbacks import COMPLETE, Loaded, LogFile, MarkComplete, StopWhenLoaded
+from polypath.train.callbacks import Loaded, LogFile, MarkComplete, StopWhenLoaded
+from polypath.train.checkpoints import choose_checkpoint, unmark_after, weights_fault
 from polypath.train.config import Recipe
 from polypath.train.machine import check_machine
 from polypath.train.sources import load_datasets, load_rewards, monitor_probe, recipe_task
@@ -28,6 +32,7 @@ from polypath.train.sources import load_datasets, load_rewards, monitor_probe, r
 RUN_FILE = "run.json"  # what the run was asked to do
 LOG_FILE = "log.jsonl"  # one line a logging step
 FINISHED_FILE = "finished.json"  # written last
+LOCK_FILE = "_lock"  # names the process that runs; by its name no part of a model that is uploaded
 
 # Settings that may differ between the first start of a run and its resumption. The folder is where
 # the record was found, by whatever path.
@@ -57,7 +62,9 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
         The output folder: the trained model, ``log.jsonl``, ``run.json`` and the checkpoints.
 
     Raises:
-        ConfigError: ``output_dir`` holds a run with other settings; or the settings do not fit.
+        ConfigError: ``output_dir`` holds a run with other settings, or another process runs there; or the
+            settings do not fit.
+        DataError: the newest checkpoint is damaged; an older whole one is named.
         MissingFileError: model, data set or rehearsal set cannot be found.
     """
     folder = Path(recipe.trainer.output_dir)
@@ -70,29 +77,42 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
             progress(message)
 
     check_machine(recipe)
-    _same_settings(folder / RUN_FILE, recipe)
-    if (folder / FINISHED_FILE).is_file():
-        tell(f"{folder} is finished already: nothing to do. Choose another output_dir to run anew.")
-        return folder
-    checkpoint = _last_checkpoint(recipe, folder)
-    make_rehearsal_set(recipe, resolve_model(recipe.model.model_name_or_path))
-    trainer = build_trainer(recipe)
-    if main:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RUN_FILE, _record(recipe))
-    if checkpoint is not None and _take_last_step(trainer, checkpoint):
-        tell(f"All steps were done in {checkpoint}.")
-    else:
-        if checkpoint is not None:
-            tell(f"Resuming from {checkpoint}.")
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(folder))
-    trainer.accelerator.wait_for_everyone()
-    if main:
-        write_json(folder / FINISHED_FILE, {"global_step": trainer.state.global_step})
-    if recipe.trainer.push_to_hub:
-        trainer.push_to_hub()
-    tell(f"Trained {trainer.state.global_step} steps; the model is in {folder}.")
+    with _alone(folder):
+        _same_settings(folder / RUN_FILE, recipe)
+        fault = on_main(lambda: _finished_fault(folder))
+        if fault is None:
+            tell(
+                f"{folder} is finished already: nothing to do. Choose another output_dir to run anew."
+            )
+            return folder
+        if fault:
+            tell(f"{folder / FINISHED_FILE} is not believed: {fault}.")
+        asked = recipe.trainer.resume_from_checkpoint
+        named = asked and str(asked).lower() not in ("true", "false")
+        checkpoint, note = on_main(
+            lambda: choose_checkpoint(folder, Path(str(asked)) if named else None)
+        )
+        make_rehearsal_set(recipe, resolve_model(recipe.model.model_name_or_path))
+        trainer = build_trainer(recipe)
+        if main:
+            (folder / FINISHED_FILE).unlink(missing_ok=True)
+            write_json(folder / RUN_FILE, _record(recipe))
+        if checkpoint is not None and _take_last_step(trainer, checkpoint):
+            tell(f"{note}All steps were done in {checkpoint}.")
+        else:
+            if checkpoint is not None:
+                tell(f"{note}Resuming from {checkpoint}.")
+                on_main(lambda: unmark_after(checkpoint, folder))
+            elif note:
+                tell(f"{note}Starting anew.")
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(folder))
+        trainer.accelerator.wait_for_everyone()
+        if main:
+            write_json(folder / FINISHED_FILE, {"global_step": trainer.state.global_step})
+        if recipe.trainer.push_to_hub:
+            trainer.push_to_hub()
+        tell(f"Trained {trainer.state.global_step} steps; the model is in {folder}.")
     return folder
 
 
@@ -118,7 +138,7 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
     # TRL draws the adapters of LoRA before it sets the seed.
     transformers.set_seed(config.seed)
     probe = monitor_probe(recipe.task)
-    try:
+    with own_errors():  # of what reads the settings of quantization and adapters
         trainer = DiversityGRPOTrainer(
             model=path,
             reward_funcs=rewards,
@@ -130,18 +150,14 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
             peft_config=get_peft_config(model),
             callbacks=[LogFile(Path(config.output_dir) / LOG_FILE), MarkComplete()],
         )
-        if probe is not None:
-            samples = recipe.task.monitor_samples
-            ks = sorted({1, min(4, samples), samples})
-            every = recipe.task.monitor_every
-            trainer.add_callback(
-                CollapseMonitor(trainer, *probe, num_samples=samples, every=every, ks=ks)
-            )
-        return trainer
-    except PolypathError:
-        raise
-    except (ValueError, ImportError) as error:  # TRL's own checks of settings and of extras
-        raise ConfigError(" ".join(str(error).split())) from error
+    if probe is not None:
+        samples = recipe.task.monitor_samples
+        ks = sorted({1, min(4, samples), samples})
+        every = recipe.task.monitor_every
+        trainer.add_callback(
+            CollapseMonitor(trainer, *probe, num_samples=samples, every=every, ks=ks)
+        )
+    return trainer
 
 
 def _tokenizer(recipe: Recipe, path: str) -> Any:
@@ -197,19 +213,54 @@ def resolve_model(name: str | None) -> str:
 # --- what a run leaves behind ------------------------------------------------------------------------
 
 
-def _last_checkpoint(recipe: Recipe, folder: Path) -> Path | None:
-    """Return the newest checkpoint that was written to its end, or the one asked for."""
-    asked = recipe.trainer.resume_from_checkpoint
-    if asked and str(asked).lower() not in ("true", "false"):
-        if not Path(str(asked)).is_dir():
-            raise MissingFileError(f"resume_from_checkpoint {asked} does not exist.")
-        return Path(str(asked))
-    found = {
-        int(path.name.rsplit("-", 1)[1]): path
-        for path in folder.glob("checkpoint-*")
-        if path.name.rsplit("-", 1)[1].isdigit() and (path / COMPLETE).is_file()
-    }
-    return found[max(found)] if found else None
+Result = TypeVar("Result")
+
+
+def on_main(work: Callable[[], Result]) -> Result:
+    """Return on every process what the main process finds; what it refuses, every process does.
+
+    Raises:
+        PolypathError: as ``work`` does on the main process.
+    """
+    found: list[Any] = [None, None]
+    if PartialState().is_main_process:
+        try:
+            found[0] = work()
+        except PolypathError as error:
+            found[1] = error
+    if PartialState().num_processes > 1:
+        broadcast_object_list(found)
+    if found[1] is not None:
+        raise found[1]
+    result: Result = found[0]
+    return result
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other run write to the folder: the main process holds a lock as long as it lives."""
+    with contextlib.ExitStack() as held:
+
+        def hold() -> None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                held.enter_context(WriterLock(folder, WHOLE, name=LOCK_FILE))
+            except OSError as error:
+                raise ConfigError(f"output_dir {folder} cannot be written to: {error}.") from error
+
+        on_main(hold)
+        yield
+
+
+def _finished_fault(folder: Path) -> str | None:
+    """Return why a run is not finished: empty if it does not say it is, else what is wrong with it."""
+    if not (folder / FINISHED_FILE).is_file():
+        return ""
+    try:
+        int(read_json(folder / FINISHED_FILE, "what a finished run wrote")["global_step"])
+    except (DataError, KeyError, TypeError, ValueError):
+        return "it cannot be read"
+    return weights_fault(folder)
 
 
 def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, make_dataclass
 from typing import Any, ClassVar
 
+from transformers.integrations import integration_utils as loggers
 from trl import GRPOConfig
 
+from polypath.core.given import check_loggers
 from polypath.core.objectives import (
     BUILT_IN,
     Objectives,
@@ -13,6 +15,7 @@ from polypath.core.objectives import (
     read_objectives,
     read_rehearsal,
     setting_fields,
+    warn_of_idle_settings,
 )
 from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.run_settings import RunSettings
@@ -33,6 +36,7 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
 
     Raises:
         ConfigError: a value is out of range, or two settings cannot work together.
+        MissingExtraError: ``report_to`` needs a package that is not installed.
     """
 
     REGISTRY: ClassVar[Registry] = BUILT_IN
@@ -41,9 +45,14 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
         """Check the new settings first, so that their errors are not hidden behind TRL's."""
         # Built once here so that a bad value fails at construction, not at the first step.
         _ = self.objectives, self.rehearsal, build(RunSettings, "", self.method_values)
-        self.check_groups(self.objectives)
+        self.objectives.check_groups(self.num_generations, self.multi_objective_aggregation)
         super().__post_init__()
-        self._check_checkpointing()  # TRL and transformers resolve aliases and JSON texts first
+        # TRL and transformers resolve aliases and JSON texts first.
+        self._check_checkpointing()
+        if self.process_index == 0:
+            warn_of_idle_settings(self.method_values, self.REGISTRY)
+        installed = loggers.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+        check_loggers(self.report_to, loggers.INTEGRATION_TO_CALLBACK, installed)
 
     @classmethod
     def with_entries(cls, entries: Iterable[Entry]) -> "type[DiversityGRPOConfig]":
@@ -61,25 +70,6 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
             "__reduce__": lambda self: (_restored, (cls, self.__dict__)),
         }
         return make_dataclass(cls.__name__, [], bases=(fields, cls), namespace=namespace)
-
-    def check_groups(self, objectives: Objectives) -> None:
-        """Refuse what cannot work with methods that look at whole groups.
-
-        Raises:
-            ConfigError: groups of one, or rewards that are never summed.
-        """
-        names = [active.entry.name for active in objectives.of_groups]
-        if names and (self.num_generations or 0) < 2:
-            raise ConfigError(
-                f"{names[0]} needs groups of at least 2 completions, got num_generations="
-                f"{self.num_generations}: with one there is nothing to compare. Use 4 or more."
-            )
-        if names and self.multi_objective_aggregation == "normalize_then_sum":
-            raise ConfigError(
-                f"{names[0]} works on the summed reward, and "
-                "multi_objective_aggregation='normalize_then_sum' never forms one. Use "
-                "'sum_then_normalize'."
-            )
 
     def _check_checkpointing(self) -> None:
         options = self.gradient_checkpointing_kwargs

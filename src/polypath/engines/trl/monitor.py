@@ -10,9 +10,7 @@ from transformers import Trainer, TrainerCallback
 from polypath.core.correctness import find_correctness
 from polypath.core.groups import watched_groups
 from polypath.core.probe import Probe
-from polypath.core.solutions import (
-    find_solution_function,
-)
+from polypath.core.solutions import find_solution_function
 from polypath.core.verdicts import completion_text
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.errors import ConfigError

@@ -17,13 +17,17 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from polypath.core.correctness import find_correctness
+from polypath.core.given import (
+    check_given,
+    check_prompts,
+    checked_functions,
+    logger_errors,
+    own_errors,
+)
 from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
-from polypath.core.solutions import (
-    find_solution_function,
-    require_different_solutions,
-)
+from polypath.core.solutions import find_solution_function, require_different_solutions
 from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, warn_inexact_resume
 from polypath.core.terms import TokenBatch, policy_terms
@@ -33,12 +37,8 @@ from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.forward import mean_hidden_states, sequence_logps
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.engines.trl.resume import ReplayEpochs
-from polypath.engines.trl.setup import (
-    make_rehearsal,
-    two_backwards,
-    whole_models,
-)
-from polypath.errors import ConfigError, MissingExtraError
+from polypath.engines.trl.setup import make_rehearsal, two_backwards, whole_models
+from polypath.errors import ConfigError
 from polypath.objectives import ON_POLICY_KL, Active
 from polypath.rehearsal import RehearsalSet
 from polypath.similarity import Similarity, get_similarity
@@ -73,12 +73,14 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     Raises:
         ConfigError: the settings, the reward functions and the rehearsal set do not fit together.
-        MissingFileError: the rehearsal set does not exist.
+        DataError: the data has no prompts; in training: a reward function fails, or gives no rewards.
+        MissingFileError: the model or the rehearsal set does not exist.
         MissingExtraError: a setting needs a package that is not installed (``use_vllm``: vLLM).
     """
 
     args: DiversityGRPOConfig
     beta: float
+    reward_funcs: list[Any]
 
     def __init__(
         self,
@@ -100,17 +102,19 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             )
         self._given = tuple(objectives)
         self._objectives = config.objectives.plus(self._given)
-        config.check_groups(self._objectives)
+        self._objectives.check_groups(config.num_generations, config.multi_objective_aggregation)
+        check_given(named)
         rehearsal = config.rehearsal
         stored = RehearsalSet.load(str(rehearsal.folder)) if rehearsal.on else None
         if stored is not None and rehearsal.explore_only:
             named["train_dataset"] = exploration_rows(
                 named.get("train_dataset"), stored.excluded_prompts
             )
-        try:
+        with own_errors():  # of vLLM, peft, liger: TRL says what to install
             super().__init__(**named)
-        except ImportError as error:  # vLLM, peft, liger: TRL says what to install
-            raise MissingExtraError(" ".join(str(error).split())) from error
+        readers = [self.processing_class, *filter(None, self.reward_processing_classes)]
+        self._has_template = all(getattr(reader, "chat_template", None) for reader in readers)
+        check_given(named, has_template=self._has_template)
         self._processes = AccelerateProcesses(self.accelerator)
         chosen, similarity = solution_fn or config.solution_fn, similarity or config.similarity
         warned = config.diversity_metrics and self._processes.rank == 0
@@ -180,7 +184,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self.weight_average is not None:
             known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
             self.weight_average.checkpoint = resume_from_checkpoint if known else None
-        result = super().train(resume_from_checkpoint, *rest, **named)
+        with logger_errors(self.args.report_to):
+            result = super().train(resume_from_checkpoint, *rest, **named)
         if self.weight_average is not None and self.use_vllm:
             self._last_loaded_step = -1  # vLLM may hold the last weights, of the same step
         return result
@@ -208,7 +213,12 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     ) -> Tensor:
         """Keep the raw rewards, ``(P*G, functions)`` over all processes, before TRL combines them."""
         given = (inputs, prompts, completions, completion_ids_list)
-        rewards_PG_F: Tensor = super()._calculate_rewards(*given)
+        functions = self.reward_funcs
+        self.reward_funcs = checked_functions(functions, self.reward_func_names)
+        try:
+            rewards_PG_F: Tensor = super()._calculate_rewards(*given)
+        finally:
+            self.reward_funcs = functions
         first = self._processes.rank * len(completions)
         self._generated = (
             inputs,
@@ -220,13 +230,14 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Add correctness to the batch and, with a method of groups on, replace its advantages."""
+        check_prompts(inputs, "A row of the data", has_template=self._has_template)
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self._generated is None:
             return batch
         (columns, texts, token_ids, rewards_B_F), self._generated = self._generated, None
         self._read_settings()
         judged = self._groups.correctness(rewards_B_F)
-        batch["correct"] = judged.correct_B
+        batch["correct"], batch["scored"] = judged.correct_B, ~judged.reward_B.isnan()
         if self._groups.acts or self._objectives.terms:
             self._groups.correctness.watch(judged)
         if not self._groups.acts:
@@ -319,7 +330,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if measured:
             self._means.add_shares("gradient_share", sizes)
             if entropy_B_T is not None and batch.correct_B is not None:
-                self._means.add_entropy(entropy_B_T, mask_B_T, batch.correct_B)
+                self._means.add_entropy(entropy_B_T, mask_B_T, batch.correct_B, inputs["scored"])
         # Once a step, or an evaluation batch: one collective and one wait for the device.
         if not training or self.accelerator.sync_gradients:
             self._log_means(self._means.flush(self._processes))

@@ -1,0 +1,189 @@
+"""What a trainer is given, data and reward functions: every fault of it in one line."""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from polypath.errors import (
+    ConfigError,
+    DataError,
+    MissingExtraError,
+    MissingFileError,
+    PolypathError,
+    unknown_name,
+)
+from polypath.user_code import blamed, checked_rewards
+
+_KINDS: tuple[tuple[type[Exception], type[PolypathError]], ...] = (
+    (ImportError, MissingExtraError),
+    (OSError, MissingFileError),
+    (ValueError, ConfigError),
+)
+
+
+@contextmanager
+def own_errors() -> Iterator[None]:
+    """Raise what a library's checks of settings, files and extras raise inside as one of our errors.
+
+    Raises:
+        MissingExtraError, MissingFileError, ConfigError: from an ImportError, an OSError or a ValueError.
+    """
+    try:
+        yield
+    except PolypathError:
+        raise
+    except (ImportError, OSError, ValueError) as error:
+        kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
+        raise kind(" ".join(str(error).split())) from error
+
+
+@contextmanager
+def logger_errors(names: Sequence[str]) -> Iterator[None]:
+    """Raise what a logger refuses inside, such as to log without a key, as ``ConfigError``.
+
+    Args:
+        names: the setting ``report_to`` as a list.
+    """
+    try:
+        yield
+    except Exception as error:
+        name = type(error).__module__.partition(".")[0]
+        if name not in names:
+            raise
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"report_to: {name} cannot be used. {reason}") from error
+
+
+def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
+    """Check the reward functions and the data sets of a trainer, as far as they are known beforehand.
+
+    Args:
+        named: arguments of ``GRPOTrainer`` by name.
+        has_template: as in ``check_prompts``.
+
+    Raises:
+        ConfigError: a reward is no function, or a data set is none of the library ``datasets``.
+        DataError: a data set has no rows, or its first row no prompt.
+    """
+    rewards = named.get("reward_funcs")
+    functions = [] if rewards is None else rewards if isinstance(rewards, list) else [rewards]
+    for function in functions:
+        if not (isinstance(function, str) or callable(function)):
+            raise ConfigError(
+                f"reward_funcs must be a function or a list of them, got {function!r}."
+            )
+    evaluated = named.get("eval_dataset")
+    # Of these there may be several.
+    parts = list(evaluated.values()) if isinstance(evaluated, Mapping) else [evaluated]
+    data = [("train_dataset", named.get("train_dataset")), *(("eval_dataset", p) for p in parts)]
+    for name, part in data:
+        if part is None:
+            continue
+        if isinstance(part, Mapping) or not hasattr(part, "column_names"):
+            raise ConfigError(
+                f"{name} must be a datasets.Dataset, got {type(part).__name__}. "
+                "datasets.Dataset.from_list(rows) makes one, and data['train'] takes a split."
+            )
+        if hasattr(part, "num_rows"):  # a stream is looked at when it comes
+            if not part.num_rows:
+                raise DataError(f"{name} has no rows.")
+            check_prompts([part[0]], f"The first row of {name}", has_template=has_template)
+
+
+def check_prompts(rows: Iterable[Mapping[str, Any]], where: str, *, has_template: bool) -> None:
+    """Check that every row has a prompt that the model can be asked.
+
+    Args:
+        rows: of a data set.
+        where: they are, for the errors: "A row of the training data".
+        has_template: whether every tokenizer that is to read them has a chat template.
+
+    Raises:
+        DataError: a row has no prompt, or one that is neither a text nor chat messages.
+        ConfigError: a prompt is chat messages, and nothing says how these become a text.
+    """
+    for row in rows:
+        if "prompt" not in row:
+            raise DataError(
+                f"{where} has no column 'prompt', but {', '.join(map(str, row))}. Rename the column that "
+                "holds the questions."
+            )
+        prompt = row["prompt"]
+        chat = isinstance(prompt, list) and all(
+            isinstance(message, Mapping) and "role" in message for message in prompt
+        )
+        if not prompt or not (chat or isinstance(prompt, str)):
+            raise DataError(
+                f"{where}: a prompt must be a text or chat messages, got {str(prompt)[:60]!r}."
+            )
+        if chat and not has_template:
+            raise ConfigError(
+                f"{where} has chat messages for a prompt, and the tokenizer of the model, or of a reward "
+                "model, has no chat template. Take an instruction-tuned model, pass a tokenizer with a "
+                "template as processing_class, or give prompts as texts."
+            )
+
+
+def check_loggers(
+    names: Iterable[str], known: Mapping[str, Callable[[], Any]], installed: Iterable[str]
+) -> None:
+    """Check that what a run is to report to is there.
+
+    Args:
+        names: the setting ``report_to`` as a list.
+        known: what makes each one there is.
+        installed: those that are, as far as is known.
+
+    Raises:
+        ConfigError: there is no such name.
+        MissingExtraError: its package is not installed, or not set up.
+    """
+    for name in names:
+        if name not in known:
+            raise unknown_name("report_to", name, known)
+        if name in installed:
+            continue
+        try:  # some are never among the installed ones
+            known[name]()
+        except (ImportError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise MissingExtraError(f"report_to: {name} cannot be used. {reason}") from error
+
+
+def checked_functions(functions: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """Return reward functions whose results are checked and whose own errors are one line.
+
+    Models among them are returned as they are.
+
+    Args:
+        functions: as a trainer calls them, by keyword, ``completions`` among these; some may be async.
+        names: of them.
+    """
+    return [
+        function if isinstance(function, nn.Module) else _checked(function, name)
+        for function, name in zip(functions, names, strict=True)
+    ]
+
+
+def _checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    who = f"The reward function {name}"
+    inner: Any = function
+    while isinstance(inner, partial):
+        inner = inner.func
+
+    async def awaited(**given: Any) -> list[float | None]:
+        with blamed(who):
+            rewards = await function(**given)
+        return checked_rewards(rewards, len(given["completions"]), who)
+
+    def called(**given: Any) -> list[float | None]:
+        with blamed(who):
+            rewards = function(**given)
+        return checked_rewards(rewards, len(given["completions"]), who)
+
+    is_async = inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(inner.__call__)
+    return awaited if is_async else called

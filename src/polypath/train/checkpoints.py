@@ -1,0 +1,145 @@
+"""Checkpoints and models on disk: which are whole, and what is wrong with the others."""
+
+import contextlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+
+from polypath.errors import DataError, MissingFileError
+from polypath.rollouts.files import read_json, write_json
+
+COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written; their sizes
+WEIGHTS = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
+)
+SPLIT = ("global_step*", "pytorch_model_fsdp*")  # what DeepSpeed and FSDP write instead
+# Transformers goes on without these, with other results.
+STATE = (
+    (OPTIMIZER_NAME, "optimizer.bin", "optimizer_*", "global_step*"),
+    (SCHEDULER_NAME, "global_step*"),
+    ("rng_state.pth", "rng_state_*.pth"),
+)
+READ_IN_FULL = 4 * 2**30  # bytes; of larger files only the index is read
+
+
+def mark(folder: Path) -> None:
+    """Mark a checkpoint, all of which is on disk, and record how large its files are."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE]
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(files)}
+    write_json(folder / COMPLETE, {"sizes": sizes})
+
+
+def choose_checkpoint(folder: Path, asked: Path | None) -> tuple[Path | None, str]:
+    """Return what training goes on from, and what is to be said of checkpoints that are left out.
+
+    Args:
+        folder: of the run.
+        asked: the checkpoint that was asked for, instead of the newest.
+
+    Raises:
+        MissingFileError: the one asked for does not exist.
+        DataError: it is damaged, or the newest one that was written to its end is; a whole one is named.
+    """
+    found = _numbered(folder)
+    marked = [step for step in sorted(found, reverse=True) if (found[step] / COMPLETE).is_file()]
+    torn = [found[step].name for step in sorted(found) if step > max(marked, default=-1)]
+    note = f"Left out, as it was not written to its end: {', '.join(torn)}. " if torn else ""
+    chosen = asked or (found[marked[0]] if marked else None)
+    if asked is not None and not asked.is_dir():
+        raise MissingFileError(f"resume_from_checkpoint {asked} does not exist.")
+    fault = None if chosen is None else checkpoint_fault(chosen)
+    if fault is None:
+        return chosen, "" if asked else note
+    whole = (found[step] for step in marked if checkpoint_fault(found[step]) is None)
+    other = next(whole, None)
+    way_out = f"A whole one: --resume_from_checkpoint {other}"
+    if other is None:
+        way_out = "No other is whole: use another output_dir, or delete it to start anew"
+    raise DataError(f"Checkpoint {chosen} cannot be resumed from: {fault}. {way_out}.")
+
+
+def unmark_after(checkpoint: Path, folder: Path) -> None:
+    """Take the mark from the checkpoints after the one that training goes on from: they come again."""
+    found = _numbered(folder)
+    start = [step for step, path in found.items() if path.resolve() == checkpoint.resolve()]
+    for step, path in found.items():
+        if start and step > start[0]:
+            (path / COMPLETE).unlink(missing_ok=True)
+
+
+def checkpoint_fault(folder: Path) -> str | None:
+    """Return what of a checkpoint is missing or cannot be read; ``None`` if it is whole."""
+    return next(_faults(folder), None)
+
+
+def weights_fault(folder: Path) -> str | None:
+    """Return what of a model's weights is missing or cannot be read; ``None`` if nothing is."""
+    names = [name for name in WEIGHTS if (folder / name).is_file()]
+    for index in folder.glob("*.index.json"):
+        names += sorted(set(_told(index).get("weight_map", {index.name: index.name}).values()))
+    if not names and not _any(folder, SPLIT):
+        return "it has no weights (model.safetensors, adapter_model.safetensors)"
+    return next((_unread(folder / name) for name in names if not _readable(folder / name)), None)
+
+
+def _faults(folder: Path) -> Iterator[str]:
+    for name, size in _told(folder / COMPLETE).get("sizes", {}).items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{name} is missing"
+        elif path.stat().st_size != size:
+            yield f"{name} has {path.stat().st_size} bytes instead of {size}"
+    state = _told(folder / TRAINER_STATE_NAME)
+    if not state:
+        yield _unread(folder / TRAINER_STATE_NAME)
+    fault = weights_fault(folder)
+    if fault is not None:
+        yield fault
+    if state.get("global_step", 0) < state.get("max_steps", 0):  # else nothing is trained any more
+        for names in STATE:
+            if not _any(folder, names):
+                yield f"{names[0]} is missing (save_only_model leaves it out)"
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not _readable(path):
+            yield _unread(path)
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    parts = ((path, path.name.rsplit("-", 1)[1]) for path in folder.glob("checkpoint-*"))
+    return {int(step): path for path, step in parts if step.isdigit()}
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """Return a JSON object; an empty one where the file has none."""
+    with contextlib.suppress(DataError, MissingFileError):
+        return read_json(path, "a JSON object")
+    return {}
+
+
+def _any(folder: Path, patterns: tuple[str, ...]) -> bool:
+    return any(next(folder.glob(pattern), None) is not None for pattern in patterns)
+
+
+def _unread(path: Path) -> str:
+    return f"{path.name} {'cannot be read' if path.is_file() else 'is missing'}"
+
+
+def _readable(path: Path) -> bool:
+    """Return whether a file is whole; of kinds that are not known, whether it is there."""
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                file.keys()
+        elif path.suffix in (".pt", ".pth", ".bin"):  # torch writes zip archives, with checksums
+            with zipfile.ZipFile(path) as archive:
+                return path.stat().st_size > READ_IN_FULL or archive.testzip() is None
+    except (SafetensorError, zipfile.BadZipFile, OSError, ValueError, EOFError):
+        return False
+    return path.is_file()
