@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from polypath.errors import ConfigError, DataError, PolypathError
 from polypath.rollouts.locks import WHOLE, WriterLock
-from polypath.train.checkpoints import COMPLETE
+from polypath.train.checkpoints import COMPLETE, weights_fault
 from polypath.train.config import load_recipe
 from polypath.train.run import LOCK_FILE, run
 from tests.train.conftest import WriteRecipe
@@ -185,6 +185,27 @@ def test_a_finished_run_is_believed_with_its_weights_only(
     (folder / "finished.json").write_text("{")
     start(recipe, told.append)
     assert json.loads((folder / "finished.json").read_text()) == {"global_step": 4}
+
+
+def test_every_shard_of_a_model_is_looked_at(tmp_path: Path) -> None:
+    assert "no weights" in str(weights_fault(tmp_path))
+    index = tmp_path / "model.safetensors.index.json"
+    shards = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index.write_text(json.dumps({"weight_map": {"a": shards[0], "b": shards[1]}}))
+    save_file({"a": torch.ones(2)}, tmp_path / shards[0])
+    assert shards[1] in str(weights_fault(tmp_path))
+    save_file({"b": torch.ones(2)}, tmp_path / shards[1])
+    assert weights_fault(tmp_path) is None
+    cut(tmp_path / shards[0])
+    assert shards[0] in str(weights_fault(tmp_path))
+    index.write_text("{")
+    assert index.name in str(weights_fault(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["global_step4", "pytorch_model_fsdp_0"])
+def test_weights_that_are_split_over_processes_are_weights(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    assert weights_fault(tmp_path) is None
 
 
 # --- two runs in one folder ---------------------------------------------------------------------------

@@ -83,7 +83,10 @@ def weights_fault(folder: Path) -> str | None:
     """Return what of a model's weights is missing or cannot be read; ``None`` if nothing is."""
     names = [name for name in WEIGHTS if (folder / name).is_file()]
     for index in folder.glob("*.index.json"):
-        names += sorted(set(_told(index).get("weight_map", {index.name: index.name}).values()))
+        shards = _told(index).get("weight_map")
+        if not isinstance(shards, dict):
+            return _unread(index)
+        names += sorted(set(shards.values()))
     if not names and not _any(folder, SPLIT):
         return "it has no weights (model.safetensors, adapter_model.safetensors)"
     return next((_unread(folder / name) for name in names if not _readable(folder / name)), None)
