@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -34,7 +35,10 @@ def attempt(recipe: Path) -> int:
         with contextlib.redirect_stdout(io.StringIO()):
             run(load_recipe(recipe))
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 

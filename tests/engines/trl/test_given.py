@@ -165,7 +165,7 @@ def test_a_logger_that_is_not_installed_is_named(
     monkeypatch.setitem(__import__(place, fromlist=["_"]).INTEGRATION_TO_CALLBACK, logger, absent)
     for asked in (logger, [logger]):
         with pytest.raises(MissingExtraError, match=logger):
-            DiversityGRPOConfig(str(tmp_path), **{**OPTIONS, "report_to": asked})
+            make(tmp_path / "no model is loaded", tmp_path, report_to=asked)
 
 
 IDLE: list[tuple[dict[str, Any], str]] = [

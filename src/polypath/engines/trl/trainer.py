@@ -14,11 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.integrations import integration_utils as loggers
 from trl import GRPOTrainer
 
 from polypath.core.correctness import find_correctness
 from polypath.core.given import (
     check_given,
+    check_loggers,
     check_prompts,
     checked_functions,
     logger_errors,
@@ -104,6 +106,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._objectives = config.objectives.plus(self._given)
         self._objectives.check_groups(config.num_generations, config.multi_objective_aggregation)
         check_given(named)
+        installed = loggers.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+        check_loggers(config.report_to, loggers.INTEGRATION_TO_CALLBACK, installed)
         rehearsal = config.rehearsal
         stored = RehearsalSet.load(str(rehearsal.folder)) if rehearsal.on else None
         if stored is not None and rehearsal.explore_only:
