@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ from polypath.train.sources import load_datasets, load_rewards, monitor_probe, r
 RUN_FILE = "run.json"  # what the run was asked to do
 LOG_FILE = "log.jsonl"  # one line a logging step
 FINISHED_FILE = "finished.json"  # written last
+PATIENCE = 2.0  # seconds until a folder that is in use is refused
 LOCK_FILE = "_lock"  # names the process that runs; by its name no part of a model that is uploaded
 
 # Settings that may differ between the first start of a run and its resumption. The folder is where
@@ -236,6 +238,18 @@ def on_main(work: Callable[[], Result]) -> Result:
     return result
 
 
+def _lock(folder: Path) -> WriterLock:
+    """Take the lock of a folder; what a run that was just killed had started may hold it a moment longer."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return WriterLock(folder, WHOLE, name=LOCK_FILE)
+        except ConfigError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Let no other run write to the folder: the main process holds a lock as long as it lives."""
@@ -244,7 +258,7 @@ def _alone(folder: Path) -> Iterator[None]:
         def hold() -> None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                held.enter_context(WriterLock(folder, WHOLE, name=LOCK_FILE))
+                held.enter_context(_lock(folder))
             except OSError as error:
                 raise ConfigError(f"output_dir {folder} cannot be written to: {error}.") from error
 
