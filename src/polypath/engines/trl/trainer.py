@@ -17,15 +17,8 @@ from torch import Tensor
 from transformers.integrations import integration_utils as loggers
 from trl import GRPOTrainer
 
+from polypath.core import given
 from polypath.core.correctness import find_correctness
-from polypath.core.given import (
-    check_given,
-    check_loggers,
-    check_prompts,
-    checked_functions,
-    logger_errors,
-    own_errors,
-)
 from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
@@ -105,20 +98,20 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._given = tuple(objectives)
         self._objectives = config.objectives.plus(self._given)
         self._objectives.check_groups(config.num_generations, config.multi_objective_aggregation)
-        check_given(named)
+        given.check_given(named)
         installed = loggers.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
-        check_loggers(config.report_to, loggers.INTEGRATION_TO_CALLBACK, installed)
+        given.check_loggers(config.report_to, loggers.INTEGRATION_TO_CALLBACK, installed)
         rehearsal = config.rehearsal
         stored = RehearsalSet.load(str(rehearsal.folder)) if rehearsal.on else None
         if stored is not None and rehearsal.explore_only:
             named["train_dataset"] = exploration_rows(
                 named.get("train_dataset"), stored.excluded_prompts
             )
-        with own_errors():  # of vLLM, peft, liger: TRL says what to install
+        with given.own_errors():  # of vLLM, peft, liger: TRL says what to install
             super().__init__(**named)
         readers = [self.processing_class, *filter(None, self.reward_processing_classes)]
         self._has_template = all(getattr(reader, "chat_template", None) for reader in readers)
-        check_given(named, has_template=self._has_template)
+        given.check_given(named, has_template=self._has_template)
         self._processes = AccelerateProcesses(self.accelerator)
         chosen, similarity = solution_fn or config.solution_fn, similarity or config.similarity
         warned = config.diversity_metrics and self._processes.rank == 0
@@ -188,7 +181,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self.weight_average is not None:
             known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
             self.weight_average.checkpoint = resume_from_checkpoint if known else None
-        with logger_errors(self.args.report_to):
+        with given.logger_errors(self.args.report_to):
             result = super().train(resume_from_checkpoint, *rest, **named)
         if self.weight_average is not None and self.use_vllm:
             self._last_loaded_step = -1  # vLLM may hold the last weights, of the same step
@@ -216,11 +209,11 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> Tensor:
         """Keep the raw rewards, ``(P*G, functions)`` over all processes, before TRL combines them."""
-        given = (inputs, prompts, completions, completion_ids_list)
+        arguments = (inputs, prompts, completions, completion_ids_list)
         functions = self.reward_funcs
-        self.reward_funcs = checked_functions(functions, self.reward_func_names)
+        self.reward_funcs = given.checked_functions(functions, self.reward_func_names)
         try:
-            rewards_PG_F: Tensor = super()._calculate_rewards(*given)
+            rewards_PG_F: Tensor = super()._calculate_rewards(*arguments)
         finally:
             self.reward_funcs = functions
         first = self._processes.rank * len(completions)
@@ -234,7 +227,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Add correctness to the batch and, with a method of groups on, replace its advantages."""
-        check_prompts(inputs, "A row of the data", has_template=self._has_template)
+        given.check_prompts(inputs, "A row of the data", has_template=self._has_template)
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self._generated is None:
             return batch
