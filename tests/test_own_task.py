@@ -341,3 +341,10 @@ def test_a_study_names_an_own_task(place: Path) -> None:
     loaded = load_study(place / "study.yaml")
     assert loaded.task == str(place / PLACE)
     assert loaded.task_options == dict(get_task(PLACE).options)
+
+
+def test_a_factory_that_fails_is_one_line_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("def make():\n    return {}['no']\n")
+    with refused(DataError, "broken.py", "KeyError", "line 2"):
+        get_task(f"{file}:make")

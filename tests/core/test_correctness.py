@@ -105,3 +105,10 @@ def test_a_constant_or_another_scale_is_said_once(rewards, facts):
     assert told(rewards * (ENOUGH // len(rewards) - 1)) == []  # too few to say
     (line,) = told(rewards * ENOUGH, names=("only",))
     assert "correctness_threshold" in line
+
+
+def test_the_other_functions_are_named_whatever_their_names():
+    (line,) = told([1.0] * ENOUGH, names=("accuracy", "acc_of_form"), chosen="accuracy")
+    assert "correctness_reward" in line
+    (line,) = told([1.0] * ENOUGH, names=("math_reward", "reward"), chosen="math_reward")
+    assert "correctness_reward" in line  # "reward" is another function, though part of the name

@@ -1,10 +1,12 @@
 """``polypath diversity`` and ``polypath compare``: what samples show, and what changed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from polypath.cli.command import command
 from polypath.cli.runs import (
@@ -41,6 +43,31 @@ class OutputOptions:
     )
     figure: Path | None = setting(None, "Draw the curves there: .png, .pdf or .svg.")
 
+    def console(self) -> Console:
+        """Return where tables go. Raises ConfigError where the figure cannot be drawn, before any work."""
+        from polypath.report.figures import check_figure
+
+        if self.figure is not None:
+            check_figure(self.figure)
+        return console_beside(self.json_file, self.csv_file)
+
+    def write(
+        self,
+        console: Console,
+        record: object,
+        *,
+        csv: Callable[[], str],
+        draw: Callable[[Path], object],
+    ) -> None:
+        """Write what was asked for."""
+        write_json(self.json_file, record)
+        if self.csv_file is not None:
+            write_text(self.csv_file, csv())
+        if self.figure is not None:
+            with writing(self.figure):
+                draw(self.figure)
+            console.print(f"Drawn: {self.figure}", markup=False)
+
 
 @command
 def diversity(runs: Runs, options: RunOptions, output: OutputOptions) -> None:
@@ -56,10 +83,7 @@ def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None
     from polypath.report.settings import choose_sizes
     from polypath.report.table import metrics_table, print_tables
 
-    if output.figure is not None:
-        figures.check_figure(output.figure)
-    settings = options.settings()
-    console = console_beside(output.json_file, output.csv_file)
+    settings, console = options.settings(), output.console()
     read = options.read(runs)
     sizes, notes = choose_sizes([samples for run in read for samples in run], settings)
     start = [analyse(run, settings=settings, groups=(), sizes=sizes) for run in read]
@@ -70,13 +94,12 @@ def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None
         print_tables(console, [metrics_table(parts[-1], group)])
     analyses = [combine(of_run) for of_run in zip(*parts, strict=True)]
     record = {"notes": list(notes), "runs": [records.analysis_record(run) for run in analyses]}
-    write_json(output.json_file, record)
-    if output.csv_file is not None:
-        write_text(output.csv_file, records.metrics_csv(analyses))
-    if output.figure is not None:
-        with writing(output.figure):
-            figures.draw_runs(analyses, output.figure)
-        console.print(f"Drawn: {output.figure}", markup=False)
+    output.write(
+        console,
+        record,
+        csv=lambda: records.metrics_csv(analyses),
+        draw=lambda path: figures.draw_runs(analyses, path),
+    )
 
 
 @command
@@ -97,10 +120,7 @@ def compare(
     from polypath.report.sentences import closing, headlines
     from polypath.report.table import differences_table, print_tables
 
-    if output.figure is not None:
-        figures.check_figure(output.figure)
-    settings = options.settings()
-    console = console_beside(output.json_file, output.csv_file)
+    settings, console = options.settings(), output.console()
     first, *others = options.read([base, *(runs or ())], least=2)
     with waiting("Comparing"):
         comparison = run_comparison(first, others, settings=settings, workers=workers)
@@ -110,10 +130,9 @@ def compare(
     print_tables(console, [differences_table(comparison, run) for run in comparison.runs])
     print_lines(console, last_words)
     record = records.comparison_record(comparison, [*first_words, *last_words])
-    write_json(output.json_file, record)
-    if output.csv_file is not None:
-        write_text(output.csv_file, records.differences_csv(comparison))
-    if output.figure is not None:
-        with writing(output.figure):
-            figures.draw_comparison(comparison, output.figure)
-        console.print(f"Drawn: {output.figure}", markup=False)
+    output.write(
+        console,
+        record,
+        csv=lambda: records.differences_csv(comparison),
+        draw=lambda path: figures.draw_comparison(comparison, path),
+    )

@@ -86,7 +86,7 @@ class Correctness:
             else f"gives rewards such as {values}, of which those above "
             f"correctness_threshold={self.threshold:g} count as correct"
         )
-        others = [name for name in self.names if name not in who]
+        others = [name for n, name in enumerate(self.names) if n not in self.columns]
         named = f" (there are also {', '.join(others)})" if others else ""
         fix = "Name the function" if others else "Set the threshold"
         warnings.warn(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -80,7 +81,7 @@ def task_from(
     )
 
 
-class Rows:
+class Rows(ABC):
     """The problems of a task that is made of rows; see ``task_from`` for the arguments."""
 
     what = "problems of your own"
@@ -143,9 +144,9 @@ class Rows:
         """Verify one completion."""
         return self.verify_batch([completion], [gold])[0]
 
+    @abstractmethod
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
         """Verify many completions, each against its own gold."""
-        raise NotImplementedError
 
     def _problems(self, rows: Sequence[Row], where: str) -> list[tuple[Problem, Row]]:
         if not rows:
@@ -170,9 +171,9 @@ class Rows:
             for name, prompt, row in zip(ids, prompts, rows, strict=True)
         ]
 
+    @abstractmethod
     def _gold(self, problem_id: str, row: Row, column: str | None) -> str:
         """Return what a verdict needs to know of a problem, as text."""
-        raise NotImplementedError
 
 
 class RewardedRows(Rows):
@@ -268,13 +269,12 @@ def read_rows(data: Any, task: str, split: str = "train") -> list[Row]:
             file_names={},
         ).read(split)
     try:
-        rows = [dict(row) for row in data]
+        return [dict(row) for row in data]
     except (TypeError, ValueError):
         raise ConfigError(
             f"data of task {task} must be rows, a datasets.Dataset, a file or a hub id, got "
             f"{type(data).__name__}."
         ) from None
-    return list(rows)
 
 
 def _prompt(value: Any, place: str) -> str | list[dict[str, str]]:

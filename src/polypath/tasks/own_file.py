@@ -10,7 +10,7 @@ from typing import Any, cast
 from polypath.errors import ConfigError, MissingFileError, unknown_name
 from polypath.tasks.answers import task_from_yaml
 from polypath.tasks.base import Task
-from polypath.user_code import load_object
+from polypath.user_code import blamed, load_object
 
 HASH = "hash"  # recorded as if it were an option, so that another state of the file is refused
 NEEDED = ("name", "splits", "problems", "verify_batch", "max_completion_length", "evaluation")
@@ -18,7 +18,7 @@ NEEDED = ("name", "splits", "problems", "verify_batch", "max_completion_length",
 
 def absolute_place(name: str) -> str:
     """Return a place that means the same in any working directory; a module's is as it was."""
-    source, colon, factory = name.partition(":") if ":" in name else (name, "", "")
+    source, colon, factory = name.partition(":")
     if not source.endswith((".py", ".yaml", ".yml")):
         return name
     return f"{Path(source).absolute()}{colon}{factory}"
@@ -68,7 +68,7 @@ class PlacedTask:
 
 def _source(place: str) -> Path:
     """Return the file of a place."""
-    source = place.partition(":")[0] if place.count(":") else place
+    source = place.partition(":")[0]
     if source.endswith((".py", ".yaml", ".yml")):
         if not Path(source).is_file():
             raise MissingFileError(f"Task {place}: there is no file {source}.")
@@ -103,7 +103,8 @@ def _call(factory: Any, place: str, options: Mapping[str, str]) -> Task:
             raise ConfigError(
                 f"Task {place} needs {', '.join(missing)}: give --task-option {missing[0]}=VALUE."
             )
-        task = factory(**options)
+        with blamed(f"Task {place}"):
+            task = factory(**options)
     lacking = [name for name in NEEDED if not hasattr(task, name)]
     if lacking:
         raise ConfigError(
