@@ -8,5 +8,5 @@ from tests.verify.pools import ACTING
 
 @pytest.fixture(scope="module")
 def pool():
-    with WorkerPool(ACTING, workers=2, deadline=1.0) as built:
+    with WorkerPool(ACTING, workers=2, deadline=0.3) as built:
         yield built

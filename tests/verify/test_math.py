@@ -9,6 +9,7 @@ from polypath.verify.math import math_verifier, verify_math
 from polypath.verify.math_extract import find_answer
 from polypath.verify.math_number import read_number
 from tests.refusals import refused
+from tests.verify.math_cases import RIGHT, WRONG
 
 pytest.importorskip("math_verify")
 
@@ -164,6 +165,35 @@ def test_wrong_answers(answer, gold):
     verdict = verifier(answer, gold)
     assert (verdict.status, verdict.correct) == (Status.GRADED, False)
     assert verdict.answer != verifier(gold, gold).answer
+
+
+def pairs(kinds):
+    return [
+        pytest.param(answer, gold, id=f"{kind}: {answer} | {gold}")
+        for kind, found in kinds.items()
+        for answer, gold in found
+    ]
+
+
+@pytest.mark.parametrize(("answer", "gold"), pairs(RIGHT))
+def test_an_answer_that_says_what_the_gold_says_is_right(answer, gold):
+    verdict = verifier(answer, gold)
+    assert (verdict.status, verdict.correct) == (Status.GRADED, True)
+    assert verdict.answer == verifier(gold, gold).answer
+
+
+@pytest.mark.parametrize(("answer", "gold"), pairs(WRONG))
+def test_an_answer_that_says_something_else_is_wrong(answer, gold):
+    verdict = verifier(answer, gold)
+    assert (verdict.status, verdict.correct) == (Status.GRADED, False)
+
+
+@pytest.mark.parametrize(
+    "gold", ["A likelihood function cannot be negative.", r"\bigcup_{k}(k, k+1)"]
+)
+def test_equal_text_is_right_before_anything_is_read(gold):
+    assert verifier(gold, gold).correct
+    assert verifier("7", gold).reward == 0
 
 
 @pytest.mark.parametrize(

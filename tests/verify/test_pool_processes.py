@@ -192,7 +192,7 @@ def test_a_worker_starts_from_a_process_with_many_open_files():
 
 
 def test_a_worker_that_is_stopped_is_late():
-    with WorkerPool(ACTING, workers=1, deadline=0.5) as pool:
+    with WorkerPool(ACTING, workers=1, deadline=0.2) as pool:
         pool.verify(["a"], ["a"])
         os.kill(pool.worker_pids[0], signal.SIGSTOP)
         large = "x" * 2**20  # more than a socket holds: not even sending it may wait for ever

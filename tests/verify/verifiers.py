@@ -15,6 +15,10 @@ def acting_verifier(**options):
         match completion.split(":")[0]:
             case "sleep":
                 time.sleep(float(completion.split(":")[1]))
+            case "work":
+                end = time.process_time() + float(completion.split(":")[1])
+                while time.process_time() < end:
+                    pass
             case "c-loop":
                 deque(repeat(0), maxlen=0)  # never returns to the interpreter: no signal is seen
             case "raise":

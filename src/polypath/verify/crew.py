@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from polypath.errors import ConfigError, PolypathError
 from polypath.verify.base import Status, Verdict
 from polypath.verify.process import MOST_AHEAD, WorkerDiedError, WorkerProcess, start_worker
+from polypath.verify.protocol import MOST_WAITING
 
 WINDOW = 16  # items a worker holds at most, so that it never waits for the next one
 GRACE = 0.5  # seconds past the deadline that the worker's own alarm has to report
+LEAST_WAIT = 0.05  # seconds between looks at a worker that is late
 JOIN_SECONDS = 10.0
 
 
@@ -161,7 +163,7 @@ class Supervisor(threading.Thread):
         self._crew = crew
         self._seconds = crew.settings["deadline"] + GRACE
         self._held: deque[Item] = deque()  # sent and not answered; the worker is at the first
-        self._due = 0.0  # when the first one is to be answered
+        self._begin()
 
     def run(self) -> None:
         """Work until the pool closes; errors end the calls they concern, never leave them hanging."""
@@ -194,7 +196,7 @@ class Supervisor(threading.Thread):
         self._held.extend(items)
         self.worker = self.worker or start_worker(self._crew.settings)
         if is_idle:
-            self._due = time.monotonic() + self._seconds
+            self._begin()
         with contextlib.suppress(TimeoutError, WorkerDiedError):  # seen again when it is to answer
             self.worker.send([item.texts for item in items], self._seconds)
 
@@ -209,6 +211,9 @@ class Supervisor(threading.Thread):
                     self._let_go()
                     return
         except TimeoutError:
+            if (left := self._time_left(self.worker)) > 0:
+                self._due += left
+                return
             self._answered(Verdict(status=Status.TIMEOUT))
             self._let_go()
         except (WorkerDiedError, ValueError, TypeError):  # it ended, or answers what no worker does
@@ -217,7 +222,23 @@ class Supervisor(threading.Thread):
 
     def _answered(self, verdict: Verdict) -> None:
         self._crew.deliver(self._held.popleft(), verdict)
-        self._due = time.monotonic() + self._seconds
+        self._begin()
+
+    def _begin(self) -> None:
+        """Note the time at which the worker begins the item it is at."""
+        self._began = time.monotonic()
+        self._due = self._began + self._seconds  # when the item is looked at
+        self._cpu = self.worker.cpu_seconds() if self.worker is not None else None
+
+    def _time_left(self, worker: WorkerProcess) -> float:
+        """Seconds the item may still take: of processor time, and of the clock if it waits."""
+        now = worker.cpu_seconds()
+        if now is None or self._cpu is None:
+            return 0.0
+        waited = time.monotonic() - self._began
+        most = self._crew.settings["deadline"] * MOST_WAITING + GRACE
+        left = min(self._seconds - (now - self._cpu), most - waited)
+        return max(left, LEAST_WAIT) if left > 0 else 0.0
 
     def _let_go(self) -> None:
         """End the worker; others verify what it was still to do, the next items start a fresh one."""

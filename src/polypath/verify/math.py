@@ -11,28 +11,16 @@ says something else than the library does, and why, is listed in docs/verifiers.
 import functools
 import re
 from collections.abc import Callable
-from typing import Any
 
 from polypath.errors import ConfigError
 from polypath.verify.base import Status, Verdict
-from polypath.verify.math_algebra import (
-    bounded,
-    canonical_name,
-    library,
-    parse_latex,
-    parse_prose,
-    same,
-)
+from polypath.verify.math_canonical import bounded, canonical
+from polypath.verify.math_equal import equal
 from polypath.verify.math_extract import Found, clean_characters, find_answer
-from polypath.verify.math_number import (
-    NumberAnswer,
-    choice,
-    read_number,
-    same_number,
-    squeeze,
-    unwrap_text,
-    words,
-)
+from polypath.verify.math_leaf import library
+from polypath.verify.math_number import choice, squeeze, words
+from polypath.verify.math_reading import gold_texts, last_expression, read_answer
+from polypath.verify.math_shape import Shape, leaves, read_shape
 
 EXTRACTIONS = ("any", "box")
 
@@ -41,6 +29,7 @@ _TOWER = re.compile(
     r"\^\s*\{?[^{}^+]{0,12}\d\s*\^\s*\{?\s*\(?\d|\^\s*\{?\s*\d{5,}|\d{5,}\s*!|!\s*\)?\s*!"
 )
 _BASE = re.compile(r"([0-9A-F]+)_(?:\{(\d+)\}|(\d+)|\{\\text\{(\w+)\}\})")
+_WORDS = re.compile(r"\\(?:text|mbox|mathrm|mathbf)")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?:[ap]\.?m\.?)?")
 
 
@@ -57,33 +46,25 @@ class _GoldAnswer:
         found = find_answer(text)
         self.text = found.text if found and found.mark == "box" else clean_characters(text).strip()
         self.squeezed = squeeze(self.text)
-        self.number = read_number(self.text)
-        self.words = unwrap_text(self.text)
         self.base = _BASE.fullmatch(self.squeezed)
         self.clock = _clock(self.text)
-        self.letter = choice(self.text) if self.words is not None or "(" in self.text else None
+        self.letter = choice(self.text) if _WORDS.search(self.text) or "(" in self.text else None
 
     @functools.cached_property
-    def parsed(self) -> list[Any]:
-        return parse_latex(self.text)
+    def readings(self) -> list[Shape]:
+        """The shapes it may be read as, those whose every leaf can be read."""
+        shapes = map(read_shape, gold_texts(self.text))
+        return [shape for shape in shapes if all(leaf.readable for leaf in leaves(shape))]
 
     @functools.cached_property
     def usable(self) -> bool:
-        if not self.squeezed:
-            return False
-        simple = (self.number, self.words, self.base, self.clock)
-        read = any(form is not None for form in simple)
-        return read or _too_costly(self.text) or bool(self.parsed)
+        return bool(self.base or self.clock or _too_costly(self.text) or self.readings)
 
     @functools.cached_property
     def canonical(self) -> str:
-        if self.number is not None:
-            return bounded(self.number.canonical)
-        if self.clock is not None or self.words is not None:
-            return self.clock or bounded(words(self.text))
-        if self.base is not None or _too_costly(self.text):
-            return bounded(self.squeezed)
-        return canonical_name(self.parsed, self.text)
+        if self.clock is not None or self.base is not None or _too_costly(self.text):
+            return self.clock or bounded(self.squeezed)
+        return canonical(self.readings[0]) if self.readings else bounded(self.squeezed)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -99,19 +80,14 @@ def _graded(right: bool, answer: str) -> Verdict:
     return Verdict(status=Status.GRADED, reward=float(right), answer=answer)
 
 
-def _by_text(gold: _GoldAnswer, found: Found) -> Verdict | None:
-    """Decide what needs no mathematics: words, choices, clock times, numbers in other bases."""
-    text = found.text
+def _by_text(gold: _GoldAnswer, text: str) -> Verdict | None:
+    """Decide what needs no mathematics: equal texts, choices, clock times, numbers in other bases."""
     squeezed = squeeze(text)
     if squeezed == gold.squeezed:
         return _graded(True, gold.canonical)
     if gold.letter is not None and (letter := choice(text)) is not None:
         equal = letter == gold.letter
         return _graded(equal, gold.canonical if equal else letter.casefold())
-    if gold.words is not None and not any(sign.isdigit() for sign in gold.words):
-        equal = words(text) == words(gold.text)
-        if equal or found.mark == "box":
-            return _graded(equal, gold.canonical if equal else bounded(words(text)))
     if gold.base is not None and (base := _BASE.fullmatch(squeezed)):
         equal = base[1] == gold.base[1] and base.groups()[1:] == gold.base.groups()[1:]
         return _graded(equal, gold.canonical if equal else bounded(squeezed))
@@ -120,24 +96,20 @@ def _by_text(gold: _GoldAnswer, found: Found) -> Verdict | None:
     return None
 
 
-def _by_number(gold: _GoldAnswer, answer: NumberAnswer | None) -> Verdict | None:
-    if gold.number is None or answer is None:
-        return None
-    equal = same_number(gold.number, answer)
-    return _graded(equal, gold.canonical if equal else bounded(answer.canonical))
-
-
-def _by_algebra(gold: _GoldAnswer, found: Found) -> Verdict:
-    if _too_costly(found.text if found.mark != "tail" else "") or _too_costly(gold.text):
+def _by_shape(gold: _GoldAnswer, found: Found) -> Verdict:
+    text = found.text
+    shape = read_answer(text) if found.mark != "tail" else None
+    if shape is None and found.mark != "box":
+        # The library finds the expression in prose.
+        text = last_expression(text if found.mark == "tail" else f"answer: {text}") or ""
+        shape = read_answer(text)
+    if _too_costly(text) or _too_costly(gold.text):
         return Verdict(status=Status.TIMEOUT)
-    if found.mark == "box":
-        parsed = parse_latex(found.text)
-    else:
-        parsed = parse_prose(found.text if found.mark == "tail" else f"answer: {found.text}")
-    if not parsed:
+    if shape is None:
         return Verdict(status=Status.NO_ANSWER)
-    right = same(gold.parsed, parsed)
-    return _graded(right, gold.canonical if right else canonical_name(parsed, found.text))
+    if any(equal(reading, shape) for reading in gold.readings):
+        return _graded(True, gold.canonical)
+    return _graded(False, canonical(shape))
 
 
 def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdict:
@@ -160,13 +132,17 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
         MissingExtraError: if math-verify is not installed and is needed.
     """
     prepared = _prepare(gold)
-    if not prepared.usable:
+    if not prepared.squeezed:
         return Verdict(status=Status.BAD_GOLD)
     found = find_answer(completion)
-    if found is None or not found.text or (extraction == "box" and found.mark != "box"):
+    if found is not None and (not found.text or (extraction == "box" and found.mark != "box")):
+        found = None
+    verdict = None if found is None else _by_text(prepared, found.text)
+    if verdict is None and not prepared.usable:
+        return Verdict(status=Status.BAD_GOLD)
+    if found is None:
         return Verdict(status=Status.NO_ANSWER)
-    verdict = _by_text(prepared, found) or _by_number(prepared, read_number(found.text))
-    return verdict or _by_algebra(prepared, found)
+    return verdict or _by_shape(prepared, found)
 
 
 def math_verifier(*, extraction: str = "any") -> Callable[[str, str], Verdict]:

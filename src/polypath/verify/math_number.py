@@ -8,9 +8,11 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from polypath.verify.math_unit import without_unit
+
 MOST_DIGITS = 60
 MOST_EXPONENT = 400
-DECIMALS = 6  # as the library rounds
+LEAST_PLACES = 6  # decimals of a rounding that counts as the number itself, as in the library
 RELATIVE = Fraction(1, 1000)
 
 _DROP = re.compile(
@@ -18,8 +20,6 @@ _DROP = re.compile(
 )
 _SPACE = re.compile(r"\s+")
 _FRACTION = re.compile(r"\\[dtc]frac(?![a-z])")
-_DEGREES = re.compile(r"\^(?:\{\\circ\}|\\circ)$|\\degree$|°$")
-_UNIT = re.compile(r"(?<=[\d}])\s*\\(?:text|mathrm|mbox|textrm)\{[^{}]*\}(?:\^\d|\^\{\d\})?$")
 
 _INTEGER = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _DECIMAL = rf"(?:{_INTEGER}(?:\.\d*)?|\.\d+)"
@@ -38,6 +38,11 @@ _FRAC = re.compile(
 _SLASH = re.compile(rf"(?P<sign>[+-]?)(?P<top>{_DECIMAL})/(?P<bottom>{_DECIMAL})", re.ASCII)
 _MIXED = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d+)\s+(?P<top>\d+)/(?P<bottom>\d+)", re.ASCII)
 
+_REPEATING = re.compile(
+    rf"(?P<sign>[+-]?)(?P<whole>{_INTEGER})?\.(?P<digits>\d*)"
+    r"(?:\\(?:overline|bar)\{(?P<over>\d+)\}|\((?P<round>\d+)\))",
+    re.ASCII,
+)
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mbox|mathrm|mathbf)\s*\{([^{}]*)\}")
 _CHOICE = re.compile(r"(?:\(([A-J])\)(?:[\s.:].*)?|([A-J])(?:[.:)](?:\s.*)?)?)", re.DOTALL)
 
@@ -48,13 +53,18 @@ class NumberAnswer:
 
     Attributes:
         value: its value, a percent sign not applied.
-        decimal: whether it was written with a point or an exponent, and so perhaps rounded.
+        places: decimals it was written with, and so perhaps rounded to; ``None`` if it is exact.
         percent: whether it had a percent sign.
     """
 
     value: Fraction
-    decimal: bool
-    percent: bool
+    places: int | None = None
+    percent: bool = False
+
+    @property
+    def decimal(self) -> bool:
+        """Whether it was written with a point or an exponent."""
+        return self.places is not None
 
     @property
     def canonical(self) -> str:
@@ -87,7 +97,7 @@ def _ratio(match: re.Match[str], top: str, bottom: str, whole: str | None) -> Nu
         return None
     value = over / under + int(whole or 0)
     value = -value if match["sign"] == "-" else value
-    return NumberAnswer(value, decimal="." in top + bottom, percent=False)
+    return NumberAnswer(value, places=LEAST_PLACES if "." in top + bottom else None)
 
 
 def _scaled(match: re.Match[str]) -> NumberAnswer | None:
@@ -96,8 +106,18 @@ def _scaled(match: re.Match[str]) -> NumberAnswer | None:
         return None
     value = _decimal(match["mantissa"]) * Fraction(10) ** exponent
     value = -value if match["sign"] == "-" else value
-    decimal = "." in match["mantissa"] or bool(match["e"])
-    return NumberAnswer(value, decimal=decimal, percent=bool(match["percent"]))
+    point = match["mantissa"].partition(".")[2]
+    rounded = "." in match["mantissa"] or match["e"]
+    places = len(point) - exponent if rounded else None
+    return NumberAnswer(value, places=places, percent=bool(match["percent"]))
+
+
+def _repeating(match: re.Match[str]) -> NumberAnswer:
+    digits, block = match["digits"], match["over"] or match["round"]
+    value = _decimal(match["whole"] or "0") + (
+        Fraction(int(digits + block) - int(digits or 0), (10 ** len(block) - 1) * 10 ** len(digits))
+    )
+    return NumberAnswer(-value if match["sign"] == "-" else value)
 
 
 def read_number(text: str) -> NumberAnswer | None:
@@ -113,14 +133,16 @@ def read_number(text: str) -> NumberAnswer | None:
     shown = tidy(text)
     if inner := _WRAPPED.fullmatch(shown):
         shown = inner[1]
-    if shown.startswith("(") and shown.endswith(")"):
+    if shown.startswith("(") and shown.endswith(")") and "," not in shown:
         shown = shown[1:-1]
-    shown = _DEGREES.sub("", _UNIT.sub("", shown.strip()))
+    shown = without_unit(shown.strip())
     if not shown or len(shown) > 2 * MOST_DIGITS:
         return None
     if mixed := _MIXED.fullmatch(shown):
         return _ratio(mixed, mixed["top"], mixed["bottom"], mixed["whole"])
     shown = shown.replace(" ", "")
+    if match := _REPEATING.fullmatch(shown):
+        return _repeating(match)
     if match := _PLAIN.fullmatch(shown):
         return _scaled(match)
     if match := _FRAC.fullmatch(shown):
@@ -131,13 +153,8 @@ def read_number(text: str) -> NumberAnswer | None:
         return _ratio(match, match["top"], match["bottom"], None)
     if (match := _POWER_OF_TEN.fullmatch(shown)) and abs(int(match["braced"])) <= MOST_EXPONENT:
         value = Fraction(10) ** int(match["braced"])
-        return NumberAnswer(-value if match["sign"] == "-" else value, False, False)
+        return NumberAnswer(-value if match["sign"] == "-" else value)
     return None
-
-
-def _close(gold: Fraction, answer: Fraction) -> bool:
-    """Equal to six decimals, and to a thousandth of their size: 0 is not 1e-8."""
-    return round(gold, DECIMALS) == round(answer, DECIMALS) and near(gold, answer)
 
 
 def near(gold: Fraction, answer: Fraction) -> bool:
@@ -145,20 +162,38 @@ def near(gold: Fraction, answer: Fraction) -> bool:
     return abs(gold - answer) <= RELATIVE * max(abs(gold), abs(answer))
 
 
-def same_number(gold: NumberAnswer, answer: NumberAnswer) -> bool:
-    """Compare as the library does: exact if both are written exactly, else to six decimals.
+def _rounding(gold: NumberAnswer, answer: NumberAnswer) -> bool:
+    """Whether one is the other, or its rounding to six decimals or more; 0 is not 1e-8."""
+    if gold.value == answer.value:
+        return True
+    places = min(number.places for number in (gold, answer) if number.places is not None)
+    written = Fraction(10) ** -max(places, 0) / 2
+    return (
+        places >= LEAST_PLACES
+        and abs(gold.value - answer.value) <= written
+        and near(gold.value, answer.value)
+    )
 
-    A percent sign on one side only may be a unit (50% is 50), or stand for hundredths when the
-    other side is no integer (50% is 0.5).
+
+def same_number(gold: NumberAnswer, answer: NumberAnswer) -> bool:
+    """Compare exactly, but for a decimal that is the other number rounded to six decimals or more.
+
+    1/3 is 0.333333 and 0.3333333, as in the library, but 7 is not 7.0000001. A percent sign on one
+    side only may be a unit (50% is 50), or stand for hundredths when the other side is no integer
+    (50% is 0.5).
     """
-    left, right = gold.value, answer.value
-    equal = left == right
-    if not equal and (gold.decimal or answer.decimal):
-        equal = _close(left, right)
-    if equal or gold.percent == answer.percent:
-        return equal
-    part, other = (left, right) if gold.percent else (right, left)
-    return other.denominator != 1 and _close(part / 100, other)
+    if gold.value == answer.value:
+        return True
+    close = (gold.decimal or answer.decimal) and _rounding(gold, answer)
+    if close or gold.percent == answer.percent:
+        return close
+    part, other = (gold, answer) if gold.percent else (answer, gold)
+    places = None if part.places is None else part.places + 2
+    hundredths = NumberAnswer(part.value / 100, places)
+    return other.value.denominator != 1 and (
+        hundredths.value == other.value
+        or ((hundredths.decimal or other.decimal) and _rounding(hundredths, other))
+    )
 
 
 def unwrap_text(text: str) -> str | None:

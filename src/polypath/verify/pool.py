@@ -39,11 +39,12 @@ class WorkerPool:
 
     Args:
         verifier: ``"module:factory"``. In a worker, ``factory(**options)`` returns a callable
-            ``(completion, gold) -> Verdict``. It must leave ``SIGALRM`` alone.
+            ``(completion, gold) -> Verdict``. It must leave ``SIGALRM`` and ``SIGPROF`` alone.
         options: keyword arguments of the factory; anything JSON can carry.
         workers: processes at most, >= 1; ``None`` for ``default_workers()``.
-        deadline: seconds one item may take, > 0; counted per item, never per batch. An item over it
-            is ``Status.TIMEOUT``.
+        deadline: seconds of processor time one item may take, > 0; counted per item, never per batch,
+            so that a verdict does not depend on what else the machine does. An item over it, or one
+            that takes ten times as long by the clock, is ``Status.TIMEOUT``.
         memory_bytes: memory an item may take on top of what the loaded verifier has (Linux); an item
             that asks for more is ``Status.ERROR``.
 

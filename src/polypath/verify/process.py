@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from polypath import errors
@@ -71,6 +72,14 @@ class WorkerProcess:
     def alive(self) -> bool:
         """Whether the process is still running."""
         return self._process.poll() is None
+
+    def cpu_seconds(self) -> float | None:
+        """Processor time of the worker so far; ``None`` where the system does not say."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return None
 
     def send(self, messages: Sequence[Any], seconds: float) -> None:
         """Send messages; only ``MOST_AHEAD`` characters may be on their way while the worker is busy.

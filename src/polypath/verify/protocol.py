@@ -11,6 +11,8 @@ answer, retire]``.
 import json
 from typing import Any
 
+MOST_WAITING = 10  # times its deadline of processor time that an item may take by the clock
+
 
 def encode(message: Any) -> bytes:
     """Return the line of a JSON-able message; JSON has no line break but the one at its end."""

@@ -1,8 +1,9 @@
 """The process that verifies: ``python -m polypath.verify.worker``, started by the pool only.
 
-It owns its main thread, so ``SIGALRM`` works here whatever the parent is: a thread, a Ray actor, a
-daemonic process. The alarm is the cheap guard against answers that take too long; code that never
-returns to the interpreter (``9**9**9``) is the parent's to kill.
+It owns its main thread, so signals work here whatever the parent is: a thread, a Ray actor, a
+daemonic process. Two timers are the cheap guard against answers that take too long, one of processor
+time, so that a verdict does not depend on what else the machine does, and one of the clock, for an
+answer that waits. Code that never returns to the interpreter (``9**9**9``) is the parent's to kill.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from typing import Any
 from polypath.errors import ConfigError
 from polypath.user_code import load_function
 from polypath.verify.base import Status, Verdict
-from polypath.verify.protocol import decode, encode
+from polypath.verify.protocol import MOST_WAITING, decode, encode
 
 PARENT_CHECK = 5.0  # seconds between looks whether the parent is still there, when idle
 MEMORY_CHECK = 256  # items between looks at the own memory
@@ -88,9 +89,11 @@ def _verify_within(
     """Return the verdict, and whether this process should be replaced (it ran out of memory)."""
     try:
         try:
-            signal.setitimer(signal.ITIMER_REAL, deadline)
+            signal.setitimer(signal.ITIMER_PROF, deadline)
+            signal.setitimer(signal.ITIMER_REAL, deadline * MOST_WAITING)
             verdict = verifier(completion, gold)
         finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
     except _Deadline:
         return Verdict(status=Status.TIMEOUT), False
@@ -140,7 +143,8 @@ def main() -> None:
         limit = in_use + settings["memory_bytes"]
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         most_memory = in_use + settings["memory_bytes"] // 2
-    signal.signal(signal.SIGALRM, _on_alarm)
+    for alarm in (signal.SIGPROF, signal.SIGALRM):
+        signal.signal(alarm, _on_alarm)
     pipe.sendall(encode(["ready"]))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 2)  # until here stderr is the parent's, so that a crash on import is seen

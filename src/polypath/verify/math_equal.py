@@ -1,0 +1,510 @@
+r"""Whether an answer equals a gold answer, shape by shape; leaves by their values.
+
+The gold says what is asked for. An answer ``x = 5`` is right for the gold 5, and so is 5 for the gold
+``x = 5``; but an answer that contradicts itself (``8 = 7``) is right for nothing, and an equation is
+compared with an equation by what solves it, not by what is left when both have no solution.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from polypath.verify.math_interval import Interval, difference, intersection, line, union
+from polypath.verify.math_leaf import Leaf, library
+from polypath.verify.math_number import NumberAnswer, same_number
+from polypath.verify.math_shape import Builder, Chain, Combined, Grid, Group, Shape, leaves
+from polypath.verify.math_unit import unit_power
+from polypath.verify.math_value import Opaque, agree, number_of, pairs, same_value, symbols
+
+_FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
+_EQUALS = frozenset("=≈")
+_OPERATOR = re.compile(r"[\d+\-*/^!]")
+_INDEX = re.compile(r"_\{[^{}]*\}|_\w|\([^()]*\)|\\(?:math\w+|text|vec|hat|bar|overline)")
+_NO_SOLUTION = re.compile(
+    r"(?:thereis|thereare|there'?re)?no(?:real)?solutions?|(?:the)?emptyset|nosuch\w*"
+)
+_MOST_OPERATIONS = 60  # of an equation whose polynomials are compared
+
+
+def equal(gold: Shape, answer: Shape) -> bool:
+    """Whether the answer says what the gold says."""
+    gold, answer = _single(gold), _single(answer)
+    match gold, answer:
+        case Leaf(), Leaf():
+            return _leaves(gold, answer)
+        case Chain(), Chain():
+            return _chains(gold, answer)
+        case _, Chain():
+            values = answer.sides[1:] if _letters(answer.sides[0]) else answer.sides
+            if set(answer.signs) <= _EQUALS | {"∈"} and _consistent(answer):
+                return any(
+                    equal(gold, side) for side in (values if "≈" in answer.signs else values[-1:])
+                )
+        case Chain(), _:
+            if set(gold.signs) <= _EQUALS | {"∈"} and _states_a_value(gold):
+                sides = gold.sides[1:] if "≈" in gold.signs else gold.sides[-1:]
+                sides = gold.sides if "≈" in gold.signs and not _is_name(gold.sides[0]) else sides
+                if any(equal(side, answer) for side in sides):
+                    return True
+        case Group(), Group():
+            if _groups(gold, answer):
+                return True
+        case (Grid(), _) | (_, Grid()):
+            return _grids(gold, answer)
+        case Builder(), Builder():
+            if equal(gold.item, answer.item) and equal(gold.condition, answer.condition):
+                return True
+        case Combined(), Combined():
+            if gold.sign == answer.sign and _matched(gold.parts, answer.parts):
+                return True
+    left = _real_set(gold)
+    return left is not None and left == _real_set(answer)
+
+
+def _single(shape: Shape) -> Shape:
+    """A list or set of one item is that item, unless it is an interval's bracket."""
+    return shape.items[0] if isinstance(shape, Group) and len(shape.items) == 1 else shape
+
+
+# Leaves
+
+
+def _plain_words(leaf: Leaf) -> str | None:
+    if leaf.text == "∅" or (leaf.wordy and _NO_SOLUTION.fullmatch(leaf.wordy)):
+        return "∅"
+    return leaf.wordy
+
+
+def _constant(leaf: Leaf) -> NumberAnswer | None:
+    """A leaf as a number: as it is written, else the value of an expression without variables."""
+    if leaf.number is not None or leaf.wordy is not None or leaf.expression is None:
+        return leaf.number
+    value = number_of(leaf.expression)
+    return None if value is None else NumberAnswer(value)
+
+
+def _leaves(gold: Leaf, answer: Leaf) -> bool:
+    if gold.squeezed == answer.squeezed:
+        return True
+    said, words = _plain_words(gold), _plain_words(answer)
+    if said is not None or words is not None:
+        return said == words
+    powers = unit_power(gold.text), unit_power(answer.text)
+    if None not in powers and powers[0] != powers[1]:
+        return False  # units are not compared, but numbers are: cm^2 is no cm^3
+    if gold.number is not None and answer.number is not None:
+        return same_number(gold.number, answer.number)
+    left, right = gold.expression, answer.expression
+    if left is None or right is None:
+        return False
+    if any(leaf.number is not None and leaf.number.decimal for leaf in (gold, answer)):
+        one, other = _constant(gold), _constant(answer)
+        return one is not None and other is not None and same_number(one, other)
+    return _expressions(left, right)
+
+
+def _matrix(expression: Any) -> Any:
+    """The explicit matrix an expression stands for, or ``None``."""
+    import sympy
+
+    if isinstance(expression, sympy.MatrixBase | sympy.MatrixExpr):
+        if expression.has(sympy.MatPow) and expression.free_symbols:
+            return None  # inverting symbols takes for ever
+        try:
+            return sympy.ImmutableMatrix(expression.doit())
+        except (TypeError, ValueError, AttributeError):
+            return None
+    return None
+
+
+def _expressions(left: Any, right: Any) -> bool:
+    import sympy
+
+    matrices = [_matrix(left), _matrix(right)]
+    if all(matrix is not None for matrix in matrices):
+        one, other = matrices
+        return bool(one.shape == other.shape) and all(map(_expressions, one.flat(), other.flat()))
+    try:
+        return agree(left, right)
+    except Opaque:
+        # Open integrals, sums with symbolic bounds and the like are the library's; but it takes two
+        # relations that are never true for the same.
+        if any(
+            isinstance(side, sympy.Basic) and side.has(sympy.core.relational.Relational)
+            for side in (left, right)
+        ):
+            return bool(left == right)
+        return bool(library().verify([left], [right], timeout_seconds=None))
+
+
+# Relations
+
+
+def _letters(shape: Shape) -> bool:
+    """Whether a side has a variable, and so is no computation."""
+    return any(
+        leaf.number is None
+        and (leaf.wordy is not None or leaf.expression is None or bool(symbols(leaf.expression)))
+        for leaf in leaves(shape)
+    )
+
+
+def _is_name(shape: Shape) -> bool:
+    r"""Whether a side is a name, or names: ``x``, ``f(x)``, ``\lambda_1``, ``(x, y)``."""
+    return all(
+        _letters(leaf) and not _OPERATOR.search(_INDEX.sub("", leaf.text)) for leaf in leaves(shape)
+    )
+
+
+def _states_a_value(chain: Chain) -> bool:
+    if _is_name(chain.sides[0]) or "≈" in chain.signs:
+        return True
+    # A computation with vectors asks for its result.
+    return any(isinstance(side, Grid | Group) for side in chain.sides)
+
+
+def _consistent(chain: Chain) -> bool:
+    """Whether no two constant sides contradict each other; a decimal may be rounded or cut off."""
+    numbers = [_constant(side) if isinstance(side, Leaf) else None for side in chain.sides]
+    known = [(number, place) for place, number in enumerate(numbers) if number is not None]
+    for (one, _), (other, place) in itertools.pairwise(known):
+        rounded = "≈" in chain.signs[:place] or one.decimal or other.decimal
+        places = (
+            min(number.places or 0 for number in (one, other) if number.decimal or rounded)
+            if rounded
+            else 0
+        )
+        most = Fraction(1, 10 ** max(places, 0)) if rounded else Fraction(1, 10**20)
+        if abs(one.value - other.value) > most:
+            return False
+    return True
+
+
+def _upward(chain: Chain) -> Chain:
+    """Write ``3 > x`` as ``x < 3``."""
+    if chain.signs and set(chain.signs) <= {">", "≥"}:
+        return Chain(chain.sides[::-1], tuple(_FLIPPED[sign] for sign in chain.signs[::-1]))
+    return chain
+
+
+def _same_sides(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
+    return len(gold) == len(answer) and all(map(equal, gold, answer))
+
+
+def _same_name(gold: Shape, answer: Shape) -> bool:
+    """``y`` is ``y(x)``, but not ``x``."""
+    if equal(gold, answer):
+        return True
+    if isinstance(gold, Leaf) and isinstance(answer, Leaf):
+        names = sorted((gold.squeezed, answer.squeezed), key=len)
+        return bool(names[0]) and bool(re.fullmatch(re.escape(names[0]) + r"\([^()]*\)", names[1]))
+    return False
+
+
+def _chains(gold: Chain, answer: Chain) -> bool:
+    gold, answer = _upward(gold), _upward(answer)
+    if {*gold.signs, *answer.signs} <= _EQUALS:
+        return _equations(gold, answer)
+    if gold.signs == answer.signs and _same_sides(gold.sides, answer.sides):
+        return True
+    if gold.signs == answer.signs == ("≠",) and _same_sides(gold.sides, answer.sides[::-1]):
+        return True
+    if len(gold.signs) == 1 and gold.signs == answer.signs and gold.signs[0] in _FLIPPED:
+        return _proportional(gold, answer, positive=True)
+    left = _real_set(gold)
+    return left is not None and left == _real_set(answer)
+
+
+def _exact(chain: Chain) -> tuple[Shape, ...]:
+    """The sides before the first rounding."""
+    return chain.sides[: chain.signs.index("≈") + 1 if "≈" in chain.signs else None]
+
+
+def _numbers(shape: Shape) -> list[str]:
+    return sorted(number for leaf in leaves(shape) for number in re.findall(r"\d+", leaf.text))
+
+
+def _same_step(gold: Shape, answer: Shape) -> bool:
+    r"""Whether two sides that are no results are the same: ``\cos 2\pi`` is not ``\cos 4\pi``."""
+    return equal(gold, answer) and (_letters(gold) or _numbers(gold) == _numbers(answer))
+
+
+def _same_equation(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
+    return (
+        len(gold) == len(answer)
+        and equal(gold[-1], answer[-1])
+        and all(map(_same_step, gold[:-1], answer[:-1]))
+    )
+
+
+def _equations(gold: Chain, answer: Chain) -> bool:
+    if not _consistent(answer):
+        return False
+    if _is_name(answer.sides[-1]) and not _is_name(answer.sides[0]):
+        answer = Chain(answer.sides[::-1], answer.signs[::-1])  # 5 = x
+    left, right = _exact(gold), _exact(answer)
+    if _same_equation(left, right):
+        rounded = len(gold.sides) - len(left), len(answer.sides) - len(right)
+        # Roundings of constants are consistent; of formulas they have to be the same.
+        return not all(rounded) or not _letters(left[-1]) or _same_sides(gold.sides, answer.sides)
+    if (
+        _is_name(gold.sides[0])
+        and _is_name(answer.sides[0])
+        and _same_name(gold.sides[0], answer.sides[0])
+    ):
+        if len(left) != len(right) or len(left) == 2:
+            return any(equal(one, right[-1]) for one in (left[-1], *gold.sides[len(left) :]))
+        return False
+    if len(gold.sides) != 2 or len(answer.sides) != 2:
+        return False
+    if not all(map(_letters, (gold, answer))):
+        return _same_equation(gold.sides[::-1], answer.sides)
+    return _proportional(gold, answer, positive=False) or _same_zeros(gold, answer)
+
+
+def _sides(*chains: Chain) -> list[Any] | None:
+    """Expressions of all sides; ``None`` if one is no expression."""
+    import sympy
+
+    found = [
+        side.expression if isinstance(side, Leaf) else None
+        for chain in chains
+        for side in chain.sides
+    ]
+    return found if all(isinstance(side, sympy.Expr) for side in found) else None
+
+
+def _proportional(gold: Chain, answer: Chain, *, positive: bool) -> bool:
+    """Whether left minus right of one is a constant times that of the other."""
+    sides = _sides(gold, answer)
+    if sides is None or not symbols_of(sides[:2]) & symbols_of(sides[2:]):
+        return False
+    try:
+        points = pairs(sides, most=6)
+    except Opaque:
+        return False
+    ratios = []
+    for left, right, one, other in points:
+        size = max(map(abs, (left, right, one, other)))
+        if same_value(left, right) or same_value(one, other):
+            if not (abs(left - right) + abs(one - other) <= 1e-12 * size):
+                return False
+            continue
+        ratios.append((one - other) / (left - right))
+    if len(ratios) < 2 or any(not same_value(ratio, ratios[0]) for ratio in ratios):
+        return False
+    return not positive or bool(ratios[0].real > 0 and ratios[0].imag == 0)
+
+
+def symbols_of(expressions: Sequence[Any]) -> set[str]:
+    """Names in any of the expressions, in one case."""
+    return {name.casefold() for part in expressions for name in symbols(part)}
+
+
+def _same_zeros(gold: Chain, answer: Chain) -> bool:
+    """Whether two equations become polynomials with the same zeros: ``1/x = y`` and ``x y = 1``."""
+    import sympy
+
+    sides = _sides(gold, answer)
+    if sides is None or sum(side.count_ops() for side in sides) > _MOST_OPERATIONS:
+        return False
+    if symbols_of(sides[:2]) != symbols_of(sides[2:]):
+        return False
+    try:
+        zeros = []
+        for left, right in (sides[:2], sides[2:]):
+            top = sympy.fraction(sympy.together(left - right))[0]
+            names = sorted(top.free_symbols, key=str)
+            zeros.append(sympy.Poly(top, *names).sqf_part().monic())
+        return bool(zeros[0] == zeros[1] and zeros[0].total_degree() > 0)
+    except (
+        sympy.polys.polyerrors.BasePolynomialError,
+        ArithmeticError,
+        AttributeError,
+        NotImplementedError,
+        TypeError,
+        ValueError,
+    ):
+        return False
+
+
+# Lists, vectors, sets
+
+
+def _matched(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
+    """Whether items match one to one in some order; repeats count once if only one side has them."""
+    wanted, given = _distinct(gold), list(_distinct(answer))
+    if len(wanted) < len(gold) and len(given) < len(answer):
+        wanted, given = list(gold), list(answer)
+    if len(wanted) != len(given):
+        return False
+    for item in wanted:
+        place = next((place for place, other in enumerate(given) if equal(item, other)), None)
+        if place is None:
+            return False
+        del given[place]
+    return True
+
+
+def _distinct(items: Sequence[Shape]) -> list[Shape]:
+    found: list[Shape] = []
+    for item in items:
+        if not any(other == item or equal(other, item) for other in found):
+            found.append(item)
+    return found
+
+
+def _groups(gold: Group, answer: Group) -> bool:
+    loose = ("", "⦃⦄")
+    if gold.brackets in loose and answer.brackets in loose:
+        return _matched(gold.items, answer.items)
+    if any(isinstance(item, Chain) for item in gold.items) and any(
+        isinstance(item, Chain) for item in answer.items
+    ):
+        return _matched(gold.items, answer.items)  # [x = 1, y = 2] in any brackets
+    kinds = {gold.brackets, answer.brackets}
+    interval = len(gold.items) == 2 and not any(
+        isinstance(item, Chain) for item in gold.items + answer.items
+    )
+    if interval and len(kinds - {"⟨⟩", *loose}) > 1:
+        # (1, 2) is not [1, 2], but (2, 1) is no interval; nothing is closed at infinity.
+        ends = [_end(item) for item in gold.items]
+        if None in ends or ends[0] < ends[1]:  # type: ignore[operator]
+            left = _real_set(gold)
+            return left is not None and left == _real_set(answer)
+        return kinds == {"()", "[]"} and _same_sides(gold.items, answer.items)
+    if interval and kinds & {"(]", "[)", "[]"} and kinds & {"", "⦃⦄"}:
+        return False
+    if kinds & {"(]", "[)"} and len(kinds) > 1:
+        return False
+    return _same_sides(gold.items, answer.items)
+
+
+def _grids(gold: Shape, answer: Shape) -> bool:
+    if isinstance(gold, Grid) and isinstance(answer, Grid):
+        return len(gold.rows) == len(answer.rows) and all(map(_same_sides, gold.rows, answer.rows))
+    for grid, other in ((gold, answer), (answer, gold)):
+        if not isinstance(grid, Grid):
+            continue
+        if isinstance(other, Group) and 1 in (len(grid.rows), max(map(len, grid.rows), default=0)):
+            cells = [cell for row in grid.rows for cell in row]
+            return _same_sides(*((cells, other.items) if grid is gold else (other.items, cells)))
+        matrix = _matrix(other.expression) if isinstance(other, Leaf) else None
+        if matrix is None or [matrix.shape[1]] * matrix.shape[0] != list(map(len, grid.rows)):
+            return False
+        entries = zip((cell for row in grid.rows for cell in row), matrix.flat(), strict=True)
+        return all(
+            isinstance(cell, Leaf)
+            and cell.expression is not None
+            and _expressions(cell.expression, entry)
+            for cell, entry in entries
+        )
+    return False
+
+
+def _end(shape: Shape) -> Fraction | float | None:
+    """An end of an interval."""
+    if not isinstance(shape, Leaf):
+        return None
+    squeezed = shape.squeezed.lstrip("+")
+    if squeezed in ("∞", "-∞"):
+        return float(squeezed.replace("∞", "inf"))
+    number = _constant(shape)
+    return None if number is None else number.value
+
+
+def _interval(low: Shape, high: Shape, brackets: str) -> Interval | None:
+    ends = _end(low), _end(high)
+    if ends[0] is None or ends[1] is None or not ends[0] < ends[1]:
+        return None
+    closed = [
+        bracket in "[]" and not isinstance(end, float)
+        for bracket, end in zip(brackets, ends, strict=True)
+    ]
+    return Interval(ends[0], ends[1], *closed)
+
+
+def _real_set(shape: Shape) -> tuple[Interval, ...] | None:
+    """The set of real numbers a shape stands for, if it is an interval, a condition, or made of such."""
+    match shape:
+        case Leaf(text="⟦R⟧"):
+            return line()
+        case Leaf() if _plain_words(shape) == "∅":
+            return ()
+        case Leaf() if _plain_words(shape) in ("allrealnumbers", "allreals"):
+            return line()
+        case Group(brackets="⦃⦄"):
+            ends = [_end(item) for item in shape.items]
+            points = [Interval(end, end, True, True) for end in ends if end is not None]
+            return union([(point,) for point in points]) if len(points) == len(ends) else None
+        case Group(brackets=brackets) if len(shape.items) == 2 and brackets in (
+            "()",
+            "(]",
+            "[)",
+            "[]",
+        ):
+            found = _interval(*shape.items, brackets)
+            return None if found is None else (found,)
+        case Group(brackets=""):
+            sets = [_real_set(item) for item in shape.items]
+            known = [part for part in sets if part is not None]
+            if len(known) < len(sets) or not all(isinstance(item, Chain) for item in shape.items):
+                return None
+            # Conditions that exclude each other are alternatives.
+            return functools.reduce(intersection, known) or union(known)
+        case Combined():
+            sets = [_real_set(part) for part in shape.parts]
+            known = [part for part in sets if part is not None]
+            if len(known) < len(sets):
+                return None
+            if shape.sign == "∪":
+                return union(known)
+            return functools.reduce(intersection if shape.sign == "∩" else difference, known)
+        case Builder():
+            return (
+                _real_set(shape.condition) if _variable(shape.item) or _membership(shape) else None
+            )
+        case Chain():
+            return _solved(_upward(shape))
+    return None
+
+
+def _membership(shape: Builder) -> bool:
+    return (
+        isinstance(shape.item, Chain)
+        and shape.item.signs == ("∈",)
+        and _variable(shape.item.sides[0])
+    )
+
+
+def _variable(shape: Shape) -> bool:
+    return isinstance(shape, Leaf) and len(shape.squeezed) == 1 and shape.squeezed.isalpha()
+
+
+def _solved(chain: Chain) -> tuple[Interval, ...] | None:
+    """The set of a condition on one variable in solved form."""
+    infinite = float("inf")
+    if len(chain.sides) == 3 and _variable(chain.sides[1]) and set(chain.signs) <= {"<", "≤"}:
+        brackets = "[("[chain.signs[0] == "<"] + "])"[chain.signs[1] == "<"]
+        found = _interval(chain.sides[0], chain.sides[2], brackets)
+        return None if found is None else (found,)
+    if len(chain.sides) != 2:
+        return None
+    (left, right), (sign,) = chain.sides, chain.signs
+    if sign == "∈" and _variable(left):
+        return _real_set(right)
+    if not _variable(left):
+        left, right, sign = right, left, _FLIPPED.get(sign, sign)
+    end = _end(right)
+    if not _variable(left) or end is None:
+        return None
+    closed = sign in "≤≥"
+    if sign in "<≤":
+        return (Interval(-infinite, end, False, closed),)
+    if sign in ">≥":
+        return (Interval(end, infinite, closed, False),)
+    point = (Interval(end, end, True, True),)
+    return difference(line(), point) if sign == "≠" else None
