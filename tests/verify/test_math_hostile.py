@@ -6,6 +6,7 @@ import pytest
 
 from polypath.verify.base import Status
 from polypath.verify.pool import WorkerPool
+from polypath.verify.protocol import MOST_WAITING
 from tests.verify.hostile import HOSTILE_MATH
 
 pytest.importorskip("math_verify")
@@ -73,8 +74,8 @@ def test_the_corpus_is_large():
 def test_a_hostile_answer_gets_a_verdict_in_time_and_no_reward(verdicts, name):
     verdict = verdicts["found"][name]
     assert verdict.reward == 0.0
-    # A worker that was killed is replaced before the next item, in that item's time.
-    assert verdicts["seconds"][name] <= DEADLINE + 1.0 + 1.0
+    # The deadline is of processor time; on a busy machine the clock runs further.
+    assert verdicts["seconds"][name] <= DEADLINE * MOST_WAITING + 2.0
     if verdict.status is not Status.GRADED:
         assert verdict.answer is None
     assert verdict.answer is None or len(verdict.answer) <= 160

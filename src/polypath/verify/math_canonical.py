@@ -61,8 +61,6 @@ def _simplest(expression: Any) -> Any:
 
     if not isinstance(expression, sympy.Expr) or expression.count_ops() > _MOST_OPERATIONS:
         return expression
-    if expression.is_number and not expression.has(sympy.Integral, sympy.Sum):
-        return sympy.nsimplify(expression.doit(), rational=True)
     powers = expression.atoms(sympy.Pow)
     small = all(power.exp.is_Integer and abs(power.exp) <= 8 for power in powers)
     return sympy.expand(expression) if small else expression

@@ -147,7 +147,11 @@ def _letters(shape: Shape) -> bool:
     """Whether a side has a variable, and so is no computation."""
     return any(
         leaf.number is None
-        and (leaf.wordy is not None or leaf.expression is None or bool(symbols(leaf.expression)))
+        and (
+            leaf.wordy is not None
+            or leaf.expression is None
+            or bool(symbols(leaf.expression) - {"i"})
+        )
         for leaf in leaves(shape)
     )
 
@@ -171,13 +175,11 @@ def _consistent(chain: Chain) -> bool:
     numbers = [_constant(side) if isinstance(side, Leaf) else None for side in chain.sides]
     known = [(number, place) for place, number in enumerate(numbers) if number is not None]
     for (one, _), (other, place) in itertools.pairwise(known):
-        rounded = "≈" in chain.signs[:place] or one.decimal or other.decimal
-        places = (
-            min(number.places or 0 for number in (one, other) if number.decimal or rounded)
-            if rounded
-            else 0
-        )
-        most = Fraction(1, 10 ** max(places, 0)) if rounded else Fraction(1, 10**20)
+        written = [number.places for number in (one, other) if number.places is not None]
+        if "≈" in chain.signs[:place]:
+            written = [other.places or 0]
+        # Exact sides were computed to 36 digits.
+        most = Fraction(1, 10 ** (max(min(written), 0) if written else 30))
         if abs(one.value - other.value) > most:
             return False
     return True
@@ -262,7 +264,7 @@ def _equations(gold: Chain, answer: Chain) -> bool:
         return False
     if not all(map(_letters, (gold, answer))):
         return _same_equation(gold.sides[::-1], answer.sides)
-    return _proportional(gold, answer, positive=False) or _same_zeros(gold, answer)
+    return _proportional(gold, answer, positive=False) or _same_polynomial(gold, answer)
 
 
 def _sides(*chains: Chain) -> list[Any] | None:
@@ -304,8 +306,8 @@ def symbols_of(expressions: Sequence[Any]) -> set[str]:
     return {name.casefold() for part in expressions for name in symbols(part)}
 
 
-def _same_zeros(gold: Chain, answer: Chain) -> bool:
-    """Whether two equations become polynomials with the same zeros: ``1/x = y`` and ``x y = 1``."""
+def _same_polynomial(gold: Chain, answer: Chain) -> bool:
+    """Whether two equations become the same polynomial: ``1/x = y`` and ``x y = 1``."""
     import sympy
 
     sides = _sides(gold, answer)
@@ -314,12 +316,12 @@ def _same_zeros(gold: Chain, answer: Chain) -> bool:
     if symbols_of(sides[:2]) != symbols_of(sides[2:]):
         return False
     try:
-        zeros = []
+        tops = []
         for left, right in (sides[:2], sides[2:]):
             top = sympy.fraction(sympy.together(left - right))[0]
             names = sorted(top.free_symbols, key=str)
-            zeros.append(sympy.Poly(top, *names).sqf_part().monic())
-        return bool(zeros[0] == zeros[1] and zeros[0].total_degree() > 0)
+            tops.append(sympy.Poly(top, *names).monic())
+        return bool(tops[0] == tops[1] and tops[0].total_degree() > 0)
     except (
         sympy.polys.polyerrors.BasePolynomialError,
         ArithmeticError,

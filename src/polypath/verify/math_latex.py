@@ -28,7 +28,8 @@ _ACCENTS = frozenset(["hat", "bar", "vec", "tilde", "overline", "overrightarrow"
 _CALLED = frozenset("fghFGH")  # letters that are functions before any bracket
 _TIMES = frozenset(["*", "\\cdot", "\\times"])
 _OVER = frozenset(["/", "\\div"])
-_MOST_POWER = 300
+_MOST_POWER = 1_000
+_MOST_BITS = 20_000
 _MOST_TERMS = 200  # of a sum that is added up
 _GRIDS = frozenset(["matrix", "pmatrix", "bmatrix", "array", "smallmatrix", "vmatrix"])
 
@@ -75,6 +76,7 @@ class _Reader:
     def __init__(self, tokens: list[str]) -> None:
         self.tokens = [*tokens, ""]
         self.place = 0
+        self.in_function = 0  # 30 degrees are pi/6 there, and 30 elsewhere
 
     @property
     def next(self) -> str:
@@ -144,21 +146,25 @@ class _Reader:
         while True:
             if self.next == "!":
                 self.take()
-                if found.is_number and (not found.is_Integer or not 0 <= found <= _MOST_POWER):
+                if found.is_number and (not found.is_Integer or not 0 <= found <= 300):
                     raise Unread
                 found = sympy.factorial(found)
             elif self.next == "^":
                 self.take()
-                if self.next == "\\circ" or self.tokens[self.place : self.place + 3] == [
-                    "{",
-                    "\\circ",
-                    "}",
-                ]:
-                    self.place += 1 if self.next == "\\circ" else 3
+                if (degree := self._degree()) > 0:
+                    self.place += degree
+                    found = found * sympy.pi / 180 if self.in_function else found
                 else:
                     found = _power(found, self.exponent())
             else:
                 return found
+
+    def _degree(self) -> int:
+        """How many tokens the sign of degrees takes here; 0 for none."""
+        for sign in (["\\circ"], ["{", "\\circ", "}"]):
+            if self.tokens[self.place : self.place + len(sign)] == sign:
+                return len(sign)
+        return 0
 
     def exponent(self) -> Any:
         token = self.next
@@ -202,7 +208,10 @@ class _Reader:
                 return self.derivative()
             return _ratio(self.argument(), self.argument())
         if token == "\\binom":
-            return sympy.binomial(self.argument(), self.argument())
+            top, bottom = self.argument(), self.argument()
+            if top.is_number and not abs(top) <= 300:
+                raise Unread
+            return sympy.binomial(top, bottom)
         if token == "\\sqrt":
             root = 2
             if self.next == "[":
@@ -370,14 +379,12 @@ class _Reader:
             elif self.next == "_" and name == "log":
                 self.take()
                 base = self.exponent()
-        if self.next in ("(", "[", "{"):
-            inner = self.atom()
-            if self.next == "^":
-                raise Unread
-        else:
-            inner = self.run(argument=True)
-            if self.next == "(":
-                raise Unread
+        self.in_function += 1
+        bracket = self.next in ("(", "[", "{")
+        inner = self.atom() if bracket else self.run(argument=True)
+        self.in_function -= 1
+        if not bracket and self.next == "(":
+            raise Unread
         if name in ("ln", "log"):
             found = sympy.log(inner) if base is None else sympy.log(inner, base)
         elif power == -1:
@@ -405,6 +412,8 @@ def _power(base: Any, exponent: Any) -> Any:
         raise Unread
     if base.is_number and exponent.is_number and not abs(exponent) <= _MOST_POWER:
         raise Unread
-    if base.is_Rational and (base.p.bit_length() + base.q.bit_length()) > 600:
-        raise Unread
+    if base.is_Rational and exponent.is_Rational:
+        bits = int(base.p).bit_length() + int(base.q).bit_length()
+        if bits * abs(exponent) > _MOST_BITS:
+            raise Unread
     return base**exponent

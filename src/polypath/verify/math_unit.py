@@ -33,6 +33,7 @@ _PLAIN_UNIT = re.compile(
 _DEGREES = re.compile(
     r"(?:\^\{\s*\\circ\s*\}|\^\\circ|\\degree|°)\s*(?:" + _UPRIGHT + r"\s*[CFK]\s*\}|[CFK])?\s*$"
 )
+_CIRCULAR = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 _CURRENCY = re.compile(r"[€£¥₹]|\\(?:euro|pounds)(?![A-Za-z])|\bRs\.?(?=\s*\d)|\b(?:USD|EUR|GBP)\b")
 
 
@@ -44,7 +45,9 @@ def without_unit(text: str) -> str:
     text = _CURRENCY.sub("", text)
     text = _SCALE.sub(_scaled, text)
     text = _SYMBOL.sub(lambda match: _letters(match, text), text)
-    return _PLAIN_UNIT.sub("", _UNIT.sub("", _DEGREES.sub("", text))).strip()
+    if not _CIRCULAR.search(text):  # in sin 30° the sign is a factor
+        text = _DEGREES.sub("", text)
+    return _PLAIN_UNIT.sub("", _UNIT.sub("", text)).strip()
 
 
 def unit_power(text: str) -> str | None:

@@ -21,6 +21,7 @@ ZERO = 1e-20
 # Random points: magnitude, and whether signs are mixed. Positive points come first.
 _POINTS = ((1.0, False), (1.0, True), (1.0, True), (3.0, False), (3.0, True), (40.0, True))
 _ENOUGH = 3
+_MOST_OPERATIONS = 12  # of what sympy is asked to evaluate
 _LARGEST = 10_000  # exponents, and arguments of factorials
 
 
@@ -65,8 +66,7 @@ def symbols(expression: Any) -> set[str]:
 
     if opaque(expression) or isinstance(expression, sympy.Symbol):
         return {str(expression)}
-    bound = getattr(expression, "bound_symbols", None)
-    if bound:
+    if isinstance(expression, sympy.concrete.expr_with_limits.ExprWithLimits | sympy.Limit):
         return {str(symbol) for symbol in expression.free_symbols}
     return set().union(*map(symbols, getattr(expression, "args", ())))
 
@@ -121,12 +121,16 @@ def value(expression: Any, point: Mapping[str, Any], *, real: bool) -> Any:
 
 
 def _by_sympy(expression: Any) -> Any:
-    """Let sympy evaluate what stands for one number, such as a definite integral."""
+    """Let sympy evaluate what stands for one number: a definite integral, a small limit or sum."""
     import sympy
 
     if not isinstance(expression, sympy.Expr) or expression.free_symbols:
         raise Opaque
-    number = expression.doit().evalf(DIGITS)
+    if not isinstance(expression, sympy.Integral):
+        if expression.count_ops() > _MOST_OPERATIONS:
+            raise Opaque
+        expression = expression.doit()
+    number = expression.evalf(15)
     if not number.is_Float and not number.is_Integer:
         raise Opaque
     return _mp().mpf(str(number))
