@@ -23,16 +23,17 @@ from polypath.verify.math_algebra import (
     parse_prose,
     same,
 )
+from polypath.verify.math_choice import read_choice, same_choice
 from polypath.verify.math_extract import Found, clean_characters, find_answer
 from polypath.verify.math_number import (
     NumberAnswer,
-    choice,
     read_number,
     same_number,
     squeeze,
     unwrap_text,
     words,
 )
+from polypath.verify.math_prose import bare, read_answer
 
 EXTRACTIONS = ("any", "box")
 
@@ -55,13 +56,13 @@ class _GoldAnswer:
 
     def __init__(self, text: str) -> None:
         found = find_answer(text)
-        self.text = found.text if found and found.mark == "box" else clean_characters(text).strip()
+        self.text = bare(found.text if found and found.mark == "box" else clean_characters(text))
         self.squeezed = squeeze(self.text)
         self.number = read_number(self.text)
         self.words = unwrap_text(self.text)
         self.base = _BASE.fullmatch(self.squeezed)
         self.clock = _clock(self.text)
-        self.letter = choice(self.text) if self.words is not None or "(" in self.text else None
+        self.choice = read_choice(self.text)
 
     @functools.cached_property
     def parsed(self) -> list[Any]:
@@ -71,12 +72,14 @@ class _GoldAnswer:
     def usable(self) -> bool:
         if not self.squeezed:
             return False
-        simple = (self.number, self.words, self.base, self.clock)
+        simple = (self.number, self.words, self.base, self.clock, self.choice)
         read = any(form is not None for form in simple)
         return read or _too_costly(self.text) or bool(self.parsed)
 
     @functools.cached_property
     def canonical(self) -> str:
+        if self.choice is not None and self.choice.text:
+            return _prepare(self.choice.text).canonical
         if self.number is not None:
             return bounded(self.number.canonical)
         if self.clock is not None or self.words is not None:
@@ -105,9 +108,6 @@ def _by_text(gold: _GoldAnswer, found: Found) -> Verdict | None:
     squeezed = squeeze(text)
     if squeezed == gold.squeezed:
         return _graded(True, gold.canonical)
-    if gold.letter is not None and (letter := choice(text)) is not None:
-        equal = letter == gold.letter
-        return _graded(equal, gold.canonical if equal else letter.casefold())
     if gold.words is not None and not any(sign.isdigit() for sign in gold.words):
         equal = words(text) == words(gold.text)
         if equal or found.mark == "box":
@@ -162,9 +162,17 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
     prepared = _prepare(gold)
     if not prepared.usable:
         return Verdict(status=Status.BAD_GOLD)
-    found = find_answer(completion)
+    found = read_answer(completion)
     if found is None or not found.text or (extraction == "box" and found.mark != "box"):
         return Verdict(status=Status.NO_ANSWER)
+    chosen = read_choice(found.text, prose=found.mark != "box" and prepared.choice is not None)
+    if (right := same_choice(prepared.choice, chosen)) is not None:
+        letters = chosen.letters.casefold() if chosen else ""
+        return _graded(right, prepared.canonical if right else letters)
+    if prepared.choice is not None and prepared.choice.text:
+        prepared = _prepare(prepared.choice.text)
+    if chosen is not None and chosen.text:
+        found = found._replace(text=chosen.text)
     verdict = _by_text(prepared, found) or _by_number(prepared, read_number(found.text))
     return verdict or _by_algebra(prepared, found)
 
