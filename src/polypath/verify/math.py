@@ -1,6 +1,6 @@
 r"""Verify mathematical answers, with math-verify behind fast paths and guards of our own.
 
-The answer is found by ``math_extract``. Numbers, words and equal texts are decided without
+The answer is found by ``math_extract``, and read by ``math_prose``. Numbers, words and equal texts are decided without
 parsing; the rest goes to math-verify, gold first: the library is not symmetric. Where this module
 says something else than the library does, and why, is listed in docs/verifiers.md.
 
@@ -146,8 +146,9 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
     Args:
         completion: what the model wrote. Any text is safe, but some take for ever: see the module.
         gold: the right answer, LaTeX or plain, with or without ``$`` or ``\boxed{}`` around it.
-        extraction: ``"any"`` takes the answer from a box, else from a line that announces it, else
-            from the last expression (see ``math_extract``); ``"box"`` from a box only.
+        extraction: ``"any"`` takes the answer from a box or an answer tag, else from a line that
+            announces it, else from the last statement (see ``math_extract`` and ``math_prose``);
+            ``"box"`` from a box or a tag only.
 
     Returns:
         ``BAD_GOLD`` if the gold is empty or cannot be parsed; ``NO_ANSWER`` if there is no answer,
