@@ -1,8 +1,8 @@
 r"""Verify mathematical answers, with math-verify behind fast paths and guards of our own.
 
-The answer is found by ``math_extract``, and read by ``math_prose``. Numbers, words and equal texts are decided without
-parsing; the rest goes to math-verify, gold first: the library is not symmetric. Where this module
-says something else than the library does, and why, is listed in docs/verifiers.md.
+The answer is found by ``math_extract``, and read by ``math_prose``. Numbers, words and equal texts
+are decided without parsing; the rest goes to math-verify, gold first: the library is not symmetric.
+Where this module says something else than the library does, and why, is listed in docs/verifiers.md.
 
 ``verify_math`` has no time limit: some answers take for ever. Training and evaluation run it in a
 ``WorkerPool("polypath.verify.math:math_verifier")``.
