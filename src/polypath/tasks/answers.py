@@ -26,7 +26,7 @@ from polypath.verify.pool import shared_pool
 from polypath.yaml_file import read_yaml
 
 _NUMBER = re.compile(r"[-+]?(?:\d+/[1-9]\d*|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)")
-_SEVERAL = re.compile(r"\d\s*(?:,|and|or)\s+[-$\d.]")
+_SEVERAL = re.compile(r"\d\s*(?:,|and|or)\s+[-$]?\.?\d")
 CLOSE = Fraction(1, 10**6)  # numbers are equal up to this share of the gold
 
 
