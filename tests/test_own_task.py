@@ -267,7 +267,8 @@ YAML = 'data: p.jsonl\nverify: {verify}\ntemplate: "{{question}} Say it."\ntest_
             ["1,200", "The answer is 1200.0", "so 600 * 2 = 1200"],
             ["120", "-1200", "1201"],
         ),
-        ("numeric", "1/2", ["0.5", r"\boxed{\frac{1}{2}}"], ["2"]),
+        ("numeric", "1/2", ["0.5", r"\boxed{\frac{1}{2}}", "It takes 1/2 an hour."], ["2"]),
+        ("numeric", 4, ["It is 4, not 3."], ["It is not 4.", "The answer is 3 or 4", "print(4)"]),
         ("math", "x^2-1", [r"\boxed{(x-1)(x+1)}"], [r"\boxed{x^2+1}"]),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polypath.metrics import count_ngrams, self_bleu, sentence_bleu_of_each, words
+from polypath.metrics import count_ngrams, ngram_jaccard, self_bleu, sentence_bleu_of_each, words
 from tests.metrics.texts import SOLUTIONS, random_group, real_solutions
 from tests.rounding import rounding
 
@@ -16,12 +16,14 @@ METHOD_1 = bleu_score.SmoothingFunction().method1
 
 
 def nltk_bleu_of_each(rows: list[list[str]], max_n: int = 4) -> list[float]:
-    return [
-        bleu_score.sentence_bleu(
-            rows[:i] + rows[i + 1 :], rows[i], [1 / max_n] * max_n, smoothing_function=METHOD_1
-        )
-        for i in range(len(rows))
-    ]
+    values = []
+    for i, row in enumerate(rows):
+        others = rows[:i] + rows[i + 1 :]
+        orders = min(max_n, len(row))
+        weights = [1 / orders] * orders if row else [1.0]
+        bleu = bleu_score.sentence_bleu(others, row, weights, smoothing_function=METHOD_1)
+        values.append(bleu if row else float([] in others))  # nltk: 0 for every empty text
+    return values
 
 
 def check_against_nltk(texts: list[str], max_n: int = 4) -> None:
@@ -58,8 +60,15 @@ def test_the_order_of_the_texts_does_not_matter(seed, random):
     assert self_bleu(count_ngrams(texts)) == pytest.approx(self_bleu(count_ngrams(shuffled)))
 
 
-def test_copies_score_one_and_strangers_zero():
-    assert self_bleu(count_ngrams(["a b c d e"] * 3)) == pytest.approx(1)
+@pytest.mark.parametrize("text", ["", "7", "a b", "a b c", "a b c d", "a b c d e", "a a a"])
+@pytest.mark.parametrize("copies", [2, 16])
+def test_copies_score_one_at_any_length(text, copies):
+    counts = count_ngrams([text] * copies)
+    assert self_bleu(counts) == pytest.approx(1)
+    np.testing.assert_allclose(ngram_jaccard(counts), 1)
+
+
+def test_strangers_score_zero():
     assert self_bleu(count_ngrams(["a b c d", "e f g h"])) == 0
 
 

@@ -155,7 +155,8 @@ def main():
             golds = [gold for gold, _ in rows]
             with_solution = [(solution, gold) for gold, solution in rows if solution]
             same = pool.verify([boxed(gold) for gold in golds], golds)
-            solved = [verdict.correct for verdict in pool.verify(*zip(*with_solution, strict=True))]
+            texts, answered = zip(*with_solution, strict=True) if with_solution else ((), ())
+            solved = [verdict.correct for verdict in pool.verify(texts, answered)]
             wrong = pool.verify([boxed(gold) for gold in shuffled(golds)], golds)
             cases, reasons, unexplained = compare(pool, name)
             listed = ", ".join(f"{why} {count}" for why, count in reasons.most_common()) or "-"

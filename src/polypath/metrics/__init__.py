@@ -10,8 +10,9 @@ from polypath.metrics.bootstrap import (
     paired_difference,
 )
 from polypath.metrics.comparisons import SeedDifference, holm, seed_difference, smallest_detectable
-from polypath.metrics.div_equ import DivEqu, div_equ, extract_equations, normalise_equation
+from polypath.metrics.div_equ import DivEqu, div_equ
 from polypath.metrics.equal_k import equal_k_expectation, expected_distinct, subsets
+from polypath.metrics.equations import extract_equations, normalise_equation
 from polypath.metrics.group import (
     OutcomeShares,
     group_statistics,

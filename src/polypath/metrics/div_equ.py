@@ -6,24 +6,12 @@ over the different equations U and all equations A of the responses to problem i
 Regress? Self-Improvement Reversal in Post-training", arXiv:2407.05013, as used by "R1-zero-Div",
 arXiv:2505.23433, which gives it times 100.
 
-The papers that report "distinct equations" give no rule, so here is one, in this order:
-
-1. GSM8K calculator notes ``<<48/2=24>>``.
-2. LaTeX spans: ``\[ \]``, ``$$ $$``, ``\( \)``, ``$ $`` and the bodies of ``equation``, ``align``,
-   ``gather`` and their kin. Rows of aligned spans are separate equations, and a row that starts with
-   "=" takes over the left side of the row before. A single ``$`` opens a formula only if its inner
-   sides both touch the formula or both have a space, and no digit follows the closing one, so
-   that prices ("from $5 to $8") are no formula.
-3. In the text that is left, runs of numbers, one-letter names, operators and brackets, such as
-   ``3 x 4 = 12`` or ``x = 5 + 3 = 8``, with at least one digit.
-
-A span without "=", or with nothing on one side of it, is no equation. A chain a = b = c is one
-equation. Then ``normalise_equation``. Time grows linearly with the text, whatever it holds.
+The papers that report "distinct equations" give no rule for what one is: ours is in
+``polypath.metrics.equations``.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,54 +19,6 @@ import numpy as np
 from polypath.errors import ConfigError
 from polypath.metrics.equal_k import expected_distinct
 from polypath.metrics.pass_at_k import FloatArray
-
-_ALIGNED = r"(?:equation|align|aligned|alignat|gather|gathered|multline|eqnarray|flalign|split)\*?"
-_NOTE = re.compile(r"<<([^<>\n]*+)>>")
-# Possessive quantifiers, and no content runs past the next opening: an unclosed span costs no more.
-_SPAN = re.compile(
-    rf"""
-      (?<!\\)\\\[(?P<display>(?:[^\\]|\\[^\[\]])*+)\\\]
-    | (?<!\\)\\\((?P<inline>(?:[^\\]|\\[^()])*+)\\\)
-    | \\begin\{{{_ALIGNED}\}}(?P<body>(?:[^\\]|\\(?!(?:begin|end)\{{{_ALIGNED}\}}))*+)
-      \\end\{{{_ALIGNED}\}}
-    | (?<!\\)\$\$(?P<dollars>(?:[^$\\]|\\.)*+)\$\$
-    | (?<!\\)\$(?P<dollar>(?:[^$\\\n\x00]|\\.|\n(?!\n))++)\$(?!\d)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_INNER = re.compile(
-    r"\\begin\{(?:[pbvVB]?matrix|smallmatrix|array|cases)\}(?:[^\\]|\\(?!begin\{|end\{))*+\\end\{"
-)
-_ROW_END = re.compile(r"\\\\(?:\[[^\]\n]*\])?")
-_ALIGNED_TAG = re.compile(rf"\\(?:begin|end)\{{{_ALIGNED}\}}(?:\{{\d+\}})?")
-_EQUALS_OR_BRACE = re.compile(r"(?<![<>!:=])=(?!=)|[{}]")
-
-_BULLET = re.compile(r"^[ \t]*[-*•][ \t]+", re.MULTILINE)
-_TOKEN = re.compile(
-    r"(?P<times>(?<=[\d)%])[ ]*[xX][ ]*(?=[\d($]))|(?P<number>(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)%?)"
-    r"|(?P<name>(?<![^\W\d_])[^\W\d_](?![^\W\d_]))|(?P<op>(?<=[\w)])\*\*(?=[\w(])|\*(?!\*)|[-+/^×÷−·])"
-    r"|(?P<equals>=)|(?P<open>\()|(?P<close>\))|(?P<money>\\?[$€£](?=\d))|(?P<other>\S)"
-)
-_BREAK = re.compile(r"[^\W\d_]{2,}|\n")
-_MOST_TRIMS = 20  # each costs the length of the run
-_VALUES = ("number", "name", "close")
-
-_IN_BRACES = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+)\}"
-_LATEX = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
-        (r"\\[,;:! ]|\\q?quad(?![A-Za-z])", ""),
-        (r"\\(?:left|right|displaystyle|textstyle|limits|[bB]igg?[lr]?)(?![A-Za-z])", ""),
-        (r"\\(?:text|textbf|textit|mathrm|mathbf|boxed|operatorname)" + _IN_BRACES, r"\1"),
-        (r"\\[dt]frac", r"\\frac"),
-        (r"\\(?:cdot|times)(?![A-Za-z])", "*"),
-        (r"\\div(?![A-Za-z])", "/"),
-        (r"\\(?=[$€£%])", ""),
-        (r"(?<=\d)\{,\}(?=\d{3}(?!\d))", ""),
-    ]
-]
-_SIGNS = str.maketrans("×·⋅÷−–", "***/--", "~&$€£")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +53,8 @@ def div_equ(equations_N_S: Sequence[Sequence[Sequence[str]]], *, k: int | None =
     Raises:
         ConfigError: k is below 1.
 
-    Differs from the papers: they give no rule for what an equation is (ours is above), nor say
-    what is done with problems that have none.
+    Differs from the papers: they give no rule for what an equation is, nor say what
+    is done with problems that have none.
     """
     if k is not None and k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")
@@ -137,117 +77,3 @@ def div_equ(equations_N_S: Sequence[Sequence[Sequence[str]]], *, k: int | None =
         without_equations=int((total_N == 0).sum()),
         too_few_responses=int((size_N < (k or 1)).sum()),
     )
-
-
-def extract_equations(text: str) -> list[str]:
-    r"""List the equations of a response, normalised, with repeats, in no particular order.
-
-    >>> extract_equations(r"So $x = 2\cdot 3$, and then 6 + 1 = 7. She pays $5 + $2 = $7.")
-    ['x=2*3', '6+1=7', '5+2=7']
-    """
-    rows = _NOTE.findall(text)
-    # The mark keeps "48/2 = <<48/2=24>>24" from being found again as plain text.
-    text = _NOTE.sub("\x00", text)
-
-    def take(match: re.Match[str]) -> str:
-        content = match[match.lastgroup or 0]
-        if match.lastgroup == "dollar" and content[0].isspace() != content[-1].isspace():
-            return match.group()
-        rows.extend(_rows(content))
-        return "\n"
-
-    rest = _SPAN.sub(take, text)
-    found = [normalise_equation(row) for row in (*rows, *_plain(rest))]
-    return [equation for equation in found if _is_equation(equation)]
-
-
-def normalise_equation(equation: str) -> str:
-    r"""Write an equation in one way: two that read the same become equal strings.
-
-    Dropped: white space and LaTeX spaces, ``&``, ``\left``, ``\right`` and other sizes, ``\text``,
-    ``\mathrm``, ``\boxed`` (their content stays), currency signs, commas between thousands, and
-    ``.,;:`` at the end. Unified: ``\dfrac`` and ``\tfrac`` to ``\frac``; ``\cdot``, ``\times``, × and
-    · to ``*``; ``\div`` and ÷ to ``/``; all minus signs to ``-``; ``**`` to ``^``.
-
-    Nothing is computed: 2+3=5 and 3+2=5 stay two equations.
-    """
-    if "\\" in equation:
-        for pattern, replacement in _LATEX:
-            equation = pattern.sub(replacement, equation)
-    equation = "".join(equation.split()).translate(_SIGNS).replace("**", "^")
-    return _THOUSANDS.sub("", equation).strip(".,;:")
-
-
-def _is_equation(text: str) -> bool:
-    sides = _sides(text)
-    return len(sides) > 1 and all(sides)
-
-
-def _sides(text: str) -> list[str]:
-    """Split at the equals signs outside of braces; the one in a sum's ``_{i=1}`` is no relation."""
-    sides: list[str] = []
-    start = depth = 0
-    for match in _EQUALS_OR_BRACE.finditer(text):
-        sign = match.group()
-        if sign == "=" and not depth:
-            sides.append(text[start : match.start()])
-            start = match.end()
-        depth += (sign == "{") - (sign == "}" and depth > 0)
-    return [*sides, text[start:]]
-
-
-def _rows(span: str) -> Iterator[str]:
-    """Split an aligned span into equations; one without rows is one equation."""
-    span = _INNER.sub(lambda m: m.group().replace("\\\\", ";").replace("&", ","), span)
-    left = ""
-    for row in _ROW_END.split(_ALIGNED_TAG.sub("", span)):
-        bare = row.replace("&", "").strip()
-        if bare.startswith("="):
-            yield left + bare
-        else:
-            left = _sides(bare)[0]
-            yield bare
-
-
-def _plain(text: str) -> Iterator[str]:
-    """Find runs of numbers, one-letter names, operators and brackets that hold an equals sign."""
-    # Words and line ends cannot be part of a run; most text goes here, fast.
-    for piece in _BREAK.split(_BULLET.sub("", text)):
-        if "=" in piece:
-            yield from _runs(piece)
-
-
-def _runs(piece: str) -> Iterator[str]:
-    run: list[str] = []
-    last, end = "", -1
-    for match in _TOKEN.finditer(piece):
-        kind = match.lastgroup or ""
-        if kind == "money":
-            continue
-        # Two values side by side belong together only when they touch: 2x, but not "all 5 3+4=7".
-        apart = kind in ("number", "name", "open") and last in _VALUES and match.start() != end
-        if kind == "other" or apart:
-            yield from _trim(run)
-            run = []
-        if kind != "other":
-            run.append("*" if kind == "times" else match.group())
-        last, end = kind, match.end()
-    yield from _trim(run)
-
-
-def _trim(run: list[str]) -> Iterator[str]:
-    """Cut from both ends what belongs to the sentence and not to the equation."""
-    if "=" not in run:
-        return
-    text = "".join(run)
-    for _ in range(_MOST_TRIMS):
-        before = text
-        text = text.lstrip("+*/^×÷·=)").rstrip("+-*/^×÷−·=(")
-        if text.count("(") > text.count(")") and text.startswith("("):
-            text = text[1:]
-        if text.count(")") > text.count("(") and text.endswith(")"):
-            text = text[:-1]
-        if text == before:
-            break
-    if any(character.isdigit() for character in text):
-        yield text

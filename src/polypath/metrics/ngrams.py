@@ -235,17 +235,19 @@ def _check_orders(counts: NgramCounts, orders: Sequence[int]) -> None:
 def sentence_bleu_of_each(counts: NgramCounts) -> FloatArray:
     """BLEU of every text of a group against all the others as its references.
 
-    BLEU up to order ``counts.max_n`` with equal weights, n-grams clipped by their largest count in
-    any *one* other text, brevity penalty with the closest reference length (the shorter of two
-    equally close), and nltk's smoothing method 1: no match of an order counts as 0.1. The values
-    are those of ``nltk.translate.bleu_score.sentence_bleu(others, text, smoothing_function=
-    SmoothingFunction().method1)`` on the same tokens.
+    BLEU up to order ``counts.max_n``, or up to the length of a text that is shorter, with equal weights,
+    n-grams clipped by their largest count in any *one* other text, brevity penalty with the closest
+    reference length (the shorter of two equally close), and nltk's smoothing method 1: no match of an
+    order counts as 0.1. The values are those of ``nltk.translate.bleu_score.sentence_bleu(others, text,
+    weights, smoothing_function=SmoothingFunction().method1)`` on the same tokens, with a weight for each
+    order that the text has. With weights for orders that it lacks, equal texts of one word score 0.18.
 
     Cost: linear in the tokens of the group, not quadratic in its texts. The largest count among the
     *others* is the largest of all, or the second largest for the text that has it.
 
     Returns:
-        ``(S,)`` in [0, 1]; 0 for a text sharing no word with the others; NaN when it has no other.
+        ``(S,)`` in [0, 1]; 1 for a copy of another text, of any length; 0 for a text sharing no word
+        with the others; NaN when it has no other.
     """
     size = counts.num_texts
     if size < 2:
@@ -257,10 +259,12 @@ def sentence_bleu_of_each(counts: NgramCounts) -> FloatArray:
     cell_M = counts.order_M * size + counts.text_M
     matches_R_S = np.bincount(cell_M, clipped_M, minlength=counts.max_n * size)
     matches_R_S = matches_R_S.reshape(counts.max_n, size)
-    totals_R_S = np.maximum(counts.lengths_S - np.arange(counts.max_n)[:, None], 1)
-    precision_R_S = np.where(matches_R_S > 0, matches_R_S, _EPSILON) / totals_R_S
-    bleu_S = _brevity_penalty(counts) * np.exp(np.log(precision_R_S).mean(axis=0))
-    return np.where(matches_R_S[0] > 0, bleu_S, 0.0)
+    totals_R_S = counts.lengths_S - np.arange(counts.max_n)[:, None]
+    orders_S = np.clip(counts.lengths_S, 1, counts.max_n)
+    precision_R_S = np.where(matches_R_S > 0, matches_R_S, _EPSILON) / np.maximum(totals_R_S, 1)
+    log_R_S = np.where(totals_R_S > 0, np.log(precision_R_S), 0.0)
+    bleu_S = _brevity_penalty(counts) * np.exp(log_R_S.sum(axis=0) / orders_S)
+    return np.where((matches_R_S[0] > 0) | (counts.lengths_S == 0), bleu_S, 0.0)
 
 
 def self_bleu(counts: NgramCounts) -> float:
@@ -270,8 +274,8 @@ def self_bleu(counts: NgramCounts) -> float:
         counts: of ``count_ngrams(texts, max_n=4)``, which also fixes the tokenizer.
 
     Returns:
-        In [0, 1], lower = more diverse: 1 for copies of one text of at least ``max_n`` words, and
-        near 0 when no words are shared. NaN for fewer than two texts. It grows with the number of
+        In [0, 1], lower = more diverse: 1 for copies of one text, of any length, and near 0 when no
+        words are shared. NaN for fewer than two texts. It grows with the number of
         texts, as more references match more: compare equal numbers (``equal_k_expectation``). The
         papers' diversity is 100 * (1 - self_bleu).
 
@@ -284,7 +288,10 @@ def self_bleu(counts: NgramCounts) -> float:
 
 
 def _brevity_penalty(counts: NgramCounts) -> FloatArray:
-    """exp(1 - closest / own length) for texts shorter than the closest other length, else 1."""
+    """exp(1 - closest / own length) for texts shorter than the closest other length, else 1.
+
+    For a text without words, 1 if another has none, else 0.
+    """
     lengths_S = counts.lengths_S
     apart_S_S = np.abs(lengths_S[:, None] - lengths_S[None, :])
     # Twice the distance, plus one for the longer of two equally close.
@@ -292,4 +299,4 @@ def _brevity_penalty(counts: NgramCounts) -> FloatArray:
     np.fill_diagonal(rank_S_S, np.iinfo(np.int64).max)
     closest_S = lengths_S[np.argmin(rank_S_S, axis=1)]
     penalty_S = np.exp(np.minimum(0.0, 1 - closest_S / np.maximum(lengths_S, 1)))
-    return np.where(lengths_S > 0, penalty_S, 0.0)
+    return np.where((lengths_S > 0) | (closest_S == 0), penalty_S, 0.0)

@@ -21,10 +21,12 @@ from polypath.tasks.solutions import SOLUTIONS
 from polypath.verify.base import Status, Verdict
 from polypath.verify.math_extract import find_answer
 from polypath.verify.math_number import read_number
+from polypath.verify.math_prose import read_answer
 from polypath.verify.pool import shared_pool
 from polypath.yaml_file import read_yaml
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(?:\d+/[1-9]\d*|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)")
+_SEVERAL = re.compile(r"\d\s*(?:,|and|or)\s+[-$]?\.?\d")
 CLOSE = Fraction(1, 10**6)  # numbers are equal up to this share of the gold
 
 
@@ -188,8 +190,8 @@ def _numeric(completion: str, gold: str) -> Verdict:
     wanted = _number(gold)
     if wanted is None:
         return Verdict(status=Status.BAD_GOLD)
-    final = _final(completion)
-    answer = None if final is None else _number(final)
+    said = read_answer(completion)
+    answer = None if said is None or _SEVERAL.search(said.text) else _number(said.text)
     if answer is None:
         return Verdict(status=Status.NO_ANSWER)
     right = abs(answer - wanted) <= CLOSE * abs(wanted)

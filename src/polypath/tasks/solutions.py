@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from polypath.errors import ConfigError, DataError
-from polypath.metrics.div_equ import extract_equations
+from polypath.metrics.equations import extract_equations
 from polypath.user_code import blamed, load_function
 
 SolutionFunction = Callable[[str, dict[str, Any]], str | None]
 
-_OPERATOR = re.compile(r"(?<=[\w)}%])[-+*/^]|\\frac|\\sqrt")
+_OPERATOR = re.compile(r"(?<=[\w)}%!])[-+*/^!]|\\frac|\\sqrt")
 
 
 def text_solution(text: str, row: dict[str, Any]) -> str | None:

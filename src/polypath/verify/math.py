@@ -1,8 +1,8 @@
 r"""Verify mathematical answers, with math-verify behind fast paths and guards of our own.
 
-The answer is found by ``math_extract``. Numbers, words and equal texts are decided without
-parsing; the rest goes to math-verify, gold first: the library is not symmetric. Where this module
-says something else than the library does, and why, is listed in docs/verifiers.md.
+The answer is found by ``math_extract``, and read by ``math_prose``. Numbers, words and equal texts
+are decided without parsing; the rest goes to math-verify, gold first: the library is not symmetric.
+Where this module says something else than the library does, and why, is listed in docs/verifiers.md.
 
 ``verify_math`` has no time limit: some answers take for ever. Training and evaluation run it in a
 ``WorkerPool("polypath.verify.math:math_verifier")``.
@@ -15,11 +15,13 @@ from collections.abc import Callable
 from polypath.errors import ConfigError
 from polypath.verify.base import Status, Verdict
 from polypath.verify.math_canonical import bounded, canonical
+from polypath.verify.math_choice import read_choice, same_choice
 from polypath.verify.math_equal import equal
-from polypath.verify.math_extract import Found, clean_characters, find_answer
+from polypath.verify.math_extract import VALUE, Found, clean_characters, find_answer, has_words
 from polypath.verify.math_leaf import library
-from polypath.verify.math_number import choice, squeeze, words
-from polypath.verify.math_reading import gold_texts, last_expression, read_answer
+from polypath.verify.math_number import squeeze, words
+from polypath.verify.math_prose import bare, read_answer
+from polypath.verify.math_reading import answer_shape, gold_texts, last_expression
 from polypath.verify.math_shape import Shape, leaves, read_shape
 
 EXTRACTIONS = ("any", "box")
@@ -29,7 +31,6 @@ _TOWER = re.compile(
     r"\^\s*\{?[^{}^+]{0,12}\d\s*\^\s*\{?\s*\(?\d|\^\s*\{?\s*\d{5,}|\d{5,}\s*!|!\s*\)?\s*!"
 )
 _BASE = re.compile(r"([0-9A-F]+)_(?:\{(\d+)\}|(\d+)|\{\\text\{(\w+)\}\})")
-_WORDS = re.compile(r"\\(?:text|mbox|mathrm|mathbf)")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?:[ap]\.?m\.?)?")
 
 
@@ -44,11 +45,11 @@ class _GoldAnswer:
 
     def __init__(self, text: str) -> None:
         found = find_answer(text)
-        self.text = found.text if found and found.mark == "box" else clean_characters(text).strip()
+        self.text = bare(found.text if found and found.mark == "box" else clean_characters(text))
         self.squeezed = squeeze(self.text)
         self.base = _BASE.fullmatch(self.squeezed)
         self.clock = _clock(self.text)
-        self.letter = choice(self.text) if _WORDS.search(self.text) or "(" in self.text else None
+        self.choice = read_choice(self.text)
 
     @functools.cached_property
     def readings(self) -> list[Shape]:
@@ -58,10 +59,13 @@ class _GoldAnswer:
 
     @functools.cached_property
     def usable(self) -> bool:
-        return bool(self.base or self.clock or _too_costly(self.text) or self.readings)
+        simple = self.base or self.clock or self.choice or _too_costly(self.text)
+        return bool(simple or self.readings)
 
     @functools.cached_property
     def canonical(self) -> str:
+        if self.choice is not None and self.choice.text:
+            return _prepare(self.choice.text).canonical
         if self.clock is not None or self.base is not None or _too_costly(self.text):
             return self.clock or bounded(self.squeezed)
         return canonical(self.readings[0]) if self.readings else bounded(self.squeezed)
@@ -85,9 +89,6 @@ def _by_text(gold: _GoldAnswer, text: str) -> Verdict | None:
     squeezed = squeeze(text)
     if squeezed == gold.squeezed:
         return _graded(True, gold.canonical)
-    if gold.letter is not None and (letter := choice(text)) is not None:
-        equal = letter == gold.letter
-        return _graded(equal, gold.canonical if equal else letter.casefold())
     if gold.base is not None and (base := _BASE.fullmatch(squeezed)):
         equal = base[1] == gold.base[1] and base.groups()[1:] == gold.base.groups()[1:]
         return _graded(equal, gold.canonical if equal else bounded(squeezed))
@@ -98,11 +99,12 @@ def _by_text(gold: _GoldAnswer, text: str) -> Verdict | None:
 
 def _by_shape(gold: _GoldAnswer, found: Found) -> Verdict:
     text = found.text
-    shape = read_answer(text) if found.mark != "tail" else None
+    prose = found.mark != "box" and has_words(text) and bool(VALUE.search(text))
+    shape = None if prose else answer_shape(text)
     if shape is None and found.mark != "box":
         # The library finds the expression in prose.
         text = last_expression(text if found.mark == "tail" else f"answer: {text}") or ""
-        shape = read_answer(text)
+        shape = answer_shape(text)
     if _too_costly(text) or _too_costly(gold.text):
         return Verdict(status=Status.TIMEOUT)
     if shape is None:
@@ -118,8 +120,9 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
     Args:
         completion: what the model wrote. Any text is safe, but some take for ever: see the module.
         gold: the right answer, LaTeX or plain, with or without ``$`` or ``\boxed{}`` around it.
-        extraction: ``"any"`` takes the answer from a box, else from a line that announces it, else
-            from the last expression (see ``math_extract``); ``"box"`` from a box only.
+        extraction: ``"any"`` takes the answer from a box or an answer tag, else from a line that
+            announces it, else from the last statement (see ``math_extract`` and ``math_prose``);
+            ``"box"`` from a box or a tag only.
 
     Returns:
         ``BAD_GOLD`` if the gold is empty or cannot be parsed; ``NO_ANSWER`` if there is no answer,
@@ -134,15 +137,24 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
     prepared = _prepare(gold)
     if not prepared.squeezed:
         return Verdict(status=Status.BAD_GOLD)
-    found = find_answer(completion)
+    found = read_answer(completion)
     if found is not None and (not found.text or (extraction == "box" and found.mark != "box")):
         found = None
-    verdict = None if found is None else _by_text(prepared, found.text)
-    if verdict is None and not prepared.usable:
+    if found is not None and squeeze(found.text) == prepared.squeezed:
+        return _graded(True, prepared.canonical)
+    if not prepared.usable:
         return Verdict(status=Status.BAD_GOLD)
     if found is None:
         return Verdict(status=Status.NO_ANSWER)
-    return verdict or _by_shape(prepared, found)
+    chosen = read_choice(found.text, prose=found.mark != "box" and prepared.choice is not None)
+    if (right := same_choice(prepared.choice, chosen)) is not None:
+        letters = chosen.letters.casefold() if chosen else ""
+        return _graded(right, prepared.canonical if right else letters)
+    if prepared.choice is not None and prepared.choice.text:
+        prepared = _prepare(prepared.choice.text)
+    if chosen is not None and chosen.text:
+        found = found._replace(text=chosen.text)
+    return _by_text(prepared, found.text) or _by_shape(prepared, found)
 
 
 def math_verifier(*, extraction: str = "any") -> Callable[[str, str], Verdict]:

@@ -1,13 +1,17 @@
 r"""Find the answer in what a model wrote, without parsing any mathematics.
 
-The rules, first match decides:
+What was thought does not count: of a text with ``</think>`` only what stands outside of the thinking is
+looked at, the last of it first, and the thinking itself only if there is no answer outside. Thinking that
+does not end was cut off, and holds no answer. The rules, first match decides:
 
-1. The last closed ``\boxed{...}`` or ``\fbox{...}`` (outermost, braces matched). Boxes directly after
+1. The last closed ``\boxed{...}`` or ``\fbox{...}`` (outermost, braces matched), with a sign that belongs
+   to it: ``x = -\boxed{3}``, but not ``x - \boxed{3}`` nor a dash before an item. Boxes directly after
    one another, with only glue such as ``,`` or ``and`` between them, are one answer. An unclosed box
-   (a completion cut off) is no box.
+   (a completion cut off) is no box. The last ``<answer>...</answer>`` decides as a box does if no box
+   stands in it or after it; sentences in it are searched by the next rules.
 2. The rest of the last line that announces an answer: ``#### 42``, ``The answer is 42.``,
-   ``Final answer: 42``.
-3. The last ``TAIL_CHARACTERS`` of the text, for the library to take the last expression of.
+   ``Final answer: 42``, ``The correct option is B``.
+3. The last ``TAIL_CHARACTERS`` of the text; ``math_prose`` says what of it can be trusted.
 """
 
 import re
@@ -33,9 +37,27 @@ _CHARACTERS: dict[int, int | str | None] = {**_LOOKALIKE, **_INVISIBLE}
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _GLUE = re.compile(r"(?:[\s,;.$&]|\\[,;!]|\\quad|\\qquad|and|or|\\text\{\s*(?:and|or)\s*\})*")
+# A sign that begins the formula a box is in; or one that touches the box, after a word or a full stop.
+_SIGN = re.compile(
+    r"(?:(?P<opened>[=≈({\[&]|(?<!\\)\$\$?|\\[(\[]"
+    r"|\\(?:approx|cong|equiv|implies|Rightarrow|simeq|therefore|to))\s*"
+    r"|(?P<said>(?:^|\n|[:;,.!?*]|(?<![\\A-Za-z])[A-Za-z]{2,}\s)\s*))"
+    r"(?P<sign>[-+]|\\pm|\\mp)(?P<gap>\s*)(?:\\?\$|[{(]|\\left\()*$"
+)
+_SIGN_CHARACTERS = 40  # before a box, that its sign is looked for in
+_THINK = re.compile(r"[<◁]think(?:ing)?[>▷]|<\|begin_of_thought\|>", re.IGNORECASE)
+_THOUGHT = re.compile(r"[<◁]/think(?:ing)?[>▷]|<\|end_of_thought\|>", re.IGNORECASE)
+_TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
 _MARK = re.compile(
     r"####[ \t]*(?P<hash>[^\n]+)"
-    r"|(?i:\banswer\b)[^\n.:=]{0,60}?(?i:\bis\b|:)[ \t:*]*(?P<line>[^\n]+)"
+    r"|(?i:\banswer\b|\b(?:correct|right|final)\s(?:choice|option|result|value)\b)"
+    r"[^\n.:=]{0,60}?(?i:\bis\b|:)[ \t:*]*(?P<line>[^\n]+)"
+)
+VALUE = re.compile(r"\d|\\[a-zA-Z]|\$")  # what may be mathematics
+_TEXT = re.compile(r"\\(?:text|textbf|textrm|mathrm|mbox)\s*\{[^{}]*\}")
+_WORD = re.compile(
+    r"(?<![\\A-Za-z])(?!(?:and|cos|cot|csc|exp|ln|log|max|min|mod|or|pi|sec|sin|sqrt|tan)(?![A-Za-z]))"
+    r"[A-Za-z]{2,}"
 )
 _HOPE = re.compile(r"[.,]?\s*I hope (?:it|this) is correct.*", re.IGNORECASE)
 
@@ -50,6 +72,11 @@ class Found(NamedTuple):
 def clean_characters(text: str) -> str:
     """Drop characters nobody sees, and write full-width forms and typographic minus as ASCII."""
     return text if text.isascii() else text.translate(_CHARACTERS)
+
+
+def has_words(text: str) -> bool:
+    r"""Tell whether a text has words beside names of functions and what is in ``\text{}``."""
+    return bool(_WORD.search(_TEXT.sub("", text)))
 
 
 def boxes(text: str) -> list[tuple[int, int, int]]:
@@ -76,20 +103,36 @@ def boxes(text: str) -> list[tuple[int, int, int]]:
     return found[::-1]
 
 
-def _last_box(text: str) -> str | None:
+def _signed(text: str, begin: int, start: int, content: str) -> tuple[str, int]:
+    """Return the content of the box at start with the sign before it, and where the two begin."""
+    found = _SIGN.search(text, max(begin, start - _SIGN_CHARACTERS), start)
+    if found is None or (found["said"] is not None and found["gap"]):
+        return content, start
+    opened = found["opened"] or ""
+    if "$" in opened and text.count(opened, 0, found.start("opened")) % 2:
+        return content, start  # the formula before ends here
+    if found["sign"] == "+":
+        return content, found.start("sign")
+    summed = re.search(r"(?<=.)[-+]|\\[pm]m", content)
+    sign = found["sign"].replace("m", "m ")
+    return sign + (f"({content})" if summed else content), found.start("sign")
+
+
+def _last_box(text: str) -> tuple[str, int] | None:
+    """Return the content of the last boxes, and where the first of them begins."""
     every = boxes(text)
-    if not every:
-        return None
-    contents = []
-    following: int | None = None
-    for start, begin, end in reversed(every):
-        if following is not None and not _GLUE.fullmatch(text, end + 1, following):
+    contents: list[str] = []
+    following = len(text)
+    for place in reversed(range(len(every))):
+        start, begin, end = every[place]
+        if contents and not _GLUE.fullmatch(text, end + 1, following):
             break
         content = _BOX.sub("{", text[begin:end]).strip()
+        before = every[place - 1][2] + 1 if place else 0
+        content, following = _signed(text, before, start, content)
         if content not in contents:
             contents.append(content)
-        following = start
-    return ",".join(reversed(contents))
+    return (",".join(reversed(contents)), following) if every else None
 
 
 def _last_mark(text: str) -> str | None:
@@ -105,12 +148,32 @@ def _last_line(text: str) -> str | None:
     return re.sub(r"[\s*.]+$", "", _HOPE.sub("", line)).lstrip("* ") or None
 
 
-def find_answer(completion: str) -> Found | None:
-    """Apply the rules of this module; ``None`` if there is nothing but white space."""
-    text = clean_characters(completion[-MOST_CHARACTERS:])
-    if (box := _last_box(text)) is not None:
-        return Found(box, "box")
+def _search(text: str) -> Found | None:
+    """Apply the numbered rules of this module to text without thinking."""
+    box = _last_box(text)
+    tag = next(reversed(list(_TAG.finditer(text))), None)
+    if tag is not None and (box is None or box[1] < tag.start()) and tag[1].strip():
+        inside = tag[1].strip()
+        sentence = has_words(inside) and VALUE.search(inside)
+        return _search(inside) if sentence else Found(inside, "box")
+    if box is not None:
+        return Found(box[0], "box")
     if (line := _last_line(text)) is not None:
         return Found(line, "line")
     tail = text[-TAIL_CHARACTERS:].strip()
     return Found(tail, "tail") if tail else None
+
+
+def find_answer(completion: str) -> Found | None:
+    """Apply the rules of this module; ``None`` if there is nothing but white space or thinking."""
+    text = clean_characters(completion[-MOST_CHARACTERS:])
+    *parts, last = _THOUGHT.split(text)
+    said = [last, *(part for part in reversed(parts) if _THINK.search(part))]
+    tail = None
+    for part in said:
+        found = _search(_THINK.split(part, maxsplit=1)[0])
+        if found is not None and (found.mark != "tail" or VALUE.search(found.text)):
+            return found
+        tail = tail or found
+    thought = _search("\n".join(parts)) if parts else None
+    return thought if thought is not None and thought.mark != "tail" else tail or thought

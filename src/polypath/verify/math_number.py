@@ -44,7 +44,6 @@ _REPEATING = re.compile(
     re.ASCII,
 )
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mbox|mathrm|mathbf)\s*\{([^{}]*)\}")
-_CHOICE = re.compile(r"(?:\(([A-J])\)(?:[\s.:].*)?|([A-J])(?:[.:)](?:\s.*)?)?)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +205,3 @@ def words(text: str) -> str:
     r"""Reduce words to what counts: no case, no ``\text{}``, no blanks, no marks around them."""
     inner = _WRAPPED.sub(r"\1", tidy(text))
     return re.sub(r"[\s{}*\"'`]+", "", inner).strip("().,;:!").casefold()
-
-
-def choice(text: str) -> str | None:
-    """Return the letter of a multiple-choice answer: ``C``, ``(C)``, ``(C) 42``; else ``None``."""
-    match = _CHOICE.fullmatch(_WRAPPED.sub(r"\1", tidy(text)).strip())
-    return match[1] or match[2] if match else None

@@ -50,7 +50,7 @@ def gold_texts(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip().rstrip(" .") for part in found if part.strip(" .$")))
 
 
-def read_answer(text: str) -> Shape | None:
+def answer_shape(text: str) -> Shape | None:
     """Return the shape of an answer; ``None`` if a part of it cannot be read."""
     shape = read_shape(text)
     return shape if text and all(leaf.readable for leaf in leaves(shape)) else None

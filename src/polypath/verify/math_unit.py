@@ -34,15 +34,13 @@ _DEGREES = re.compile(
     r"(?:\^\{\s*\\circ\s*\}|\^\\circ|\\degree|°)\s*(?:" + _UPRIGHT + r"\s*[CFK]\s*\}|[CFK])?\s*$"
 )
 _CIRCULAR = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
-_CURRENCY = re.compile(r"[€£¥₹]|\\(?:euro|pounds)(?![A-Za-z])|\bRs\.?(?=\s*\d)|\b(?:USD|EUR|GBP)\b")
 
 
 def without_unit(text: str) -> str:
-    r"""Drop the unit at the end and currency signs.
+    r"""Drop the unit at the end.
 
     ``3 \text{ million}`` becomes a product, ``\mathrm{i}`` becomes ``i``.
     """
-    text = _CURRENCY.sub("", text)
     text = _SCALE.sub(_scaled, text)
     text = _SYMBOL.sub(lambda match: _letters(match, text), text)
     if not _CIRCULAR.search(text):  # in sin 30° the sign is a factor
