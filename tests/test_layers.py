@@ -11,6 +11,7 @@ import polypath
 
 ROOT = Path(polypath.__file__).parent
 FLOORS = [
+    {"credentials"},
     {"errors"},
     {"checks", "old_keys", "presets", "settings", "user_code", "torch_later", "yaml_file"},
     {"objectives", "metrics", "verify", "similarity", "rollouts"},
