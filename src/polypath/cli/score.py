@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from polypath.cli.runs import ShardOption, TaskOptionsOption, key_mapping, status_line, write_json
+from polypath.credentials import HIDDEN, hidden
 from polypath.errors import ConfigError
 from polypath.tasks.options import key_values
 
@@ -105,7 +106,7 @@ def _verify_run(
     if name is None:
         raise ConfigError(f"{run} does not say which task verifies it; name it with --task.")
     if absolute_place(name) == recorded.task:
-        kept = dict(recorded.task_options)
+        kept = {k: v for k, v in recorded.task_options.items() if HIDDEN not in v}
         if task is not None:
             kept.pop(HASH, None)  # named again: as its file is now
         options = {**kept, **options}
@@ -115,7 +116,7 @@ def _verify_run(
         out,
         verifier.verify_batch,
         task=verifier.name,
-        task_options=dict(verifier.options),
+        task_options=hidden(verifier.options),
         part=ranks.part,
     )
     if not ranks.leads:
@@ -174,7 +175,7 @@ def _verify_file(
             model=f"imported from {run.name}",
             task=task,
             split=split,
-            task_options=dict(verifier.options),
+            task_options=hidden(verifier.options),
         ),
         keys=key_mapping(keys),
         verify_batch=verifier.verify_batch,

@@ -18,6 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
+from polypath.credentials import hidden
 from polypath.errors import ConfigError
 from polypath.rehearsal import dataset
 from polypath.rehearsal.dataset import RehearsalSet
@@ -107,7 +108,7 @@ def presample(
             "model": str(model),
             "task": task.name,
             "split": split,
-            "task_options": dict(task.options),
+            "task_options": hidden(task.options),
             "problems_key": problems_key(chosen),
         }
         finished.require_same(identity, asdict(settings), folder)

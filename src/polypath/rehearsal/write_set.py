@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from polypath.credentials import hidden
 from polypath.rehearsal import dataset
 from polypath.rehearsal.dataset import PartitionRow
 from polypath.rehearsal.keys import problems_key, prompt_key
@@ -56,7 +57,7 @@ class PresampleRun:
             seed=sampling.seed,
             task=self.task.name,
             split=self.split,
-            task_options=dict(self.task.options),
+            task_options=hidden(self.task.options),
         )
 
 
@@ -101,7 +102,7 @@ def write_set(
         precision=run.settings.precision,
         task=run.task.name,
         split=run.split,
-        task_options=dict(run.task.options),
+        task_options=hidden(run.task.options),
         problems_key=problems_key(run.problems),
         settings=asdict(run.settings),
         counts={str(name): sets.count(name) for name in ProblemSet},

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from polypath.credentials import hidden
 from polypath.errors import ConfigError
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER
@@ -120,7 +121,7 @@ def sample_run(
                 manifest = replace(
                     opened.manifest,
                     task=task.name,
-                    task_options=dict(task.options),
+                    task_options=hidden(task.options),
                     split=split,
                     **{name: getattr(how, name) for name in _RECORDED},
                 )

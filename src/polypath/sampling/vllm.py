@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, MissingExtraError, PolypathError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete
@@ -209,7 +210,7 @@ def _reported(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        cause = one_line(error, 300) or type(error).__name__
         raise EngineError(
             f"vLLM's engine could not {what}: {cause} Its own messages above say more; it must know "
             "the model's architecture and head size, and find the memory it is to take (--gpu-memory)."

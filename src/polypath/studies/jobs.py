@@ -30,6 +30,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from polypath.credentials import one_line
 from polypath.errors import PolypathError
 from polypath.rollouts.files import write_json
 
@@ -214,7 +215,7 @@ def _why_failed(name: str, future: "Future[None]", log: Path) -> str:
             "Run the same command again to resume."
         ) from error
     except Exception as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_line(error) or type(error).__name__
     return ""
 
 

@@ -15,6 +15,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl import get_peft_config, get_quantization_config
 
 from polypath.core.given import own_errors
+from polypath.credentials import hidden, is_secret
 from polypath.engines.trl import CollapseMonitor, DiversityGRPOTrainer
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.rollouts.files import read_json, write_json
@@ -309,7 +310,7 @@ def _record(recipe: Recipe) -> dict[str, Any]:
         # Another state of its file is another task.
         settings[f"{HASH} of the task"] = recipe_task(recipe.task).options[HASH]
     record = {
-        "settings": settings,
+        "settings": hidden(settings),
         "processes": recipe.trainer.world_size,
         "versions": {**library_versions(), "trl": trl.__version__},
     }
@@ -323,13 +324,13 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
         return
     now = _fixed(_record(recipe))
     try:
-        before = _fixed(json.loads(path.read_text(encoding="utf-8")))
+        before = hidden(_fixed(json.loads(path.read_text(encoding="utf-8"))))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
         ) from error
     for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
-        if str(before.get(key)) != str(now.get(key)):
+        if not is_secret(key) and str(before.get(key)) != str(now.get(key)):
             raise ConfigError(
                 f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
                 "Use the same settings to continue it, or another output_dir."
