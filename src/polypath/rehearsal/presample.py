@@ -60,6 +60,7 @@ def presample(
     engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
+    trust_remote_code: bool = False,
 ) -> PresampleSummary:
     """Make a rehearsal set, or go on making one.
 
@@ -82,11 +83,12 @@ def presample(
             the others return when they have done their part, as do parts named by hand, after
             which a plain call makes the set.
         console: where progress goes; ``None`` for nowhere.
+        trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
         ConfigError: settings differ from those of the folder, nothing is near-perfect, or there is
             no problem.
-        DataError: the folder holds something else, or damaged files.
+        DataError: the folder holds something else, or damaged files; or a file of the model is damaged.
         MissingFileError: the model is not there.
         MissingExtraError: vLLM is asked for and not installed.
     """
@@ -128,9 +130,16 @@ def presample(
         completion_logps=completion_logps,
         ranks=ranks,
         console=console,
+        trust_remote_code=trust_remote_code,
     )
     backend = open_backend(
-        model, device=device, precision=precision, engine=engine, ranks=ranks, console=console
+        model,
+        device=device,
+        precision=precision,
+        engine=engine,
+        ranks=ranks,
+        console=console,
+        trust_remote_code=trust_remote_code,
     )
     with contextlib.ExitStack() as stack:
         with backend as opened:

@@ -44,6 +44,7 @@ class PresampleRun:
     completion_logps: CompletionLogps
     ranks: Ranks
     console: Console | None
+    trust_remote_code: bool = False
 
     def rollout_manifest(self, identity: RolloutManifest) -> RolloutManifest:
         """Return what describes the samples drawn from ``identity``."""
@@ -67,7 +68,12 @@ def write_set(
     """Partition, compute reference log-probs, write the set; the manifest comes last, and makes it valid."""
     if model is None:  # vLLM drew; the log-probs are for training to start from
         dtype = PRECISIONS[run.settings.precision][0]
-        model, tokenizer = load_model(run.model_name, dtype=dtype, device=run.device)
+        model, tokenizer = load_model(
+            run.model_name,
+            dtype=dtype,
+            device=run.device,
+            trust_remote_code=run.trust_remote_code,
+        )
     assigned = partition(
         [problem.problem_id for problem in run.problems], read_samples(store), run.settings
     )

@@ -71,6 +71,7 @@ def sample_run(
     engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
+    trust_remote_code: bool = False,
 ) -> SampleSummary:
     """Bring a run folder to hold ``num_samples`` verified samples of every problem of a split.
 
@@ -90,9 +91,11 @@ def sample_run(
         ranks: which process of several this is; of those a launcher started, rank 0 returns when
             all samples are there, the others when they have done their part.
         console: where progress goes; ``None`` for nowhere.
+        trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
         ConfigError: the folder was made with other settings or problems, or there is no problem.
+        DataError: a file of the model is damaged, or its chat template fails.
         MissingFileError: the model is not there.
         MissingExtraError: vLLM is asked for and not installed.
         ServerError: the server refused, or could not be reached; the samples so far are stored.
@@ -112,7 +115,13 @@ def sample_run(
     new, missing = 0, 0
     statuses: Counter[str] = Counter()
     backend = open_backend(
-        model, device=device, precision=precision, engine=engine, ranks=ranks, console=console
+        model,
+        device=device,
+        precision=precision,
+        engine=engine,
+        ranks=ranks,
+        console=console,
+        trust_remote_code=trust_remote_code,
     )
     with contextlib.ExitStack() as stack:
         done = []

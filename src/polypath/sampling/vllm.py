@@ -99,6 +99,7 @@ def open_engine(
     *,
     end_ids: Sequence[int],
     ranks: Ranks = ALONE,
+    trust_remote_code: bool = False,
 ) -> Iterator[VllmEngine]:
     """Run an engine, and give its GPU memory back in the end.
 
@@ -110,6 +111,7 @@ def open_engine(
         end_ids: tokens that end a completion, from ``sampling.transformers.end_token_ids``.
         ranks: which GPUs are this process's: ``tensor_parallel_size`` of them from
             ``local_rank * tensor_parallel_size`` on.
+        trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
         MissingExtraError: vLLM is not installed.
@@ -130,6 +132,7 @@ def open_engine(
             enforce_eager=settings.enforce_eager,
             seed=0,  # of what has no seed of its own: nothing here
             generation_config="vllm",
+            trust_remote_code=trust_remote_code,
         )
     engine = VllmEngine(llm=llm, end_ids=tuple(end_ids))
     try:

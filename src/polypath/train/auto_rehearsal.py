@@ -68,6 +68,7 @@ def make_rehearsal_set(recipe: Recipe, model: str) -> None:
             limit=task.task_limit or None,
             settings=settings,
             device="cpu" if config.use_cpu else None,
+            trust_remote_code=bool(config.trust_remote_code),
             ranks=ranks,
             console=ranks.console(Console()),
         )

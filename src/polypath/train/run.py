@@ -12,6 +12,7 @@ import trl
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.utils.hub import cached_file
 from trl import get_peft_config, get_quantization_config
 
 from polypath.core.given import own_errors
@@ -21,12 +22,13 @@ from polypath.errors import ConfigError, DataError, MissingFileError, PolypathEr
 from polypath.rollouts.files import read_json, write_json
 from polypath.rollouts.locks import WHOLE, WriterLock
 from polypath.rollouts.manifest import library_versions
+from polypath.sampling.model_files import model_errors, weights_fault
 from polypath.tasks import is_place
 from polypath.tasks.own_file import HASH
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
 from polypath.train.auto_rehearsal import make_rehearsal_set
 from polypath.train.callbacks import Loaded, LogFile, MarkComplete, StopWhenLoaded
-from polypath.train.checkpoints import choose_checkpoint, unmark_after, weights_fault
+from polypath.train.checkpoints import choose_checkpoint, unmark_after
 from polypath.train.config import Recipe
 from polypath.train.machine import check_machine
 from polypath.train.sources import load_datasets, load_rewards, monitor_probe, recipe_task
@@ -172,13 +174,14 @@ def _tokenizer(recipe: Recipe, path: str) -> Any:
         if not Path(template).is_file():
             raise MissingFileError(f"chat_template {template!r} is neither Jinja text nor a file.")
         template = Path(template).read_text(encoding="utf-8")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(
-        path,
-        revision=recipe.model.model_revision,
-        trust_remote_code=recipe.trainer.trust_remote_code,
-        truncation_side="left",
-        padding_side="left",
-    )
+    with own_errors(), model_errors(path):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            path,
+            revision=recipe.model.model_revision,
+            trust_remote_code=recipe.trainer.trust_remote_code,
+            truncation_side="left",
+            padding_side="left",
+        )
     tokenizer.chat_template = template
     return tokenizer
 
@@ -203,7 +206,7 @@ def resolve_model(name: str | None) -> str:
             )
         return name
     try:
-        transformers.AutoConfig.from_pretrained(name)
+        cached_file(name, "config.json")
     except (OSError, ValueError) as error:
         raise MissingFileError(
             f"Model {name} is neither an existing folder nor found on the hub or in its cache. Name "
