@@ -198,3 +198,15 @@ def test_code_of_a_model_is_never_run_unasked_nor_asked_about(
     if command != "train":
         assert run([*CALLS[command], model, str(copied), "--trust-remote-code"]) == 2
         assert Path("it_ran").exists(), "it is run where this is allowed, and then has no class Own"
+
+
+def test_the_tokenizer_of_a_larger_model_is_refused(
+    copied: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copied.parent)
+    tokenizer = json.loads((copied / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    tokenizer["model"]["vocab"] = {word: i + 40 * (i > 5) for word, i in vocabulary.items()}
+    written(json.dumps(tokenizer))(copied / "tokenizer.json")
+    assert run([*CALLS["sample"], "--model", str(copied)]) == 2
+    assert str(copied) in capfd.readouterr().err.strip().splitlines()[-1]

@@ -116,6 +116,7 @@ def write_set(
         num_rows=len(keys),
         num_tokens=sum(len(row) for row in completions),
         files=files,
+        vocab_size=model.config.get_text_config().vocab_size,
     )
     manifest.write(run.out / dataset.MANIFEST_NAME)
     return manifest
