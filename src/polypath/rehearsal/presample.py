@@ -115,8 +115,7 @@ def presample(
         }
         finished.require_same(identity, asdict(settings), folder)
         if console is not None:
-            text = f"{folder} is complete already; nothing to do."
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            console.out(f"{folder} is complete already; nothing to do.", highlight=False)
         return summarize(folder, finished, new_samples=0, started=started, already_complete=True)
     check_verifier(task, chosen[0])
     run = PresampleRun(

@@ -78,7 +78,7 @@ def _server(server: ServerSettings, console: Console | None) -> Backend:
 
     say = None
     if console is not None:
-        say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+        say = partial(console.out, highlight=False)
     # A server does not show its weights or template: its name for the model is all there is, and
     # whether plain prompts were wrapped into a chat.
     template = "chat" if server.chat else None

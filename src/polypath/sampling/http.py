@@ -38,8 +38,8 @@ class ServerError(PolypathError, ConnectionError):
 
     Attributes:
         status: the HTTP status of its last answer, ``None`` where there was none.
-        of_request: whether the server did answer, or work on, this one request, but too slowly or what
-            cannot be read; another may fare better.
+        of_request: whether another request may fare better: this one was refused, or answered too
+            slowly or with what cannot be read.
     """
 
     def __init__(
@@ -197,7 +197,9 @@ class JsonClient:
                 " Check the model's name, and that base_url ends as the server wants (often /v1)."
             )
         raise ServerError(
-            f"{self.base_url}/{path} refused with status {status}: {reason}.{hint}", status
+            f"{self.base_url}/{path} refused with status {status}: {reason}.{hint}",
+            status,
+            of_request=status not in (401, 403, 404),
         )
 
     def _back_off(self, attempt: int, asked_wait: float) -> None:

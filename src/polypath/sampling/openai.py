@@ -13,14 +13,12 @@ from typing import Any
 
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion
-from polypath.sampling.http import RETRIED, JsonClient, ServerError, Stopped, told
+from polypath.sampling.http import JsonClient, ServerError, Stopped, told
 from polypath.sampling.plan import check_asked
 from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 
 _SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
-# After these no other request will fare better: no access, no model, or not after all retries.
-_HOPELESS = RETRIED | {401, 403, 404, None}
 _MOST_FAILED = 32  # requests that fail by themselves while none is served: then it is the server
 _MOST_TOKENS = 1 << 31  # of a completion
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what no file in UTF-8 can hold
@@ -110,6 +108,7 @@ class _Session:
             raise ServerError(
                 f"{len(refused)} requests failed, first for problem {problem_id!r}: {error}",
                 error.status,
+                of_request=all(one.of_request for _, one in refused),
             )
 
     def _deliver(
@@ -149,11 +148,9 @@ class _Session:
                     self.served = True
                     self.results.put(completions)
             except ServerError as error:
-                if error.of_request:
-                    self.failed += 1
-                    self.hopeless |= not self.served and self.failed >= _MOST_FAILED
-                else:
-                    self.hopeless |= error.status in _HOPELESS
+                self.failed += error.status in (200, None)
+                none_served = self.failed >= _MOST_FAILED and not self.served
+                self.hopeless |= none_served or not error.of_request
                 self.results.put((order[0].problem_id, error))
             except Stopped:
                 return

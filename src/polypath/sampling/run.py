@@ -26,6 +26,7 @@ from polypath.sampling.collect import (
     require_same_problems,
     wanted_keys,
 )
+from polypath.sampling.http import ServerError
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Task, check_verifier
@@ -124,7 +125,7 @@ def sample_run(
         trust_remote_code=trust_remote_code,
     )
     with contextlib.ExitStack() as stack:
-        done = []
+        done, failed = [], []
         with backend as opened:
             for folder, count, how in jobs:
                 manifest = replace(
@@ -137,18 +138,25 @@ def sample_run(
                 opening = RolloutStore.create_or_open(Path(out) / folder, manifest, part=ranks.part)
                 store = stack.enter_context(opening)
                 require_same_problems(store, problems)
-                new += collect_from(
-                    opened.draw,
-                    store,
-                    problems,
-                    num_samples=count,
-                    settings=how,
-                    verify_batch=task.verify_batch,
-                    part=ranks.part,
-                    label="sampling" if folder == SAMPLES_FOLDER else "greedy samples",
-                    console=console,
-                )
+                try:
+                    new += collect_from(
+                        opened.draw,
+                        store,
+                        problems,
+                        num_samples=count,
+                        settings=how,
+                        verify_batch=task.verify_batch,
+                        part=ranks.part,
+                        label="sampling" if folder == SAMPLES_FOLDER else "greedy samples",
+                        console=console,
+                    )
+                except ServerError as error:
+                    if not error.of_request:
+                        raise
+                    failed.append(error)  # a prompt that is always refused costs no greedy samples
                 done.append((store, wanted_keys(problems, count)))
+        if failed:
+            raise failed[0]
         for store, wanted in done:
             if ranks.waits and ranks.leads:
                 held = partial(count_held, store, wanted)

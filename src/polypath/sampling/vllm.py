@@ -132,7 +132,9 @@ def open_engine(
             enforce_eager=settings.enforce_eager,
             seed=0,  # of what has no seed of its own: nothing here
             generation_config="vllm",
-            trust_remote_code=trust_remote_code,
+            **(
+                {"trust_remote_code": True} if trust_remote_code else {}
+            ),  # off by default there, too
         )
     engine = VllmEngine(llm=llm, end_ids=tuple(end_ids))
     try:

@@ -26,6 +26,7 @@ from polypath.sampling.model_files import model_errors, weights_fault
 from polypath.tasks import is_place
 from polypath.tasks.own_file import HASH
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
+from polypath.terminal import Terminal
 from polypath.train.auto_rehearsal import make_rehearsal_set
 from polypath.train.callbacks import Loaded, LogFile, MarkComplete, StopWhenLoaded
 from polypath.train.checkpoints import choose_checkpoint, unmark_after
@@ -53,7 +54,7 @@ FREE_ON_RESUME = frozenset(
 )
 
 
-def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
+def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Path:
     """Train as the recipe says, from the last complete checkpoint in its ``output_dir`` if any.
 
     Killed at any moment and started again, it ends with the parameters of an uninterrupted run
@@ -61,7 +62,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
 
     Args:
         recipe: from ``load_recipe``.
-        progress: told in a line what happens; called on the main process only.
+        progress: told in a line what happens; printed by default. Called on the main process only.
 
     Returns:
         The output folder: the trained model, ``log.jsonl``, ``run.json`` and the checkpoints.
@@ -76,10 +77,11 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"output_dir {folder} is a file. Name a folder, existing or new.")
     main = recipe.trainer.process_index == 0
+    say = progress or Terminal().out
 
     def tell(message: str) -> None:
         if main:
-            progress(message)
+            say(message)
 
     check_machine(recipe)
     with _alone(folder):
