@@ -85,6 +85,7 @@ def test_secret_names() -> None:
 )
 def test_a_key_is_cut_out_of_any_text(text: str) -> None:
     assert KEY not in redact(text)
+    assert redact(redact(text)) == redact(text)
     for error in (ConfigError(text), DataError(text), MissingFileError(text), ServerError(text)):
         assert KEY not in f"{error} {error!r} {error.args}"
 
@@ -95,6 +96,7 @@ def test_a_key_is_cut_out_of_any_text(text: str) -> None:
         "completion_tokens=5, temperature=1.0, eos_token='</s>'",
         "http://localhost:8000/v1 failed 3 times; mail a@b.org",
         "expected token 'end of print statement', got '%'",
+        "No such option: --api-key (Possible options: --api-key-env)",
         "Unknown option 'hub_tokn'. Did you mean 'hub_token'? --max_new_tokens 5; pass@1: 0.5",
     ],
 )

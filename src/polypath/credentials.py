@@ -31,7 +31,7 @@ _NAMED = re.compile(
 )
 _FLAG = re.compile(
     r"""(?<![\w-])(?P<name>--[A-Za-z][\w-]{0,200})(?P<sign>["']?,?\s+["']?)"""
-    r"""(?P<value>[^\s"',;&)}\]-][^\s"',;&)}\]]*)"""
+    r"""(?P<value>[^\s"',;&()}\]-][^\s"',;&)}\]]*)"""
 )
 _FORMS = (
     (re.compile(r"//(?:[^\s/@]{1,500}|[^\s/@:]{0,200}:[^\s@]{1,500})@"), f"//{HIDDEN}@"),
@@ -90,7 +90,7 @@ def redact(text: str) -> str:
 
 
 def _without_value(found: re.Match[str]) -> str:
-    kept = not is_secret(found["name"]) or found["value"].startswith(HIDDEN)
+    kept = not is_secret(found["name"]) or found["value"].startswith(HIDDEN[:-1])
     return found[0] if kept else f"{found['name']}{found['sign']}{HIDDEN}"
 
 

@@ -131,8 +131,8 @@ def test_good_choices_beside_odd_ones_are_kept_and_the_rest_asked_for_again() ->
 
 
 @pytest.mark.filterwarnings("ignore:.*does not serve")
-@pytest.mark.parametrize("fault", ["drip head", "drip body"])
-def test_a_server_that_drips_for_ever_is_given_up_in_time(fault: str) -> None:
+@pytest.mark.parametrize("fault", ["drip head", "drip body", "disconnect", "half"])
+def test_a_server_that_does_not_end_is_given_up_in_time(fault: str) -> None:
     behaviour = Behaviour(fault=lambda _, body: fault if "solve 0" in body["prompt"] else None)
     found: list[Completion] = []
     started = time.monotonic()
@@ -156,13 +156,14 @@ def test_an_answer_is_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_of_odd_answers_alone_is_given_up() -> None:
-    many = [Problem(problem_id=str(n), prompt=f"{n}", gold="") for n in range(100)]
+    many = [Problem(problem_id=str(n), prompt=f"{n}", gold="") for n in range(300)]
     behaviour = Behaviour(fault=lambda *_: (200, {}, "null"))
     with serving(behaviour) as url, pytest.raises(ServerError, match="requests failed"):
         list(draw(url, many, concurrency=2, retries=0))
-    assert len(behaviour.requests) < 40
+    assert 90 < len(behaviour.requests) < 110
 
 
+@pytest.mark.filterwarnings("ignore:.*does not serve")
 @pytest.mark.parametrize(
     "wait", ["nan", "-1", "inf", "1e999", "9" * 5000, "tomorrow", "Mon, 01 Jan"]
 )

@@ -8,8 +8,8 @@ from polypath.rollouts import RolloutManifest, RolloutStore, load_samples
 from polypath.sampling.http import ServerError
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings, ServerSettings
-from tests.rehearsal.adder import Addition
 from tests.refusals import refused
+from tests.rehearsal.adder import Addition
 from tests.sampling.server import Behaviour, serving
 
 SETTINGS = SamplingSettings(max_new_tokens=4, batch_size=8, temperature=0.9)
@@ -119,4 +119,4 @@ def test_a_prompt_that_is_always_refused_costs_no_other_sample(tmp_path: Path) -
             run(server, tmp_path, greedy=True)
     asked = {problem.problem_id for problem in problems[1:]}
     for name in ("samples", "greedy"):
-        assert {problem_id for problem_id, _ in rows_of(tmp_path, name)} == asked
+        assert {row["problem_id"] for row in rows_of(tmp_path, name)} == asked

@@ -30,6 +30,11 @@ _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHOWN = 300  # characters of a server's message
 _READ = 100_000  # bytes of a refusal
 
+# A server that took the request and then was slow, hung up or spoke in tongues may serve another.
+_OF_REQUEST = (
+    *(TimeoutError, ConnectionResetError, BrokenPipeError, http.client.HTTPException, ValueError),
+)
+
 Read = TypeVar("Read")
 
 
@@ -164,7 +169,7 @@ class JsonClient:
                     self._refuse(path, status, reason)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 cause = getattr(error, "reason", error)
-                of_request = of_request or isinstance(cause, TimeoutError)
+                of_request |= isinstance(cause, _OF_REQUEST)
                 reason = one_line(cause, _SHOWN) or type(error).__name__
             if attempt == self._server.retries or asked_wait > 10 * self._server.longest_wait:
                 break

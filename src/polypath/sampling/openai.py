@@ -19,7 +19,9 @@ from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 
 _SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
-_MOST_FAILED = 32  # requests that fail by themselves while none is served: then it is the server
+_MOST_IN_A_ROW = (
+    100  # requests that fail by themselves, each after all retries: then it is the server
+)
 _MOST_TOKENS = 1 << 31  # of a completion
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what no file in UTF-8 can hold
 
@@ -86,8 +88,7 @@ class _Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
     one_by_one: bool = False  # the server was seen to ignore n
     hopeless: bool = False  # orders not begun yet are not tried
-    failed: int = 0  # requests, by what is no refusal
-    served: bool = False  # any request
+    failed_in_a_row: int = 0  # requests, by what is no refusal
 
     def run(self, orders: Sequence[_Order]) -> Iterator[list[Completion]]:
         """Yield completions until all orders are served, then raise what went wrong."""
@@ -145,12 +146,11 @@ class _Session:
         while (order := self.orders.get()) is not None:
             try:
                 for completions in () if self.hopeless else self._serve(*order):
-                    self.served = True
+                    self.failed_in_a_row = 0
                     self.results.put(completions)
             except ServerError as error:
-                self.failed += error.status in (200, None)
-                none_served = self.failed >= _MOST_FAILED and not self.served
-                self.hopeless |= none_served or not error.of_request
+                self.failed_in_a_row += error.status in (200, None)
+                self.hopeless |= not error.of_request or self.failed_in_a_row >= _MOST_IN_A_ROW
                 self.results.put((order[0].problem_id, error))
             except Stopped:
                 return
