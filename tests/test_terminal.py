@@ -90,6 +90,14 @@ def test_other_text_is_shown_as_it_is() -> None:
     assert shown(terminal).count(KEPT) == 5
 
 
+def test_nothing_is_lost_in_a_narrow_cell() -> None:
+    table, terminal = Table(show_header=False), console(width=30)
+    table.add_row(Text("\x1b[2J" * 5 + "end"), "x" * 40)
+    terminal.print(table)
+    shown_cells = "".join(line.split("│")[1].strip() for line in shown(terminal).splitlines()[1:-1])
+    assert shown_cells == "[U+001B][2J" * 5 + "end"
+
+
 def test_one_line_is_one_line() -> None:
     terminal = console(width=20)
     terminal.out("a\nb\r\nc " + "long " * 20)

@@ -14,6 +14,7 @@ from accelerate.utils import broadcast_object_list
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils.hub import cached_file
 from trl import get_peft_config, get_quantization_config
+from trl.trainer import utils as trl_utils
 
 from polypath.core.given import own_errors
 from polypath.credentials import hidden, is_secret
@@ -78,6 +79,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
         raise ConfigError(f"output_dir {folder} is a file. Name a folder, existing or new.")
     main = recipe.trainer.process_index == 0
     say = progress or Terminal().out
+    trl_utils.Console = Terminal  # in which log_completions shows what models write
 
     def tell(message: str) -> None:
         if main:
