@@ -92,6 +92,7 @@ def test_other_text_is_shown_as_it_is() -> None:
 
 def test_nothing_is_lost_in_a_narrow_cell() -> None:
     table, terminal = Table(show_header=False), console(width=30)
+    table.add_column(overflow="fold")
     table.add_row(Text("\x1b[2J" * 5 + "end"), "x" * 40)
     terminal.print(table)
     shown_cells = "".join(line.split("│")[1].strip() for line in shown(terminal).splitlines()[1:-1])
