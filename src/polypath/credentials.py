@@ -8,6 +8,7 @@ import os
 import re
 import urllib.parse
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 HIDDEN = "[hidden]"
@@ -51,6 +52,7 @@ _FORMS = (
 _remembered: set[str] = set()
 
 
+@lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
     """Return whether what goes by this name is a key, a token or a password.
 
@@ -136,6 +138,7 @@ def environment_without_keys(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=4096)
 def _is_secret_variable(name: str) -> bool:
     return (is_secret(name) and name not in ("PWD", "OLDPWD")) or bool(
         _VARIABLE.search(name.upper())

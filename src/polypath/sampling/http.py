@@ -31,9 +31,7 @@ _SHOWN = 300  # characters of a server's message
 _READ = 100_000  # bytes of a refusal
 
 # A server that took the request and then was slow, hung up or spoke in tongues may serve another.
-_OF_REQUEST = (
-    *(TimeoutError, ConnectionResetError, BrokenPipeError, http.client.HTTPException, ValueError),
-)
+_OF_REQUEST = (TimeoutError, ConnectionResetError, BrokenPipeError, http.client.HTTPException)
 
 Read = TypeVar("Read")
 
