@@ -1,6 +1,7 @@
 """From prompts to token ids, the way TRL's GRPOTrainer does it."""
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,16 @@ def template_errors(tokenizer: Any) -> Iterator[None]:
     except PolypathError:
         raise
     except Exception as error:
-        folder = Path(str(tokenizer.name_or_path))
-        names = ("chat_template.jinja", "tokenizer_config.json")
-        file = next((folder / name for name in names if (folder / name).is_file()), folder)
+        folder, template = Path(str(tokenizer.name_or_path)), tokenizer.chat_template
+        files = [folder / name for name in ("chat_template.jinja", "tokenizer_config.json")]
+        texts = [json.dumps(template), json.dumps(template, ensure_ascii=False), str(template)]
+        file = next((path for path in files if _holds(path, texts)), "given in its place")
         raise DataError(
             f"The chat template of the tokenizer ({file}) failed: {type(error).__name__}: "
             f"{one_line(error, 200)}. Mend the template, or use another model's."
         ) from error
+
+
+def _holds(path: Path, texts: list[str]) -> bool:
+    content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return any(text in content for text in texts)
