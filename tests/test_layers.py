@@ -11,8 +11,18 @@ import polypath
 
 ROOT = Path(polypath.__file__).parent
 FLOORS = [
+    {"credentials"},
     {"errors"},
-    {"checks", "old_keys", "presets", "settings", "user_code", "torch_later", "yaml_file"},
+    {
+        "checks",
+        "old_keys",
+        "presets",
+        "settings",
+        "terminal",
+        "torch_later",
+        "user_code",
+        "yaml_file",
+    },
     {"objectives", "metrics", "verify", "similarity", "rollouts"},
     {"tasks"},
     {"sampling"},

@@ -2,15 +2,21 @@
 
 Each is also the builtin it replaces, so ``except ValueError`` keeps working. The command line
 prints one of these as one line and exits with code 2; anything else is a bug and shows a traceback.
+No message holds a key, a token or a password, also where it passes on what another library said.
 """
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from polypath.credentials import redact
+
 
 class PolypathError(Exception):
     """Catch this to catch anything polypath raises itself."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(redact(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(PolypathError, ValueError):

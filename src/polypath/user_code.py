@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 
 LARGEST_REWARD = 3.4e38  # of float32, in which rewards are summed
@@ -46,7 +47,7 @@ def load_object(spec: str, what: str) -> Any:
     try:
         module = _import_file(Path(source)) if is_file else importlib.import_module(source)
     except Exception as error:  # the user's module may raise anything
-        reason = str(error).splitlines()[0] if str(error) else ""
+        reason = one_line(error)
         raise ConfigError(
             f"{what} {spec!r}: importing {source!r} failed with {type(error).__name__}: {reason}"
         ) from error
@@ -106,7 +107,7 @@ def blamed(who: str) -> Iterator[None]:
         calls = traceback.extract_tb(error.__traceback__)
         theirs = next((call for call in calls if not call.filename.startswith(ours)), None)
         place = "" if theirs is None else f" ({theirs.filename}, line {theirs.lineno})"
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise DataError(f"{who} failed with {type(error).__name__}: {reason}{place}.") from error
 
 
@@ -151,4 +152,4 @@ def _number(reward: Any, who: str) -> float | None:
 
 
 def _shown(value: Any) -> str:
-    return " ".join(repr(value)[:80].split())
+    return one_line(repr(value), 80)

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from polypath.credentials import one_line
 from polypath.errors import DataError, MissingFileError
 
 
@@ -42,7 +43,7 @@ def read_yaml(path: Path, kind: str, *, repeated: bool = False) -> dict[Any, Any
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), loader)
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or no such date
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise DataError(f"{kind} {path} is not readable as YAML: {reason}") from None
     if not isinstance(content, dict):
         raise DataError(

@@ -263,6 +263,17 @@ def test_the_printed_plan_and_the_json_agree() -> None:
     assert math.isclose(read["gpu_hours"], 232 * 384 * 756 / 100 / 3600)
 
 
+def test_a_plan_shows_no_keys(tmp_path: Path) -> None:
+    key, console = "SeCr3tV4lue99", Console(record=True, width=300)
+    secrets = {"hub_token": key, "env": {"WANDB_API_KEY": key}, "model_init_kwargs": {"token": key}}
+    server = ["--vllm_server_base_url", f"http://me:{key}@host:8000"]
+    plan = make_plan(write(tmp_path, **secrets), server)
+    print_plan(console, plan)
+    text = console.export_text()
+    assert "hub_token" in text
+    assert key not in text + json.dumps(plan.as_dict())
+
+
 def test_a_missing_model_has_no_size_and_no_estimate(tmp_path: Path) -> None:
     plan = make_plan(write(tmp_path, model_name_or_path="who/knows"))
     assert plan.memory is None

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -5,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rehearsal import RehearsalSet, prompt_key
@@ -150,6 +152,94 @@ def test_tensors_that_do_not_belong_together_are_refused(
         load_with([-0.5, -0.1], 2)
     with refused(DataError, "finite"):
         load_with([-0.5, float("nan")], 1)
+
+
+OFFSETS = [
+    *(
+        [0, 2, 2, 4],
+        [0, -1, 3, 4],
+        [0, 3, 2, 4],
+        [1, 2, 3, 4],
+        [-1, 2, 3, 4],
+        [0, 2, 3, 5],
+        [0, 2, 3, 3],
+    ),
+    *([0, 2**63 - 1, -2, 4], [0, 2, 4], [0, 1, 2, 3, 4], [], [4]),
+]
+
+
+@pytest.mark.parametrize("which", ["prompt", "completion"])
+@pytest.mark.parametrize("offsets", OFFSETS)
+def test_odd_offsets_are_refused_when_loaded(
+    finished: Finished, tmp_path: Path, which: str, offsets: list[int]
+) -> None:
+    with refused(DataError, f"{which}_offsets", tmp_path):
+        load_made(finished, tmp_path, **{f"{which}_offsets": torch.tensor(offsets)})
+
+
+@pytest.mark.parametrize("which", ["prompt", "completion"])
+@pytest.mark.parametrize("token", [-1, -(2**31), 10_000, 2**31 - 1])
+def test_token_ids_the_model_does_not_have_are_refused_when_loaded(
+    finished: Finished, tmp_path: Path, which: str, token: int
+) -> None:
+    ids = torch.tensor([1, 2, token, 3], dtype=torch.int32)
+    with refused(DataError, f"{which}_ids", token):
+        load_made(finished, tmp_path, **{f"{which}_ids": ids})
+    if token > 0:  # of a set made before the vocabulary was recorded, when training checks it
+        stored = load_made(finished, tmp_path, vocab_size=None, **{f"{which}_ids": ids})
+        stored.check(vocab_size=token + 1)
+        with refused(DataError, token):
+            stored.check(vocab_size=token)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"prompt_offsets": torch.tensor([[0, 2], [3, 4]])},
+        {"completion_ids": torch.ones(2, 2, dtype=torch.int32)},
+        {"completion_ids": torch.ones(4, dtype=torch.int64)},
+        {"ref_logps": -torch.ones(3)},
+        {"ref_logps": -torch.ones(4, 1)},
+        {"ref_logps": torch.tensor([-1.0, float("inf"), -1.0, -1.0])},
+        {"num_rows": "3"},
+        {"num_rows": None},
+        {"files": []},
+        {"temperature": "warm"},
+        {"settings": [1]},
+        {"histogram": {}},
+        {"vocab_size": "many"},
+    ],
+)
+def test_what_is_of_another_kind_is_refused_when_loaded(
+    finished: Finished, tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    load_made(finished, tmp_path)
+    with refused(DataError, tmp_path):
+        load_made(finished, tmp_path, **odd)
+
+
+def load_made(finished: Finished, folder: Path, **changes: Any) -> RehearsalSet:
+    """Load a set of three rows with some tensors and fields of its manifest changed."""
+    tensors = {
+        "prompt_ids": torch.tensor([1, 2, 3, 4], dtype=torch.int32),
+        "prompt_offsets": torch.tensor([0, 2, 3, 4]),
+        "completion_ids": torch.tensor([5, 6, 7, 8], dtype=torch.int32),
+        "completion_offsets": torch.tensor([0, 1, 3, 4]),
+        "ref_logps": -torch.ones(4),
+    }
+    tensors |= {
+        name: value.to(value.dtype if value.numel() else torch.int64)
+        for name, value in changes.items()
+        if name in tensors
+    }
+    content = save(tensors)
+    copy = Path(shutil.copytree(finished[0], folder / "made", dirs_exist_ok=True))
+    (copy / "rehearsal.safetensors").write_bytes(content)
+    made = json.loads((copy / "manifest.json").read_text()) | {"num_rows": 3}
+    made["files"]["rehearsal.safetensors"] = hashlib.sha256(content).hexdigest()
+    made |= {name: value for name, value in changes.items() if name not in tensors}
+    (copy / "manifest.json").write_text(json.dumps(made))
+    return RehearsalSet.load(copy)
 
 
 def test_the_manifest_records_how_the_set_was_made(adder: Path, finished: Finished) -> None:

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -16,7 +16,8 @@ class Behaviour:
 
     Attributes:
         fault: given the number of a request (from 0) and its body, returns ``None`` to serve it, a
-            status with headers and body, or "disconnect", "half", "garbage", "empty".
+            status with headers and body, or "disconnect", "half", "garbage", "empty", or "drip head" and
+            "drip body": from there on one byte at a time, for ever.
         most_choices: the largest ``n`` that is honoured.
         delay: seconds a request takes.
     """
@@ -74,6 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         if isinstance(fault, tuple):
             status, headers, answer = fault
             self.reply(status, answer, headers)
+        elif fault in ("drip head", "drip body"):
+            self.drip(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * (fault == "drip head"), fault[5:])
         elif fault == "half":
             self.reply(200, answer, {}, length=len(answer) + 100)
         elif fault == "garbage":
@@ -93,6 +96,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data) if length is None else length))
         self.end_headers()
         self.wfile.write(data)
+
+    def drip(self, start: bytes, part: str) -> None:
+        self.wfile.write(start if part == "head" else start + b"\r\n")
+        with suppress(OSError):  # the client has had enough
+            while True:
+                self.wfile.write(b"a" if part == "head" else b" ")
+                time.sleep(0.02)
 
     def log_message(self, *_: Any) -> None:
         pass

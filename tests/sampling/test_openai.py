@@ -248,7 +248,7 @@ def test_the_key_is_sent_and_shown_nowhere(
     draw(PLAIN[:1], api_key_env="MY_KEY")
     assert behaviour.headers[0]["Authorization"] == f"Bearer {KEY}"
     behaviour.fault = lambda *_: (401, {}, json.dumps({"error": {"message": f"bad key {KEY}"}}))
-    with pytest.raises(ServerError, match=r"401.*\[API key\]") as caught:
+    with pytest.raises(ServerError, match="401") as caught:
         draw(PLAIN[:1], api_key_env="MY_KEY")
     server = ServerSettings(base_url="http://h/v1", model="m", api_key_env="MY_KEY")
     seen = [str(caught.value), repr(caught.value), repr(server), repr(vars(server)), *said]

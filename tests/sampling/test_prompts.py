@@ -1,10 +1,13 @@
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from polypath.errors import ConfigError
+from polypath.errors import ConfigError, DataError
 from polypath.sampling.prompts import Prompt, tokenize_prompts
+from tests.refusals import refused
 
 CHATS: list[Prompt] = [
     [{"role": "user", "content": "solve 1 + 2"}],
@@ -61,3 +64,23 @@ def test_chat_prompts_without_a_template_are_refused(tiny: tuple[Any, Any]) -> N
 def test_an_empty_prompt_is_refused(tiny: tuple[Any, Any]) -> None:
     with pytest.raises(ConfigError, match="tokens"):
         tokenize_prompts(tiny[1], ["1", ""])
+
+
+@pytest.mark.parametrize("place", ["chat_template.jinja", "tokenizer_config.json", None])
+def test_a_template_that_fails_is_named_by_its_file(
+    tiny_model_dir: Path, tmp_path: Path, place: str | None
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder, wrong = shutil.copytree(tiny_model_dir, tmp_path / "model"), "{{ 1 / 0 }}ü\n"
+    if place == "chat_template.jinja":
+        (folder / place).write_text(wrong, encoding="utf-8")
+    elif place is not None:
+        (folder / "chat_template.jinja").unlink()
+        told = json.loads((folder / place).read_text()) | {"chat_template": wrong}
+        (folder / place).write_text(json.dumps(told))
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if place is None:
+        tokenizer.chat_template = wrong
+    with refused(DataError, "division by zero", place or "given in its place"):
+        tokenize_prompts(tokenizer, [[{"role": "user", "content": "hello"}]])

@@ -8,6 +8,7 @@ from polypath.rollouts import RolloutManifest, RolloutStore, load_samples
 from polypath.sampling.http import ServerError
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings, ServerSettings
+from tests.refusals import refused
 from tests.rehearsal.adder import Addition
 from tests.sampling.server import Behaviour, serving
 
@@ -105,3 +106,17 @@ def test_a_server_fills_a_run_and_leaves_no_key(
     assert len(rows_of(tmp_path)) == 12
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or b"sk-secret" not in path.read_bytes()
+
+
+def test_a_prompt_that_is_always_refused_costs_no_other_sample(tmp_path: Path) -> None:
+    problems = Addition().problems("train", 4)
+    behaviour = Behaviour(
+        fault=lambda _, body: (400, {}, "no") if body["prompt"] == problems[0].prompt else None
+    )
+    with serving(behaviour) as url:
+        server = ServerSettings(base_url=url, model="served")
+        with refused(ServerError, problems[0].problem_id, tmp_path / "samples"):
+            run(server, tmp_path, greedy=True)
+    asked = {problem.problem_id for problem in problems[1:]}
+    for name in ("samples", "greedy"):
+        assert {row["problem_id"] for row in rows_of(tmp_path, name)} == asked

@@ -21,6 +21,7 @@ from polypath.train.run import run
 from tests.train.conftest import WriteRecipe
 
 ROOT = Path(__file__).parents[2]
+KEY = "SeCr3tV4lue99"
 # Something to learn from on a random model; every method that needs no rehearsal set is on.
 METHODS: dict[str, Any] = {
     "task": None,
@@ -226,10 +227,13 @@ def test_a_finished_run_says_so_and_is_not_repeated(
 
 
 def test_other_settings_are_refused_by_name_and_free_ones_are_not(
-    write_recipe: WriteRecipe, tmp_path: Path
+    write_recipe: WriteRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe, folder = short(write_recipe, tmp_path, max_steps=2), tmp_path / "run"
+    secrets = {"hub_token": KEY, "model_init_kwargs": {"token": KEY}, "env": {"MY_API_KEY": KEY}}
+    monkeypatch.setenv("MY_API_KEY", "")  # set by the recipe: unset again after the test
+    recipe, folder = short(write_recipe, tmp_path, max_steps=2, **secrets), tmp_path / "run"
     run(load_recipe(recipe), progress=say_nothing)
+    assert KEY not in (folder / "run.json").read_text() + (folder / "log.jsonl").read_text()
     for unfinished in (False, True):
         if unfinished:
             (folder / "finished.json").unlink()
@@ -238,9 +242,18 @@ def test_other_settings_are_refused_by_name_and_free_ones_are_not(
         assert "\n" not in str(error.value)
         with pytest.raises(ConfigError, match="dra=True, got 'false'"):
             run(load_recipe(recipe, ["--dra", "false"]))
+        with pytest.raises(ConfigError, match="model_init_kwargs") as error:
+            run(
+                load_recipe(
+                    recipe, ["--model_init_kwargs", f'{{"token": "{KEY}", "revision": "x"}}']
+                )
+            )
+        assert KEY not in str(error.value)
     told: list[str] = []
-    run(load_recipe(recipe, ["--logging_steps", "2"]), progress=told.append)
+    free = ["--logging_steps", "2", "--hub_token", "hf_another"]
+    run(load_recipe(recipe, free), progress=told.append)
     assert "All steps were done" in told[0]
+    assert "hf_another" not in (folder / "run.json").read_text()
 
 
 def test_a_run_can_be_moved_and_goes_on(write_recipe: WriteRecipe, tmp_path: Path) -> None:

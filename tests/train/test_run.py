@@ -290,3 +290,18 @@ def test_the_same_recipe_gives_the_same_parameters(
         run(load_recipe(path), progress=[].append)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_logged_completions_are_shown_as_text(
+    write_recipe: WriteRecipe, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data.jsonl"
+    rows = [{"prompt": f"solve \x1b[2J{n} \u202e [bold]", "gold": "1"} for n in range(4)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code = tmp_path / "rewards.py"
+    code.write_text("def none(completions, **_):\n    return [0.0] * len(completions)\n")
+    told = {"dataset_name": str(data), "reward_funcs": [f"{code}:none"], "max_steps": 1}
+    run(load_recipe(write_recipe(task=None, log_completions=True, **told)), progress=str)
+    shown = capfd.readouterr().out
+    assert "[U+001B][2J" in shown
+    assert "\x1b[2J" not in shown

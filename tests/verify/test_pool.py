@@ -154,6 +154,19 @@ def test_options_reach_the_factory_and_workers_stay_free_of_torch():
     assert found == [repr(options), "False", "1"]
 
 
+def test_workers_inherit_no_keys(monkeypatch):
+    keys = ["HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD"]
+    for name in keys:
+        monkeypatch.setenv(name, "SeCr3tV4lue99")
+    monkeypatch.setenv("MY_DATABASE", "postgres://me:SeCr3tV4lue99@host/db")
+    monkeypatch.setenv("MY_SETTING", "kept")
+    asked = [f"environment:{name}" for name in [*keys, "MY_DATABASE", "MY_SETTING"]]
+    with WorkerPool(ACTING, workers=1) as pool:
+        found = pool.verify(asked, [""] * len(asked))
+    assert statuses(found) == ["error"] * 5 + ["graded"]
+    assert answers(found)[-1] == "kept"
+
+
 def test_closing_ends_calls_that_wait():
     pool = WorkerPool(ACTING, workers=1, deadline=30.0)
     threading.Timer(0.5, pool.close).start()

@@ -66,7 +66,7 @@ class OutputOptions:
         if self.figure is not None:
             with writing(self.figure):
                 draw(self.figure)
-            console.print(f"Drawn: {self.figure}", markup=False)
+            console.out(f"Drawn: {self.figure}")
 
 
 @command

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from rich.console import Console
 
 import polypath
 from polypath.cli.diversity import compare, diversity
@@ -24,7 +23,9 @@ from polypath.cli.score import export, score
 from polypath.cli.study import study
 from polypath.cli.tasks import tasks
 from polypath.cli.train import train
+from polypath.credentials import one_line
 from polypath.errors import PolypathError
+from polypath.terminal import Terminal, visible
 
 # Packages that a base install is without -> the extra that brings them.
 EXTRAS = {
@@ -91,11 +92,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     # Transformers deprecates what TRL 1.16 still sets; its users can do nothing about it.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    warnings.formatwarning = _warning
+    errors = Terminal(stderr=True)
     try:
         result = app(args=arguments, prog_name="polypath", standalone_mode=False)
     except PolypathError as error:
-        errors.out(f"polypath: {' '.join(str(error).split())}")
+        errors.out(f"polypath: {one_line(error)}")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         errors.out("polypath: interrupted. Rerun the command to resume.")
@@ -113,9 +115,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # A usage error: of click's class, or of typer's own copy of it, by typer's version.
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
             raise
-        errors.out(_usage_line(error))
+        errors.out(one_line(_usage_line(error)))
         return int(error.exit_code)
     return result if isinstance(result, int) else 0
+
+
+_format_warning = warnings.formatwarning
+
+
+def _warning(*parts: Any, **named: Any) -> str:
+    return visible(_format_warning(*parts, **named))
 
 
 def _usage_line(error: Any) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from polypath.cli.runs import console_beside
@@ -45,12 +44,12 @@ def methods(
         for column in table.columns:
             printed.add_column(column, overflow="fold")  # names are to be copied: never cut
         for row in table.rows(registry):
-            printed.add_row(*map(escape, row))
+            printed.add_row(*row)
         console.print(printed)
         if table is _METHODS:
             for name, values in PRESETS.items():
                 lines = ", ".join(f"{key}: {str(value).lower()}" for key, value in values.items())
-                console.print(f"preset: {name} is {lines}", highlight=False)
+                console.print(f"preset: {name} is {lines}")
     console.print(f"similarity: {', '.join(SIMILARITIES)}, or module:function")
     console.print(f"task: {', '.join(TASKS)}")
 

@@ -53,6 +53,10 @@ class BackendOptions:
     gpu_memory: float | None = setting(
         None, "With --backend vllm: share of each GPU's memory to use, in (0, 1]; 0.9 by default."
     )
+    trust_remote_code: bool = setting(
+        False,
+        "Run the Python code that a model brings. Without this it is refused; nobody is asked.",
+    )
     shard: ShardOption = None
 
     def engine(self) -> VllmSettings | None:

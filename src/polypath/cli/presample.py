@@ -76,6 +76,7 @@ def presample(options: PresampleOptions) -> None:
         problems=None if options.problems is None else read_problems(options.problems, limit),
         settings=options.settings,
         device=options.backend.device,
+        trust_remote_code=options.backend.trust_remote_code,
         engine=options.backend.engine(),
         ranks=ranks,
         console=console,

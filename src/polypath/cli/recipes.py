@@ -46,7 +46,7 @@ def recipes(
             raise ConfigError(
                 f"{name} is a folder. Say where to copy it with --to, or name a file."
             )
-        console.out(source.read_text(encoding="utf-8"), end="")
+        console.print(source.read_text(encoding="utf-8"), end="", soft_wrap=True)
         return
     target = to / source.name
     if target.exists():

@@ -45,4 +45,4 @@ def report(
     print_lines(console, closing(comparison))
     with writing(out):
         write_page(comparison, out)
-    console.print(f"Written: {out}", markup=False)
+    console.out(f"Written: {out}")

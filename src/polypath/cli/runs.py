@@ -17,6 +17,7 @@ from rich.text import Text
 from polypath.errors import ConfigError, unknown_name
 from polypath.settings import setting
 from polypath.tasks.options import key_values
+from polypath.terminal import Terminal
 
 if TYPE_CHECKING:
     from polypath.report.model import RunAnalysis
@@ -48,11 +49,11 @@ WorkersOption = Annotated[
 ]
 
 
-def console_beside(*outputs: Path | None) -> Console:
+def console_beside(*outputs: Path | None) -> Terminal:
     """Return where tables go: stderr when a file was asked for on stdout."""
     stream: IO[str] = sys.stderr if STDOUT in outputs else sys.stdout
     measured = stream.isatty() or "COLUMNS" in os.environ
-    return Console(file=stream, width=None if measured else WIDE, highlight=False)
+    return Terminal(file=stream, width=None if measured else WIDE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +222,7 @@ def writing(path: Path) -> Iterator[None]:
 
 def waiting(what: str) -> AbstractContextManager[object]:
     """Show on a terminal's stderr what is being done."""
-    return Console(stderr=True).status(what)
+    return Terminal(stderr=True).status(Text(what))
 
 
 def _parse(argument: str) -> tuple[str | None, list[Path]]:

@@ -109,6 +109,7 @@ def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
         limit=options.task.limit,
         greedy=options.greedy,
         device=options.backend.device,
+        trust_remote_code=options.backend.trust_remote_code,
         precision=options.precision,
         engine=engine,
         ranks=ranks,

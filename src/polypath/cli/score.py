@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from polypath.cli.runs import ShardOption, TaskOptionsOption, key_mapping, status_line, write_json
+from polypath.credentials import HIDDEN, hidden
 from polypath.errors import ConfigError
 from polypath.tasks.options import key_values
+from polypath.terminal import Terminal
 
 if TYPE_CHECKING:
     from polypath.rollouts.reverify import ReverifySummary
@@ -52,7 +53,7 @@ def score(
     from polypath.rollouts.sources import find_source
     from polypath.sampling.ranks import find_ranks
 
-    console = Console(highlight=False)
+    console = Terminal()
     options = key_values(task_option or ())
     ranks = find_ranks(shard)
     source = find_source(run, {})
@@ -81,11 +82,11 @@ def export(
     from polypath.rollouts.transfer import export_jsonl
 
     lines = export_jsonl(run, out, token_ids=token_ids)
-    _print(Console(highlight=False), f"{out}: {lines} lines")
+    Terminal().out(f"{out}: {lines} lines")
 
 
 def _verify_run(
-    console: Console,
+    console: Terminal,
     source: "SampleSource",
     task: str | None,
     options: Mapping[str, str],
@@ -105,7 +106,7 @@ def _verify_run(
     if name is None:
         raise ConfigError(f"{run} does not say which task verifies it; name it with --task.")
     if absolute_place(name) == recorded.task:
-        kept = dict(recorded.task_options)
+        kept = {k: v for k, v in recorded.task_options.items() if HIDDEN not in v}
         if task is not None:
             kept.pop(HASH, None)  # named again: as its file is now
         options = {**kept, **options}
@@ -115,7 +116,7 @@ def _verify_run(
         out,
         verifier.verify_batch,
         task=verifier.name,
-        task_options=dict(verifier.options),
+        task_options=hidden(verifier.options),
         part=ranks.part,
     )
     if not ranks.leads:
@@ -124,21 +125,20 @@ def _verify_run(
     if ranks.waits:
         wait_for(lambda: count_shards(run, out)[0], total, label="shards", console=console)
     elif done < total:
-        _print(
-            console,
+        console.out(
             f"{out}: {done} of {total} shards are verified. The other parts verify the rest, or "
             "polypath score without --shard.",
         )
         return {}
     elif not new:
-        _print(console, f"{out} was complete already; to verify again, delete it or name another.")
+        console.out(f"{out} was complete already; to verify again, delete it or name another.")
     changed = compare_verdicts(run, out)
     _print_changes(console, name, changed)
-    _print(console, f"Written to {out}; {run} is as it was.")
+    console.out(f"Written to {out}; {run} is as it was.")
     return {store: asdict(summary) for store, summary in changed.items()}
 
 
-def _print_changes(console: Console, task: str, changed: "Mapping[str, ReverifySummary]") -> None:
+def _print_changes(console: Terminal, task: str, changed: "Mapping[str, ReverifySummary]") -> None:
     table = Table(title=f"Verified by {task}", title_justify="left")
     for column in ("store", "rows", "now right", "now wrong", "other answer", "statuses"):
         table.add_column(column)
@@ -146,12 +146,12 @@ def _print_changes(console: Console, task: str, changed: "Mapping[str, ReverifyS
         numbers = (done.num_rows, done.now_right, done.now_wrong, done.new_answers)
         table.add_row(store, *map(str, numbers), _counts(done.statuses))
         if done.unreadable_shards:
-            _print(console, f"Left out of {store}: {done.unreadable_shards} unreadable shard(s)")
+            console.out(f"Left out of {store}: {done.unreadable_shards} unreadable shard(s)")
     console.print(table)
 
 
 def _verify_file(
-    console: Console,
+    console: Terminal,
     run: Path,
     task: str | None,
     options: Mapping[str, str],
@@ -174,24 +174,20 @@ def _verify_file(
             model=f"imported from {run.name}",
             task=task,
             split=split,
-            task_options=dict(verifier.options),
+            task_options=hidden(verifier.options),
         ),
         keys=key_mapping(keys),
         verify_batch=verifier.verify_batch,
         problems={p.problem_id: (encode_prompt(p.prompt), p.gold) for p in asked},
     )
     greedy = f", {done.num_greedy} greedy samples" if done.num_greedy else ""
-    _print(console, f"{out}: {done.num_rows} samples verified, {done.new_rows} new{greedy}")
+    console.out(f"{out}: {done.num_rows} samples verified, {done.new_rows} new{greedy}")
     line = status_line(done.statuses)
     if line is not None:
-        _print(console, line)
+        console.out(line)
     if done.left_out:
-        _print(console, f"Left out: {_counts(done.left_out)}")
+        console.out(f"Left out: {_counts(done.left_out)}")
     return asdict(done)
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

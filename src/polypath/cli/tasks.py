@@ -15,6 +15,7 @@ from polypath.cli.runs import JsonOption, TaskOptionsOption, console_beside, wri
 from polypath.errors import PolypathError
 from polypath.settings import setting
 from polypath.tasks.options import key_values
+from polypath.terminal import Terminal
 
 if TYPE_CHECKING:
     from polypath.tasks import Problem, Task
@@ -79,7 +80,7 @@ def list_tasks(context: typer.Context, json_file: JsonOption = None) -> None:
 @command
 def show(options: NamedTask) -> None:
     """Show one task: its options and, if its data can be read, its fields and first problem."""
-    console = Console(highlight=False)
+    console = Terminal()
     task, split = options.load()
     record = _record(task)
     console.out(f"{task.name}: {record['what']}")
@@ -125,7 +126,7 @@ def check(
     from polypath.sampling.progress import ProgressReport
     from polypath.tasks.checking import check_golds
 
-    console, errors = console_beside(json_file), Console(stderr=True)
+    console, errors = console_beside(json_file), Terminal(stderr=True)
     task, split = options.load()
     problems = task.problems(split, limit)
     label, shown = f"Checking {task.name} {split}", errors if errors.is_terminal else None
@@ -195,4 +196,4 @@ def _print_problem(console: Console, problem: "Problem") -> None:
         [prompt] if isinstance(prompt, str) else [f"[{m['role']}] {m['content']}" for m in prompt]
     )
     for line in (f"First problem: {problem.problem_id}", *lines, f"Gold: {problem.gold}"):
-        console.out(line)
+        console.print(line, soft_wrap=True)

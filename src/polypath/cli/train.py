@@ -72,7 +72,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
 
 
 def _convert(options: TrainOptions, overrides: Sequence[str]) -> None:
-    from polypath.cli.runs import write_text
+    from polypath.cli.runs import console_beside, write_text
     from polypath.plan.convert import convert
 
     config, out = options.config, options.convert
@@ -82,13 +82,14 @@ def _convert(options: TrainOptions, overrides: Sequence[str]) -> None:
         raise ConfigError(f"--convert writes a new file, and {out} exists. Name another.")
     made = convert(config)
     write_text(out, made.text)
+    console = console_beside(out)
     for line in (*(f"{key} {told}" for key, told in made.changes.items()), *made.notes):
-        typer.echo(line, err=str(out) == "-")
+        console.out(line)
     if made.missing:
         told = "; ".join(f"{name}: {why}" for name, why in made.missing.items())
         raise ConfigError(f"What is written to {out} does not run yet. Missing here: {told}.")
     if str(out) != "-":
-        typer.echo(f"{out} is written. Next: polypath train --config {out} --plan")
+        console.out(f"{out} is written. Next: polypath train --config {out} --plan")
 
 
 def _plan(options: TrainOptions, overrides: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from polypath.credentials import one_line
 from polypath.errors import (
     ConfigError,
     DataError,
@@ -38,7 +39,7 @@ def own_errors() -> Iterator[None]:
         raise
     except (ImportError, OSError, ValueError) as error:
         kind = next(ours for theirs, ours in _KINDS if isinstance(error, theirs))
-        raise kind(" ".join(str(error).split())) from error
+        raise kind(one_line(error)) from error
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def logger_errors(names: Sequence[str]) -> Iterator[None]:
         name = type(error).__module__.partition(".")[0]
         if name not in names:
             raise
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ConfigError(f"report_to: {name} cannot be used. {reason}") from error
 
 
@@ -150,7 +151,7 @@ def check_loggers(
         try:  # some are never among the installed ones
             known[name]()
         except (ImportError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise MissingExtraError(f"report_to: {name} cannot be used. {reason}") from error
 
 

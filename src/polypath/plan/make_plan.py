@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from polypath.credentials import hidden, redact
 from polypath.errors import ConfigError
 from polypath.plan.batches import Batches, plan_batches
 from polypath.plan.flat_yaml import GivenValue
@@ -130,10 +131,12 @@ def make_plan(
         gpu_gb=gpu_gb,
         prompt_tokens=work.prompt,
         memory=memory,
-        needs=needs(settings, folder),
+        needs=[replace(need, hint=redact(need.hint)) for need in needs(settings, folder)],
         gpu_hours=hours,
         cost=cost,
-        settings=list(settings.given.values()),
+        settings=[
+            replace(one, value=hidden(one.value, key)) for key, one in settings.given.items()
+        ],
         notes=_notes(settings, batches, uncovered) + _fit_notes(memory, gpu_gb),
     )
 

@@ -42,7 +42,7 @@ def measure_model(
     """
     AttentionInterface.register(WITHOUT_MASK, _attention_without_mask)
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         kernel = WITHOUT_MASK if "flash" in attention else attention or "sdpa"
         with FakeTensorMode(), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]

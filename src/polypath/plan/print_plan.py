@@ -2,6 +2,7 @@
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from polypath.plan.batches import Batches
 from polypath.plan.make_plan import Plan
@@ -35,7 +36,7 @@ def print_plan(console: Console, plan: Plan) -> None:
     _print_needs(console, plan)
     _print_sources(console, plan)
     for note in plan.notes:
-        console.print(f"Note: {note}", markup=False, highlight=False)
+        console.print(Text(f"Note: {note}"))
 
 
 def _table(title: str) -> Table:

@@ -21,6 +21,7 @@ from polypath.core.objectives import (
     load_entries,
     read_objectives,
 )
+from polypath.credentials import remember_all
 from polypath.errors import ConfigError, MissingExtraError
 from polypath.old_keys import check_keys
 from polypath.plan.flat_yaml import COMMAND_LINE, FlatFile, GivenValue, read_flat
@@ -151,6 +152,7 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
     given = dict(file.settings)
     for name, texts in changed.items():
         given[name] = GivenValue(key=name, value=_value(" ".join(texts)), source=COMMAND_LINE)
+    remember_all({key: one.value for key, one in given.items()})
     if "preset" in given and given["preset"].value:
         chosen = given["preset"]
         of_preset = preset(str(chosen.value)).items()

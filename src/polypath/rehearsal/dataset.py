@@ -125,7 +125,9 @@ class RehearsalSet:
             tensors = load_tensors(tensor_bytes)
             rows = pq.read_table(io.BytesIO(partition_bytes)).to_pylist()
             partition = tuple(PartitionRow(**row) for row in rows)
-        except (TypeError, SafetensorError, pa.ArrowException) as error:
+            for problem in partition:
+                ProblemSet(problem.problem_set)
+        except (TypeError, ValueError, SafetensorError, pa.ArrowException) as error:
             raise DataError(f"{path} holds a damaged rehearsal set: {error}.") from None
         _check_tensors(tensors, manifest, path)
         return cls(folder=path, manifest=manifest, partition=partition, **tensors)
@@ -137,6 +139,7 @@ class RehearsalSet:
         tokenizer_fingerprint: str | None = None,
         template_fingerprint: str | None = None,
         temperature: float | None = None,
+        vocab_size: int | None = None,
     ) -> None:
         """Check that training starts from the policy this set is the memory of.
 
@@ -145,10 +148,17 @@ class RehearsalSet:
             tokenizer_fingerprint: of its tokenizer.
             template_fingerprint: of its chat template.
             temperature: that training divides logits by.
+            vocab_size: token ids the model has.
 
         Raises:
             ConfigError: naming what differs, both values, and what to do.
+            DataError: a token id is not below ``vocab_size``.
         """
+        _check_ids(
+            {"prompt_ids": self.prompt_ids, "completion_ids": self.completion_ids},
+            vocab_size,
+            self.folder,
+        )
         wanted = {
             "model_fingerprint": model_fingerprint,
             "tokenizer_fingerprint": tokenizer_fingerprint,
@@ -277,14 +287,37 @@ def _check_tensors(
     found = {name: tensor.dtype for name, tensor in tensors.items()}
     if found != _DTYPES:
         raise DataError(f"{folder} holds tensors {found}; expected {_DTYPES}.")
-    sizes_match = (
-        tensors["prompt_offsets"].shape == tensors["completion_offsets"].shape
-        and int(tensors["prompt_offsets"][-1]) == len(tensors["prompt_ids"])
-        and int(tensors["completion_offsets"][-1]) == len(tensors["completion_ids"])
-        and len(tensors["ref_logps"]) == len(tensors["completion_ids"])
-        and len(tensors["completion_offsets"]) == manifest.num_rows + 1
-    )
-    if not sizes_match:
-        raise DataError(f"{folder} holds tensors whose sizes do not belong together.")
+    for name in ("prompt", "completion"):
+        offsets, ids = tensors[f"{name}_offsets"], tensors[f"{name}_ids"]
+        right = (
+            offsets.shape == (manifest.num_rows + 1,)
+            and ids.dim() == 1
+            and int(offsets[0]) == 0
+            and int(offsets[-1]) == len(ids)
+            and bool((offsets[1:] > offsets[:-1]).all())  # a difference may overflow
+        )
+        if not right:
+            raise DataError(
+                f"{folder} holds a damaged rehearsal set: {name}_offsets must rise from 0 to the "
+                f"{len(ids)} {name}_ids, over {manifest.num_rows} rows, each of one token at least. "
+                "Delete the folder and run `polypath presample` again."
+            )
+    _check_ids(tensors, manifest.vocab_size, folder)
+    if tensors["ref_logps"].shape != tensors["completion_ids"].shape:
+        raise DataError(
+            f"{folder} holds {len(tensors['ref_logps'])} reference log-probs for "
+            f"{len(tensors['completion_ids'])} tokens. Run `polypath presample` again."
+        )
     if not bool(torch.isfinite(tensors["ref_logps"]).all()):
         raise DataError(f"{folder} holds reference log-probs that are not finite.")
+
+
+def _check_ids(tensors: dict[str, torch.Tensor], vocab_size: int | None, folder: Path) -> None:
+    most = torch.iinfo(torch.int32).max if vocab_size is None else vocab_size - 1
+    for name in ("prompt_ids", "completion_ids"):
+        ids = tensors[name]
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) <= most:
+            raise DataError(
+                f"The rehearsal set {folder} has {name} from {int(ids.min())} to {int(ids.max())}, but the "
+                f"model's token ids are 0..{most}. Run `polypath presample` with this model."
+            )

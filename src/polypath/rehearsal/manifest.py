@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from types import UnionType
+from typing import Any, Self, get_origin, get_type_hints
 
 from polypath.errors import ConfigError, DataError
 from polypath.rehearsal.settings import ADDED_LATER
@@ -36,6 +37,7 @@ class RehearsalManifest:
         num_tokens: their tokens.
         files: SHA-256 of the other files of the folder, by name.
         task_options: what the task was built with; empty for the defaults.
+        vocab_size: token ids of the model; ``None`` in sets made before this was recorded.
         versions: of the libraries.
     """
 
@@ -55,6 +57,7 @@ class RehearsalManifest:
     num_tokens: int
     files: Mapping[str, str]
     task_options: Mapping[str, str] = field(default_factory=dict)
+    vocab_size: int | None = None
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
     def write(self, path: Path) -> None:
@@ -103,8 +106,12 @@ class RehearsalManifest:
             raise DataError(
                 f"{path} has schema_version {version!r}; this polypath reads {SCHEMA_VERSION}."
             )
-        content.setdefault("task_options", {})  # sets made before there were options
+        content = {"task_options": {}, "vocab_size": None, **content}  # sets made before these were
         odd = sorted({entry.name for entry in fields(cls)} ^ content.keys())
         if odd:
             raise DataError(f"{path} has missing or unknown fields: {', '.join(odd)}.")
+        for name, hint in get_type_hints(cls).items():
+            kind = float | int if hint is float else get_origin(hint) or hint
+            if not isinstance(content[name], hint if kind is UnionType else kind):
+                raise DataError(f"{path} is damaged: {name} is {content[name]!r:.60}.")
         return cls(**content)

@@ -18,6 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
+from polypath.credentials import hidden
 from polypath.errors import ConfigError
 from polypath.rehearsal import dataset
 from polypath.rehearsal.dataset import RehearsalSet
@@ -59,6 +60,7 @@ def presample(
     engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
+    trust_remote_code: bool = False,
 ) -> PresampleSummary:
     """Make a rehearsal set, or go on making one.
 
@@ -81,11 +83,12 @@ def presample(
             the others return when they have done their part, as do parts named by hand, after
             which a plain call makes the set.
         console: where progress goes; ``None`` for nowhere.
+        trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
         ConfigError: settings differ from those of the folder, nothing is near-perfect, or there is
             no problem.
-        DataError: the folder holds something else, or damaged files.
+        DataError: the folder holds something else, or damaged files; or a file of the model is damaged.
         MissingFileError: the model is not there.
         MissingExtraError: vLLM is asked for and not installed.
     """
@@ -107,13 +110,12 @@ def presample(
             "model": str(model),
             "task": task.name,
             "split": split,
-            "task_options": dict(task.options),
+            "task_options": hidden(task.options),
             "problems_key": problems_key(chosen),
         }
         finished.require_same(identity, asdict(settings), folder)
         if console is not None:
-            text = f"{folder} is complete already; nothing to do."
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            console.out(f"{folder} is complete already; nothing to do.", highlight=False)
         return summarize(folder, finished, new_samples=0, started=started, already_complete=True)
     check_verifier(task, chosen[0])
     run = PresampleRun(
@@ -127,9 +129,16 @@ def presample(
         completion_logps=completion_logps,
         ranks=ranks,
         console=console,
+        trust_remote_code=trust_remote_code,
     )
     backend = open_backend(
-        model, device=device, precision=precision, engine=engine, ranks=ranks, console=console
+        model,
+        device=device,
+        precision=precision,
+        engine=engine,
+        ranks=ranks,
+        console=console,
+        trust_remote_code=trust_remote_code,
     )
     with contextlib.ExitStack() as stack:
         with backend as opened:

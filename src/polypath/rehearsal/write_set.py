@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from polypath.credentials import hidden
 from polypath.rehearsal import dataset
 from polypath.rehearsal.dataset import PartitionRow
 from polypath.rehearsal.keys import problems_key, prompt_key
@@ -43,6 +44,7 @@ class PresampleRun:
     completion_logps: CompletionLogps
     ranks: Ranks
     console: Console | None
+    trust_remote_code: bool = False
 
     def rollout_manifest(self, identity: RolloutManifest) -> RolloutManifest:
         """Return what describes the samples drawn from ``identity``."""
@@ -56,7 +58,7 @@ class PresampleRun:
             seed=sampling.seed,
             task=self.task.name,
             split=self.split,
-            task_options=dict(self.task.options),
+            task_options=hidden(self.task.options),
         )
 
 
@@ -66,7 +68,12 @@ def write_set(
     """Partition, compute reference log-probs, write the set; the manifest comes last, and makes it valid."""
     if model is None:  # vLLM drew; the log-probs are for training to start from
         dtype = PRECISIONS[run.settings.precision][0]
-        model, tokenizer = load_model(run.model_name, dtype=dtype, device=run.device)
+        model, tokenizer = load_model(
+            run.model_name,
+            dtype=dtype,
+            device=run.device,
+            trust_remote_code=run.trust_remote_code,
+        )
     assigned = partition(
         [problem.problem_id for problem in run.problems], read_samples(store), run.settings
     )
@@ -101,7 +108,7 @@ def write_set(
         precision=run.settings.precision,
         task=run.task.name,
         split=run.split,
-        task_options=dict(run.task.options),
+        task_options=hidden(run.task.options),
         problems_key=problems_key(run.problems),
         settings=asdict(run.settings),
         counts={str(name): sets.count(name) for name in ProblemSet},
@@ -109,6 +116,7 @@ def write_set(
         num_rows=len(keys),
         num_tokens=sum(len(row) for row in completions),
         files=files,
+        vocab_size=model.config.get_text_config().vocab_size,
     )
     manifest.write(run.out / dataset.MANIFEST_NAME)
     return manifest

@@ -13,6 +13,7 @@ from rich.text import Text
 from polypath.report.html_text import mark, term
 from polypath.report.model import FELL, NOISE, ROSE, Comparison, Difference, Metric, RunAnalysis
 from polypath.report.numbers import MISSING, effect, ends, number, p_value
+from polypath.terminal import visible
 
 TERMINAL_STYLES = {ROSE: "green", FELL: "red", NOISE: "dim"}
 ARROWS = {ROSE: "▲", FELL: "▼", NOISE: "≈"}
@@ -66,7 +67,7 @@ class ReportTable:
     def terminal(self) -> Table:
         """Return the table without its notes, for a rich console."""
         drawn = Table(
-            title=Text(self.title),
+            title=Text(visible(self.title)),
             title_justify="left",
             title_style="bold",
             box=SIMPLE_HEAD,
@@ -74,9 +75,9 @@ class ReportTable:
         )
         for n, column in enumerate(self.columns):
             left = n == 0 or column in self.words
-            drawn.add_column(Text(column), justify="left" if left else "right")
+            drawn.add_column(Text(visible(column)), justify="left" if left else "right")
         for n, row in enumerate(self.cells()):
-            texts = [Text(cell.whole, cell.style) for cell in row]
+            texts = [Text(visible(cell.whole), cell.style) for cell in row]
             drawn.add_row(*texts, end_section=n in self.sections)
         return drawn
 

@@ -105,7 +105,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise MissingFileError(f"{path} does not exist; expected {what}.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not {what}: {error}.") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} is not {what}: expected a JSON object, got {content!r:.60}.")

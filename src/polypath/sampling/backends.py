@@ -42,6 +42,7 @@ def open_backend(
     engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
+    trust_remote_code: bool = False,
 ) -> Iterator[Backend]:
     """Open a backend, and close it in the end.
 
@@ -52,8 +53,10 @@ def open_backend(
         engine: to sample with vLLM.
         ranks: which process of several this is.
         console: where a server's peculiarities are told.
+        trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
+        DataError: a file of the model is damaged.
         ConfigError: ``engine`` for a server, or for a device that this vLLM was not built for.
         MissingFileError: the model is not there.
         MissingExtraError: vLLM is asked for and not installed.
@@ -63,10 +66,10 @@ def open_backend(
             raise ConfigError("A server draws by itself: leave out vLLM's settings, or the server.")
         yield _server(model, console)
     elif engine is not None:
-        with _vllm(model, engine, device, precision, ranks) as backend:
+        with _vllm(model, engine, device, precision, ranks, trust_remote_code) as backend:
             yield backend
     else:
-        with _transformers(model, device, precision, ranks) as backend:
+        with _transformers(model, device, precision, ranks, trust_remote_code) as backend:
             yield backend
 
 
@@ -75,7 +78,7 @@ def _server(server: ServerSettings, console: Console | None) -> Backend:
 
     say = None
     if console is not None:
-        say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+        say = partial(console.out, highlight=False)
     # A server does not show its weights or template: its name for the model is all there is, and
     # whether plain prompts were wrapped into a chat.
     template = "chat" if server.chat else None
@@ -89,7 +92,7 @@ def _server(server: ServerSettings, console: Console | None) -> Backend:
 
 @contextlib.contextmanager
 def _transformers(
-    model: str | Path, device: str | None, precision: str, ranks: Ranks
+    model: str | Path, device: str | None, precision: str, ranks: Ranks, trusted: bool
 ) -> Iterator[Backend]:
     from polypath.sampling import loading
     from polypath.sampling.transformers import sample
@@ -97,7 +100,9 @@ def _transformers(
     where = loading.resolve_device(device, ranks.local_rank)
     precision = loading.resolve_precision(precision, where)
     dtype = loading.PRECISIONS[precision][0]
-    loaded, tokenizer = loading.load_model(model, dtype=dtype, device=where)
+    loaded, tokenizer = loading.load_model(
+        model, dtype=dtype, device=where, trust_remote_code=trusted
+    )
     manifest = _identity(model, loaded, tokenizer, "transformers")
     with loading.autocast(precision, where):
         draw = partial(sample, loaded, tokenizer)
@@ -111,6 +116,7 @@ def _vllm(
     device: str | None,
     precision: str,
     ranks: Ranks,
+    trusted: bool,
 ) -> Iterator[Backend]:
     import torch
 
@@ -121,7 +127,9 @@ def _vllm(
 
     require_device(device)
     # The weights are read once for the fingerprint, which takes them as bfloat16, and let go.
-    loaded, tokenizer = load_model(model, dtype=torch.bfloat16, device=torch.device("cpu"))
+    loaded, tokenizer = load_model(
+        model, dtype=torch.bfloat16, device=torch.device("cpu"), trust_remote_code=trusted
+    )
     manifest = _identity(model, loaded, tokenizer, "vllm")
     end_ids = end_token_ids(loaded, tokenizer)
     del loaded
@@ -129,7 +137,9 @@ def _vllm(
         dtype = "float32" if precision == "float32" else "bfloat16"
         settings = replace(settings, dtype=dtype)
     folder = shipped_model(str(model))
-    with open_engine(folder, settings, end_ids=end_ids, ranks=ranks) as engine:
+    with open_engine(
+        folder, settings, end_ids=end_ids, ranks=ranks, trust_remote_code=trusted
+    ) as engine:
         draw = partial(sample, engine, tokenizer)
         yield Backend(draw=draw, manifest=manifest, tokenizer=tokenizer)
 

@@ -110,6 +110,7 @@ def collect_from(
                 f"{error} What came before is stored in {store.path}; run the same command "
                 "again to go on.",
                 error.status,
+                of_request=error.of_request,
             ) from None
     return drawn
 

@@ -5,24 +5,35 @@ Only the standard library: threads wait for slow answers just as well as an even
 interrupted, have waits of its own, say nothing, and stop at an answer that is no JSON.
 """
 
+import contextlib
 import email.utils
 import http.client
+import io
 import json
-import os
 import random
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
+from polypath.credentials import one_line
 from polypath.errors import PolypathError
-from polypath.sampling.settings import ServerSettings, server_host
+from polypath.sampling.settings import ServerSettings, server_host, server_key
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+MOST_BYTES = 1 << 26  # of an answer: a hundred times what thousands of tokens with log-probs take
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHOWN = 300  # characters of a server's message
+_READ = 100_000  # bytes of a refusal
+
+# A server that took the request and then was slow, hung up or spoke in tongues may serve another.
+_OF_REQUEST = (TimeoutError, ConnectionResetError, BrokenPipeError, http.client.HTTPException)
+
+Read = TypeVar("Read")
 
 
 class ServerError(PolypathError, ConnectionError):
@@ -30,11 +41,15 @@ class ServerError(PolypathError, ConnectionError):
 
     Attributes:
         status: the HTTP status of its last answer, ``None`` where there was none.
+        of_request: whether another request may fare better: this one was refused, or answered too
+            slowly or with what cannot be read.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, *, of_request: bool = False
+    ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.of_request = status, of_request
 
 
 class Stopped(Exception):
@@ -48,6 +63,54 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+class _Until(io.RawIOBase):
+    """What a socket receives until a moment; its own timeout starts anew with every byte."""
+
+    def __init__(self, raw: Any, sock: socket.socket, end: float) -> None:
+        self._raw, self._sock, self._end = raw, sock, end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer was not complete in time")
+        self._sock.settimeout(left)
+        received: int | None = self._raw.readinto(buffer)
+        return received
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *rest: Any, end: float, **named: Any) -> None:
+        super().__init__(sock, *rest, **named)
+        self.fp = io.BufferedReader(_Until(self.fp.detach(), sock, end))
+
+
+def _connection(
+    kind: type[http.client.HTTPConnection], host: str, **named: Any
+) -> http.client.HTTPConnection:
+    """Make a connection whose timeout is that of the whole request."""
+    made = kind(host, **named)
+    end = time.monotonic() + named["timeout"]
+    made.response_class = partial(_Answer, end=end)  # type: ignore[assignment]
+    return made
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_connection, http.client.HTTPConnection), request)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(partial(_connection, http.client.HTTPSConnection), request)
+
+
 class JsonClient:
     """Post JSON to one server from any number of threads.
 
@@ -55,15 +118,18 @@ class JsonClient:
         server: where, and how hard to try. Waits before a retry double, and each is cut to a random
             half to whole of itself, so that many clients do not come back at once. A server's
             ``Retry-After`` counts if it is longer; beyond ten times the longest wait the request is
-            given up. The API key is kept in this object alone, and cut out of every message.
+            given up. Its ``timeout`` is that of one attempt, from connecting to the last byte.
         say: told once when a request is tried again.
+
+    Raises:
+        ConfigError: the API key cannot be sent.
     """
 
     def __init__(self, server: ServerSettings, say: Callable[[str], None]) -> None:
         self.base_url = server.base_url.rstrip("/")
         self._server, self._say, self._said = server, say, False
-        self._key = os.environ.get(server.api_key_env, "").strip()
-        handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
+        self._key = server_key(server.api_key_env)
+        handlers: list[urllib.request.BaseHandler] = [*(_NoRedirect(), _Http(), _Https())]
         if server_host(server.base_url) in _LOCAL:
             handlers.append(urllib.request.ProxyHandler({}))
         self._opener = urllib.request.build_opener(*handlers)
@@ -75,8 +141,12 @@ class JsonClient:
         """Wake every waiting request, which then raises ``Stopped``."""
         self._stop.set()
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Send ``body`` and return the JSON object of the answer.
+    def post(
+        self, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], Read]
+    ) -> Read:
+        """Send ``body`` and return what ``read`` makes of the JSON object of the answer.
+
+        An answer for which ``read`` raises ValueError has failed, and is asked for again.
 
         Raises:
             ServerError: refused, or failed in every attempt.
@@ -85,16 +155,20 @@ class JsonClient:
         data = json.dumps(body).encode()
         for attempt in range(self._server.retries + 1):
             self._wait_until(self._not_before)
-            status, asked_wait = None, 0.0
+            status, asked_wait, of_request = None, 0.0, False
             try:
-                return self._once(path, data)
+                with self._open(path, data) as answer:
+                    status, of_request = answer.status, True
+                    return read(_object(_body(answer)))
             except urllib.error.HTTPError as error:
-                status, reason = error.code, self._reason(error)
+                status, reason = error.code, _reason(error)
                 asked_wait = _retry_after(error.headers.get("Retry-After"))
                 if status not in RETRIED:
                     self._refuse(path, status, reason)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                reason = self._hide(str(getattr(error, "reason", error)) or type(error).__name__)
+                cause = getattr(error, "reason", error)
+                of_request |= isinstance(cause, _OF_REQUEST)
+                reason = one_line(cause, _SHOWN) or type(error).__name__
             if attempt == self._server.retries or asked_wait > 10 * self._server.longest_wait:
                 break
             if not self._said:
@@ -105,18 +179,15 @@ class JsonClient:
             f"{self.base_url}/{path} failed {attempt + 1} times, last with "
             f"{'no answer' if status is None else f'status {status}'}: {reason}.",
             status,
+            of_request=of_request,
         ) from None
 
-    def _once(self, path: str, data: bytes) -> dict[str, Any]:
+    def _open(self, path: str, data: bytes) -> Any:
         headers = {"Content-Type": "application/json", "User-Agent": "polypath"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         request = urllib.request.Request(f"{self.base_url}/{path}", data, headers)
-        with self._opener.open(request, timeout=self._server.timeout) as answer:
-            content = json.loads(answer.read())
-        if not isinstance(content, dict):
-            raise ValueError(f"the answer is no JSON object but {content!r:.60}")
-        return content
+        return self._opener.open(request, timeout=self._server.timeout)
 
     def _refuse(self, path: str, status: int, reason: str) -> NoReturn:
         hint = ""
@@ -129,11 +200,13 @@ class JsonClient:
                 " Check the model's name, and that base_url ends as the server wants (often /v1)."
             )
         raise ServerError(
-            f"{self.base_url}/{path} refused with status {status}: {reason}.{hint}", status
+            f"{self.base_url}/{path} refused with status {status}: {reason}.{hint}",
+            status,
+            of_request=status not in (401, 403, 404),
         )
 
     def _back_off(self, attempt: int, asked_wait: float) -> None:
-        wait = min(self._server.longest_wait, self._server.first_wait * 2**attempt)
+        wait = min(self._server.longest_wait, self._server.first_wait * 2.0 ** min(attempt, 100))
         wait *= random.uniform(0.5, 1.0)
         now = time.monotonic()
         if asked_wait:
@@ -145,23 +218,61 @@ class JsonClient:
         if self._stop.wait(max(0.0, moment - time.monotonic())):
             raise Stopped
 
-    def _reason(self, error: urllib.error.HTTPError) -> str:
-        """Return what the server says, on one line."""
-        try:
-            with error:
-                text = error.read(100_000).decode(errors="replace")
-        except (OSError, http.client.HTTPException):
-            text = ""
-        try:
-            told = json.loads(text)
-            inner = told.get("error", told.get("detail", told))
-            text = str(inner.get("message", inner) if isinstance(inner, dict) else inner)
-        except (ValueError, AttributeError):
-            pass
-        return self._hide(" ".join(text.split())[:_SHOWN].rstrip(".") or str(error.reason))
 
-    def _hide(self, text: str) -> str:
-        return text.replace(self._key, "[API key]") if self._key else text
+def _body(answer: Any) -> bytes:
+    """Return all of an answer.
+
+    Raises:
+        ValueError: it is longer than ``MOST_BYTES``.
+        HTTPException: it ends before its announced length.
+    """
+    found = bytearray()
+    while piece := answer.read1(1 << 16):
+        found += piece
+        if len(found) > MOST_BYTES:
+            raise ValueError(f"the answer is longer than {MOST_BYTES >> 20} MiB")
+    if answer.length:
+        raise http.client.IncompleteRead(bytes(found), answer.length)
+    return bytes(found)
+
+
+def _object(body: bytes | str) -> dict[str, Any]:
+    """Return the JSON object that a body is.
+
+    Raises:
+        ValueError: it is none, or nested too deeply to be read.
+    """
+    try:
+        content = json.loads(body)
+    except RecursionError:
+        raise ValueError("the answer is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"the answer is no JSON object but of type {type(content).__name__}")
+    return content
+
+
+def told(content: Mapping[str, Any]) -> str:
+    """Return the message in a refusal, whole; of one without, all of it."""
+    inner = content.get("error") or content.get("detail") or content
+    try:
+        return str(inner.get("message", inner) if isinstance(inner, dict) else inner)
+    except RecursionError:
+        return "a message that is nested too deeply"
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """Return what the server says, on one line."""
+    try:
+        with error:
+            body = error.read(_READ)
+    except (OSError, http.client.HTTPException, ValueError):
+        body = b""
+    text = body.decode(errors="replace")
+    if len(body) == _READ:
+        text = text[: text.rstrip().rfind(" ") + 1]  # what is cut off may be the end of a key
+    with contextlib.suppress(ValueError):
+        text = told(_object(text))
+    return one_line(text, _SHOWN).rstrip(".") or one_line(error.reason, _SHOWN)
 
 
 def _retry_after(value: str | None) -> float:
@@ -174,5 +285,5 @@ def _retry_after(value: str | None) -> float:
         pass
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, OSError):
         return 0.0

@@ -1,13 +1,16 @@
 """A model and its tokenizer, ready to sample from."""
 
 import contextlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from polypath.errors import ConfigError, MissingFileError
+from polypath.credentials import one_line
+from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
+from polypath.sampling.model_files import model_errors
 from polypath.tasks.shipped import shipped_model
 
 # precision -> (data type of the weights, data type of autocast)
@@ -55,30 +58,71 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def load_model(name: str | Path, *, dtype: torch.dtype, device: torch.device) -> tuple[Any, Any]:
+def load_model(
+    name: str | Path,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
     """Load a causal language model in eval mode, and its tokenizer with a padding token.
 
     Args:
         name: a folder, a name on the Hugging Face hub, or that of a model that ships.
         dtype: of the weights.
         device: where they go.
+        trust_remote_code: allow a model that ships its own Python code to run it. Nobody is asked.
 
     Raises:
         MissingFileError: neither a folder nor the hub (or its cache) has it.
+        DataError: a file of it is damaged, or its weights are not all there or not finite.
+        ConfigError: it ships code, and ``trust_remote_code`` is off.
     """
     folder = shipped_model(str(name))
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, padding_side="left", truncation_side="left"
-        )
+        with model_errors(folder):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder,
+                padding_side="left",
+                truncation_side="left",
+                trust_remote_code=trust_remote_code,
+            )
+    except PolypathError:
+        raise
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise MissingFileError(
-            f"The model {name} cannot be loaded: {reason} Give a folder that holds a model and its "
-            "tokenizer, or a name on the Hugging Face hub."
+            f"The model {name} cannot be loaded: {one_line(error, 200)} Give a folder that holds a model "
+            "and its tokenizer, or a name on the Hugging Face hub."
         ) from None
+    except Exception as error:  # of files that say what no model can be, or of the model's own code
+        raise DataError(
+            f"The model {name} cannot be loaded: {type(error).__name__}: {one_line(error, 200)}."
+        ) from error
+    model, found = loaded
+    _check_weights(name, model, found["missing_keys"])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model.eval()  # type: ignore[no-untyped-call]
-    return model.to(device), tokenizer  # type: ignore[arg-type]
+    model.eval()
+    return model.to(device), tokenizer
+
+
+def _check_weights(name: str | Path, model: Any, missing: Collection[str]) -> None:
+    """Refuse what transformers would fill with random numbers, and numbers that are none.
+
+    Raises:
+        DataError: naming the first such tensor.
+    """
+    if missing:
+        raise DataError(
+            f"The model {name} has no weights for {len(missing)} tensors of its architecture, {min(missing)} "
+            "for one. Copy or download it anew."
+        )
+    for tensor, values in model.named_parameters():
+        if values.is_floating_point() and values.element_size() > 1 and not values.isfinite().all():
+            raise DataError(
+                f"The model {name} is damaged: its weights {tensor} are not all finite. Copy or download it "
+                "anew."
+            )

@@ -2,23 +2,28 @@
 
 import hashlib
 import queue
+import re
 import threading
 import time
 import warnings
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion
-from polypath.sampling.http import RETRIED, JsonClient, ServerError, Stopped
+from polypath.sampling.http import JsonClient, ServerError, Stopped, told
 from polypath.sampling.plan import check_asked
 from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 
 _SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
-# After these no other request will fare better: no access, no model, or not after all retries.
-_HOPELESS = RETRIED | {401, 403, 404, None}
+_MOST_IN_A_ROW = (
+    100  # requests that fail by themselves, each after all retries: then it is the server
+)
+_MOST_TOKENS = 1 << 31  # of a completion
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what no file in UTF-8 can hold
 
 
 def sample(
@@ -39,8 +44,9 @@ def sample(
     samples repeatable is up to the server. ``batch_size`` is the number of completions handed over
     at once. A server that ignores ``n`` is asked again for each missing sample.
 
-    A refused prompt (too long, say) does not stop the others: its problem is named once everything
-    else was handed over.
+    A refused prompt (too long, say) does not stop the others, nor does an answer that cannot be read
+    or does not end, after all retries: its problem is named once everything else was handed over. Of an
+    answer of which some choices can be read these count, and the others are asked for again.
 
     ``server`` says where, and how hard to try. ``part`` is of the problems. ``say`` is told, once each,
     what the server ignores; a warning by default. The other arguments are as there.
@@ -82,6 +88,7 @@ class _Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
     one_by_one: bool = False  # the server was seen to ignore n
     hopeless: bool = False  # orders not begun yet are not tried
+    failed_in_a_row: int = 0  # requests, by what is no refusal
 
     def run(self, orders: Sequence[_Order]) -> Iterator[list[Completion]]:
         """Yield completions until all orders are served, then raise what went wrong."""
@@ -102,6 +109,7 @@ class _Session:
             raise ServerError(
                 f"{len(refused)} requests failed, first for problem {problem_id!r}: {error}",
                 error.status,
+                of_request=all(one.of_request for _, one in refused),
             )
 
     def _deliver(
@@ -138,9 +146,11 @@ class _Session:
         while (order := self.orders.get()) is not None:
             try:
                 for completions in () if self.hopeless else self._serve(*order):
+                    self.failed_in_a_row = 0
                     self.results.put(completions)
             except ServerError as error:
-                self.hopeless |= error.status in _HOPELESS
+                self.failed_in_a_row += error.status in (200, None)
+                self.hopeless |= not error.of_request or self.failed_in_a_row >= _MOST_IN_A_ROW
                 self.results.put((order[0].problem_id, error))
             except Stopped:
                 return
@@ -151,22 +161,22 @@ class _Session:
 
     def _serve(self, problem: Problem, missing: list[int]) -> Iterator[list[Completion]]:
         """Ask for all samples at once, and for those that did not come one by one."""
-        came = 0
-        at_once = len(missing) > 1 and not self.one_by_one
+        left, given, at_once = missing, 0, len(missing) > 1 and not self.one_by_one
         if at_once:
             try:
-                found = self._ask(problem, missing)
+                found, given = self._ask(problem, missing)
                 yield found
-                came = len(found)
+                came = {completion.sample_id for completion in found}
+                left = [sample_id for sample_id in missing if sample_id not in came]
             except ServerError as error:
                 if error.status not in (400, 422):
                     raise
                 # Perhaps n alone is refused: the first sample asked for alone will show.
-        for sample_id in missing[came:]:
-            yield self._ask(problem, [sample_id])
-            if at_once:
+        for sample_id in left:
+            yield self._ask(problem, [sample_id])[0]
+            if at_once and given < len(missing):
                 self._ask_one_by_one(
-                    f"The server gave {came} choices where n={len(missing)} were asked for; "
+                    f"The server gave {given} choices where n={len(missing)} were asked for; "
                     "missing samples are asked for one by one."
                 )
 
@@ -177,18 +187,10 @@ class _Session:
             self.one_by_one = True
         self.say(why)
 
-    def _ask(self, problem: Problem, sample_ids: list[int]) -> list[Completion]:
+    def _ask(self, problem: Problem, sample_ids: list[int]) -> tuple[list[Completion], int]:
+        """Return the completions of an answer, at least one, and how many choices it had."""
         path, body = _request(self.server, self.settings, problem, sample_ids)
-        answer = self.client.post(path, body)
-        choices = answer.get("choices")
-        if not isinstance(choices, list) or not choices:
-            raise ServerError(f"{self.client.base_url}/{path} answered without choices.")
-        usage = answer.get("usage") or {}
-        told = usage.get("completion_tokens") if len(choices) == 1 else None
-        return [
-            _completion(problem, sample_id, choice, told)
-            for sample_id, choice in zip(sample_ids, choices, strict=False)
-        ]
+        return self.client.post(path, body, partial(_completions, problem, sample_ids))
 
 
 def _request(
@@ -219,19 +221,64 @@ def _request_seed(seed: int, problem_id: str, sample_id: int) -> int:
     return int.from_bytes(digest, "little") & 0x7FFF_FFFF
 
 
-def _completion(
-    problem: Problem, sample_id: int, choice: Mapping[str, Any], n_tokens: Any
-) -> Completion:
-    """Read one choice of an answer; ``n_tokens`` is what the answer's usage tells of it."""
+def _completions(
+    problem: Problem, sample_ids: Sequence[int], answer: Mapping[str, Any]
+) -> tuple[list[Completion], int]:
+    """Read an answer: a completion for each choice that can be read, and the number of choices.
+
+    Raises:
+        ValueError: none can, or what is told of all of them is ill-typed.
+    """
+    choices = answer.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise ValueError(f"it answered without choices: {told(answer)}")
+    n_tokens = _count(answer.get("usage"))
+    found, faults = [], []
+    for sample_id, choice in zip(sample_ids, choices, strict=False):
+        try:
+            found.append(_completion(problem, sample_id, choice))
+        except ValueError as error:
+            faults.append(error)
+    if not found:
+        raise faults[0]
+    if len(choices) == 1:
+        found = [replace(found[0], n_tokens=n_tokens)]
+    return found, len(choices)
+
+
+def _count(usage: Any) -> int | None:
+    """Return the number of tokens that an answer tells, if it tells."""
+    if usage is None:
+        return None
+    if not isinstance(usage, dict):
+        raise ValueError(f"its usage is of type {type(usage).__name__}")
+    count = usage.get("completion_tokens")
+    whole = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _MOST_TOKENS
+    if not (count is None or whole):
+        raise ValueError("its usage.completion_tokens is no number of tokens")
+    return count
+
+
+def _completion(problem: Problem, sample_id: int, choice: Any) -> Completion:
+    """Read one choice of an answer. A chat's message may be without content: it has only thought, say."""
+    if not isinstance(choice, dict):
+        raise ValueError(f"a choice is of type {type(choice).__name__}")
     said = choice.get("text")
     if said is None:
-        said = (choice.get("message") or {}).get("content")
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            raise ValueError("a choice has neither text nor message")
+        said = message.get("content")
+    if not isinstance(said, str | None):
+        raise ValueError(f"the text of a choice is of type {type(said).__name__}")
+    text = said or ""
+    if _SURROGATE.search(text):
+        raise ValueError("the text of a choice holds half a character (a lone surrogate)")
     reason = choice.get("finish_reason")
     return Completion(
         problem=problem,
         sample_id=sample_id,
-        text=said if isinstance(said, str) else "",
+        text=text,
         token_ids=(),
         finish_reason=reason if reason in ("stop", "length") else None,
-        n_tokens=n_tokens if isinstance(n_tokens, int) else None,
     )

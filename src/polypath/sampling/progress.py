@@ -6,6 +6,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from polypath.terminal import visible
+
 _SECONDS_BETWEEN_LINES = 30.0
 
 
@@ -28,9 +30,13 @@ class ProgressReport:
 
     def __enter__(self) -> Self:
         if self._console is not None and self._console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+            )
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console)
-            self._bar.add_task(self._label, total=self._total, completed=self._done)
+            self._bar.add_task(visible(self._label), total=self._total, completed=self._done)
             self._bar.start()
         else:
             self._line()
@@ -56,9 +62,4 @@ class ProgressReport:
         self._printed = time.monotonic()
         passed = self._printed - self._started
         rate = f", {(self._done - self._at_start) / passed:.1f} a second" if passed > 0.1 else ""
-        self._console.print(
-            f"{self._label}: {self._done} of {self._total}{rate}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        self._console.out(f"{self._label}: {self._done} of {self._total}{rate}", highlight=False)

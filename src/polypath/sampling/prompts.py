@@ -1,9 +1,13 @@
 """From prompts to token ids, the way TRL's GRPOTrainer does it."""
 
-from collections.abc import Sequence
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from polypath.errors import ConfigError
+from polypath.credentials import one_line
+from polypath.errors import ConfigError, DataError, PolypathError
 
 Prompt = str | list[dict[str, str]]
 
@@ -16,6 +20,7 @@ def tokenize_prompts(tokenizer: Any, prompts: Sequence[Prompt]) -> list[list[int
     ``GRPOTrainer`` (without tools or chat-template arguments), so ids agree with training.
 
     Raises:
+        DataError: the chat template fails.
         ConfigError: a chat prompt meets a tokenizer without a chat template, or a prompt has no
             tokens.
     """
@@ -27,15 +32,43 @@ def tokenize_prompts(tokenizer: Any, prompts: Sequence[Prompt]) -> list[list[int
             "Use an instruction-tuned model, set a template, or give plain-text prompts."
         )
     plain_ids = iter(tokenizer(text=plain)["input_ids"] if plain else [])
-    chat_ids = iter(
-        tokenizer.apply_chat_template(
-            conversation=chats, add_generation_prompt=True, tokenize=True, return_dict=True
-        )["input_ids"]
-        if chats
-        else []
-    )
+    chat_ids: Iterator[list[int]] = iter(())
+    if chats:
+        with template_errors(tokenizer):
+            chat_ids = iter(
+                tokenizer.apply_chat_template(
+                    conversation=chats, add_generation_prompt=True, tokenize=True, return_dict=True
+                )["input_ids"]
+            )
     ids = [list(next(plain_ids if isinstance(prompt, str) else chat_ids)) for prompt in prompts]
     for prompt, row in zip(prompts, ids, strict=True):
         if not row:
             raise ConfigError(f"The prompt {prompt!r:.60} has no tokens.")
     return ids
+
+
+@contextlib.contextmanager
+def template_errors(tokenizer: Any) -> Iterator[None]:
+    """Raise what a chat template raises inside, whatever that is, as one line.
+
+    Raises:
+        DataError: naming the template's file, where it has one.
+    """
+    try:
+        yield
+    except PolypathError:
+        raise
+    except Exception as error:
+        folder, template = Path(str(tokenizer.name_or_path)), tokenizer.chat_template
+        files = [folder / name for name in ("chat_template.jinja", "tokenizer_config.json")]
+        texts = [json.dumps(template), json.dumps(template, ensure_ascii=False), str(template)]
+        file = next((path for path in files if _holds(path, texts)), "given in its place")
+        raise DataError(
+            f"The chat template of the tokenizer ({file}) failed: {type(error).__name__}: "
+            f"{one_line(error, 200)}. Mend the template, or use another model's."
+        ) from error
+
+
+def _holds(path: Path, texts: list[str]) -> bool:
+    content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return any(text in content for text in texts)

@@ -91,12 +91,10 @@ def wait_for(
     if found >= total:
         return
     if console is not None:
-        console.print(
+        console.out(
             f"This process has done its part; {total - found} of {total} {label} are still with "
             "others. One that died can be started again alone, with the same RANK and WORLD_SIZE.",
-            markup=False,
             highlight=False,
-            soft_wrap=True,
         )
     wait = _FIRST_WAIT
     with ProgressReport(f"waiting for {label}", total, done=found, console=console) as progress:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from polypath.credentials import hidden
 from polypath.errors import ConfigError
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER
@@ -25,6 +26,7 @@ from polypath.sampling.collect import (
     require_same_problems,
     wanted_keys,
 )
+from polypath.sampling.http import ServerError
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Task, check_verifier
@@ -70,6 +72,7 @@ def sample_run(
     engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
     console: Console | None = None,
+    trust_remote_code: bool = False,
 ) -> SampleSummary:
     """Bring a run folder to hold ``num_samples`` verified samples of every problem of a split.
 
@@ -89,9 +92,11 @@ def sample_run(
         ranks: which process of several this is; of those a launcher started, rank 0 returns when
             all samples are there, the others when they have done their part.
         console: where progress goes; ``None`` for nowhere.
+        trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
         ConfigError: the folder was made with other settings or problems, or there is no problem.
+        DataError: a file of the model is damaged, or its chat template fails.
         MissingFileError: the model is not there.
         MissingExtraError: vLLM is asked for and not installed.
         ServerError: the server refused, or could not be reached; the samples so far are stored.
@@ -111,34 +116,47 @@ def sample_run(
     new, missing = 0, 0
     statuses: Counter[str] = Counter()
     backend = open_backend(
-        model, device=device, precision=precision, engine=engine, ranks=ranks, console=console
+        model,
+        device=device,
+        precision=precision,
+        engine=engine,
+        ranks=ranks,
+        console=console,
+        trust_remote_code=trust_remote_code,
     )
     with contextlib.ExitStack() as stack:
-        done = []
+        done, failed = [], []
         with backend as opened:
             for folder, count, how in jobs:
                 manifest = replace(
                     opened.manifest,
                     task=task.name,
-                    task_options=dict(task.options),
+                    task_options=hidden(task.options),
                     split=split,
                     **{name: getattr(how, name) for name in _RECORDED},
                 )
                 opening = RolloutStore.create_or_open(Path(out) / folder, manifest, part=ranks.part)
                 store = stack.enter_context(opening)
                 require_same_problems(store, problems)
-                new += collect_from(
-                    opened.draw,
-                    store,
-                    problems,
-                    num_samples=count,
-                    settings=how,
-                    verify_batch=task.verify_batch,
-                    part=ranks.part,
-                    label="sampling" if folder == SAMPLES_FOLDER else "greedy samples",
-                    console=console,
-                )
+                try:
+                    new += collect_from(
+                        opened.draw,
+                        store,
+                        problems,
+                        num_samples=count,
+                        settings=how,
+                        verify_batch=task.verify_batch,
+                        part=ranks.part,
+                        label="sampling" if folder == SAMPLES_FOLDER else "greedy samples",
+                        console=console,
+                    )
+                except ServerError as error:
+                    if not error.of_request:
+                        raise
+                    failed.append(error)  # a prompt that is always refused costs no greedy samples
                 done.append((store, wanted_keys(problems, count)))
+        if failed:
+            raise failed[0]
         for store, wanted in done:
             if ranks.waits and ranks.leads:
                 held = partial(count_held, store, wanted)

@@ -1,8 +1,10 @@
 """How completions are drawn, and by what: a server, or vLLM. Light: commands make their options from it."""
 
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from polypath.credentials import remember
 from polypath.errors import ConfigError
 from polypath.settings import check_settings, setting
 
@@ -67,18 +69,19 @@ class ServerSettings:
         6, "Further attempts of a failed request, at least 0.", within="[0, inf)"
     )
     timeout: float = setting(
-        600.0, "Seconds to wait for an answer from the server, above 0.", within="(0, inf]"
+        600.0, "Seconds until an answer of the server must be complete, above 0.", within="(0, 1e9]"
     )
     first_wait: float = setting(
-        1.0, "Seconds before the first retry, above 0; then doubled.", within="(0, inf]"
+        1.0, "Seconds before the first retry, above 0; then doubled.", within="(0, 1e9]"
     )
     longest_wait: float = setting(
-        60.0, "Upper limit of these waits in seconds, above 0.", within="(0, inf]"
+        60.0, "Upper limit of these waits in seconds, above 0.", within="(0, 1e9]"
     )
 
     def __post_init__(self) -> None:
         check_settings(self)
         server_host(self.base_url)
+        server_key(self.api_key_env)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,19 +114,39 @@ def server_host(base_url: str) -> str:
     """Return the host of a server's address.
 
     Raises:
-        ConfigError: it is no address, or holds a password or a query, which would be printed.
+        ConfigError: it is no address, or holds a password, a query or a fragment, which would be printed.
 
     >>> server_host("http://localhost:8000/v1")
     'localhost'
     """
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port  # read, and so checked, here
+    except ValueError:
+        host = None
+    plain = base_url.isascii() and base_url.isprintable() and " " not in base_url
+    if not host or not plain or parts.scheme not in ("http", "https"):
+        got = base_url.partition("?")[0].partition("#")[0]
+        raise ConfigError(f"base_url must be like http://localhost:8000/v1, got {got!r}.")
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(
-            f"base_url must be like http://localhost:8000/v1, got {parts.scheme}:{parts.path}."
-        )
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(
-            f"base_url {parts.scheme}://{parts.hostname} must not hold a password or a query; "
+            f"base_url {parts.scheme}://{host} must not hold a password or a query; "
             "put the API key into an environment variable."
         )
-    return parts.hostname
+    return host
+
+
+def server_key(variable: str) -> str:
+    """Return the API key that an environment variable holds, empty if it is unset; no message shows it.
+
+    Raises:
+        ConfigError: it holds what cannot be sent in a header.
+    """
+    key = os.environ.get(variable, "").strip()
+    remember(key)
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"The API key in the environment variable {variable} holds a control character or one outside "
+            "ASCII, and cannot be sent. Copy it anew."
+        )
+    return key

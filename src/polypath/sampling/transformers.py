@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessorList
 
-from polypath.errors import ConfigError
+from polypath.errors import ConfigError, DataError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete
 from polypath.sampling.draw import StreamSampler
@@ -56,8 +56,10 @@ def sample(
     Raises:
         ConfigError: ``num_samples`` is below 1, a problem id occurs twice, a prompt and its
             completion do not fit the model's context, or there is no end-of-sequence token.
+        DataError: the chat template fails, or the tokenizer is not the model's.
     """
     eos_ids = end_token_ids(model, tokenizer)
+    known = model.config.get_text_config().vocab_size
     for batch in plan_batches(
         tokenizer,
         problems,
@@ -68,6 +70,12 @@ def sample(
         part=part,
         context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
     ):
+        most = max(max(planned.prompt_ids) for planned in batch)
+        if most >= known:
+            raise DataError(
+                f"The tokenizer {tokenizer.name_or_path} gives the token id {most}, but its model knows "
+                f"0..{known - 1}. Use the model's own tokenizer."
+            )
         rows = _generate(model, tokenizer, batch, settings, eos_ids)
         yield [
             complete(planned.problem, planned.sample_id, row, tokenizer, eos_ids)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, MissingExtraError, PolypathError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete
@@ -98,6 +99,7 @@ def open_engine(
     *,
     end_ids: Sequence[int],
     ranks: Ranks = ALONE,
+    trust_remote_code: bool = False,
 ) -> Iterator[VllmEngine]:
     """Run an engine, and give its GPU memory back in the end.
 
@@ -109,6 +111,7 @@ def open_engine(
         end_ids: tokens that end a completion, from ``sampling.transformers.end_token_ids``.
         ranks: which GPUs are this process's: ``tensor_parallel_size`` of them from
             ``local_rank * tensor_parallel_size`` on.
+        trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
         MissingExtraError: vLLM is not installed.
@@ -129,6 +132,9 @@ def open_engine(
             enforce_eager=settings.enforce_eager,
             seed=0,  # of what has no seed of its own: nothing here
             generation_config="vllm",
+            **(
+                {"trust_remote_code": True} if trust_remote_code else {}
+            ),  # off by default there, too
         )
     engine = VllmEngine(llm=llm, end_ids=tuple(end_ids))
     try:
@@ -209,7 +215,7 @@ def _reported(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        cause = one_line(error, 300) or type(error).__name__
         raise EngineError(
             f"vLLM's engine could not {what}: {cause} Its own messages above say more; it must know "
             "the model's architecture and head size, and find the memory it is to take (--gpu-memory)."

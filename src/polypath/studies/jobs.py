@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,9 +28,12 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
+from polypath.credentials import one_line
 from polypath.errors import PolypathError
 from polypath.rollouts.files import write_json
+from polypath.terminal import visible
 
 POLL_SECONDS = 0.5
 
@@ -165,13 +167,14 @@ class _Scheduler:
                 if reason:
                     failures.append(f"{name} failed: {reason} (its output is in {log})")
                     dropped += self._drop_those_after(name)
-                    told = f"[red]failed[/] {name}: {escape(reason)}"
+                    told = Text.assemble(("failed", "red"), f" {name}: {reason}")
                 else:
                     self.seconds[name] = seconds
                     write_json(timings, self.seconds)
-                    told = f"[green]done[/] {name} ({seconds:.0f} s)"
+                    told = Text.assemble(("done", "green"), f" {name} ({seconds:.0f} s)")
                 number = total - dropped - len(self.waiting) - len(self.running)
-                self.progress.console.print(f"{told} [dim]{number} of {total}{self._left()}[/]")
+                told.append(f" {number} of {total}{self._left()}", "dim")
+                self.progress.console.print(told)
         if failures:
             others = f" {dropped} jobs that need them were not run." if dropped else ""
             raise JobFailed(
@@ -191,7 +194,7 @@ class _Scheduler:
         for job in list(self.waiting):
             if len(self.running) < self.workers and unfinished.isdisjoint(job.after):
                 self.waiting.remove(job)
-                bar = self.progress.add_task(job.name, total=job.total or None)
+                bar = self.progress.add_task(visible(job.name), total=job.total or None)
                 future = self.pool.submit(job.function, **job.arguments)
                 self.running[future] = _Running(job=job, bar=bar)
 
@@ -214,7 +217,7 @@ def _why_failed(name: str, future: "Future[None]", log: Path) -> str:
             "Run the same command again to resume."
         ) from error
     except Exception as error:
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_line(error) or type(error).__name__
     return ""
 
 
@@ -264,7 +267,7 @@ def time_left(
 def _progress(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

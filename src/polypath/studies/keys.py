@@ -7,6 +7,7 @@ from dataclasses import MISSING, field, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, unknown_name
 
 
@@ -137,4 +138,4 @@ def folder_name(name: str, what: str) -> str:
 
 def refuse(where: str, must: str, got: object) -> NoReturn:
     """Raise the error of a value that cannot be."""
-    raise ConfigError(f"{where} {must}, got {' '.join(repr(got).split()):.80}.")
+    raise ConfigError(f"{where} {must}, got {one_line(repr(got), 80)}.")

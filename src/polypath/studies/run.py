@@ -24,6 +24,7 @@ from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
 from polypath.studies.results import StudyResult, record
 from polypath.studies.tables import main_tables, markdown, relation_tables, tables
+from polypath.terminal import Terminal
 
 try:
     import fcntl
@@ -60,7 +61,7 @@ def run_study(
     """
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}.")
-    console = console or Console()
+    console = console or Terminal()
     started = time.monotonic()
     plan = StudyPlan(study, out)
     plan.out.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError, MissingExtraError, MissingFileError
 
 Row = Mapping[str, Any]
@@ -110,7 +111,7 @@ class Origin:
             return list(loaded)
         # Anything can go wrong between here and the hub, in a dozen libraries' own error classes.
         except Exception as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = one_line(error, 200) or type(error).__name__
             raise DataError(
                 f"Cannot load {self.hub} ({self.config or 'default'}, split {name}) from the hub: "
                 f"{reason.rstrip('.')}. Give local files with data=PATH."

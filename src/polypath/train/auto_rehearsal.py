@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from rich.console import Console
 
 from polypath.engines.trl import completion_logps
 from polypath.engines.trl.setup import whole_models
@@ -12,6 +11,7 @@ from polypath.errors import ConfigError
 from polypath.rehearsal.presample import presample
 from polypath.rehearsal.settings import AUTO, PresampleSettings
 from polypath.sampling.ranks import find_ranks
+from polypath.terminal import Terminal
 from polypath.train.config import Recipe
 from polypath.train.sources import recipe_task
 
@@ -68,8 +68,9 @@ def make_rehearsal_set(recipe: Recipe, model: str) -> None:
             limit=task.task_limit or None,
             settings=settings,
             device="cpu" if config.use_cpu else None,
+            trust_remote_code=bool(config.trust_remote_code),
             ranks=ranks,
-            console=ranks.console(Console()),
+            console=ranks.console(Terminal()),
         )
     PartialState().wait_for_everyone()  # rank 0 makes the set when all parts are drawn
     config.rehearsal_set = str(folder)

@@ -1,32 +1,21 @@
 """Checkpoints and models on disk: which are whole, and what is wrong with the others."""
 
-import contextlib
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from polypath.errors import DataError, MissingFileError
-from polypath.rollouts.files import read_json, write_json
+from polypath.rollouts.files import write_json
+from polypath.sampling.model_files import any_of, json_object, readable, unread, weights_fault
 
 COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written; their sizes
-WEIGHTS = (
-    "model.safetensors",
-    "pytorch_model.bin",
-    "adapter_model.safetensors",
-    "adapter_model.bin",
-)
-SPLIT = ("global_step*", "pytorch_model_fsdp*")  # what DeepSpeed and FSDP write instead
 # Transformers goes on without these, with other results.
 STATE = (
     (OPTIMIZER_NAME, "optimizer.bin", "optimizer_*", "global_step*"),
     (SCHEDULER_NAME, "global_step*"),
     ("rng_state.pth", "rng_state_*.pth"),
 )
-READ_IN_FULL = 4 * 2**30  # bytes; of larger files only the index is read
 
 
 def mark(folder: Path) -> None:
@@ -79,70 +68,28 @@ def checkpoint_fault(folder: Path) -> str | None:
     return next(_faults(folder), None)
 
 
-def weights_fault(folder: Path) -> str | None:
-    """Return what of a model's weights is missing or cannot be read; ``None`` if nothing is."""
-    names = [name for name in WEIGHTS if (folder / name).is_file()]
-    for index in folder.glob("*.index.json"):
-        shards = _told(index).get("weight_map")
-        if not isinstance(shards, dict):
-            return _unread(index)
-        names += sorted(set(shards.values()))
-    if not names and not _any(folder, SPLIT):
-        return "it has no weights (model.safetensors, adapter_model.safetensors)"
-    return next((_unread(folder / name) for name in names if not _readable(folder / name)), None)
-
-
 def _faults(folder: Path) -> Iterator[str]:
-    for name, size in _told(folder / COMPLETE).get("sizes", {}).items():
+    for name, size in json_object(folder / COMPLETE).get("sizes", {}).items():
         path = folder / name
         if not path.is_file():
             yield f"{name} is missing"
         elif path.stat().st_size != size:
             yield f"{name} has {path.stat().st_size} bytes instead of {size}"
-    state = _told(folder / TRAINER_STATE_NAME)
+    state = json_object(folder / TRAINER_STATE_NAME)
     if not state:
-        yield _unread(folder / TRAINER_STATE_NAME)
+        yield unread(folder / TRAINER_STATE_NAME)
     fault = weights_fault(folder)
     if fault is not None:
         yield fault
     if state.get("global_step", 0) < state.get("max_steps", 0):  # else nothing is trained any more
         for names in STATE:
-            if not _any(folder, names):
+            if not any_of(folder, names):
                 yield f"{names[0]} is missing (save_only_model leaves it out)"
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not _readable(path):
-            yield _unread(path)
+        if path.is_file() and not readable(path):
+            yield unread(path)
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
     parts = ((path, path.name.rsplit("-", 1)[1]) for path in folder.glob("checkpoint-*"))
     return {int(step): path for path, step in parts if step.isdigit()}
-
-
-def _told(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where the file has none."""
-    with contextlib.suppress(DataError, MissingFileError):
-        return read_json(path, "a JSON object")
-    return {}
-
-
-def _any(folder: Path, patterns: tuple[str, ...]) -> bool:
-    return any(next(folder.glob(pattern), None) is not None for pattern in patterns)
-
-
-def _unread(path: Path) -> str:
-    return f"{path.name} {'cannot be read' if path.is_file() else 'is missing'}"
-
-
-def _readable(path: Path) -> bool:
-    """Return whether a file is whole; of kinds that are not known, whether it is there."""
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                file.keys()
-        elif path.suffix in (".pt", ".pth", ".bin"):  # torch writes zip archives, with checksums
-            with zipfile.ZipFile(path) as archive:
-                return path.stat().st_size > READ_IN_FULL or archive.testzip() is None
-    except (SafetensorError, zipfile.BadZipFile, OSError, ValueError, EOFError):
-        return False
-    return path.is_file()

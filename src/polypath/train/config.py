@@ -10,6 +10,7 @@ from trl import DatasetMixtureConfig, ModelConfig, TrlParser
 from trl.scripts.grpo import GRPOScriptArguments
 
 from polypath.core.objectives import load_entries
+from polypath.credentials import one_line, remember_all
 from polypath.engines.trl import DiversityGRPOConfig
 from polypath.errors import ConfigError
 from polypath.old_keys import check_keys
@@ -136,6 +137,7 @@ def load_recipe(
     given = {key: " ".join(texts) for key, texts in changed.items()}  # for the record
     chosen = given.get("preset") or values.get("preset")
     values = {**(preset(str(chosen)) if chosen else {}), **values}
+    remember_all({**values, **given})
     _set_environment(values.pop("env", None) or {}, config)
     entries = load_entries(changed.get("objectives", values.get("objectives")))
     trainer_config = DiversityGRPOConfig.with_entries(entries) if entries else DiversityGRPOConfig
@@ -155,7 +157,7 @@ def load_recipe(
     except ConfigError:
         raise
     except (ValueError, TypeError) as error:  # TRL's and transformers' own checks of settings
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(one_line(error)) from error
     return Recipe(
         task=task, trainer=trainer, model=model, mixture=mixture, values={**values, **given}
     )

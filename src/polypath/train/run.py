@@ -12,20 +12,25 @@ import trl
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.utils.hub import cached_file
 from trl import get_peft_config, get_quantization_config
+from trl.trainer import utils as trl_utils
 
 from polypath.core.given import own_errors
+from polypath.credentials import hidden, is_secret
 from polypath.engines.trl import CollapseMonitor, DiversityGRPOTrainer
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.rollouts.files import read_json, write_json
 from polypath.rollouts.locks import WHOLE, WriterLock
 from polypath.rollouts.manifest import library_versions
+from polypath.sampling.model_files import model_errors, weights_fault
 from polypath.tasks import is_place
 from polypath.tasks.own_file import HASH
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
+from polypath.terminal import Terminal
 from polypath.train.auto_rehearsal import make_rehearsal_set
 from polypath.train.callbacks import Loaded, LogFile, MarkComplete, StopWhenLoaded
-from polypath.train.checkpoints import choose_checkpoint, unmark_after, weights_fault
+from polypath.train.checkpoints import choose_checkpoint, unmark_after
 from polypath.train.config import Recipe
 from polypath.train.machine import check_machine
 from polypath.train.sources import load_datasets, load_rewards, monitor_probe, recipe_task
@@ -50,7 +55,7 @@ FREE_ON_RESUME = frozenset(
 )
 
 
-def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
+def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Path:
     """Train as the recipe says, from the last complete checkpoint in its ``output_dir`` if any.
 
     Killed at any moment and started again, it ends with the parameters of an uninterrupted run
@@ -58,7 +63,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
 
     Args:
         recipe: from ``load_recipe``.
-        progress: told in a line what happens; called on the main process only.
+        progress: told in a line what happens; printed by default. Called on the main process only.
 
     Returns:
         The output folder: the trained model, ``log.jsonl``, ``run.json`` and the checkpoints.
@@ -73,10 +78,12 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] = print) -> Path:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"output_dir {folder} is a file. Name a folder, existing or new.")
     main = recipe.trainer.process_index == 0
+    say = progress or Terminal().out
+    trl_utils.Console = Terminal  # in which log_completions shows what models write
 
     def tell(message: str) -> None:
         if main:
-            progress(message)
+            say(message)
 
     check_machine(recipe)
     with _alone(folder):
@@ -171,13 +178,14 @@ def _tokenizer(recipe: Recipe, path: str) -> Any:
         if not Path(template).is_file():
             raise MissingFileError(f"chat_template {template!r} is neither Jinja text nor a file.")
         template = Path(template).read_text(encoding="utf-8")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(
-        path,
-        revision=recipe.model.model_revision,
-        trust_remote_code=recipe.trainer.trust_remote_code,
-        truncation_side="left",
-        padding_side="left",
-    )
+    with own_errors(), model_errors(path):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            path,
+            revision=recipe.model.model_revision,
+            trust_remote_code=recipe.trainer.trust_remote_code,
+            truncation_side="left",
+            padding_side="left",
+        )
     tokenizer.chat_template = template
     return tokenizer
 
@@ -202,7 +210,7 @@ def resolve_model(name: str | None) -> str:
             )
         return name
     try:
-        transformers.AutoConfig.from_pretrained(name)
+        cached_file(name, "config.json")
     except (OSError, ValueError) as error:
         raise MissingFileError(
             f"Model {name} is neither an existing folder nor found on the hub or in its cache. Name "
@@ -309,7 +317,7 @@ def _record(recipe: Recipe) -> dict[str, Any]:
         # Another state of its file is another task.
         settings[f"{HASH} of the task"] = recipe_task(recipe.task).options[HASH]
     record = {
-        "settings": settings,
+        "settings": hidden(settings),
         "processes": recipe.trainer.world_size,
         "versions": {**library_versions(), "trl": trl.__version__},
     }
@@ -323,13 +331,13 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
         return
     now = _fixed(_record(recipe))
     try:
-        before = _fixed(json.loads(path.read_text(encoding="utf-8")))
+        before = hidden(_fixed(json.loads(path.read_text(encoding="utf-8"))))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
         ) from error
     for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
-        if str(before.get(key)) != str(now.get(key)):
+        if not is_secret(key) and str(before.get(key)) != str(now.get(key)):
             raise ConfigError(
                 f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
                 "Use the same settings to continue it, or another output_dir."

@@ -131,7 +131,7 @@ def read_number(text: str) -> NumberAnswer | None:
     """
     shown = tidy(text)
     if inner := _WRAPPED.fullmatch(shown):
-        shown = inner[1]
+        shown = inner[1].strip()
     if shown.startswith("(") and shown.endswith(")") and "," not in shown:
         shown = shown[1:-1]
     shown = without_unit(shown.strip())

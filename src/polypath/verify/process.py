@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from polypath import errors
+from polypath.credentials import environment_without_keys, one_line
 from polypath.errors import ConfigError, PolypathError
 from polypath.verify.protocol import decode, encode
 
@@ -26,9 +27,11 @@ class WorkerDiedError(Exception):
 
 
 def _environment() -> dict[str, str]:
-    # The parent's import path, so that a verifier beside the user's script is found too.
+    # The parent's import path, so that a verifier beside the user's script is found too. No keys: what a
+    # model wrote is read in there.
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-    return {**os.environ, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
+    kept = environment_without_keys(os.environ)
+    return {**kept, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
 
 
 class WorkerProcess:
@@ -173,7 +176,7 @@ def start_worker(settings: Mapping[str, Any]) -> WorkerProcess:
         except OSError as error:
             if isinstance(error, PolypathError):
                 raise
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
     raise PolypathError(
         f"A worker for the verifier {settings['verifier']!r} did not start in {START_ATTEMPTS} attempts: "
         f"{reason}. Check memory and process limits."

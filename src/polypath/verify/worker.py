@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError
 from polypath.user_code import load_function
 from polypath.verify.base import Status, Verdict
@@ -136,7 +137,7 @@ def main() -> None:
     try:
         verifier = _build_verifier(settings)
     except BaseException as error:
-        pipe.sendall(encode(["failed", type(error).__name__, " ".join(str(error).split())]))
+        pipe.sendall(encode(["failed", type(error).__name__, one_line(error)]))
         return
     most_memory = None
     if (in_use := _memory_in_use()) is not None:

@@ -19,6 +19,7 @@ from tests.engines.trl.helpers import FixedCompletions, logged, make, train
 SIGNATURES = {
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     "_generate_and_score_completions": ["self", "inputs"],
+    "_tokenize_prompts": ["self", "prompts"],
     "_compute_loss": ["self", "model", "inputs"],
     "_get_per_token_logps_and_entropies": [
         "self",

@@ -39,6 +39,7 @@ def make_rehearsal(
         tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
         template_fingerprint=template_fingerprint(tokenizer),
         temperature=config.temperature,
+        vocab_size=model.config.get_text_config().vocab_size,
     )
     pieces = processes * int(config.gradient_accumulation_steps)
     return Rehearsal(

@@ -1,6 +1,6 @@
 """``trl.GRPOTrainer`` with the methods of ``polypath.objectives``. It moves arrays and holds no formula.
 
-Four private methods of TRL are overridden, and the public ``train`` and ``training_step``; none of its
+Five private methods of TRL are overridden, and the public ``train`` and ``training_step``; none of its
 code is copied. tests/engines/trl pins their signatures and shapes. With every method off the loss
 tensor that TRL returns is passed on untouched.
 """
@@ -36,6 +36,8 @@ from polypath.engines.trl.setup import make_rehearsal, two_backwards, whole_mode
 from polypath.errors import ConfigError
 from polypath.objectives import ON_POLICY_KL, Active
 from polypath.rehearsal import RehearsalSet
+from polypath.sampling.model_files import model_errors
+from polypath.sampling.prompts import template_errors
 from polypath.similarity import Similarity, get_similarity
 from polypath.tasks.solutions import SolutionFunction
 
@@ -107,7 +109,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             named["train_dataset"] = exploration_rows(
                 named.get("train_dataset"), stored.excluded_prompts
             )
-        with given.own_errors():  # of vLLM, peft, liger: TRL says what to install
+        model = named.get("model")
+        files = model_errors(model) if isinstance(model, str) else nullcontext()
+        with given.own_errors(), files:  # of vLLM, peft, liger: TRL says what to install
             super().__init__(**named)
         readers = [self.processing_class, *filter(None, self.reward_processing_classes)]
         self._has_template = all(getattr(reader, "chat_template", None) for reader in readers)
@@ -224,6 +228,11 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             rewards_PG_F[first : first + len(completions)],
         )
         return rewards_PG_F
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
+        plain = isinstance(prompts[0], str)
+        with nullcontext() if plain else template_errors(self._tokenizer):
+            return super()._tokenize_prompts(prompts)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Add correctness to the batch and, with a method of groups on, replace its advantages."""

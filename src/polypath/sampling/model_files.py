@@ -1,0 +1,137 @@
+"""Files of models, other people's among them: which cannot be read, told in one line that names them."""
+
+import contextlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+from transformers.utils import GENERATION_CONFIG_NAME
+
+from polypath.credentials import one_line
+from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
+from polypath.rollouts.files import read_json
+
+WEIGHTS = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
+)
+SPLIT = ("global_step*", "pytorch_model_fsdp*")  # what DeepSpeed and FSDP write instead
+READ_IN_FULL = 4 * 2**30  # bytes; of larger files only the index is read
+
+
+@contextlib.contextmanager
+def model_errors(name: str | Path) -> Iterator[None]:
+    """Raise what goes wrong while a model loads inside as one line, if a file of it is at fault.
+
+    Args:
+        name: its folder, or its name on the hub.
+
+    Raises:
+        DataError: a file of the model cannot be read.
+        ConfigError: the model brings code of its own, and nobody allowed it.
+    """
+    try:
+        _check_unnoticed(_folder(name))
+        yield
+    except Exception as error:  # of any of the libraries that read a model
+        told = one_line(error)
+        if "trust_remote_code" in told:
+            raise ConfigError(
+                f"The model {name} brings code of its own, which is not run unless you say so. Read it, then "
+                "allow it: --trust-remote-code, or trust_remote_code: true in a recipe."
+            ) from None
+        fault = _fault(_folder(name))
+        if fault is None or (isinstance(error, PolypathError) and fault.split()[0] in told):
+            raise
+        raise DataError(
+            f"The model {name} cannot be loaded: {fault}. Copy or download it anew."
+        ) from error
+
+
+def _check_unnoticed(folder: Path) -> None:
+    """Check files that load with damages: completions would end elsewhere, weights be others.
+
+    Raises:
+        DataError: naming the file.
+    """
+    settings = folder / GENERATION_CONFIG_NAME
+    if settings.is_file():
+        read_json(settings, "a generation config")
+    for path in folder.glob("pytorch_model*.bin"):
+        if zipfile.is_zipfile(path) and not readable(path):  # torch does not look at the checksums
+            raise DataError(f"The weights {path} are damaged. Copy or download them anew.")
+
+
+def _folder(name: str | Path) -> Path:
+    """Return where a model's files are."""
+    if not Path(name).is_dir():
+        with contextlib.suppress(OSError, ValueError):
+            return Path(snapshot_download(str(name), local_files_only=True))
+    return Path(name)
+
+
+def _fault(folder: Path) -> str | None:
+    """Return which file of a model cannot be read, beginning with its name."""
+    for path in sorted(folder.glob("*.jinja")):
+        try:
+            path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return unread(path)
+    for path in sorted(folder.glob("*.json")):
+        try:
+            read_json(path, "a JSON object")
+            if path.name == "tokenizer.json":
+                Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises no class of its own
+            return f"{path.name} cannot be read ({one_line(error, 200)})"
+    return weights_fault(folder) if (folder / "config.json").is_file() else None
+
+
+def weights_fault(folder: Path) -> str | None:
+    """Return what of a model's weights is missing or cannot be read; ``None`` if nothing is."""
+    names = [name for name in WEIGHTS if (folder / name).is_file()]
+    for index in folder.glob("*.index.json"):
+        shards = json_object(index).get("weight_map")
+        if not isinstance(shards, dict):
+            return unread(index)
+        names += sorted({str(shard) for shard in shards.values()})
+    if not names and not any_of(folder, SPLIT):
+        return "it has no weights (model.safetensors, adapter_model.safetensors)"
+    return next((unread(folder / name) for name in names if not readable(folder / name)), None)
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return a JSON object; an empty one where the file has none."""
+    with contextlib.suppress(DataError, MissingFileError):
+        return read_json(path, "a JSON object")
+    return {}
+
+
+def any_of(folder: Path, patterns: tuple[str, ...]) -> bool:
+    """Return whether a folder has a file of any of these patterns."""
+    return any(next(folder.glob(pattern), None) is not None for pattern in patterns)
+
+
+def unread(path: Path) -> str:
+    """Say of a file that cannot be read why."""
+    return f"{path.name} {'cannot be read' if path.is_file() else 'is missing'}"
+
+
+def readable(path: Path) -> bool:
+    """Return whether a file is whole; of kinds that are not known, whether it is there."""
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                file.keys()
+        elif path.suffix in (".pt", ".pth", ".bin"):  # torch writes zip archives, with checksums
+            with zipfile.ZipFile(path) as archive:
+                return path.stat().st_size > READ_IN_FULL or archive.testzip() is None
+    except (SafetensorError, zipfile.BadZipFile, OSError, ValueError, EOFError):
+        return False
+    return path.is_file()
