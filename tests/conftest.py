@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import forks
 from tests.tiny import save_tiny_model
 
 # No time limit per example: the first one of a test pays for start-up, and a busy machine is slow.
@@ -101,6 +102,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     else:
         place = {name: number for number, name in enumerate(FIRST)}
         items.sort(key=lambda item: place.get(file_of(item.nodeid), len(FIRST)))
+
+
+def pytest_sessionfinish() -> None:
+    """End what the tests started."""
+    forks.stop()
 
 
 def pytest_collection_finish() -> None:

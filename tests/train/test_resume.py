@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from polypath.train.callbacks import read_log
 from polypath.train.checkpoints import COMPLETE
 from polypath.train.config import load_recipe
 from polypath.train.run import run
+from tests.forks import python
 from tests.train.conftest import WriteRecipe
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def test_kills_at_random_moments_leave_no_trace(
     seconds = time.monotonic() - started
     recipe = write_recipe(**settings)
     process = subprocess.run(
-        [sys.executable, "-m", "tests.train.killed", str(recipe), "1", str(seconds * 0.6)],
+        [*python(), "-m", "tests.train.killed", str(recipe), "1", str(seconds * 0.6)],
         cwd=ROOT,
         env={**os.environ, "ACCELERATE_USE_CPU": "true"},
         capture_output=True,
