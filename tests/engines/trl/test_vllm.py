@@ -29,6 +29,7 @@ from tests.engines.trl.helpers import (
 )
 from tests.engines.trl.shifted import Recorded, Reference, ShiftedSampler, double
 from tests.forks import python
+from tests.refusals import refused
 from tests.rounding import F32, rounding
 
 MODES = ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
@@ -200,7 +201,7 @@ def test_without_vllm_the_error_is_one_line(
     adder_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    with pytest.raises(MissingExtraError, match="vLLM is not available and `use_vllm` is set"):
+    with refused(MissingExtraError, "vLLM", "use_vllm"):
         trained(adder_dir, tmp_path)
 
 
