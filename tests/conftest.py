@@ -11,9 +11,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("ACCELERATE_USE_CPU", "true")
-os.environ.pop(
-    "PYTHONDONTWRITEBYTECODE", None
-)  # some fifty processes would each compile the package
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles the package again
 os.environ.pop("COLUMNS", None)  # of some terminal, or xdist's: tables are as wide as in a file
 
 import sys
