@@ -48,22 +48,18 @@ TOGETHER = {
 }
 # The longest first, so that no worker is left with one at the end.
 FIRST = (
-    "tests/studies/test_study.py",
-    "tests/engines/trl/test_processes.py",
-    "tests/cli/test_launch.py",
     "tests/studies/test_quickstart.py",
-    "tests/train/test_checkpoints.py",
-    "tests/train/test_resume.py",
-    "tests/plan/test_memory.py",
+    "tests/engines/trl/test_processes.py",
+    "tests/studies/test_study.py",
     "tests/verify/test_math_data.py",
-    "tests/sampling/test_ranks.py",
-    "tests/cli/test_parts.py",
-    "tests/cli/test_sample.py",
+    "tests/train/test_checkpoints.py",
     "tests/sampling/test_backends.py",
     "tests/train/test_published.py",
-    "tests/test_examples.py",
+    "tests/plan/test_memory.py",
     "tests/verify/test_math_hostile.py",
-    "tests/engines/trl/test_vllm.py",
+    "tests/report/test_page.py",
+    "tests/cli/test_launch.py",
+    "tests/train/test_resume.py",
 )
 ORDER = os.environ.get("POLYPATH_TEST_ORDER")  # a seed, from `make test-shuffled`
 
