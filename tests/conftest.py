@@ -1,5 +1,6 @@
 """Fixtures shared by the whole suite: everything runs on CPU, offline, and builds its own models."""
 
+import gc
 import os
 import random
 
@@ -10,6 +11,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process compiles the package again
 os.environ.pop("COLUMNS", None)  # of some terminal, or xdist's: tables are as wide as in a file
 
 import sys
@@ -20,6 +22,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests import forks
 from tests.tiny import save_tiny_model
 
 # No time limit per example: the first one of a test pays for start-up, and a busy machine is slow.
@@ -28,30 +31,35 @@ from tests.tiny import save_tiny_model
 settings.register_profile("polypath", deadline=None, derandomize=True)
 settings.register_profile("random", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("polypath")
+gc.disable()  # until all is imported: pytest_collection_finish
+sys.dont_write_bytecode = False
 
-# Fixtures that take seconds and are shared by tests, and files with such fixtures of any name: with two
-# workers each would be made twice.
-SHARED = (
-    "alone",
-    "finished_study",
-    "finished",
-    "plain_run",
-    "straight",
-    "runs",
-    "outs",
-    "verdicts",
-)
-TOGETHER = (
-    "test_page.py",
-    "test_figures.py",
-    "test_own_methods.py",
-    "test_published.py",
-    "test_embedding.py",
-    "test_math_data.py",
-    "test_train_countdown_base.py",
-    "test_train_small_sql_base.py",
-    "test_backends.py",
-    "test_memory.py",
+# Files that share what takes long to make, by its name: with two workers each would make it. Each other
+# file is handed out by itself.
+TOGETHER = {
+    "tests/engines/trl/test_processes.py": "alone",
+    "tests/engines/trl/test_sharded.py": "alone",
+    "tests/engines/trl/test_deepspeed.py": "alone",
+    "tests/scripts/test_make_small_sql.py": "all_questions",
+    "tests/scripts/test_train_small_sql_base.py": "all_questions",
+    "tests/studies/test_study.py": "finished_study",
+    "tests/studies/test_study_models.py": "finished_study",
+    "tests/studies/test_study_plan.py": "finished_study",
+}
+# The longest first, so that no worker is left with one at the end.
+FIRST = (
+    "tests/studies/test_quickstart.py",
+    "tests/engines/trl/test_processes.py",
+    "tests/studies/test_study.py",
+    "tests/verify/test_math_data.py",
+    "tests/train/test_checkpoints.py",
+    "tests/sampling/test_backends.py",
+    "tests/train/test_published.py",
+    "tests/plan/test_memory.py",
+    "tests/verify/test_math_hostile.py",
+    "tests/report/test_page.py",
+    "tests/cli/test_launch.py",
+    "tests/train/test_resume.py",
 )
 ORDER = os.environ.get("POLYPATH_TEST_ORDER")  # a seed, from `make test-shuffled`
 
@@ -61,22 +69,44 @@ def pytest_report_header() -> str | None:
     return f"tests in another order: POLYPATH_TEST_ORDER={ORDER}" if ORDER else None
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shuffle files, and tests within a file, so that shared fixtures are still made once.
+def file_of(nodeid: str) -> str:
+    return nodeid.split("::")[0]
 
-    Tests that share a fixture of their file or folder go to one worker of xdist, for the same reason.
-    """
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out files in the order of collection: tests of one file share fixtures of many seconds."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return TOGETHER.get(file_of(nodeid), file_of(nodeid))
+
+    config.option.loadscopereorder = False  # to the files with the most tests first
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, or shuffle files, and tests within a file."""
     if ORDER:
         draw = random.Random(ORDER)
         place = {item.path: draw.random() for item in items}
         items.sort(key=lambda item: (place[item.path], draw.random()))
-    for item in items:
-        shared = [name for name in item.fixturenames if name in SHARED]  # type: ignore[attr-defined]
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}/{shared[0]}"))
-        elif item.path.name in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    else:
+        place = {name: number for number, name in enumerate(FIRST)}
+        items.sort(key=lambda item: place.get(file_of(item.nodeid), len(FIRST)))
+
+
+def pytest_sessionfinish() -> None:
+    """End what the tests started."""
+    forks.stop()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, but not what is imported: every ``train`` call looks at all there is."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,11 @@
 """Every example runs, shortened."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.forks import python
 
 FOLDER = Path(__file__).parent.parent / "examples"
 USED_ELSEWHERE = {"my_task.py"}  # a task, not a script: tests/test_own_task.py
@@ -21,7 +22,7 @@ SHOWS = {
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example_runs(path: Path, tmp_path: Path):
-    command = [sys.executable, str(path), *SHORT[path.name], "--out", str(tmp_path / "run")]
+    command = [*python(), str(path), *SHORT[path.name], "--out", str(tmp_path / "run")]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     assert SHOWS[path.name] in result.stdout

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from polypath.rollouts import RolloutStore
 from polypath.rollouts.samples import load_samples
 from polypath.tasks import get_task
 from polypath.verify.base import Status
+from tests.forks import python
 from tests.refusals import refused
 from tests.rehearsal.adder import save_adder
 
@@ -168,7 +168,7 @@ trainer.train()
 assert any("probe/pass@4" in line for line in trainer.state.log_history)
 assert any("diversity/distinct_correct" in line for line in trainer.state.log_history)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([*python(), "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -2,8 +2,9 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.forks import python
 
 ROOT = Path(__file__).parent.parent
 
@@ -15,7 +16,7 @@ def test_python_blocks_run_one_after_the_other(tmp_path: Path):
     blocks[0] = blocks[0].replace("max_steps=20,", "max_steps=5,")
     script = tmp_path / "readme.py"
     script.write_text("\n".join(blocks))
-    command = [sys.executable, str(script)]
+    command = [*python(), str(script)]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "diversity/distinct_correct" in result.stdout

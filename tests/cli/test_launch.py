@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from polypath.cli.main import run
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.train.callbacks import read_log
 from tests.engines.trl.helpers import FixedCompletions, addition_rows, largest_difference
+from tests.forks import python
 from tests.presampling import presample
 from tests.rehearsal.adder import Addition, save_adder
 
@@ -92,8 +92,9 @@ def outs(folder: Path) -> dict[str, Path]:
         ("two machines", [*torchrun, *nodes, "--node-rank=0"]),
         ("two machines", [*torchrun, *nodes, "--node-rank=1"]),
     ]
+    program = ["-m", "tests.cli.launched"]
     started = [
-        start([*words, "-m", "tests.cli.launched", *train(folder, outs[way], batch=2)])
+        start([*words, "-m", "tests.forks", *program, *train(folder, outs[way], batch=2)])
         for way, words in launchers
     ]
     try:
@@ -117,7 +118,7 @@ def train(folder: Path, out: Path, *, batch: int) -> list[str]:
 
 def start(words: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *words],
+        [*python(), *words],
         cwd=ROOT,
         env={k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"},
         stdout=subprocess.PIPE,

@@ -18,6 +18,7 @@ from polypath.rehearsal.dataset import RehearsalSet
 from polypath.rollouts import Rollout, RolloutStore
 from polypath.sampling.loading import load_model
 from polypath.tasks.shipped import base_model_dir
+from tests.forks import python
 
 ROOT = Path(__file__).parents[2]
 # torchrun would take --n for its own; --num-samples is the same.
@@ -48,9 +49,10 @@ def test_torchrun_evaluates_as_one_process_does_and_reports_once(
     out, told = tmp_path / "run", tmp_path / "told.json"
     done = subprocess.run(
         [
-            *[sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"],
+            *[*python(), "-m", "torch.distributed.run", "--nproc-per-node", "2"],
             *["--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"],
-            *["-m", "polypath", "eval", *words, "--out", str(out), "--json", str(told)],
+            *["-m", "tests.forks", "-m", "polypath", "eval", *words],
+            *["--out", str(out), "--json", str(told)],
         ],
         cwd=ROOT,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
@@ -109,7 +111,7 @@ def test_parts_of_score_say_what_is_missing_and_the_last_one_sums_up(
 
 def rank_of_two(rank: int, run: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "polypath", "score", str(run)],
+        [*python(), "-m", "polypath", "score", str(run)],
         cwd=ROOT,
         env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
         stdout=subprocess.DEVNULL,

@@ -13,6 +13,7 @@ from polypath.cli.main import run
 from polypath.rollouts import RolloutStore, load_samples
 from polypath.tasks import get_task
 from polypath.tasks.shipped import base_model_dir
+from tests.forks import python
 from tests.sampling.server import Behaviour, serving
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_ten_kills_change_nothing(finished: Path, words: list[str], tmp_path: Pa
     out = tmp_path / "killed"
     options = ["--n", "8", "--limit", "12", "--batch-size", "2", "--greedy", "--out", str(out)]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cli.sample_kills", str(out), "10", *words, *options],
+        [*python(), "-m", "tests.cli.sample_kills", str(out), "10", *words, *options],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

@@ -47,8 +47,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         save_tiny_model(folder)  # for its tokenizer
         config = config_class(
             vocab_size=64,
-            hidden_size=192,
-            intermediate_size=640,
+            hidden_size=96,
+            intermediate_size=320,
             num_hidden_layers=4,
             num_attention_heads=6,
             num_key_value_heads=2,

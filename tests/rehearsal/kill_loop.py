@@ -23,14 +23,14 @@ def shards_of(out: str) -> int:
     return len(list((Path(out) / "samples").glob("shard-*.parquet")))
 
 
-def wait_until_killed(child: int, out: str, draw: random.Random) -> bool:
+def wait_until_killed(child: int, out: str, draw: random.Random, patience: float) -> bool:
     """Kill the child after a few more shards and a moment; return False if it ended before.
 
     Waiting for shards rather than for seconds hits the work on slow machines too.
     """
     goal = shards_of(out) + draw.randrange(10)
-    patience = time.monotonic() + 1.0  # for the stages that write no shards
-    while shards_of(out) < goal and time.monotonic() < patience:
+    end = time.monotonic() + patience
+    while shards_of(out) < goal and time.monotonic() < end:
         if os.waitpid(child, os.WNOHANG)[0]:
             return False
         time.sleep(0.002)
@@ -48,13 +48,16 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     draw = random.Random(args.seed)
+    patience = 1.0  # seconds, for the stages that write no shards; more where a start takes as long
     for kill in range(args.kills + 1):
+        before = shards_of(args.out)
         child = os.fork()
         if child == 0:
             presample(args.model, Addition(), out=args.out, settings=SETTINGS)
             os._exit(0)
-        if kill < args.kills and wait_until_killed(child, args.out, draw):
+        if kill < args.kills and wait_until_killed(child, args.out, draw, patience):
             print(shards_of(args.out), flush=True)
+            patience *= 1.5 if shards_of(args.out) == before else 1.0
         elif kill == args.kills and os.waitpid(child, 0)[1]:
             raise SystemExit("the last run failed")
 

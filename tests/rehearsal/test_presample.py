@@ -2,7 +2,6 @@ import io
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from polypath.rehearsal.settings import PresampleSettings
 from polypath.rollouts import RolloutStore
 from polypath.tasks.base import Problem
 from polypath.verify.base import Verdict
+from tests.forks import python
 from tests.presampling import presample
 from tests.refusals import refused
 from tests.rehearsal.adder import Addition, save_adder
@@ -98,7 +98,7 @@ def test_killed_again_and_again_it_ends_with_the_same_files(
     # Kills fall on loading, sampling, confirming, scoring and writing.
     arguments = [str(adder), str(tmp_path), "--seed", "0", "--kills", "9"]
     loop = subprocess.run(
-        [sys.executable, "-m", "tests.rehearsal.kill_loop", *arguments],
+        [*python(), "-m", "tests.rehearsal.kill_loop", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -12,6 +12,7 @@ import pytest
 from polypath.errors import ConfigError, DataError
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.locks import Part
+from tests.forks import python
 from tests.rollouts.rows import manifest, row
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +122,7 @@ def test_eight_processes_at_once_write_every_row_once(tmp_path: Path) -> None:
         "    for n in range(20):\n"
         "        store.append([row(f'p{rank}', n)])\n"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "store")]
+    command = [*python(), "-c", code, str(tmp_path / "store")]
     writers = [
         subprocess.Popen(
             [*command, str(rank)],

@@ -12,6 +12,7 @@ from polypath.errors import ConfigError
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.ranks import find_ranks
+from tests.forks import python
 from tests.rehearsal.adder import save_adder
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     folder = tmp_path_factory.mktemp("ranks")
     save_adder(folder / "model")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.sampling.rank_runs", str(folder / "model"), str(folder)],
+        [*python(), "-m", "tests.sampling.rank_runs", str(folder / "model"), str(folder)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,

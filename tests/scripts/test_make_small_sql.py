@@ -19,7 +19,6 @@ from small_sql.questions import PARTS, all_questions, result_of
 from small_sql.schema import DATABASES
 
 TASK = get_task("small_sql")
-ALL = all_questions()
 GOLDS = {p.problem_id: p.gold for split in TASK.splits for p in TASK.problems(split)}
 
 
@@ -69,59 +68,61 @@ def test_column_names_repeat_only_as_keys():
 
 def test_every_query_of_every_question_gives_the_gold_result_and_is_another_solution():
     # Every ninth question through the verifier: all its queries.
-    pairs = [(question, query) for question in ALL[::9] for query in question.queries]
+    pairs = [(question, query) for question in all_questions()[::9] for query in question.queries]
     answers = {}
     for (question, query), verdict in zip(pairs, verify(pairs), strict=True):
         assert verdict.correct, (question.question_id, query)
         answers.setdefault(question.question_id, []).append(verdict.answer)
     for found in answers.values():
         assert len(set(found)) == len(found) >= 2
-    for question in ALL:
+    for question in all_questions():
         results = {result_of(question.database, query) for query in question.queries}
         assert len(results) == 1
         assert None not in results
 
 
 def test_queries_of_other_readings_and_habits_run_and_are_wrong():
-    pairs = [(q, query) for q in ALL[::9] for query in (*q.others[:1], q.habit)]
+    pairs = [(q, query) for q in all_questions()[::9] for query in (*q.others[:1], q.habit)]
     verdicts = verify(pairs)
     assert {verdict.status for verdict in verdicts} == {Status.GRADED}
     assert not any(verdict.correct for verdict in verdicts)
-    assert None not in {result_of(q.database, q.habit) for q in ALL}
+    assert None not in {result_of(q.database, q.habit) for q in all_questions()}
 
 
 def test_queries_fit_the_completion_length():
-    texts = [text for q in ALL for text in (*q.queries, *q.others, q.habit)]
+    texts = [text for q in all_questions() for text in (*q.queries, *q.others, q.habit)]
     assert max(len(text.split()) for text in texts) + 1 <= TASK.max_completion_length
 
 
 def test_no_question_has_an_empty_result_or_one_that_queries_give_by_chance():
-    for question in ALL:
+    for question in all_questions():
         rows = list(result_of(question.database, question.queries[0]))
         assert rows
         assert rows not in [[((value,), 1)] for value in (None, 0, 1)]
 
 
 def test_every_template_has_questions_on_every_database():
-    kinds = {(question.database, question.template) for question in ALL}
+    kinds = {(question.database, question.template) for question in all_questions()}
     assert len(kinds) == len(DATABASES) * len(TEMPLATES)
 
 
 def test_parts_come_at_their_shares():
-    counts = Counter(question.part for question in ALL)
+    counts = Counter(question.part for question in all_questions())
     for part, percent in PARTS.items():
-        assert counts[part] / len(ALL) == pytest.approx(percent / 100, abs=0.03)
+        assert counts[part] / len(all_questions()) == pytest.approx(percent / 100, abs=0.03)
 
 
 def test_every_reading_is_meant_at_about_its_share():
     # "bound" has two readings, the first with 0.75: the bound itself left out.
-    chosen = [q for q in ALL if q.template == "bound"]
+    chosen = [q for q in all_questions() if q.template == "bound"]
     strict = sum(q.share > 0.5 for q in chosen) / len(chosen)
     assert strict == pytest.approx(0.75, abs=0.1)
 
 
 def test_duplicates_count():
-    question = next(q for q in ALL if q.template == "having_some" and "distinct" in q.queries[0])
+    question = next(
+        q for q in all_questions() if q.template == "having_some" and "distinct" in q.queries[0]
+    )
     wrong = question.queries[0].replace("distinct ", "")
     verdicts = verify([(question, question.queries[0]), (question, wrong)])
     assert [verdict.correct for verdict in verdicts] == [True, False]

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from rich.console import Console
 from polypath.rollouts.samples import load_samples
 from polypath.studies.load import load_study
 from polypath.studies.plan import StudyPlan
-from polypath.studies.run import plan_record, run_study
+from polypath.studies.run import TIMINGS, plan_record, run_study
 from polypath.tasks.shipped import base_model_dir
 from polypath.train.callbacks import read_log
+from tests.forks import python
 
 FinishedStudy = tuple[Path, Path, dict[str, Any], str]  # its file, folder, results, output
 RECIPE = {
@@ -83,13 +83,12 @@ def not_done(plan: StudyPlan) -> set[str]:
 
 def killed_in_training(command: list[str], out: Path) -> None:
     """Run the command until a run has logged a step and the base is pre-sampled; then kill it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "polypath", *command], stdout=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([*python(), "-m", "polypath", *command], stdout=subprocess.DEVNULL)
     end = time.monotonic() + 300
     while not (
         any(read_log(path) for path in out.glob("runs/*/seed*/log.jsonl"))
-        and any(out.glob("presample/*/manifest.json"))
+        # Done, and how long it took is kept.
+        and any("presample" in path.read_text() for path in out.glob(TIMINGS))
     ):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < end
@@ -118,7 +117,7 @@ def killed_and_finished(folder: Path) -> FinishedStudy:
     assert any(result.endswith("manifest.json") for result in done)  # the pre-sampling
     written = {result: Path(result).stat().st_mtime_ns for result in done}
     with (folder / "told").open("w") as file:
-        results = run_study(load_study(path), out, console=Console(file=file, width=160))
+        results = run_study(load_study(path), out, workers=1, console=Console(file=file, width=160))
     told = (folder / "told").read_text()
     assert f"{len(done)} of {len(plan.jobs())} jobs were done before" in told
     assert {result: Path(result).stat().st_mtime_ns for result in done} == written

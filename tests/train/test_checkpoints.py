@@ -21,6 +21,7 @@ from polypath.rollouts.locks import WHOLE, WriterLock
 from polypath.train.checkpoints import COMPLETE, weights_fault
 from polypath.train.config import load_recipe
 from polypath.train.run import LOCK_FILE, run
+from tests.forks import python
 from tests.train.conftest import WriteRecipe
 
 ROOT = Path(__file__).parents[2]
@@ -240,7 +241,7 @@ def test_a_second_run_is_refused_with_the_first_ones_process_until_it_dies(
     folder = tmp_path / "run"
     with training(endless, folder) as first:
         done = subprocess.run(
-            [sys.executable, "-m", "polypath", "train", "--config", str(endless)],
+            [*python(), "-m", "polypath", "train", "--config", str(endless)],
             cwd=ROOT,
             capture_output=True,
             text=True,

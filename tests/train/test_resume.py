@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from polypath.train.callbacks import read_log
 from polypath.train.checkpoints import COMPLETE
 from polypath.train.config import load_recipe
 from polypath.train.run import run
+from tests.forks import python
+from tests.refusals import refused
 from tests.train.conftest import WriteRecipe
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +64,7 @@ def test_kills_at_random_moments_leave_no_trace(
     seconds = time.monotonic() - started
     recipe = write_recipe(**settings)
     process = subprocess.run(
-        [sys.executable, "-m", "tests.train.killed", str(recipe), "1", str(seconds * 0.6)],
+        [*python(), "-m", "tests.train.killed", str(recipe), "1", str(seconds * 0.6)],
         cwd=ROOT,
         env={**os.environ, "ACCELERATE_USE_CPU": "true"},
         capture_output=True,
@@ -237,10 +238,9 @@ def test_other_settings_are_refused_by_name_and_free_ones_are_not(
     for unfinished in (False, True):
         if unfinished:
             (folder / "finished.json").unlink()
-        with pytest.raises(ConfigError, match=r"learning_rate=0\.01, got '0\.02'") as error:
+        with refused(ConfigError, "learning_rate", "0.01", "0.02"):
             run(load_recipe(recipe, ["--learning_rate", "0.02"]))
-        assert "\n" not in str(error.value)
-        with pytest.raises(ConfigError, match="dra=True, got 'false'"):
+        with refused(ConfigError, "dra", "True", "false"):
             run(load_recipe(recipe, ["--dra", "false"]))
         with pytest.raises(ConfigError, match="model_init_kwargs") as error:
             run(
@@ -273,7 +273,7 @@ def test_another_number_of_processes_is_refused(write_recipe: WriteRecipe, tmp_p
     interrupted(recipe, folder)
     record = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**record, "processes": 2}))
-    with pytest.raises(ConfigError, match="number of processes=2, got 1"):
+    with refused(ConfigError, "processes", 2, 1):
         run(load_recipe(recipe))
 
 
@@ -281,7 +281,7 @@ def test_a_damaged_record_is_named(write_recipe: WriteRecipe, tmp_path: Path) ->
     recipe, folder = short(write_recipe, tmp_path, max_steps=2), tmp_path / "run"
     folder.mkdir()
     (folder / "run.json").write_text("{")
-    with pytest.raises(DataError, match=r"run\.json is not what a run wrote"):
+    with refused(DataError, folder / "run.json"):
         run(load_recipe(recipe))
 
 
@@ -293,7 +293,7 @@ def test_a_checkpoint_may_be_asked_for(write_recipe: WriteRecipe, tmp_path: Path
     run(load_recipe(recipe, ["--resume_from_checkpoint", asked]), progress=told.append)
     assert told[0].endswith("checkpoint-2.")
     (folder / "finished.json").unlink()
-    with pytest.raises(MissingFileError, match="resume_from_checkpoint"):
+    with refused(MissingFileError, "resume_from_checkpoint", "checkpoint-3"):
         run(load_recipe(recipe, ["--resume_from_checkpoint", str(folder / "checkpoint-3")]))
 
 
@@ -301,7 +301,7 @@ def test_saving_inside_a_generation_cycle_warns_with_the_right_multiple(
     write_recipe: WriteRecipe, tmp_path: Path
 ) -> None:
     inside = short(write_recipe, tmp_path, save_steps=3, max_steps=1)
-    with pytest.warns(UserWarning, match=r"save_steps=3 ends inside.*multiple of 2"):
+    with pytest.warns(UserWarning, match=r"save_steps=3\b.*\b2\b"):
         run(load_recipe(inside), progress=say_nothing)
 
 

@@ -1,26 +1,12 @@
 """Fixtures of the engine's tests."""
 
-import gc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from polypath.rehearsal.settings import PresampleSettings
-from tests.engines.trl import helpers  # imports everything heavy before the freeze below
 from tests.presampling import presample
 from tests.rehearsal.adder import Addition, save_adder
-
-assert helpers
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _cheap_garbage_collection() -> Iterator[None]:
-    """Exempt what is imported by now from collection, which every ``train`` call asks for in full."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

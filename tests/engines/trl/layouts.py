@@ -15,6 +15,7 @@ from typing import Any
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from polypath.train.run import leave_process_group
+from tests import forks
 
 ROOT = Path(__file__).parents[3]
 
@@ -232,16 +233,16 @@ def launch(
     """Start a run of a layout's cases by several processes: by ``forked``, DeepSpeed's by accelerate."""
     environment = {k: v for k, v in os.environ.items() if k != "ACCELERATE_USE_CPU"}
     environment.update(OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", CUDA_VISIBLE_DEVICES="")
-    command = [python or sys.executable, "-m"]
+    command = [python or sys.executable]
     if layout == "ddp":
         environment["ACCELERATE_USE_CPU"] = "true"
     else:
         environment.update(ACCELERATE_TORCH_DEVICE="cpu", DS_ACCELERATOR="cpu")
     if layout in ("ddp", "fsdp2"):
-        command += ["tests.engines.trl.forked", layout, str(processes)]
+        command = [*forks.python(), "-m", "tests.engines.trl.forked", layout, str(processes)]
     else:
         file = ROOT / "recipes" / "accelerate" / f"{layout}.yaml"
-        command += ["accelerate.commands.launch", "--config_file", str(file)]
+        command += ["-m", "accelerate.commands.launch", "--config_file", str(file)]
         command += [f"--num_processes={processes}", "--mixed_precision=no", "--main_process_port=0"]
         command += ["-m", "tests.engines.trl.layouts", layout]
     return subprocess.Popen(

@@ -28,6 +28,8 @@ from tests.engines.trl.helpers import (
     train,
 )
 from tests.engines.trl.shifted import Recorded, Reference, ShiftedSampler, double
+from tests.forks import python
+from tests.refusals import refused
 from tests.rounding import F32, rounding
 
 MODES = ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask")
@@ -199,7 +201,7 @@ def test_without_vllm_the_error_is_one_line(
     adder_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    with pytest.raises(MissingExtraError, match="vLLM is not available and `use_vllm` is set"):
+    with refused(MissingExtraError, "vLLM", "use_vllm"):
         trained(adder_dir, tmp_path)
 
 
@@ -208,8 +210,8 @@ def test_two_processes_that_share_every_group_descend_the_gradient_of_one(
 ) -> None:
     for name in ("1", "2"):
         (tmp_path / name).mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", "-m", "tests.engines.trl.shifted"]
+    command = [*python(), "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", "-m", "tests.forks", "-m", "tests.engines.trl.shifted"]
     process = subprocess.Popen(
         [*command, str(adder_dir), str(rehearsal_dir), str(tmp_path / "2")],
         cwd=Path(__file__).parents[3],
