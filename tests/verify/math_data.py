@@ -4,8 +4,7 @@ Run as a program it prints the table of docs/verifiers.md:
 
     POLYPATH_TEST_DATA=DIR python -m tests.verify.math_data
 
-DIR holds math/gsm8k.jsonl, math/math500.jsonl, math/aime24.jsonl, math/amc23.jsonl and
-math/minerva_math.jsonl.
+DIR holds math/NAME.jsonl for each of SETS.
 """
 
 import json
@@ -18,7 +17,7 @@ from pathlib import Path
 from polypath.verify.math_extract import find_answer
 from polypath.verify.pool import WorkerPool
 
-SETS = ("gsm8k", "math500", "aime24", "amc23", "minerva_math")
+SETS = ("gsm8k", "math500", "aime24", "amc23", "minerva_math", "college_math")
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("POLYPATH_TEST_DATA", ROOT.parent / "shared" / "data")) / "math"
 
@@ -52,6 +51,15 @@ def changes(gold):
     if r"\text{" in gold:
         yield "text unwrapped", re.sub(r"\\text\{(.*)\}", r"\1", gold).strip()
         yield "text in bold", gold.replace(r"\text", r"\textbf")
+
+
+def digit_changes(golds):
+    """Yield (answer, gold) for two changes of every digit of every gold."""
+    for gold in golds:
+        for digit in re.finditer(r"\d", gold):
+            for step in (1, 5):
+                other = str((int(digit[0]) + step) % 10)
+                yield gold[: digit.start()] + other + gold[digit.end() :], gold
 
 
 def _number_changes(gold):
@@ -111,6 +119,12 @@ def reason(kind, gold, answer, verdict):
         return "e-notation"
     if kind == "percent":
         return "percent sign"
+    if kind == "plus zero":
+        # The library takes a lone m or c for a unit; a word and a zero are no expression.
+        if verdict.correct or re.search(r"[A-Z]{4}|[a-z]{4} ", gold):
+            return "plus zero"
+    if kind == "sign" and re.search(r"\\frac\{d |\\hbar|\\dot", gold):
+        return "the library drops what it cannot read"
     if re.search(r"(?<![A-Za-z\\])E_|np\.|\d\./|\\odot", gold):
         return "gold the library cannot parse"
     return None

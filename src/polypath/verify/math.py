@@ -111,6 +111,8 @@ def _by_shape(gold: _GoldAnswer, found: Found) -> Verdict:
         return Verdict(status=Status.NO_ANSWER)
     if any(equal(reading, shape) for reading in gold.readings):
         return _graded(True, gold.canonical)
+    if found.mark == "tail" and not VALUE.search(found.text):
+        return Verdict(status=Status.NO_ANSWER)  # words that nobody announced
     return _graded(False, canonical(shape))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from polypath.verify.math_interval import Interval, difference, intersection, line, union
+from polypath.verify.math_interval import RealInterval, difference, intersection, line, union
 from polypath.verify.math_leaf import Leaf, library
 from polypath.verify.math_number import NumberAnswer, same_number
 from polypath.verify.math_shape import Builder, Chain, Combined, Grid, Group, Shape, leaves
@@ -32,9 +32,9 @@ _MOST_OPERATIONS = 60  # of an equation whose polynomials are compared
 def equal(gold: Shape, answer: Shape) -> bool:
     """Whether the answer says what the gold says."""
     gold, answer = _single(gold), _single(answer)
-    if isinstance(answer, Group) and not answer.brackets and not isinstance(gold, Group):
-        if all(equal(gold, item) for item in answer.items):
-            return True  # one value, written in several ways
+    several = isinstance(answer, Group) and not answer.brackets and not isinstance(gold, Group)
+    if several and all(equal(gold, item) for item in answer.items):
+        return True  # one value, written in several ways
     match gold, answer:
         case Leaf(), Leaf():
             return _leaves(gold, answer)
@@ -421,7 +421,7 @@ def _end(shape: Shape) -> Fraction | float | None:
     return None if number is None else number.value
 
 
-def _interval(low: Shape, high: Shape, brackets: str) -> Interval | None:
+def _interval(low: Shape, high: Shape, brackets: str) -> RealInterval | None:
     ends = _end(low), _end(high)
     if ends[0] is None or ends[1] is None or not ends[0] < ends[1]:
         return None
@@ -429,10 +429,10 @@ def _interval(low: Shape, high: Shape, brackets: str) -> Interval | None:
         bracket in "[]" and not isinstance(end, float)
         for bracket, end in zip(brackets, ends, strict=True)
     ]
-    return Interval(ends[0], ends[1], *closed)
+    return RealInterval(ends[0], ends[1], *closed)
 
 
-def _real_set(shape: Shape) -> tuple[Interval, ...] | None:
+def _real_set(shape: Shape) -> tuple[RealInterval, ...] | None:
     """The set of real numbers a shape stands for, if it is an interval, a condition, or made of such."""
     match shape:
         case Leaf(text="⟦R⟧"):
@@ -443,7 +443,7 @@ def _real_set(shape: Shape) -> tuple[Interval, ...] | None:
             return line()
         case Group(brackets="⦃⦄"):
             ends = [_end(item) for item in shape.items]
-            points = [Interval(end, end, True, True) for end in ends if end is not None]
+            points = [RealInterval(end, end, True, True) for end in ends if end is not None]
             return union([(point,) for point in points]) if len(points) == len(ends) else None
         case Group(brackets=brackets) if len(shape.items) == 2 and brackets in (
             "()",
@@ -489,7 +489,7 @@ def _variable(shape: Shape) -> bool:
     return isinstance(shape, Leaf) and len(shape.squeezed) == 1 and shape.squeezed.isalpha()
 
 
-def _solved(chain: Chain) -> tuple[Interval, ...] | None:
+def _solved(chain: Chain) -> tuple[RealInterval, ...] | None:
     """The set of a condition on one variable in solved form."""
     infinite = float("inf")
     if len(chain.sides) == 3 and _variable(chain.sides[1]) and set(chain.signs) <= {"<", "≤"}:
@@ -508,8 +508,8 @@ def _solved(chain: Chain) -> tuple[Interval, ...] | None:
         return None
     closed = sign in "≤≥"
     if sign in "<≤":
-        return (Interval(-infinite, end, False, closed),)
+        return (RealInterval(-infinite, end, False, closed),)
     if sign in ">≥":
-        return (Interval(end, infinite, closed, False),)
-    point = (Interval(end, end, True, True),)
+        return (RealInterval(end, infinite, closed, False),)
+    point = (RealInterval(end, end, True, True),)
     return difference(line(), point) if sign == "≠" else None

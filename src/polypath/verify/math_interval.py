@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 Real: TypeAlias = Fraction | float  # a float is an infinity
 
 
-class Interval(NamedTuple):
+class RealInterval(NamedTuple):
     """From ``low`` to ``high``; a point is an interval with equal, closed ends."""
 
     low: Real
@@ -16,17 +16,17 @@ class Interval(NamedTuple):
     high_closed: bool
 
 
-def line() -> tuple[Interval, ...]:
+def line() -> tuple[RealInterval, ...]:
     """Return all real numbers."""
-    return (Interval(float("-inf"), float("inf"), False, False),)
+    return (RealInterval(float("-inf"), float("inf"), False, False),)
 
 
-def union(sets: Iterable[Sequence[Interval]]) -> tuple[Interval, ...]:
+def union(sets: Iterable[Sequence[RealInterval]]) -> tuple[RealInterval, ...]:
     """Return every number of any of the sets."""
     parts = sorted(
         (part for one in sets for part in one), key=lambda part: (part.low, not part.low_closed)
     )
-    merged: list[Interval] = []
+    merged: list[RealInterval] = []
     for part in parts:
         last = merged[-1] if merged else None
         touches = last is not None and (
@@ -37,11 +37,13 @@ def union(sets: Iterable[Sequence[Interval]]) -> tuple[Interval, ...]:
             merged.append(part)
             continue
         high, closed = max((last.high, last.high_closed), (part.high, part.high_closed))
-        merged[-1] = Interval(last.low, high, last.low_closed, closed)
+        merged[-1] = RealInterval(last.low, high, last.low_closed, closed)
     return tuple(merged)
 
 
-def intersection(left: Sequence[Interval], right: Sequence[Interval]) -> tuple[Interval, ...]:
+def intersection(
+    left: Sequence[RealInterval], right: Sequence[RealInterval]
+) -> tuple[RealInterval, ...]:
     """Return the numbers in both sets."""
     found = []
     for one in left:
@@ -49,17 +51,19 @@ def intersection(left: Sequence[Interval], right: Sequence[Interval]) -> tuple[I
             low, low_open = max((one.low, not one.low_closed), (other.low, not other.low_closed))
             high, high_closed = min((one.high, one.high_closed), (other.high, other.high_closed))
             if low < high or (low == high and not low_open and high_closed):
-                found.append(Interval(low, high, not low_open, high_closed))
+                found.append(RealInterval(low, high, not low_open, high_closed))
     return tuple(sorted(found))
 
 
-def difference(left: Sequence[Interval], right: Sequence[Interval]) -> tuple[Interval, ...]:
+def difference(
+    left: Sequence[RealInterval], right: Sequence[RealInterval]
+) -> tuple[RealInterval, ...]:
     """Return the numbers of the left set that are not in the right one."""
-    outside: list[Interval] = []
+    outside: list[RealInterval] = []
     low, low_closed = float("-inf"), False
     for part in union([right]):
         if low < part.low or (low == part.low and low_closed and not part.low_closed):
-            outside.append(Interval(low, part.low, low_closed, not part.low_closed))
+            outside.append(RealInterval(low, part.low, low_closed, not part.low_closed))
         low, low_closed = part.high, not part.high_closed  # type: ignore[assignment]
-    outside.append(Interval(low, float("inf"), low_closed, False))
+    outside.append(RealInterval(low, float("inf"), low_closed, False))
     return intersection(left, outside)
