@@ -12,7 +12,8 @@ of which keeps what the query means:
   ``ORDER BY`` its expression;
 - operands of ``AND`` and ``OR`` in alphabetical order, those of comparisons with columns first and
   values last (``30 < age`` is ``age > 30``); ``==`` as ``=``, ``!=`` as ``<>``;
-- no brackets that change nothing, no ``ASC``, ``INNER``, ``OUTER``.
+- types in CAST as the affinity SQLite gives them: ``DECIMAL`` is ``NUMERIC``, ``FLOAT`` is ``REAL``;
+- no brackets that change nothing, no ``ASC``, ``INNER``, ``OUTER``; ``CROSS JOIN`` as a comma.
 
 Not folded, because it is another way to ask: a join or an IN subquery, MAX or ORDER BY with LIMIT 1,
 DISTINCT or GROUP BY, conditions in ON or WHERE, the order of tables and of joins, BETWEEN or two

@@ -27,11 +27,14 @@ returning select set table then to transaction union unique update using values 
 _RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
-def canonical_names(tree: Node, schema: Schema | None, sure: Collection[str]) -> None:
+def canonical_names(
+    tree: Node, nodes: list[Node], schema: Schema | None, sure: Collection[str]
+) -> None:
     """Rename in place; what is done is listed in ``sql_canonical``.
 
     Args:
         tree: the query.
+        nodes: all of it, what holds before what is held.
         schema: what the database has, if that is known.
         sure: lower-case names in brackets or backticks somewhere in the query. The tree has them
             in double quotes, but SQLite never takes them for texts.
@@ -39,7 +42,6 @@ def canonical_names(tree: Node, schema: Schema | None, sure: Collection[str]) ->
     Raises:
         ValueError: names that SQLite does not find, or that cannot be told apart.
     """
-    nodes = [*tree.walk(bfs=False)]
     # The order matters: names are compared in lower case, and columns take the names of tables.
     for node in nodes:
         if isinstance(node, exp.Identifier) and not _may_be_text(node):

@@ -87,10 +87,11 @@ def canonical_text(tokens: list[str], schema: Schema | None) -> str | None:
     try:
         plain = _plain_tokens(tokens)
         tree = _DIALECT.parse(" ".join(plain))[0]
-        if tree is None or not _reads_as_sqlite(tree, plain):
+        nodes = [*tree.walk(bfs=False)] if tree is not None else []
+        if tree is None or not _reads_as_sqlite(tree, nodes, plain):
             return None
         sure = {folded(token[1:-1]) for token in tokens if token[0] in "[`"}
-        canonical_names(tree, schema, sure)
+        canonical_names(tree, nodes, schema, sure)
         # From the leaves up: operands are final when what holds them is looked at.
         for node in [*tree.walk(bfs=False)][::-1]:
             _simplify(node)
@@ -141,7 +142,7 @@ def _affinity(kind: str) -> str:
     return "NUMERIC"
 
 
-def _reads_as_sqlite(tree: Node, tokens: list[str]) -> bool:
+def _reads_as_sqlite(tree: Node, nodes: list[Node], tokens: list[str]) -> bool:
     """Whether sqlglot writes what it read with the same tokens, and took names for names.
 
     Free are case, AS, a comma for CROSS JOIN, and the place of NOT: ``NOT a IN b`` for
@@ -150,7 +151,7 @@ def _reads_as_sqlite(tree: Node, tokens: list[str]) -> bool:
     words = Counter(
         token.lower() for token in tokens if token[0].isalpha() and token.lower() not in _GRAMMAR
     )
-    for node in tree.walk(bfs=False):
+    for node in nodes:
         if isinstance(node, exp.Identifier | exp.Anonymous | exp.Var):
             words[node.name.lower()] -= 1
         elif isinstance(node, exp.Lambda):
