@@ -37,10 +37,10 @@ def verifier(databases):
         ("SELECT 1", "SELECT 1"),
         (" \n select 1 ; \n", "select 1"),
         ("SELECT ';' ", "SELECT ';'"),
-        ("SELECT 1;;", "SELECT 1;"),
+        ("SELECT 1;;", "SELECT 1"),
         ("(SELECT 1)", "(SELECT 1)"),
         ("Say:\n```sql\nSELECT 1\n```\nor\n```SQL\nSELECT 2;\n```\nand\n```\nno\n```", "SELECT 2"),
-        ("```\nSELECT 1\n```\n```python\nprint()\n```", "print()"),
+        ("```\nSELECT 1\n```\n```python\nprint()\n```", "SELECT 1"),
         ("```sql SELECT 1```", "SELECT 1"),
         ("```sqlite\nSELECT 1", "SELECT 1"),
         ("```SELECT 1```", "SELECT 1"),
@@ -50,15 +50,81 @@ def verifier(databases):
         ("The answer is SELECT a FROM t", "SELECT a FROM t"),
         ("With that: WITH x AS (SELECT 1) SELECT * FROM x", "WITH x AS (SELECT 1) SELECT * FROM x"),
         ("SELECT 'SQL: no' FROM t", "SELECT 'SQL: no' FROM t"),
+        # Not the main query of a broken one.
+        ("It is WITH a AS (SELECT b c d)\nSELECT 5", "WITH a AS (SELECT b c d)\nSELECT 5"),
+        ("SQL: SELECT 1 FROM x\nFinal SQL: SELECT count(* FROM y", "SELECT count(* FROM y"),
+        ("Select the rows from t:\nselect a from t", "select a from t"),
+        ("You can SELECT and count. Answer: SELECT a FROM t", "SELECT a FROM t"),
+        ("SELECT 5; the other way is SELECT 6;", "SELECT 5"),
+        ("1. Read t.\n2. SELECT a FROM t", "SELECT a FROM t"),
+        ("WHERE a &gt; 3: SELECT a FROM t WHERE a &gt; 3;", "SELECT a FROM t WHERE a > 3"),
+        ("SELECT a FROM t WHERE b = '&gt;'", "SELECT a FROM t WHERE b = '&gt;'"),
+        ("SELECT a FROM t\n\nFrom this we see it.", "SELECT a FROM t"),
+        ("SELECT a FROM t\n\nWhere b = 3", "SELECT a FROM t\n\nWhere b = 3"),
+        ("```sql\nDELETE FROM t\n```", "DELETE FROM t"),
+        ('{"answer": "```sql\\nSELECT 1\\n```"}', "SELECT 1"),
         ("", None),
         ("I do not know", None),
         ("```sql\n```", None),
         ("SQL:", None),
         (";", None),
+        ("You can select names.", None),
+        ("EXPLAIN SELECT 1", None),
+        ("explain query plan\nselect 1", None),
+        ("```sql\nEXPLAIN SELECT 1\n```", None),
+        ("<sql>-- plan\nEXPLAIN SELECT 1</sql>", None),
+        ("CREATE VIEW v AS SELECT 1 FROM t", None),
+        ("INSERT INTO t SELECT 1 FROM t", None),
+        ("UPDATE t SET a = 1; SELECT a FROM t", None),
+        ("DELETE FROM t WHERE a IN (SELECT a FROM t)", None),
+        ("<think>SELECT 1 FROM t", None),
+        ("<think>SELECT 1 FROM t</think> I give up.", None),
     ],
 )
 def test_the_query_is_found_in_the_completion(completion, query):
     assert extract_sql(completion) == query
+
+
+# ``{q}`` is where the query stands.
+ANSWERS = r"""
+{q} | {q};\n | {q};\n\nThis counts the singers. | {q}\nThis counts the singers.
+{q}. This counts, it does. | {q}\n\nIt counts; it is simple.
+{q}\n\n**Explanation:** SELECT picks; FROM reads | {q}\r\n\r\nDone.\r\n | {q}\n\n(5 rows)
+{q}\n\nResult:\n| n |\n|---|\n | {q}\n```\nIt counts. | {q}</s> | {q}<|im_end|> | <sql>{q}</sql>
+<solution>\n{q};</solution> bye | <query>{q} | <answer>\n<sql>{q}</sql></answer>
+<final_answer>{q}</final_answer> | <answer>```sql\n{q}\n```</answer>
+```sql\nSELECT 9 FROM x\n```<answer>{q}</answer> | `{q}` | The answer is `{q}`; it reads `singer`.
+Use "{q}". | Use “{q}” | **{q}** | \boxed{{q}} | > {q} | **SQL:** {q} | **SQL:**\n{q} | **SQL**: `{q}`
+SQL: {q}; Explanation: it counts | Final query: {q} | answer: {q}
+SQL: {q};\nExplanation: SELECT count(*) counts FROM singer. | SQLite query: {q}
+### SQL\n{q}\n### Why\nIt counts.
+Answer:\n\n{q}\n\nWhy:\n- SELECT count(*): counts\n- `SELECT 9 FROM x` would not
+Draft: SELECT 9 FROM x\nAnswer: {q} | ~~~sql\n{q}\n~~~ | ~~~\n{q}\n~~~\nbye | ```postgresql\n{q}\n```
+```sql\n{q}\n\nIt counts. | ```{q}```
+```sql\nSELECT 9 FROM x;\n```\nBetter:\n```sql\n{q};\n```\nwhich gives\n```\n5\n```
+```sql\nEXPLAIN {q}\n```\n```sql\n{q}\n```
+<think>perhaps SELECT 9 FROM x or ```sql\nSELECT 8 FROM x\n```</think>\n{q}
+perhaps ```sql\nSELECT 8 FROM x\n```\n</think>\n{q} | {"SQL": "{j}"}
+```json\n{"why": "SELECT 9 FROM x", "sql": "{j};"}\n``` | Here: {"reasoning": "it", "SQL": "{j}"} done
+[{"query": "{j}", "explanation": "SELECT 9 FROM x"}] | ```xml\n<sql>{q}</sql>\n```
+"""
+QUERIES = [
+    "SELECT count(*) FROM singer",
+    "SELECT s.name,\n  'x;y' AS k\nFROM singer AS s\n\nWHERE s.age > 3\nORDER BY s.age",
+    "with a as (\n  select id from singer\n)\n\nselect count(*) from a",
+    "SELECT `name` -- of all\nFROM `singer` WHERE `age` < 3",
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_the_query_is_found_however_it_is_written(query):
+    wrong = {}
+    for form in (form for line in ANSWERS.strip().splitlines() for form in line.split(" | ")):
+        text = form.replace(r"\n", "\n").replace(r"\r", "\r")
+        text = text.replace("{j}", json.dumps(query)[1:-1]).replace("{q}", query)
+        if extract_sql(text) != query:
+            wrong[text] = extract_sql(text)
+    assert wrong == {}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +141,16 @@ def test_the_query_is_found_in_the_completion(completion, query):
         ("SELECT 5; SELECT 5", 0),
         ("SELECT 5 FROM (SELECT random())", 0),
         ("```sql\nDELETE FROM singer\n```", 0),
+        ("SELECT count(*) FROM singer\nThis counts all of them.", 1),
+        ("<think>SELECT 6</think>SQL: SELECT 5; Explanation: there are 5.", 1),
+        ("<think>SELECT 5</think>SQL: SELECT 6; Explanation: there are 6.", 0),
+        # What is not the model's whole query does not run.
+        ("SELECT count(*) FROM singer\nWHERE age >", 0),
+        ("SELECT count(*) FROM singer WHERE of course", 0),
+        ("SELECT count(*) FROM singer\n, concert of theirs", 0),
+        ("SELECT count(*) FROM singer; Drop table singer;", 0),
+        ("SELECT 5\n\nSELECT 6", 0),
+        ("SELECT 6\n\nSELECT 5", 0),
         ("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<5) SELECT max(x) FROM c", 1),
         ("SELECT count(*) FROM json_each('[1, 2, 3, 4, 5]')", 1),
     ],
@@ -119,6 +195,18 @@ def test_the_answer_is_the_canonical_query_and_otherwise_the_folded_text(verifie
     )
     assert verifier("SELECT  1;\nSELECT 2", COUNT).answer == "SELECT 1; SELECT 2"
     assert verifier("SELECT '\udc80'", COUNT).answer == "SELECT '\\udc80'"
+    # Comments are no solutions; a query that does not run is none that does.
+    for text in ("-- five\nselect 5", "SELECT 5 /* rows */;", "SELECT 5; -- rows", "SELECT  5"):
+        assert verifier(text, COUNT).answer == "SELECT 5"
+    one = [
+        verifier(f"SELECT name FROM singer {end}", COUNT).answer
+        for end in ("LIMIT 1", "FETCH FIRST 1 ROWS ONLY")
+    ]
+    assert len({*one}) == 2
+    assert (
+        verifier("select  LEN(name) -- x\nfrom singer", COUNT).answer
+        == "select LEN(name) from singer"
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from polypath.verify.sql_compare import (
     has_order_by,
     same_result,
 )
+from polypath.verify.sql_extract import extract_sql
 from polypath.verify.sql_guard import SqlLimits
 from polypath.verify.sql_run import Database, Failure, Runner
 from polypath.verify.sql_schema import Schema
@@ -34,62 +35,8 @@ Partial = Literal["none", "column_overlap"]
 PARTIAL_MAX = 0.5  # a reward above this counts as right everywhere: partial credit never may
 GOLD_CACHE_BYTES = 64 * 2**20
 
-_FENCE_LANGUAGE = re.compile(r"[ \t]*(?:(sql|sqlite3?)\b[ \t]*\n?|[\w+-]*[ \t]*\n)", re.IGNORECASE)
-# WITH is a common word: only with a name and AS after it does it open a query.
-_OPENING = (
-    r"(?:SELECT\b|VALUES\s{0,9}\(|WITH\s{1,9}(?:RECURSIVE\s{1,9})?[\w\"`\[\]]{1,64}\s{0,9}"
-    r"(?:\([^()]{0,400}\)\s{0,9})?AS\b)"
-)
-_WHOLE = re.compile(r"[\s(]*" + _OPENING, re.IGNORECASE | re.ASCII)
-_START = re.compile(r"\b" + _OPENING, re.IGNORECASE | re.ASCII)
-_MARKER = re.compile(r"\bSQL\s{0,9}(?:query)?\s{0,9}:|<answer>", re.IGNORECASE | re.ASCII)
 _SPLIT_OPERATOR = re.compile(r"([<>!]) =")
 _SPACE = " \t\r\n\f\v"
-
-
-def extract_sql(completion: str) -> str | None:
-    r"""Find the query in a completion.
-
-    The first of these that is there: the last block fenced as sql; the last fenced block (one left
-    open ends with the text); the whole text if it starts as a query does (SELECT, WITH ... AS,
-    VALUES); what follows the last ``SQL:`` or ``<answer>``; the text from where a query starts.
-    White space around it and one semicolon at its end are dropped.
-
-    Returns:
-        The query, or ``None`` if nothing was found.
-
-    >>> extract_sql("We count the rows. ```sql\nSELECT count(*) FROM singer;\n``` Done.")
-    'SELECT count(*) FROM singer'
-    """
-    text = _fenced(completion)
-    if text is None:
-        text = _unfenced(completion)
-    text = text.strip(_SPACE)
-    if text.endswith(";"):
-        text = text[:-1].rstrip(_SPACE)
-    return text or None
-
-
-def _fenced(completion: str) -> str | None:
-    chosen = None
-    chosen_is_sql = False
-    for block in completion.split("```")[1::2]:
-        head = _FENCE_LANGUAGE.match(block)
-        is_sql = head is not None and head[1] is not None
-        if is_sql or not chosen_is_sql:
-            chosen, chosen_is_sql = block[head.end() :] if head else block, is_sql
-    return chosen
-
-
-def _unfenced(completion: str) -> str:
-    if _WHOLE.match(completion):
-        return completion
-    markers = [*_MARKER.finditer(completion)]
-    if markers:
-        rest = completion[markers[-1].end() :]
-        return rest.partition("</answer>")[0]
-    start = _START.search(completion)
-    return completion[start.start() :] if start else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,23 +115,27 @@ class SqlVerifier:
             ``TIMEOUT`` over the deadline; ``ERROR`` if memory ran out or the file broke; else
             ``GRADED``, with reward 1 for the gold result and 0 (or partial credit) for another
             one, for a query that does not run or is not allowed and for a result over the caps.
-            The answer is ``canonical_sql`` or, where the query cannot be parsed, its text with
-            white space folded.
+            The answer is ``canonical_sql`` or, where the query does not run or has none, its
+            text without comments, white space folded.
         """
         with self._lock:
             reference = self._gold(gold)
             if isinstance(reference, Failure):
                 return Verdict(status=Status.BAD_GOLD)
-            query = extract_sql(completion)
-            if query is None:
+            found = extract_sql(completion)
+            if found is None:
                 return Verdict(status=Status.NO_ANSWER)
-            result = self._runner.run(reference.db_id, self._as_read(query))
+            query = self._as_read(found)
+            result = self._runner.run(reference.db_id, query)
             if isinstance(result, Failure) and result.kind == "timeout":
                 return Verdict(status=Status.TIMEOUT)
             if isinstance(result, Failure) and result.kind in ("memory", "database"):
                 return Verdict(status=Status.ERROR)
+            answer = None
+            if not isinstance(result, Failure) or result.kind != "query":
+                answer = canonical_sql(query, self._schema(reference.db_id))
             reward = 0.0 if isinstance(result, Failure) else self._reward(reference, result)
-            answer = canonical_sql(query, self._schema(reference.db_id)) or plain_text(query)
+            answer = answer or plain_text(query)
             return Verdict(status=Status.GRADED, reward=reward, answer=answer)
 
     def gold_problem(self, gold: str) -> str | None:

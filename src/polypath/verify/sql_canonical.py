@@ -12,7 +12,8 @@ of which keeps what the query means:
   ``ORDER BY`` its expression;
 - operands of ``AND`` and ``OR`` in alphabetical order, those of comparisons with columns first and
   values last (``30 < age`` is ``age > 30``); ``==`` as ``=``, ``!=`` as ``<>``;
-- no brackets that change nothing, no ``ASC``, ``INNER``, ``OUTER``.
+- types in CAST as the affinity SQLite gives them: ``DECIMAL`` is ``NUMERIC``, ``FLOAT`` is ``REAL``;
+- no brackets that change nothing, no ``ASC``, ``INNER``, ``OUTER``; ``CROSS JOIN`` as a comma.
 
 Not folded, because it is another way to ask: a join or an IN subquery, MAX or ORDER BY with LIMIT 1,
 DISTINCT or GROUP BY, conditions in ON or WHERE, the order of tables and of joins, BETWEEN or two
@@ -20,24 +21,20 @@ comparisons, HAVING or a subquery.
 """
 
 import hashlib
-import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
+from itertools import accumulate
 from types import ModuleType
-from typing import Any
 
 from polypath.errors import needs_extra
 from polypath.verify.sql_schema import Schema
+from polypath.verify.sql_tokens import is_query, one_space, tokens
 
 # What is longer or deeper than this is compared by its text: parsers recurse.
 MAX_CHARACTERS = 4_000
 MAX_DEPTH = 40
 MAX_PLAIN = 2_000
 _CACHE = 8192
-
-_QUERY = re.compile(r"[\s(]*(?:SELECT|WITH|VALUES)\b", re.IGNORECASE | re.ASCII)
-_SPACES = re.compile(r"\s+")
-_ORDER_LAST = re.compile(r"\border\s+by\b[^()]*\Z", re.IGNORECASE)
 
 
 def canonical_sql(
@@ -46,15 +43,17 @@ def canonical_sql(
     """Return one text for all spellings of a query (see the module for what that covers).
 
     Two queries with equal texts ask the same; two that ask the same may have different texts, more
-    so without a schema.
+    so without a schema. SQLite's parser takes the text, and whatever sqlglot would write in other
+    words (other functions, other clauses) has none.
 
     Args:
         query: one query; a semicolon at its end is fine.
         schema: columns by table. Wrap it in ``Schema`` once if it is used often.
 
     Returns:
-        The text, or ``None`` if the query cannot be parsed, is more than one statement or none that
-        reads, is longer than ``MAX_CHARACTERS`` or nested deeper than ``MAX_DEPTH`` brackets.
+        The text, or ``None`` if SQLite's parser refuses the query, sqlglot reads another one, it is
+        more than one statement or none that reads, is longer than ``MAX_CHARACTERS`` or nested
+        deeper than ``MAX_DEPTH`` brackets.
 
     Raises:
         MissingExtraError: sqlglot is not installed.
@@ -68,12 +67,14 @@ def canonical_sql(
 
 
 def plain_text(query: str) -> str:
-    r"""Return the query with white space folded; a long one is cut and marked with a hash.
+    r"""Return the query without comments, white space folded; a long one is cut and hashed.
 
-    >>> plain_text("SELECT  a\n FROM t")
+    What is within quotes stays as it is.
+
+    >>> plain_text("-- all of them\nSELECT  a\n FROM t;")
     'SELECT a FROM t'
     """
-    text = _SPACES.sub(" ", query).strip()
+    text = one_space(query).rstrip("; ")
     text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot be stored
     if len(text) <= MAX_PLAIN:
         return text
@@ -81,24 +82,29 @@ def plain_text(query: str) -> str:
     return f"{text[: MAX_PLAIN - 80]}... sha256:{digest}"
 
 
-@lru_cache(maxsize=_CACHE)
 def orders_rows(query: str) -> bool:
-    """Whether the outermost query has ORDER BY, so that the order of its rows says something.
-
-    For a query that cannot be parsed: whether ORDER BY is the last clause outside brackets.
-    """
-    tree = _parse(query)
-    if tree is None:
-        return _ORDER_LAST.search(query) is not None
-    while tree.key == "subquery":
-        tree = tree.this
-    return tree.args.get("order") is not None
+    """Whether the outermost query has ORDER BY, so that the order of its rows says something."""
+    depth = 0
+    before = ""
+    for token in tokens(query):
+        depth += (token == "(") - (token == ")")
+        word = token.lower()
+        if depth == 0 and (before, word) == ("order", "by"):
+            return True
+        before = word
+    return False
 
 
 @lru_cache(maxsize=_CACHE)
 def _canonical(query: str, schema: Schema | None) -> str | None:
-    tree = _parse(query)
-    return None if tree is None else _rewriting().canonical_text(tree, schema)
+    rewriting = _rewriting()
+    if len(query) > MAX_CHARACTERS or not is_query(query):
+        return None
+    found = tokens(query)
+    if _depth(found) > MAX_DEPTH:
+        return None
+    text: str | None = rewriting.canonical_text(found, schema)
+    return text if text is not None and is_query(text) else None
 
 
 @lru_cache(maxsize=1)
@@ -108,23 +114,6 @@ def _rewriting() -> ModuleType:
     return sql_rewrite
 
 
-def _parse(query: str) -> Any:
-    """Parse a query; ``None`` for everything that is not one, is long or is deep."""
-    rewriting = _rewriting()
-    if len(query) > MAX_CHARACTERS or _depth(query) > MAX_DEPTH or not _QUERY.match(query):
-        return None
-    return rewriting.parse(query)
-
-
-def _depth(query: str) -> int:
-    """Return how deep brackets nest; those in texts count too, so it is an upper bound."""
-    if query.count("(") <= MAX_DEPTH:
-        return 0
-    depth = deepest = 0
-    for sign in query:
-        if sign == "(":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign == ")":
-            depth -= 1
-    return deepest
+def _depth(found: list[str]) -> int:
+    """Return how deep brackets nest."""
+    return max(accumulate((token == "(") - (token == ")") for token in found))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from polypath.verify.sql_schema import Schema
+from polypath.verify.sql_schema import ROW_IDS, Schema, folded
 
 if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes
 
 MAX_COPIES = 30
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*", re.ASCII)
+_PLAIN_NAME = re.compile(r"[a-z_\x80-\U0010ffff][a-z0-9_$\x80-\U0010ffff]*")
 # SQLite's words that cannot be a name without quotes.
 _RESERVED_WORDS = """
 add all alter and as autoincrement between case check collate commit constraint create default
@@ -27,16 +27,34 @@ returning select set table then to transaction union unique update using values 
 _RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
-def canonical_names(tree: Node, schema: Schema | None) -> None:
-    """Rename in place; what is done is listed in ``sql_canonical``."""
-    nodes = [*tree.walk(bfs=False)]
+def canonical_names(
+    tree: Node, nodes: list[Node], schema: Schema | None, sure: Collection[str]
+) -> None:
+    """Rename in place; what is done is listed in ``sql_canonical``.
+
+    Args:
+        tree: the query.
+        nodes: all of it, what holds before what is held.
+        schema: what the database has, if that is known.
+        sure: lower-case names in brackets or backticks somewhere in the query. The tree has them
+            in double quotes, but SQLite never takes them for texts.
+
+    Raises:
+        ValueError: names that SQLite does not find, or that cannot be told apart.
+    """
     # The order matters: names are compared in lower case, and columns take the names of tables.
-    _lower_names(nodes)
-    _texts_in_double_quotes(nodes, schema)
-    scopes = _rename_sources(nodes, schema)
-    _qualify_columns(nodes, scopes)
-    _drop_unused_aliases(nodes)
-    _drop_result_names(tree, schema)
+    for node in nodes:
+        if isinstance(node, exp.Identifier) and not _may_be_text(node):
+            _lower(node)
+        elif isinstance(node, exp.Ordered):
+            node.set("this", node.this.unnest())
+    scopes = _rename_sources(tree, nodes, schema)
+    for node in nodes:
+        if isinstance(node, exp.Column):
+            _resolve(node, scopes, schema, sure)
+    if isinstance(tree, exp.Select):
+        _drop_result_names(tree, scopes[id(tree)], schema)
+    _drop_unused_aliases(tree)
 
 
 @dataclass
@@ -46,54 +64,33 @@ class Scope:
     Attributes:
         names: new name by alias (or name, if there is none), in lower case.
         columns: columns by new name; ``None`` for a source whose columns are not known.
+        results: names of the result columns.
     """
 
     names: dict[str, str] = field(default_factory=dict)
     columns: dict[str, frozenset[str] | None] = field(default_factory=dict)
-
-
-def _lower_names(nodes: list[Node]) -> None:
-    """Write every name in lower case, in quotes only where it needs them.
-
-    A lone name in double quotes may be a text, which ``_texts_in_double_quotes`` decides.
-    """
-    for node in nodes:
-        if isinstance(node, exp.Identifier) and not _may_be_text(node):
-            _lower(node)
+    results: frozenset[str] = frozenset()
 
 
 def _lower(name: exp.Identifier) -> None:
-    text = name.name.lower()
+    """Write a name in lower case, in quotes only where it needs them."""
+    text = folded(name.name)
     name.set("this", text)
-    name.set("quoted", not _PLAIN_NAME.fullmatch(text) or text in _RESERVED)
+    name.set("quoted", _needs_quotes(text))
+
+
+def _needs_quotes(text: str) -> bool:
+    return not _PLAIN_NAME.fullmatch(text) or text in _RESERVED
+
+
+def _identifier(text: str) -> exp.Identifier:
+    return exp.to_identifier(text, quoted=_needs_quotes(text))
 
 
 def _may_be_text(name: exp.Identifier) -> bool:
+    """Whether a name in double quotes may be a text: SQLite reads it so if no column has it."""
     column = name.parent
     return bool(name.args.get("quoted")) and isinstance(column, exp.Column) and not column.table
-
-
-def _texts_in_double_quotes(nodes: list[Node], schema: Schema | None) -> None:
-    """Turn ``"France"`` into ``'France'`` where no column has that name, as SQLite reads it.
-
-    Without a schema such a name stays as it is written, case and quotes.
-    """
-    if schema is None:
-        return
-    known = {found.alias.lower() for found in nodes if isinstance(found, exp.Alias)}
-    known |= {
-        name.name.lower()
-        for found in nodes
-        if isinstance(found, exp.TableAlias)
-        for name in found.args.get("columns") or ()
-    }
-    for node in nodes:
-        if not isinstance(node, exp.Identifier) or not _may_be_text(node):
-            continue
-        if node.name.lower() in schema.every_column or node.name.lower() in known:
-            _lower(node)
-        elif node.parent is not None:
-            node.parent.replace(exp.Literal.string(node.name))
 
 
 def _sources(select: Node) -> Iterator[Node]:
@@ -106,9 +103,14 @@ def _sources(select: Node) -> Iterator[Node]:
                 yield join.this
 
 
-def _rename_sources(nodes: list[Node], schema: Schema | None) -> dict[int, Scope]:
-    """Give every table, subquery and common table expression its canonical name."""
-    shared = _rename_ctes(nodes)
+def _rename_sources(tree: Node, nodes: list[Node], schema: Schema | None) -> dict[int, Scope]:
+    """Give every table, subquery and common table expression its canonical name.
+
+    Raises:
+        ValueError: two names of one SELECT are the same, a new one is that of another
+            table, or one says its database.
+    """
+    shared = _rename_ctes(tree, nodes)
     selects = [node for node in nodes if isinstance(node, exp.Select)]
     tables = [
         source for select in selects for source in _sources(select) if isinstance(source, exp.Table)
@@ -116,37 +118,54 @@ def _rename_sources(nodes: list[Node], schema: Schema | None) -> dict[int, Scope
     times = Counter(table.name for table in tables)
     seen: Counter[str] = Counter()
     scopes: dict[int, Scope] = {}
-    subqueries = 0
+    made: list[str] = [*shared.values()]
     for select in selects:
-        scope = scopes[id(select)] = Scope()
+        scope = scopes[id(select)] = Scope(results=frozenset(_result_names(select)))
         for source in _sources(select):
-            alias = source.alias_or_name.lower()
+            alias = folded(source.alias_or_name)
+            if alias in scope.names:
+                raise ValueError("two tables of one name")
+            if source.args.get("db"):
+                raise ValueError("a table with the name of its database")
             if isinstance(source, exp.Table):
                 name = shared.get(source.name, source.name)
                 seen[source.name] += 1
                 new = name if times[source.name] == 1 else f"{name}_{seen[source.name]}"
                 if source.name in shared:
                     source.this.set("this", name)
+                if new != name:
+                    made.append(new)
                 _set_alias(source, None if new == name else new)
                 known = None if source.name in shared else schema
                 scope.columns[new] = known.columns.get(name) if known else None
             else:
-                subqueries += 1
-                new = f"subquery_{subqueries}"
+                new = f"subquery_{len(made)}"
+                made.append(new)
                 _set_alias(source, new)
                 scope.columns[new] = None
             scope.names[alias] = new
+    if len({*made}) < len(made) or {*made} & (times.keys() - shared.keys()):
+        raise ValueError("a new name is taken")
     return scopes
 
 
-def _rename_ctes(nodes: list[Node]) -> dict[str, str]:
+def _result_names(select: exp.Select) -> Iterator[str]:
+    """Yield the names given to result columns, but for those that are their column's own."""
+    for column in select.expressions:
+        if isinstance(column, exp.Alias):
+            own = column.this.name if isinstance(column.this, exp.Column) else ""
+            if column.alias != folded(own):
+                yield column.alias
+
+
+def _rename_ctes(tree: Node, nodes: list[Node]) -> dict[str, str]:
     """Number the common table expressions; return new names by old ones."""
     ctes = [node for node in nodes if isinstance(node, exp.CTE)]
-    if len({cte.alias.lower() for cte in ctes}) < len(ctes):
-        return {cte.alias.lower(): cte.alias.lower() for cte in ctes}  # shadowing: leave them
-    names = {cte.alias.lower(): f"cte_{number}" for number, cte in enumerate(ctes, start=1)}
+    names = {cte.alias: f"cte_{number}" for number, cte in enumerate(ctes, start=1)}
+    if len(names) < len(ctes) or any(cte.find_ancestor(exp.Query) is not tree for cte in ctes):
+        return {name: name for name in names}  # one may hide another, or a table: leave them
     for cte in ctes:
-        cte.args["alias"].this.set("this", names[cte.alias.lower()])
+        cte.args["alias"].this.set("this", names[cte.alias])
     return names
 
 
@@ -155,40 +174,74 @@ def _set_alias(source: Node, alias: str | None) -> None:
     if alias is None and not (isinstance(old, exp.TableAlias) and old.args.get("columns")):
         source.set("alias", None)
     elif isinstance(old, exp.TableAlias):
-        old.set("this", exp.to_identifier(alias or source.name))
+        old.set("this", _identifier(alias or source.name))
     else:
-        source.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+        source.set("alias", exp.TableAlias(this=_identifier(alias or "")))
 
 
-def _enclosing(node: Node, scopes: dict[int, Scope]) -> Iterator[Scope]:
-    """Yield the scopes a column is looked up in, from the inside out."""
-    parent = node.parent
-    while parent is not None:
-        scope = scopes.get(id(parent))
+def _enclosing(node: Node, scopes: dict[int, Scope]) -> Iterator[tuple[Scope, frozenset[str]]]:
+    """Yield the scopes a column is looked up in, from the inside out.
+
+    With each the names of result columns that it may mean there: none within their own list.
+    """
+    while node.parent is not None:
+        if isinstance(node.parent, exp.SetOperation) and node.arg_key == "order":
+            yield Scope(columns={"": None}), frozenset()  # the columns of both sides
+        scope = scopes.get(id(node.parent))
         if scope is not None:
-            yield scope
-        parent = parent.parent
+            yield scope, frozenset() if node.arg_key == "expressions" else scope.results
+        node = node.parent
 
 
-def _qualify_columns(nodes: list[Node], scopes: dict[int, Scope]) -> None:
-    """Name the table of each column where there are several, and only there."""
-    for node in nodes:
-        if not isinstance(node, exp.Column):
+def _resolve(
+    column: exp.Column, scopes: dict[int, Scope], schema: Schema | None, sure: Collection[str]
+) -> None:
+    """Find a column as SQLite does; name its table where there are several, and only there.
+
+    Where the schema does not say whose column it is, it stays as it is written.
+
+    Raises:
+        ValueError: SQLite does not find it.
+    """
+    table, name = folded(column.table), folded(column.name)
+    if column.args.get("db"):
+        raise ValueError("a column with the name of its database")
+    quoted = isinstance(column.this, exp.Identifier) and _may_be_text(column.this)
+    for depth, (scope, results) in enumerate(_enclosing(column, scopes)):
+        lone = depth == 0 and len(scope.names) == 1
+        if table:
+            if table in scope.names:
+                # Without its table it would be a result column of that name.
+                keep = not lone or name in results
+                column.set("table", _identifier(scope.names[table]) if keep else None)
+                return
             continue
-        table, innermost = node.table.lower(), True
-        for scope in _enclosing(node, scopes):
-            new = scope.names.get(table) if table else _owner(node, scope)
-            if new is not None:
-                lone = innermost and len(scope.names) == 1
-                node.set("table", None if lone else exp.to_identifier(new))
-                break
-            if not table and (None in scope.columns.values() or len(scope.names) == 1):
-                break  # it may belong here: leave it as it is written
-            innermost = False
+        if name in results and isinstance(column.parent, exp.Ordered):
+            break
+        owners = [new for new, columns in scope.columns.items() if columns and name in columns]
+        if owners and None not in scope.columns.values():
+            if quoted:
+                _lower(column.this)
+            if len(owners) == 1 and not (lone and name not in results):
+                column.set("table", _identifier(owners[0]))
+            return
+        if None in scope.columns.values() or name in results or name in ROW_IDS:
+            break
+    else:
+        if table:
+            raise ValueError("a table that is not read here")
+        if quoted and schema is not None:
+            if name in sure:
+                raise ValueError("a column that is not there")
+            column.replace(exp.Literal.string(column.name))
+        return
+    if quoted and name in sure:
+        raise ValueError("a column or a text")
 
 
-def _drop_unused_aliases(nodes: list[Node]) -> None:
+def _drop_unused_aliases(tree: Node) -> None:
     """Drop the alias of every source that no column names."""
+    nodes = [*tree.walk(bfs=False)]
     used = {node.table for node in nodes if isinstance(node, exp.Column)}
     for select in nodes:
         for source in _sources(select) if isinstance(select, exp.Select) else ():
@@ -197,33 +250,23 @@ def _drop_unused_aliases(nodes: list[Node]) -> None:
                 source.set("alias", None)
 
 
-def _owner(column: exp.Column, scope: Scope) -> str | None:
-    """Return the only source of a scope that has this column, if all columns are known."""
-    if isinstance(column.this, exp.Star) or None in scope.columns.values():
-        return None
-    name = column.name.lower()
-    owners = [new for new, columns in scope.columns.items() if columns and name in columns]
-    return owners[0] if len(owners) == 1 else None
-
-
-def _drop_result_names(tree: Node, schema: Schema | None) -> None:
+def _drop_result_names(tree: exp.Select, scope: Scope, schema: Schema | None) -> None:
     """Drop the names of the result columns of the outermost query, which no comparison reads.
 
     ORDER BY such a name or by position becomes ORDER BY the expression, and so does GROUP BY by
     position. Elsewhere a column of that name would come first: there a name becomes its expression
     if the schema has no such column, and otherwise all names stay.
     """
-    if not isinstance(tree, exp.Select):
-        return
     columns = tree.expressions
-    named = {
-        column.alias.lower(): column.this for column in columns if isinstance(column, exp.Alias)
-    }
+    named = {column.alias: column.this for column in columns if isinstance(column, exp.Alias)}
+    if len(named) < sum(isinstance(column, exp.Alias) for column in columns):
+        return
     starred = any(column.is_star for column in columns)
     order, group = tree.args.get("order"), tree.args.get("group")
     terms = [term for term in order.expressions if term.this is not None] if order else []
     groups = group.expressions if group else []
     uses = _uses(tree, named)
+    known = schema if None not in scope.columns.values() else None
     # Each use is a copy of an expression: not too many, or a short query makes a long text.
     if len(terms) + len(groups) + len(uses) > MAX_COPIES:
         return
@@ -235,12 +278,16 @@ def _drop_result_names(tree: Node, schema: Schema | None) -> None:
         if meant is not None and not _is_constant(meant):
             term.replace(meant.copy())
     direct = {id(term.this) for term in terms}
-    if not all(_inline(use, tree, named, schema) for use in uses if id(use) not in direct):
+    if not all(_inline(use, tree, named, known) for use in uses if id(use) not in direct):
         return
     for term, meant in zip(terms, meanings, strict=True):
         if meant is not None:
             term.set("this", meant.copy())
     tree.set("expressions", [column.unalias() for column in columns])
+    if len(scope.names) == 1:
+        for node in tree.walk(bfs=False):  # no name hides a column any more
+            if isinstance(node, exp.Column) and node.table and node.parent_select is tree:
+                node.set("table", None)
 
 
 def _uses(tree: Node, named: dict[str, Node]) -> list[exp.Column]:
@@ -255,20 +302,22 @@ def _uses(tree: Node, named: dict[str, Node]) -> list[exp.Column]:
     for column in tree.find_all(exp.Column):
         if id(column) in listed:
             continue
-        owner = named.get(column.name.lower())
+        owner = named.get(folded(column.name))
         if owner is None or column.table:
             continue
-        if not isinstance(owner, exp.Column) or owner.name.lower() != column.name.lower():
+        if not isinstance(owner, exp.Column) or folded(owner.name) != folded(column.name):
             found.append(column)
     return found
 
 
 def _inline(use: exp.Column, tree: Node, named: dict[str, Node], schema: Schema | None) -> bool:
     """Put the expression for the name of a result column; say whether it was certain and done."""
-    name = use.name.lower()
+    name = folded(use.name)
     if schema is None or name in schema.every_column or use.parent_select is not tree:
         return False
     meant = named[name].copy()
+    if _is_constant(meant):
+        return False  # GROUP BY 3 would mean the third column
     use.replace(
         meant if isinstance(meant, exp.Column | exp.Func | exp.Literal) else exp.Paren(this=meant)
     )
@@ -276,7 +325,8 @@ def _inline(use: exp.Column, tree: Node, named: dict[str, Node], schema: Schema 
 
 
 def _is_constant(node: Node) -> bool:
-    return node.find(exp.Column, exp.Func, exp.Query) is None
+    """Whether SQLite may see a number in an expression: it makes 0 of ``age AND 0``."""
+    return isinstance(node, exp.Connector) or node.find(exp.Column, exp.Func, exp.Query) is None
 
 
 def _meant(
@@ -288,7 +338,7 @@ def _meant(
 ) -> Node | None:
     """Return the result column that a term of ORDER BY stands for."""
     if isinstance(term, exp.Column) and not term.table:
-        return named.get(term.name.lower())
+        return named.get(folded(term.name))
     if isinstance(term, exp.Literal) and not term.is_string and term.name.isdecimal():
         place = int(term.name)
         if not starred and 1 <= place <= len(columns):

@@ -1,15 +1,21 @@
-"""The changes behind ``sql_canonical.canonical_sql``, on a parsed query. Needs sqlglot."""
+"""The changes behind ``sql_canonical.canonical_sql``, made on a tree of sqlglot's.
+
+sqlglot is made to translate between dialects: it takes what SQLite refuses and writes functions,
+types and clauses in other words. Here its reading counts only if it writes the same tokens again.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
 
 from polypath.verify.sql_names import canonical_names
-from polypath.verify.sql_schema import Schema
+from polypath.verify.sql_schema import Schema, folded
+from polypath.verify.sql_tokens import tokens as sql_tokens
 
 if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes
@@ -32,43 +38,144 @@ _RANKS: tuple[tuple[tuple[type[Node], ...], int], ...] = (
     ((exp.Add, exp.Sub), 5),
     ((exp.Mul, exp.Div, exp.Mod, exp.IntDiv), 6),
 )
-_DIALECT = SQLite()
+# In the order in which SQLite looks for them in the name of a type (section 3.1 of "Datatypes").
+_AFFINITIES = (
+    ("INTEGER", ("INT",)),
+    ("TEXT", ("CHAR", "CLOB", "TEXT")),
+    ("BLOB", ("BLOB",)),
+    ("REAL", ("REAL", "FLOA", "DOUB")),
+)
+_SAME_SIGNS = {"!=": "<>", "==": "="}
+# What may be a word of SQLite's grammar within a query; every other word is a name or a function.
+_GRAMMAR_WORDS = """
+all and as asc between blob by case cast collate cross current current_date current_time
+current_timestamp desc distinct else end escape except exists false filter first following from
+full glob group groups having in inner integer intersect is join last left like limit match
+materialized natural not null nulls numeric offset on or order outer over partition preceding range
+real recursive regexp right rows row select text then true unbounded union using values when where
+window with
+"""
+_GRAMMAR = frozenset(_GRAMMAR_WORDS.split())
 
 
-def parse(query: str) -> Node | None:
-    """Parse a query; ``None`` for everything that is not one, whatever the text."""
+class _PlainSQLite(SQLite):
+    """SQLite without what sqlglot knows of functions: each stays the function it is."""
+
+    class Parser(SQLite.Parser):  # type: ignore[misc, valid-type]
+        FUNCTIONS: ClassVar[dict[str, object]] = {}
+        FUNCTION_PARSERS: ClassVar = {"CAST": SQLite.Parser.FUNCTION_PARSERS["CAST"]}
+
+    class Generator(SQLite.Generator):  # type: ignore[misc, valid-type]
+        TYPE_MAPPING: ClassVar = {
+            **SQLite.Generator.TYPE_MAPPING,
+            exp.DataType.Type.DECIMAL: "NUMERIC",
+        }
+
+    def to_json_path(self, path: Node | None) -> Node | None:
+        """Leave the right side of ``->`` as it is."""
+        return path
+
+
+_DIALECT = _PlainSQLite()
+
+
+def canonical_text(tokens: list[str], schema: Schema | None) -> str | None:
+    """Parse the tokens of one query, change it as ``sql_canonical`` lists, and write it.
+
+    ``None`` for what sqlglot reads or writes otherwise than SQLite does.
+    """
     try:
-        query.encode()  # no lone surrogates: SQLite takes none
-        trees = [tree for tree in _DIALECT.parse(query) if tree is not None]
-    # sqlglot raises its own errors for most texts and whatever its code trips over for some.
-    except Exception:
-        return None
-    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
-        return None
-    tree: Node = trees[0]
-    return tree if tree.key != "select" or tree.expressions else None
-
-
-def canonical_text(tree: Node, schema: Schema | None) -> str | None:
-    """Change a query in place, as the module ``sql_canonical`` lists, and write it."""
-    try:
-        while isinstance(tree, exp.Subquery) and tree.is_wrapper:
-            tree = tree.this
-            tree.parent = None
-        canonical_names(tree, schema)
+        plain = _plain_tokens(tokens)
+        tree = _DIALECT.parse(" ".join(plain))[0]
+        nodes = [*tree.walk(bfs=False)] if tree is not None else []
+        if tree is None or not _reads_as_sqlite(tree, nodes, plain):
+            return None
+        sure = {folded(token[1:-1]) for token in tokens if token[0] in "[`"}
+        canonical_names(tree, nodes, schema, sure)
         # From the leaves up: operands are final when what holds them is looked at.
         for node in [*tree.walk(bfs=False)][::-1]:
             _simplify(node)
-        return _written(tree, comments=False)
-    # A tree as odd as a model's text can make it; whatever the writer trips over, there is no text.
+        return _written(tree)
+    # sqlglot raises its own errors for most texts and whatever its code trips over for some.
     except Exception:
         return None
 
 
-def _written(node: Node, *, comments: bool = True) -> str:
-    text: str = _DIALECT.generate(
-        node, copy=False, comments=comments, unsupported_level=ErrorLevel.IGNORE
+def _plain_tokens(tokens: list[str]) -> list[str]:
+    """Write types as their affinity, quoted names in double quotes, signs in one way."""
+    plain: list[str] = []
+    is_cast = [False]  # of each open bracket
+    rest = iter(tokens)
+    for token in rest:
+        before = plain[-1].lower() if plain else ""
+        if token == "(":
+            is_cast.append(before == "cast")
+        elif token == ")":
+            is_cast.pop()
+        elif before == "as" and is_cast[-1]:
+            kind = token
+            while (token := next(rest)) != ")" or kind.count("(") > kind.count(")"):
+                kind += token
+            is_cast.pop()
+            plain.append(_affinity(kind))
+        elif token[0] == ".":
+            token = f"0{token}" if token != "." else token
+        elif token[0] in "[`" or (token[0] == "'" and before == "as"):
+            inner = token[1:-1] if token[0] == "[" else token[1:-1].replace(token[0] * 2, token[0])
+            token = exp.to_identifier(inner, quoted=True).sql()
+        plain.append(_SAME_SIGNS.get(token, token))
+    if plain[-1] == ";":
+        plain.pop()
+    for place, word in enumerate(plain):
+        if word.lower() == "limit" and plain[place + 2 : place + 3] == [","]:
+            first, _, second, *after = plain[place + 1 : place + 5]
+            if first.isdecimal() and second.isdecimal() and after in ([], [")"]):
+                plain[place + 1 : place + 4] = [second, "OFFSET", first]
+    return plain
+
+
+def _affinity(kind: str) -> str:
+    """Return what ``CAST`` to a type does: SQLite knows five types, whatever they are called."""
+    for affinity, parts in _AFFINITIES:
+        if any(part in kind.upper() for part in parts):
+            return affinity
+    return "NUMERIC"
+
+
+def _reads_as_sqlite(tree: Node, nodes: list[Node], tokens: list[str]) -> bool:
+    """Whether sqlglot writes what it read with the same tokens, and took names for names.
+
+    Free are case, AS, a comma for CROSS JOIN, and the place of NOT: ``NOT a IN b`` for
+    ``a NOT IN b``. In ``FROM singer ASOF JOIN concert`` SQLite reads an alias, sqlglot a keyword.
+    """
+    words = Counter(
+        token.lower() for token in tokens if token[0].isalpha() and token.lower() not in _GRAMMAR
     )
+    for node in nodes:
+        if isinstance(node, exp.Identifier | exp.Anonymous | exp.Var):
+            words[node.name.lower()] -= 1
+        elif isinstance(node, exp.Lambda):
+            return False  # within a function sqlglot takes ``->`` for one
+    return max(words.values(), default=0) <= 0 and (
+        _comparable(tokens) == _comparable(sql_tokens(_written(tree)))
+    )
+
+
+def _comparable(tokens: list[str]) -> list[str | int]:
+    words: list[str | int] = [0]
+    for token in tokens:
+        word = token if token[0] in "'\"" else token.lower()
+        if word == "not":
+            words[0] = int(words[0]) + 1
+        elif word == "join" and words[-1] == "cross":
+            words[-1] = ","
+        elif word != "as":
+            words.append(word)
+    return words
+
+
+def _written(node: Node) -> str:
+    text: str = _DIALECT.generate(node, copy=False, unsupported_level=ErrorLevel.IGNORE)
     return text
 
 
@@ -87,7 +194,7 @@ def _simplify(node: Node) -> None:
         if node.args.get("side"):
             if node.args.get("kind") == "OUTER":
                 node.set("kind", None)
-        elif node.args.get("kind") == "INNER":
+        elif node.args.get("kind") in ("INNER", "CROSS"):
             node.set("kind", None)
     elif isinstance(node, exp.Not):
         if node.parent is not None and _rank(node.parent, outer=True) > 3:
@@ -158,7 +265,16 @@ def _sort_key(node: Node) -> tuple[int, str]:
 
 
 def _sort_chain(node: Node) -> None:
-    """Sort the operands of a whole chain of AND or of OR."""
+    """Sort the operands of a whole chain of AND or of OR.
+
+    Not if one may fail for some rows, from which the operands before it may keep SQLite.
+    """
+    if any(
+        isinstance(part, exp.JSONExtract | exp.JSONExtractScalar | exp.Match)
+        or (isinstance(part, exp.Anonymous) and part.name.lower().startswith("json"))
+        for part in node.walk(bfs=False)
+    ):
+        return
     kind = type(node)
     places: list[tuple[Node, str]] = []
     stack: list[Node] = [node]

@@ -132,7 +132,7 @@ class Database:
             "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
         ).fetchall():
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
-            columns[table.lower()] = frozenset(name.lower() for (name,) in rows)
+            columns[table] = frozenset(name for (name,) in rows)
         # A table function is set up on its first use, which an authorizer would have to let write.
         with contextlib.suppress(sqlite3.Error):
             connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()

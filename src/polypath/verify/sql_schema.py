@@ -1,8 +1,15 @@
 """What a database has, as far as names in a query need it."""
 
+import string
 from collections.abc import Collection, Mapping
 
-_ROW_IDS = frozenset({"rowid", "oid", "_rowid_"})
+ROW_IDS = frozenset({"rowid", "oid", "_rowid_"})
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def folded(name: str) -> str:
+    """Return a name without case as SQLite compares names: only ASCII letters have one."""
+    return name.translate(_LOWER)
 
 
 class Schema:
@@ -16,7 +23,6 @@ class Schema:
 
     def __init__(self, columns: Mapping[str, Collection[str]]) -> None:
         self.columns = {
-            table.lower(): frozenset(name.lower() for name in names)
-            for table, names in columns.items()
+            folded(table): frozenset(map(folded, names)) for table, names in columns.items()
         }
-        self.every_column = frozenset().union(*self.columns.values(), _ROW_IDS)
+        self.every_column = frozenset().union(*self.columns.values(), ROW_IDS)
