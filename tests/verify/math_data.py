@@ -119,10 +119,9 @@ def reason(kind, gold, answer, verdict):
         return "e-notation"
     if kind == "percent":
         return "percent sign"
-    if kind == "plus zero":
-        # The library takes a lone m or c for a unit; a word and a zero are no expression.
-        if verdict.correct or re.search(r"[A-Z]{4}|[a-z]{4} ", gold):
-            return "plus zero"
+    # The library takes a lone m or c for a unit; a word and a zero are no expression.
+    if kind == "plus zero" and (verdict.correct or re.search(r"[A-Z]{4}|[a-z]{4} ", gold)):
+        return "plus zero"
     if kind == "sign" and re.search(r"\\frac\{d |\\hbar|\\dot", gold):
         return "the library drops what it cannot read"
     if re.search(r"(?<![A-Za-z\\])E_|np\.|\d\./|\\odot", gold):

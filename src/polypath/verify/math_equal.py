@@ -5,39 +5,32 @@ The gold says what is asked for. An answer ``x = 5`` is right for the gold 5, an
 compared with an equation by what solves it, not by what is left when both have no solution.
 """
 
-import functools
 import itertools
 import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from polypath.verify.math_interval import RealInterval, difference, intersection, line, union
-from polypath.verify.math_leaf import Leaf, library
-from polypath.verify.math_number import NumberAnswer, same_number
+from polypath.verify.math_condition import ORDERS, end_of, real_set, upward
+from polypath.verify.math_leaf import Leaf
+from polypath.verify.math_same import constant_of, explicit_matrix, same_expression, same_leaf
 from polypath.verify.math_shape import Builder, Chain, Combined, Grid, Group, Shape, leaves
-from polypath.verify.math_unit import unit_power
-from polypath.verify.math_value import Opaque, agree, number_of, pairs, same_value, symbols
+from polypath.verify.math_value import Opaque, pairs, same_value, symbols
 
-_FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"}
 _EQUALS = frozenset("=≈")
 _OPERATOR = re.compile(r"[\d+\-*/^!]")
 _INDEX = re.compile(r"_\{[^{}]*\}|_\w|\([^()]*\)|\\(?:math\w+|text|vec|hat|bar|overline)")
-_NO_SOLUTION = re.compile(
-    r"(?:thereis|thereare|there'?re)?no(?:real)?solutions?|(?:the)?emptyset|nosuch\w*"
-)
 _MOST_OPERATIONS = 60  # of an equation whose polynomials are compared
 
 
 def equal(gold: Shape, answer: Shape) -> bool:
     """Whether the answer says what the gold says."""
     gold, answer = _single(gold), _single(answer)
-    several = isinstance(answer, Group) and not answer.brackets and not isinstance(gold, Group)
-    if several and all(equal(gold, item) for item in answer.items):
-        return True  # one value, written in several ways
+    if _is_several(answer, gold):
+        return True
     match gold, answer:
         case Leaf(), Leaf():
-            return _leaves(gold, answer)
+            return same_leaf(gold, answer)
         case Chain(), Chain():
             return _chains(gold, answer)
         case _, Chain():
@@ -63,84 +56,20 @@ def equal(gold: Shape, answer: Shape) -> bool:
         case Combined(), Combined():
             if gold.sign == answer.sign and _matched(gold.parts, answer.parts):
                 return True
-    left = _real_set(gold)
-    return left is not None and left == _real_set(answer)
+    left = real_set(gold)
+    return left is not None and left == real_set(answer)
+
+
+def _is_several(answer: Shape, gold: Shape) -> bool:
+    """Whether the answer is a list of one value, written in several ways: ``1/2, 0.5``."""
+    if not isinstance(answer, Group) or answer.brackets or isinstance(gold, Group):
+        return False
+    return all(equal(gold, item) for item in answer.items)
 
 
 def _single(shape: Shape) -> Shape:
     """A list or set of one item is that item, unless it is an interval's bracket."""
     return shape.items[0] if isinstance(shape, Group) and len(shape.items) == 1 else shape
-
-
-# Leaves
-
-
-def _plain_words(leaf: Leaf) -> str | None:
-    if leaf.text == "∅" or (leaf.wordy and _NO_SOLUTION.fullmatch(leaf.wordy)):
-        return "∅"
-    return leaf.wordy
-
-
-def _constant(leaf: Leaf) -> NumberAnswer | None:
-    """A leaf as a number: as it is written, else the value of an expression without variables."""
-    if leaf.number is not None or leaf.wordy is not None or leaf.expression is None:
-        return leaf.number
-    value = number_of(leaf.expression)
-    return None if value is None else NumberAnswer(value)
-
-
-def _leaves(gold: Leaf, answer: Leaf) -> bool:
-    if gold.squeezed == answer.squeezed:
-        return True
-    said, words = _plain_words(gold), _plain_words(answer)
-    if said is not None or words is not None:
-        return said == words
-    powers = unit_power(gold.text), unit_power(answer.text)
-    if None not in powers and powers[0] != powers[1]:
-        return False  # units are not compared, but numbers are: cm^2 is no cm^3
-    if gold.number is not None and answer.number is not None:
-        return same_number(gold.number, answer.number)
-    left, right = gold.expression, answer.expression
-    if left is None or right is None:
-        return False
-    if any(leaf.number is not None and leaf.number.decimal for leaf in (gold, answer)):
-        one, other = _constant(gold), _constant(answer)
-        return one is not None and other is not None and same_number(one, other)
-    return _expressions(left, right)
-
-
-def _matrix(expression: Any) -> Any:
-    """The explicit matrix an expression stands for, or ``None``."""
-    import sympy
-
-    if isinstance(expression, sympy.MatrixBase | sympy.MatrixExpr):
-        if expression.has(sympy.MatPow) and expression.free_symbols:
-            return None  # inverting symbols takes for ever
-        try:
-            return sympy.ImmutableMatrix(expression.doit())
-        except (TypeError, ValueError, AttributeError):
-            return None
-    return None
-
-
-def _expressions(left: Any, right: Any) -> bool:
-    import sympy
-
-    matrices = [_matrix(left), _matrix(right)]
-    if all(matrix is not None for matrix in matrices):
-        one, other = matrices
-        return bool(one.shape == other.shape) and all(map(_expressions, one.flat(), other.flat()))
-    try:
-        return agree(left, right)
-    except Opaque:
-        # Open integrals, sums with symbolic bounds and the like are the library's; but it takes two
-        # relations that are never true for the same.
-        if any(
-            isinstance(side, sympy.Basic) and side.has(sympy.core.relational.Relational)
-            for side in (left, right)
-        ):
-            return bool(left == right)
-        return bool(library().verify([left], [right], timeout_seconds=None))
 
 
 # Relations
@@ -175,7 +104,7 @@ def _states_a_value(chain: Chain) -> bool:
 
 def _consistent(chain: Chain) -> bool:
     """Whether no two constant sides contradict each other; a decimal may be rounded or cut off."""
-    numbers = [_constant(side) if isinstance(side, Leaf) else None for side in chain.sides]
+    numbers = [constant_of(side) if isinstance(side, Leaf) else None for side in chain.sides]
     known = [(number, place) for place, number in enumerate(numbers) if number is not None]
     for (one, _), (other, place) in itertools.pairwise(known):
         written = [number.places for number in (one, other) if number.places is not None]
@@ -186,13 +115,6 @@ def _consistent(chain: Chain) -> bool:
         if abs(one.value - other.value) > most:
             return False
     return True
-
-
-def _upward(chain: Chain) -> Chain:
-    """Write ``3 > x`` as ``x < 3``."""
-    if chain.signs and set(chain.signs) <= {">", "≥"}:
-        return Chain(chain.sides[::-1], tuple(_FLIPPED[sign] for sign in chain.signs[::-1]))
-    return chain
 
 
 def _same_sides(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
@@ -210,17 +132,17 @@ def _same_name(gold: Shape, answer: Shape) -> bool:
 
 
 def _chains(gold: Chain, answer: Chain) -> bool:
-    gold, answer = _upward(gold), _upward(answer)
+    gold, answer = upward(gold), upward(answer)
     if {*gold.signs, *answer.signs} <= _EQUALS:
         return _equations(gold, answer)
     if gold.signs == answer.signs and _same_sides(gold.sides, answer.sides):
         return True
     if gold.signs == answer.signs == ("≠",) and _same_sides(gold.sides, answer.sides[::-1]):
         return True
-    if len(gold.signs) == 1 and gold.signs == answer.signs and gold.signs[0] in _FLIPPED:
+    if len(gold.signs) == 1 and gold.signs == answer.signs and gold.signs[0] in ORDERS:
         return _proportional(gold, answer, positive=True)
-    left = _real_set(gold)
-    return left is not None and left == _real_set(answer)
+    left = real_set(gold)
+    return left is not None and left == real_set(answer)
 
 
 def _exact(chain: Chain) -> tuple[Shape, ...]:
@@ -376,10 +298,10 @@ def _groups(gold: Group, answer: Group) -> bool:
     )
     if interval and len(kinds - {"⟨⟩", *loose}) > 1:
         # (1, 2) is not [1, 2], but (2, 1) is no interval; nothing is closed at infinity.
-        ends = [_end(item) for item in gold.items]
+        ends = [end_of(item) for item in gold.items]
         if None in ends or ends[0] < ends[1]:  # type: ignore[operator]
-            left = _real_set(gold)
-            return left is not None and left == _real_set(answer)
+            left = real_set(gold)
+            return left is not None and left == real_set(answer)
         return kinds == {"()", "[]"} and _same_sides(gold.items, answer.items)
     if interval and kinds & {"(]", "[)", "[]"} and kinds & {"", "⦃⦄"}:
         return False
@@ -397,119 +319,14 @@ def _grids(gold: Shape, answer: Shape) -> bool:
         if isinstance(other, Group) and 1 in (len(grid.rows), max(map(len, grid.rows), default=0)):
             cells = [cell for row in grid.rows for cell in row]
             return _same_sides(*((cells, other.items) if grid is gold else (other.items, cells)))
-        matrix = _matrix(other.expression) if isinstance(other, Leaf) else None
+        matrix = explicit_matrix(other.expression) if isinstance(other, Leaf) else None
         if matrix is None or [matrix.shape[1]] * matrix.shape[0] != list(map(len, grid.rows)):
             return False
         entries = zip((cell for row in grid.rows for cell in row), matrix.flat(), strict=True)
         return all(
             isinstance(cell, Leaf)
             and cell.expression is not None
-            and _expressions(cell.expression, entry)
+            and same_expression(cell.expression, entry)
             for cell, entry in entries
         )
     return False
-
-
-def _end(shape: Shape) -> Fraction | float | None:
-    """An end of an interval."""
-    if not isinstance(shape, Leaf):
-        return None
-    squeezed = shape.squeezed.lstrip("+")
-    if squeezed in ("∞", "-∞"):
-        return float(squeezed.replace("∞", "inf"))
-    number = _constant(shape)
-    return None if number is None else number.value
-
-
-def _interval(low: Shape, high: Shape, brackets: str) -> RealInterval | None:
-    ends = _end(low), _end(high)
-    if ends[0] is None or ends[1] is None or not ends[0] < ends[1]:
-        return None
-    closed = [
-        bracket in "[]" and not isinstance(end, float)
-        for bracket, end in zip(brackets, ends, strict=True)
-    ]
-    return RealInterval(ends[0], ends[1], *closed)
-
-
-def _real_set(shape: Shape) -> tuple[RealInterval, ...] | None:
-    """The set of real numbers a shape stands for, if it is an interval, a condition, or made of such."""
-    match shape:
-        case Leaf(text="⟦R⟧"):
-            return line()
-        case Leaf() if _plain_words(shape) == "∅":
-            return ()
-        case Leaf() if _plain_words(shape) in ("allrealnumbers", "allreals"):
-            return line()
-        case Group(brackets="⦃⦄"):
-            ends = [_end(item) for item in shape.items]
-            points = [RealInterval(end, end, True, True) for end in ends if end is not None]
-            return union([(point,) for point in points]) if len(points) == len(ends) else None
-        case Group(brackets=brackets) if len(shape.items) == 2 and brackets in (
-            "()",
-            "(]",
-            "[)",
-            "[]",
-        ):
-            found = _interval(*shape.items, brackets)
-            return None if found is None else (found,)
-        case Group(brackets=""):
-            sets = [_real_set(item) for item in shape.items]
-            known = [part for part in sets if part is not None]
-            if len(known) < len(sets) or not all(isinstance(item, Chain) for item in shape.items):
-                return None
-            # Conditions that exclude each other are alternatives.
-            return functools.reduce(intersection, known) or union(known)
-        case Combined():
-            sets = [_real_set(part) for part in shape.parts]
-            known = [part for part in sets if part is not None]
-            if len(known) < len(sets):
-                return None
-            if shape.sign == "∪":
-                return union(known)
-            return functools.reduce(intersection if shape.sign == "∩" else difference, known)
-        case Builder():
-            return (
-                _real_set(shape.condition) if _variable(shape.item) or _membership(shape) else None
-            )
-        case Chain():
-            return _solved(_upward(shape))
-    return None
-
-
-def _membership(shape: Builder) -> bool:
-    return (
-        isinstance(shape.item, Chain)
-        and shape.item.signs == ("∈",)
-        and _variable(shape.item.sides[0])
-    )
-
-
-def _variable(shape: Shape) -> bool:
-    return isinstance(shape, Leaf) and len(shape.squeezed) == 1 and shape.squeezed.isalpha()
-
-
-def _solved(chain: Chain) -> tuple[RealInterval, ...] | None:
-    """The set of a condition on one variable in solved form."""
-    infinite = float("inf")
-    if len(chain.sides) == 3 and _variable(chain.sides[1]) and set(chain.signs) <= {"<", "≤"}:
-        brackets = "[("[chain.signs[0] == "<"] + "])"[chain.signs[1] == "<"]
-        found = _interval(chain.sides[0], chain.sides[2], brackets)
-        return None if found is None else (found,)
-    if len(chain.sides) != 2:
-        return None
-    (left, right), (sign,) = chain.sides, chain.signs
-    if sign == "∈" and _variable(left):
-        return _real_set(right)
-    if not _variable(left):
-        left, right, sign = right, left, _FLIPPED.get(sign, sign)
-    end = _end(right)
-    if not _variable(left) or end is None:
-        return None
-    closed = sign in "≤≥"
-    if sign in "<≤":
-        return (RealInterval(-infinite, end, False, closed),)
-    if sign in ">≥":
-        return (RealInterval(end, infinite, closed, False),)
-    point = (RealInterval(end, end, True, True),)
-    return difference(line(), point) if sign == "≠" else None
