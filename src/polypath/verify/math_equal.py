@@ -15,7 +15,7 @@ from polypath.verify.math_condition import ORDERS, end_of, real_set, upward
 from polypath.verify.math_leaf import Leaf
 from polypath.verify.math_same import constant_of, explicit_matrix, same_expression, same_leaf
 from polypath.verify.math_shape import Builder, Chain, Combined, Grid, Group, Shape, leaves
-from polypath.verify.math_value import Opaque, pairs, same_value, symbols
+from polypath.verify.math_value import Opaque, same_value, symbols, values
 
 _EQUALS = frozenset("=≈")
 _OPERATOR = re.compile(r"[\d+\-*/^!]")
@@ -34,10 +34,10 @@ def equal(gold: Shape, answer: Shape) -> bool:
         case Chain(), Chain():
             return _chains(gold, answer)
         case _, Chain():
-            values = answer.sides[1:] if _letters(answer.sides[0]) else answer.sides
+            stated = answer.sides[1:] if _letters(answer.sides[0]) else answer.sides
             if set(answer.signs) <= _EQUALS | {"∈"} and _consistent(answer):
                 return any(
-                    equal(gold, side) for side in (values if "≈" in answer.signs else values[-1:])
+                    equal(gold, side) for side in (stated if "≈" in answer.signs else stated[-1:])
                 )
         case Chain(), _:
             if set(gold.signs) <= _EQUALS | {"∈"} and _states_a_value(gold):
@@ -210,7 +210,7 @@ def _proportional(gold: Chain, answer: Chain, *, positive: bool) -> bool:
     if sides is None or not symbols_of(sides[:2]) & symbols_of(sides[2:]):
         return False
     try:
-        points = pairs(sides, most=6)
+        points = list(itertools.islice(values(sides), 6))
     except Opaque:
         return False
     ratios = []

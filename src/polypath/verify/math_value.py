@@ -9,9 +9,11 @@ odd roots of negative numbers are negative. So ``x`` is not ``sqrt(x^2)``, but `
 ``sqrt(x y)``: they agree wherever both are defined.
 """
 
+import contextlib
 import functools
+import itertools
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +22,6 @@ SAME = 1e-12  # relative
 ZERO = 1e-20
 # Random points: magnitude, and whether signs are mixed. Positive points come first.
 _POINTS = ((1.0, False), (1.0, True), (1.0, True), (3.0, False), (3.0, True), (40.0, True))
-_ENOUGH = 3
 _MOST_OPERATIONS = 12  # of what sympy is asked to evaluate
 _LARGEST = 10_000  # exponents, and arguments of factorials
 
@@ -64,7 +65,9 @@ def symbols(expression: Any) -> set[str]:
     """Return the names an expression needs values for."""
     import sympy
 
-    if opaque(expression) or isinstance(expression, sympy.Symbol):
+    if isinstance(expression, sympy.Symbol):
+        return {expression.name}
+    if opaque(expression):
         return {str(expression)}
     if isinstance(expression, sympy.concrete.expr_with_limits.ExprWithLimits | sympy.Limit):
         return {str(symbol) for symbol in expression.free_symbols}
@@ -82,7 +85,9 @@ def value(expression: Any, point: Mapping[str, Any], *, real: bool) -> Any:
 
     mp = _mp()
     inner = functools.partial(value, point=point, real=real)
-    if isinstance(expression, sympy.Symbol) or opaque(expression):
+    if isinstance(expression, sympy.Symbol):
+        return point[expression.name]
+    if opaque(expression):
         return point[str(expression)]
     if isinstance(expression, sympy.Rational):
         return mp.mpf(expression.p) / expression.q
@@ -190,34 +195,28 @@ def same_value(left: Any, right: Any, same: float = SAME) -> bool:
     return bool(abs(left - right) <= same * max(abs(left), abs(right)) + ZERO**2)
 
 
-def pairs(expressions: list[Any], *, most: int = _ENOUGH + 1) -> list[list[Any]]:
-    """Values of all expressions at the points where all have one.
+def values(expressions: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield the values of all expressions at each point where all have one.
 
-    Returns:
-        One list of values a point, at most ``most``; points at which one of them is undefined are left
-        out. Real values if there are any such points, else complex ones.
+    Real values if there are any such points, else complex ones.
 
     Raises:
         Opaque: if one of the expressions has no values.
     """
     keys = _keys([symbols(part) for part in expressions])
-    names = set(keys)
-    imaginary = "i" in names and not names & {"j", "k"}  # beside j and k it is a vector
+    imaginary = "i" in keys and not keys.keys() & {"j", "k"}  # beside j and k it is a vector
     for real in (False,) if imaginary else (True, False):
-        found: list[list[Any]] = []
+        found = False
         for drawn in _points(keys.values()) if keys else [{}]:
             point = {name: drawn[key] for name, key in keys.items()}
             if imaginary:
                 point["i"] = _mp().mpc(0, 1)
-            try:
-                found.append([value(part, point, real=real) for part in expressions])
-            except (ArithmeticError, ValueError):
-                continue
-            if len(found) >= most:
-                break
+            with contextlib.suppress(ArithmeticError, ValueError):
+                at_point = [value(part, point, real=real) for part in expressions]
+                found = True
+                yield at_point
         if found:
-            return found
-    return []
+            return
 
 
 def agree(left: Any, right: Any) -> bool:
@@ -232,14 +231,18 @@ def agree(left: Any, right: Any) -> bool:
 
     if isinstance(left, sympy.Rational) and isinstance(right, sympy.Rational):
         return bool(left == right)
-    found = pairs([left, right], most=len(_POINTS))
     constant = (
         not any(map(symbols, (left, right)))
         and not left.has(sympy.Float)
         and not right.has(sympy.Float)
     )
     same = SAME**2 if constant else SAME
-    return bool(found) and all(same_value(one, other, same) for one, other in found)
+    compared = 0
+    for one, other in itertools.islice(values([left, right]), len(_POINTS)):
+        if not same_value(one, other, same):
+            return False
+        compared += 1
+    return compared > 0
 
 
 def number_of(expression: Any) -> Fraction | None:
@@ -251,7 +254,7 @@ def number_of(expression: Any) -> Fraction | None:
     if isinstance(expression, sympy.Rational):
         return Fraction(int(expression.p), int(expression.q))
     try:
-        ((number,),) = pairs([expression])
+        number = next(values([expression]))[0]
         return None if isinstance(number, _mp().mpc) else Fraction(_mp().nstr(number, DIGITS - 3))
-    except (Opaque, ValueError, ArithmeticError):
+    except (Opaque, StopIteration, ValueError, ArithmeticError):
         return None
