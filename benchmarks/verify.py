@@ -15,6 +15,9 @@ from typing import Any
 from machine import environment
 from results_file import at_least, at_most, finish, in_turns, parser, ratio, spread
 
+from polypath.verify.math_extract import find_answer
+from polypath.verify.math_number import read_number
+from polypath.verify.math_reading import answer_shape
 from polypath.verify.pool import WorkerPool
 
 ENOUGH = 300  # answers a second, with two workers
@@ -45,6 +48,28 @@ def real_math(folder: Path, rng: random.Random, answers: int) -> list[tuple[str,
         row = rng.choice(rows)
         other = row if rng.random() < 0.5 else rng.choice(rows)
         pairs.append((row["solution"], other["answer"]))
+    return pairs
+
+
+def formula_golds(folder: Path, rng: random.Random, answers: int) -> list[tuple[str, str]]:
+    """Golds of three sets that are no numbers: a quarter against themselves, in braces."""
+    golds = []
+    for name in ("math500", "minerva_math", "college_math"):
+        with (folder / "math" / f"{name}.jsonl").open(encoding="utf-8") as lines:
+            rows = [json.loads(line) for line in lines]
+        field = "answer" if "answer" in rows[0] else None
+        texts = [row[field] if field else find_answer(row["solution"]).text for row in rows]
+        golds += [text.strip("$ ") for text in map(str, texts)]
+    golds = [
+        gold
+        for gold in golds
+        if read_number(gold) is None and "$" not in gold and answer_shape(gold) is not None
+    ]
+    pairs = []
+    for _ in range(answers):
+        gold = rng.choice(golds)
+        answer = f"{{{gold}}}" if rng.random() < 0.25 else rng.choice(golds)
+        pairs.append((rf"\boxed{{{answer}}}", gold))
     return pairs
 
 
@@ -117,6 +142,8 @@ def main() -> None:
     if options.data:
         real = real_math(options.data, random.Random(0), options.answers)
         rows += math_rows("math, MATH-500 solutions", real, options)
+        formulas = formula_golds(options.data, random.Random(0), options.answers)
+        rows += math_rows("math, formula golds", formulas, options)
     finish(
         options.out,
         benchmark="verify",
