@@ -170,9 +170,7 @@ class _Reader:
         token = self.next
         if token == "{":
             return self.braces()
-        if token[0].isdigit() and len(token) > 1:
-            raise Unread  # x^12 without braces
-        if token[0] in "-+(":
+        if token[0] in "-+" or (token[0].isdigit() and len(token) > 1):
             raise Unread
         return self.atom()
 

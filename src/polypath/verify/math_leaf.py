@@ -21,7 +21,8 @@ MOST_LATEX = 2_000  # characters of an expression that is read
 MOST_SLOW = 200  # of one that the full grammar is asked for: it takes a second for more
 
 _END = r"(?![A-Za-z])"
-_NAMED = r"arccot|arcsec|arccsc|sech|csch|arsinh|arcosh|artanh|arcsinh|arccosh|arctanh|lcm|gcd"
+_CIRCULAR = "sin|cos|tan|cot|sec|csc"
+_NAMED = rf"arc(?:{_CIRCULAR})|(?:{_CIRCULAR})h?|ln|log|exp|sqrt|lcm|gcd|max|min"
 _REWRITES: tuple[tuple[str, str], ...] = (
     ("⦃", r"\\{"),
     ("⦄", r"\\}"),
@@ -42,7 +43,20 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     (r"_\{\\odot\}|_\\odot" + _END, "_{sun}"),
     (r"(?<![A-Za-z\\])E(?=_)", r"\\Xi"),  # the grammar stumbles over the index of Euler's number
     (r"\\operatorname\*?\s*\{\s*(" + _NAMED + r")\s*\}", r"\\\1 "),
-    (r"\^\{?\s*(?:T|\\top|\\intercal)\s*\}?(?![\w}])", "^{T_{0}}"),  # the grammar drops a lone T
+    (
+        r"(?:\\operatorname\*?\s*\{\s*|(?<![A-Za-z\\{]))a("
+        + _CIRCULAR
+        + r")(?:\s*\}|"
+        + _END
+        + ")",
+        r"\\arc\1 ",
+    ),
+    # Without backslashes, and as programs write.
+    (rf"(?<![A-Za-z\\{{])({_NAMED}|pi|theta)" + _END, r"\\\1 "),
+    (r"\*\*\s*(-?[\w.]+)|\^\s*(-?\d[\d.]*)", r"^{\1\2}"),
+    (r"\*\*", "^"),
+    # The grammar drops a lone T.
+    (r"\^(?:\{\s*(?:T|\\top|\\intercal)\s*\}|(?:T|\\top|\\intercal)(?![\w{]))", "^{T_{0}}"),
     (r"\\(?:imath|jmath)" + _END, "i"),
 )
 _FOR_THE_LIBRARY: tuple[tuple[str, str], ...] = (
