@@ -63,7 +63,8 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     (r"\\(?:wedge|land)" + _END, " and "),
     (r"\\(?:vee|lor)" + _END, " or "),
     (r"\\(?:therefore|because|Rightarrow|implies|Longrightarrow|iff|Leftrightarrow)" + _END, " "),
-    (r"\\(?:colon)" + _END, ":"),
+    (r"\\colon" + _END, ":"),
+    (r"\s*(?:\\(?:text|mathrm|mbox)\s*\{\s*percent\s*\}|\bpercent\b)", r"\\%"),
     (r"\^\{?\s*\\prime\s*\\prime\s*\}?|''", "_{primeprime}"),
     (r"\^\{?\s*\\prime\s*\}?|'", "_{prime}"),
 )

@@ -26,10 +26,16 @@ _PLAIN_UNIT = re.compile(
     r"(?<=[\d)}])\s*(?:(?:square|sq\.?|cubic|cu\.?)\s+)?"
     r"(?:[ckm]m|kg|mg|ft|in|inch(?:es)?|feet|foot|miles?|yards?|met(?:er|re)s?|units?|degrees?|seconds?|sec"
     r"|minutes?|min|hours?|hrs?|days?|weeks?|months?|years?|dollars?|cents?|pounds?|lbs?|ounces?|oz|grams?"
-    r"|lit(?:er|re)s?|gallons?|mph|km/h|m/s|points?|radians?|rad|people|amps?|foot-pounds|USD|EUR)"
+    r"|lit(?:er|re)s?|gallons?|mph|km/h|m/s|points?|radians?|rad|people|amps?|foot-pounds)"
     r"(?:\s*(?:/|per)\s*\w+)?" + _POWER + r"[\s.]*$",
     re.IGNORECASE,
 )
+# Any other words after a number alone: "12 red apples".
+_COUNTED = re.compile(
+    r"(?<=\d)\s+(?!(?:[a-z ]*\b(?:and|if|less|minus|more|not|or|over|per|plus|than|times|to|when|with)\b))"
+    r"[a-z]{3,}(?:[\s-][a-z]{2,}){0,3}[\s.]*$"
+)
+_ALONE = re.compile(r"[-+]?[\d.,/\s]*")
 _DEGREES = re.compile(
     r"(?:\^\{\s*\\circ\s*\}|\^\\circ|\\degree|°)\s*(?:" + _UPRIGHT + r"\s*[CFK]\s*\}|[CFK])?\s*$"
 )
@@ -45,7 +51,11 @@ def without_unit(text: str) -> str:
     text = _SYMBOL.sub(lambda match: _letters(match, text), text)
     if not _CIRCULAR.search(text):  # in sin 30° the sign is a factor
         text = _DEGREES.sub("", text)
-    return _PLAIN_UNIT.sub("", _UNIT.sub("", text)).strip()
+    text = _PLAIN_UNIT.sub("", _UNIT.sub("", text)).strip()
+    counted = _COUNTED.search(text)
+    return (
+        text[: counted.start()] if counted and _ALONE.fullmatch(text, 0, counted.start()) else text
+    )
 
 
 def unit_power(text: str) -> str | None:
