@@ -25,6 +25,7 @@ from polypath.rehearsal.manifest import RehearsalManifest
 from polypath.rehearsal.padding import pad_left, pad_right
 from polypath.rehearsal.partition import ProblemSet
 from polypath.rollouts.files import atomic_write
+from polypath.rollouts.parquet import write_parquet
 
 TENSORS_NAME = "rehearsal.safetensors"
 PARTITION_NAME = "partition.parquet"
@@ -239,7 +240,7 @@ def write_partition(folder: Path, rows: Sequence[PartitionRow]) -> str:
     names = _PARTITION_SCHEMA.names
     columns = {name: [getattr(row, name) for row in rows] for name in names}
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=_PARTITION_SCHEMA), buffer, compression="zstd")
+    write_parquet(pa.table(columns, schema=_PARTITION_SCHEMA), buffer)
     return _write_verified(folder / PARTITION_NAME, buffer.getvalue())
 
 

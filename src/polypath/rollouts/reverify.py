@@ -225,7 +225,7 @@ def _compared_columns(
 def _read(shard: Path, names: list[str]) -> pa.Table | None:
     """Return columns of a shard; ``None`` if it cannot be read."""
     try:
-        with open_parquet(shard) as file:
+        with open_parquet(shard, names) as file:
             table = file.read(names).select(names)
             table.validate(full=True)
             return table

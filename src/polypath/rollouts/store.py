@@ -245,7 +245,7 @@ class RolloutStore:
 
 def _read_shard(shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:
     """Return the named columns of a shard; ``ArrowException`` if it is damaged or lacks one."""
-    with open_parquet(shard) as file:
+    with open_parquet(shard, names) as file:
         missing = [name for name in names if name not in file.schema_arrow.names]
         if missing:
             raise pa.ArrowInvalid(f"it has no column {missing[0]!r}")
