@@ -80,7 +80,7 @@ def test_bytes_that_are_no_text_are_seen_without_checksums(shard: Path) -> None:
 
 
 @pytest.mark.parametrize("row_count", [0, 1, 3])
-def test_other_readers_read_what_is_written(tmp_path: Path, row_count: int) -> None:
+def test_other_readers_read_what_is_written(row_count: int) -> None:
     table = pa.Table.from_pylist(GOOD).slice(0, row_count)
     buffer = io.BytesIO()
     write_parquet(table, buffer)

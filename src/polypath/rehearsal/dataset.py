@@ -24,7 +24,7 @@ from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rehearsal.manifest import RehearsalManifest
 from polypath.rehearsal.padding import pad_left, pad_right
 from polypath.rehearsal.partition import ProblemSet
-from polypath.rollouts.files import atomic_write
+from polypath.rollouts.files import write_file
 from polypath.rollouts.parquet import write_parquet
 
 TENSORS_NAME = "rehearsal.safetensors"
@@ -254,8 +254,7 @@ def _slice(flat: torch.Tensor, offsets: torch.Tensor, row: int) -> torch.Tensor:
 
 
 def _write_verified(path: Path, content: bytes) -> str:
-    with atomic_write(path) as file:
-        file.write(content)
+    write_file(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from polypath.errors import ConfigError, DataError
-from polypath.rollouts.files import atomic_write
+from polypath.rollouts.files import atomic_write, write_file
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.rollouts.parquet import open_parquet, write_parquet
 from polypath.rollouts.rows import VerifyBatch
@@ -89,8 +89,7 @@ def reverify_run(
             verified += _fill(old, new, verify_batch, part)
     log = find_source(Path(run), {}).log_file
     if log is not None and not (Path(out) / log.name).exists():
-        with atomic_write(Path(out) / log.name, owner=part.owner) as file:
-            file.write(log.read_bytes())
+        write_file(Path(out) / log.name, log.read_bytes(), owner=part.owner)
     return verified
 
 

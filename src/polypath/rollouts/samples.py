@@ -195,8 +195,8 @@ def load_runs(
         source.left_out.join(other, other.places)
     if set(found) <= {None}:
         return {None: _samples(source, found.get(None, []), source.left_out, source.name)}
-    if without := len(found.pop(None, [])):
-        source.left_out.add(f"no {run_key}", count=without)
+    if without := found.pop(None, []):
+        source.left_out.add(f"no {run_key}", without[0].place, len(without))
     shared = source.left_out
     return {
         run: _samples(source, rows, source.left_out_of[run].join(shared, shared.places), str(run))
