@@ -1,6 +1,7 @@
 """What cannot be written is one line and exit code 2, and what was there before stays."""
 
 import ast
+import contextlib
 import errno
 import os
 import re
@@ -71,13 +72,15 @@ def test_what_cannot_be_written_is_one_line(
     assert not list(tmp_path.glob(".writing-*"))
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
-    """Let no file grow beyond 100 bytes, which fails like a full disk."""
+    """Let no file grow beyond 100 bytes, which fails like a full disk; pytest's own neither."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
@@ -94,13 +97,13 @@ def test_a_full_disk_leaves_what_was_there(
     tmp_path: Path,
     arguments: list[str],
     capsys: pytest.CaptureFixture[str],
-    request: pytest.FixtureRequest,
 ) -> None:
     filled = [argument.format(run=samples, out=tmp_path / "out") for argument in arguments]
     out = Path(filled[-1])
     out.write_text("good")
-    request.getfixturevalue("full_disk")  # not before the samples are written
-    assert run(filled) == 2
+    with full_disk():
+        code = run(filled)
+    assert code == 2
     assert str(out) in one_line(capsys)
     assert out.read_text() == "good"
     assert not list(tmp_path.glob(".writing-*"))

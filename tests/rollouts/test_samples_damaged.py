@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypath.errors import DataError, MissingFileError
@@ -312,3 +312,75 @@ def test_every_row_is_read_or_counted(
     except DataError:
         return
     assert found.num_samples_N.sum() + sum(found.left_out.values()) == len(rows)
+
+
+def odd_json(depth: int = 3) -> st.SearchStrategy[Any]:
+    """What JSON can hold, and what only Python's reader takes for JSON."""
+    numbers = st.integers() | st.floats() | st.sampled_from([2**53 + 1, 10**400, -1])
+    leaves = st.none() | st.booleans() | numbers | st.text(max_size=4) | st.sampled_from(
+        ["timeout", "true", "[1, 2", "{[]: 1}", "{(1, 2): 3}", "\ud800"]
+    )  # fmt: skip
+    keys = st.sampled_from(["role", "content", "text", "value", "message", "choices", "a"])
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(keys, inner),
+        max_leaves=depth,
+    )
+
+
+GOOD_OF = {  # a good row of each tool, and the keys of its rows
+    "own": {"problem_id": "g", "completion": "good", "correct": True, "gold": "5"},
+    "verl": {"input": "g", "output": "good", "score": 1.0, "step": 1, "acc": True},
+    "harness": {
+        "doc_id": 0, "arguments": {"gen_args_0": {"arg_0": "q", "arg_1": {}}}, "resps": [["good"]],
+        "filtered_resps": ["5"], "filter": "a", "metrics": ["m"], "m": 1.0, "target": "5",
+    },
+    "inspect": {
+        "id": "g", "epoch": 1, "input": "q", "target": "5", "scores": {"s": {"value": 1.0}},
+        "output": {"choices": [{"message": {"role": "assistant", "content": "good"}}]},
+    },
+}  # fmt: skip
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(sorted(GOOD_OF)), st.data())
+def test_no_odd_row_raises_or_loses_a_good_one(
+    tmp_path_factory: pytest.TempPathFactory, tool: str, data: st.DataObject
+) -> None:
+    good = GOOD_OF[tool]
+    names = st.sampled_from(
+        [*good, "completion", "sample_id", "reward", "status", "answer", "greedy"]
+    )
+    changes = data.draw(
+        st.lists(st.dictionaries(names, odd_json(), min_size=1), min_size=1, max_size=4)
+    )
+    changes = [{k: v for k, v in change.items() if k != "filter"} for change in changes]
+    odd = [{**(good if data.draw(st.booleans()) else {}), "id": "odd", **c} for c in changes]
+    rows = data.draw(st.permutations([good, *odd]))
+    folder = tmp_path_factory.mktemp("rows")
+    path = lines(folder / "r.jsonl", [json.dumps(r) for r in rows])
+    found = load_samples(path)
+    assert any("good" in texts for texts in found.completions)
+    assert import_run(path, folder / "run", manifest()).num_rows > 0
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=30), st.integers(0, 10**6), st.booleans())
+def test_a_damaged_file_is_read_in_part_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, is_shard: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("shard")
+    write_run(folder)
+    shard = folder / "samples" / "shard-00000001.parquet"
+    if not is_shard:
+        shard = lines(folder / "r.jsonl", GOOD)
+    content = shard.read_bytes()
+    at %= len(content)
+    shard.write_bytes(content[:at] + noise + content[at + len(noise) :])
+    try:
+        found = load_samples(folder if is_shard else shard)
+    except DataError:
+        assert not is_shard
+        return
+    if is_shard:
+        assert found.completions[0][:1] == ("5",), "the other shards are whole"

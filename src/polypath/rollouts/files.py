@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -56,8 +57,8 @@ def atomic_write(path: Path, *, owner: str = "", new: bool = False) -> Iterator[
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
-        raise
+        reason = error.strerror or str(error)
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
     _sync_folder(target.parent)
 
 
@@ -135,6 +136,12 @@ def write_json(
     write_file(path, text.encode(), owner=owner, new=new)
 
 
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object.
 
@@ -150,7 +157,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise MissingFileError(f"{path} does not exist; expected {what}.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not {what}: {error}.") from None
     if not isinstance(content, dict):
         raise DataError(f"{path} is not {what}: expected a JSON object, got {content!r:.60}.")

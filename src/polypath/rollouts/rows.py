@@ -32,7 +32,7 @@ PER_SAMPLE = ("completion", "correct", "reward", "answer", "status")  # lists in
 WITHOUT_VERDICT = frozenset({"timeout", "error", "bad_gold"})  # statuses: neither right nor wrong
 RIGHT_FROM = 0.5  # a reward above this counts as right, as in polypath.verify.base.Verdict
 PLACES = 3  # rows named for each reason to leave some out
-_LARGEST = sys.float_info.max
+LARGEST = sys.float_info.max  # a number beyond it has no float
 _EXACT = 2**53  # from it on a float stands for several whole numbers
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -283,7 +283,7 @@ def _verdict(correct: Any, reward: Any, status: Any) -> tuple[bool | None, float
     if isinstance(reward, str) and judged:
         reward = None  # words beside a verdict
     if reward is not None:
-        if not isinstance(reward, int | float) or not -_LARGEST <= reward <= _LARGEST:
+        if not isinstance(reward, int | float) or not -LARGEST <= reward <= LARGEST:
             raise UnusableError("reward is not a number")
         reward = float(reward)
     if status in WITHOUT_VERDICT:

@@ -1,7 +1,5 @@
 """Find what holds the samples of a run, and read it row by row, keeping what is good."""
 
-import json
-import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from polypath.rollouts.parquet import open_parquet, plain_rows
 from polypath.rollouts.rows import (
     DETAILS,
     KEYS,
+    LARGEST,
     LeftOut,
     Place,
     SampleRow,
@@ -243,13 +242,10 @@ class SampleSource:
         """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
         lines = []
         for line in [] if self.log_file is None else self.log_file.read_bytes().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
+            entry = parse_json(line)
             if isinstance(entry, dict):
                 numbers = {name: v for name, v in entry.items() if is_number(v)}
-                lines.append({name: float(v) for name, v in numbers.items() if math.isfinite(v)})
+                lines.append({n: float(v) for n, v in numbers.items() if abs(v) <= LARGEST})
         return tuple(lines)
 
 
@@ -318,9 +314,10 @@ def _lines(file: Path) -> Iterator[tuple[Place, Any]]:
 
 def _is_store(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / MANIFEST_NAME).read_bytes()).get("kind") == KIND)
-    except (OSError, ValueError, AttributeError):
+        manifest = parse_json((folder / MANIFEST_NAME).read_bytes())
+    except OSError:
         return False
+    return isinstance(manifest, dict) and manifest.get("kind") == KIND
 
 
 def _is_trl(file: Path) -> bool:

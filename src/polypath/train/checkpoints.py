@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from polypath.errors import DataError, MissingFileError
-from polypath.rollouts.files import read_json, write_json
+from polypath.rollouts.files import read_json, sha256_of, write_json
 
 COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written; their sizes
 WEIGHTS = (
@@ -30,10 +30,12 @@ READ_IN_FULL = 4 * 2**30  # bytes; of larger files only the index is read
 
 
 def mark(folder: Path) -> None:
-    """Mark a checkpoint, all of which is on disk, and record how large its files are."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE]
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(files)}
-    write_json(folder / COMPLETE, {"sizes": sizes})
+    """Mark a checkpoint, all of which is on disk, and record size and SHA-256 of its files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    sizes = {name: path.stat().st_size for name, path in named.items()}
+    hashes = {name: sha256_of(path) for name, path in named.items()}
+    write_json(folder / COMPLETE, {"sizes": sizes, "sha256": hashes})
 
 
 def choose_checkpoint(folder: Path, asked: Path | None) -> tuple[Path | None, str]:
@@ -93,12 +95,16 @@ def weights_fault(folder: Path) -> str | None:
 
 
 def _faults(folder: Path) -> Iterator[str]:
-    for name, size in _told(folder / COMPLETE).get("sizes", {}).items():
+    told = _told(folder / COMPLETE)
+    hashes = told.get("sha256", {})  # older marks have none
+    for name, size in told.get("sizes", {}).items():
         path = folder / name
         if not path.is_file():
             yield f"{name} is missing"
         elif path.stat().st_size != size:
             yield f"{name} has {path.stat().st_size} bytes instead of {size}"
+        elif name in hashes and sha256_of(path) != hashes[name]:
+            yield f"{name} has other bytes than were written (by its SHA-256)"
     state = _told(folder / TRAINER_STATE_NAME)
     if not state:
         yield _unread(folder / TRAINER_STATE_NAME)
@@ -110,7 +116,8 @@ def _faults(folder: Path) -> Iterator[str]:
             if not _any(folder, names):
                 yield f"{names[0]} is missing (save_only_model leaves it out)"
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not _readable(path):
+        known = path.relative_to(folder).as_posix() in hashes
+        if path.is_file() and not known and not _readable(path):
             yield _unread(path)
 
 
