@@ -32,6 +32,14 @@ def test_of_several_filters_of_the_harness_the_first_is_read_and_the_others_are_
     assert list(found.left_out.values()) == [3]
 
 
+@pytest.mark.parametrize("odd", [{"filter": "b", "resps": None}, {"filter": None, "resps": [7]}])
+def test_a_row_without_a_response_does_not_choose_the_filter(tmp_path: Path, odd: Any) -> None:
+    rows = [harness_row(doc_id=7, **odd), *map(json.loads, HARNESS.read_text().splitlines())]
+    found = load_samples(lines(tmp_path / HARNESS.name, rows))
+    assert found.correct == load_samples(HARNESS).correct
+    assert sum(found.left_out.values()) == 4
+
+
 def test_filters_of_the_harness_are_read_apart_on_request() -> None:
     found = load_runs(HARNESS, "filter")
     assert {name: run.correct for name, run in found.items()} == {

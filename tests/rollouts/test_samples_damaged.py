@@ -113,6 +113,14 @@ def test_an_odd_first_row_does_not_decide_what_the_file_is(tmp_path: Path, odd: 
     assert [*found.left_out.values()] == [1]
 
 
+def test_every_row_may_call_its_reward_as_it_likes(tmp_path: Path) -> None:
+    told = [{"correct": True}, {"score": 1.0}, {"reward": 0.0, "score": 1.0}, {"score": [1.0]}]
+    rows = [{"problem_id": "a", "completion": "x", **row} for row in told]
+    found = load_samples(lines(tmp_path / "r.jsonl", rows))
+    assert found.correct == ((True, True, False),)
+    assert found.left_out == {"reward is not a number": 1}
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
 def test_ids_of_any_size_stay_apart(tmp_path: Path, suffix: str) -> None:
     numbers = [2**53, 2**53 + 1, 2**64 - 1, 2**64 - 2]

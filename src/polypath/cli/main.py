@@ -1,6 +1,7 @@
 """The ``polypath`` command: parse, one library call, print.
 
-Exit codes: 0 done; 2 the user's mistake, in one line; 130 interrupted; 1, with a traceback, a bug.
+Exit codes: 0 done; 2 the user's mistake, or a place that cannot be written to, in one line; 130
+interrupted; 1, with a traceback, a bug.
 Nothing here imports torch; a command imports what it needs when it runs.
 """
 

@@ -58,10 +58,7 @@ def find_layout(
     elif {"input", "output", "score"} <= set(names) and "completion" not in names:
         layout = _verl()
     else:
-        source = {name: name for name in (KEYS + DETAILS if details else KEYS)}
-        if "score" in names and "reward" not in names:
-            source["reward"] = "score"
-        layout = _from_keys(source)
+        layout = _own(KEYS + DETAILS if details else KEYS)
     return _renamed(layout, keys) if keys else layout
 
 
@@ -72,6 +69,17 @@ def _from_keys(source: Mapping[str, str]) -> Layout:
         lambda raw: {ours: raw.get(theirs) for ours, theirs in source.items()},
         source["completion"],
     )
+
+
+def _own(names: Sequence[str]) -> Layout:
+    """Read rows under our keys; a reward may be called score."""
+    plain = _from_keys({name: name for name in names})
+
+    def adapt(raw: Row) -> dict[str, Any]:
+        row = plain.adapt(raw)
+        return row if "reward" in raw else {**row, "reward": raw.get("score")}
+
+    return replace(plain, columns=[*names, "score"], adapt=adapt)
 
 
 def _renamed(layout: Layout, keys: Mapping[str, str]) -> Layout:
@@ -190,15 +198,15 @@ def _lm_eval(names: Collection[str], path: Path, *, one_filter: bool) -> Layout:
     filters: list[str] = []
 
     def adapt(raw: Row) -> dict[str, Any]:
-        name = str(raw.get("filter"))
-        if not filters:
-            filters.append(name)
-        if one_filter and name != filters[0]:
-            raise UnusableError(f"of another filter than {filters[0]}")
+        name = raw.get("filter")
         asked = _asked(parsed(raw.get("arguments")))
         # Of a choice there are log-probs instead of texts, and the second argument is a text.
         chosen = len(asked) < 2 or not isinstance(asked[1], Mapping)
         texts = [] if chosen else _flat(parsed(raw.get("resps")))
+        if isinstance(name, str) and not filters and any(isinstance(t, str) for t in texts):
+            filters.append(name)
+        if one_filter and isinstance(name, str) and [name] != (filters or [name]):
+            raise UnusableError(f"of another filter than {filters[0]}")
         answers = _flat(parsed(raw.get("filtered_resps")))
         if name == "none" or len(answers) != len(texts):
             answers = []

@@ -144,7 +144,8 @@ class SampleSource:
                     yield from held
                 previous = texts
             except (pa.ArrowException, OSError, UnicodeDecodeError, UnreadableError) as error:
-                problems.append(f"{file} cannot be read ({str(error).splitlines()[0][:120]})")
+                reason = str(error).partition("\n")[0][:120]
+                problems.append(f"{file} cannot be read ({reason})")
                 self.left_out.add("unreadable file", file.name)
         if len(problems) == len(self.files):
             raise DataError(f"{problems[0]}; expected a whole file.")

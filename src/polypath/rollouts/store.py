@@ -216,7 +216,7 @@ class RolloutStore:
                 batches = _read_shard(shard, names, batch_size)
             except (pa.ArrowException, OSError) as error:
                 if self._on_corrupt == "error":
-                    reason = str(error).splitlines()[0][:120]
+                    reason = str(error).partition("\n")[0][:120]
                     raise DataError(
                         f"{shard} cannot be read ({reason}). Delete it to sample its rows again, "
                         "or open the store with on_corrupt='skip'."
