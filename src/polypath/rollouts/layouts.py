@@ -1,6 +1,5 @@
 """What other tools call things: from a row of their files to a row under our keys."""
 
-import itertools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from polypath.rollouts.rows import DETAILS, KEYS, RIGHT_FROM, UnusableError, in_
 from polypath.settings import is_number
 
 Row = Mapping[str, Any]
+ROW = "\0row"  # in a row as read: its number in the file, from 0, rows that were left out included
 _RIGHT = re.compile(r"correct|accura|verif|solved", re.IGNORECASE)
 _OLD_METRICS = ("exact_match", "acc")  # rows of older lm-evaluation-harness name none
 _NO_ANSWER = ("[invalid]", "")  # what its filters give where they find nothing
@@ -150,13 +150,11 @@ def _lighteval(path: Path) -> Layout:
     A metric is one number per problem. With one prediction it says whether this is right; with
     several nobody knows which of them were, so they are not verified.
     """
-    task, row_numbers = _task_of(path), itertools.count()
-    columns = ("doc", "model_response", "metric")
+    task, columns = _task_of(path), ("doc", "model_response", "metric")
 
     def adapt(raw: Row) -> dict[str, Any]:
-        row_number = next(row_numbers)
         doc, said, metric = (_mapping(raw.get(name)) for name in columns)
-        index = doc.get("id") if doc.get("id") not in (None, "") else row_number
+        index = doc.get("id") if doc.get("id") not in (None, "") else raw[ROW]
         texts = in_lists(said.get("text") or [])
         choices = in_lists(doc.get("choices") or [])
         golds = [choices[i] for i in in_lists(doc.get("gold_index")) if _is_index(i, choices)]
@@ -173,12 +171,12 @@ def _lighteval(path: Path) -> Layout:
 
 def _old_lighteval(path: Path) -> Layout:
     """Read the same file of older lighteval: full_prompt, predictions, gold, metrics, and others."""
-    task, row_numbers = _task_of(path), itertools.count()
+    task = _task_of(path)
 
     def adapt(raw: Row) -> dict[str, Any]:
         texts = [text for text in in_lists(parsed(raw.get("predictions"))) if isinstance(text, str)]
         return {
-            "problem_id": f"{task}:{next(row_numbers)}",
+            "problem_id": f"{task}:{raw[ROW]}",
             "prompt": parsed(raw.get("full_prompt")),
             "completion": texts,
             "gold": parsed(raw.get("gold")),

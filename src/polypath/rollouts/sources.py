@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from polypath.errors import DataError, MissingFileError, unknown_name
 from polypath.rollouts.inspect_log import UnreadableError, log_samples, parse_json
-from polypath.rollouts.layouts import Layout, find_layout, look_up
+from polypath.rollouts.layouts import ROW, Layout, find_layout, look_up
 from polypath.rollouts.manifest import KIND
 from polypath.rollouts.parquet import open_parquet, plain_rows
 from polypath.rollouts.rows import (
@@ -93,8 +93,9 @@ class SampleSource:
                 left_out = self.left_out_of.setdefault(raw.get("run"), LeftOut())
             yield from sample_rows(raw, left_out, place, to_verify=to_verify)
 
-    def _placed(self, layout: Layout, raw: Mapping[str, Any], place: Place) -> Iterator[Placed]:
+    def _placed(self, layout: Layout, raw: dict[str, Any], place: Place) -> Iterator[Placed]:
         """Yield a row under our keys, unless it is unusable."""
+        raw[ROW] = place.number - 1 if isinstance(place.number, int) else place.number
         row = self.left_out.attempt(place, self._adapted, layout, raw)
         if row is not None:
             yield place, row
