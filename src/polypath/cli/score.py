@@ -160,7 +160,7 @@ def _verify_file(
     keys: Sequence[str],
 ) -> dict[str, object]:
     from polypath.rollouts import RolloutManifest, encode_prompt
-    from polypath.rollouts.rows import tell_left_out
+    from polypath.rollouts.left_out import tell_left_out
     from polypath.rollouts.transfer import import_run
     from polypath.tasks import get_task
 

@@ -19,7 +19,7 @@ from polypath.metrics import (
 )
 from polypath.report.model import FloatArray, Measure
 from polypath.report.settings import AnalysisSettings, IntArray, Sizes
-from polypath.rollouts.rows import LeftOut
+from polypath.rollouts.left_out import LeftOut
 from polypath.rollouts.samples import Samples
 
 BoolArray = npt.NDArray[np.bool_]

@@ -18,7 +18,7 @@ from polypath.report.model import (
     RunAnalysis,
 )
 from polypath.report.numbers import UNVARIED, effect, levels, number, with_ends
-from polypath.rollouts.rows import tell_left_out
+from polypath.rollouts.left_out import tell_left_out
 
 LISTED = 4  # measures within noise are counted when there are more
 FAMILIES = {

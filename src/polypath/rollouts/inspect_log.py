@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from polypath.rollouts.rows import Place
+from polypath.rollouts.left_out import Place
 
 _ZSTANDARD = 93  # as archives number it
 _HEAD = 30  # bytes before a member's name; its last four are the lengths of name and extra field

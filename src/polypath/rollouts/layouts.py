@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from polypath.errors import DataError
-from polypath.rollouts.rows import DETAILS, KEYS, RIGHT_FROM, UnusableError, in_lists, parsed
+from polypath.rollouts.left_out import UnusableError
+from polypath.rollouts.rows import DETAILS, KEYS, RIGHT_FROM, in_lists, parsed
 from polypath.settings import is_number
 
 Row = Mapping[str, Any]

@@ -6,12 +6,13 @@ import itertools
 import json
 import math
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
+
+from polypath.rollouts.left_out import LeftOut, Place, UnusableError
 
 _T = TypeVar("_T")
 
@@ -31,7 +32,6 @@ DETAILS = ("n_tokens", "finish_reason", "token_ids")  # read only to be stored a
 PER_SAMPLE = ("completion", "correct", "reward", "answer", "status")  # lists in a row per problem
 WITHOUT_VERDICT = frozenset({"timeout", "error", "bad_gold"})  # statuses: neither right nor wrong
 RIGHT_FROM = 0.5  # a reward above this counts as right, as in polypath.verify.base.Verdict
-PLACES = 3  # rows named for each reason to leave some out
 LARGEST = sys.float_info.max  # a number beyond it has no float
 _EXACT = 2**53  # from it on a float stands for several whole numbers
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
@@ -66,65 +66,6 @@ VerifyBatch = Callable[[Sequence[str], Sequence[str]], Sequence[VerdictLike]]
 VERIFIED_TOGETHER = 1024  # rows held in memory for one call of a verifier
 
 
-class Place(NamedTuple):
-    """Where a row is: line 7 of run.jsonl."""
-
-    unit: str
-    number: int | str
-    file: str
-
-    def __str__(self) -> str:
-        return f"{self.unit} {self.number} of {self.file}"
-
-
-class LeftOut(Counter[str]):
-    """Reason -> rows that could not be used.
-
-    Attributes:
-        places: reason -> where the first ``PLACES`` of them are.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.places: dict[str, tuple[str, ...]] = {}
-
-    def add(self, reason: str, place: object = None, count: int = 1) -> None:
-        """Count rows; ``place`` is that of the first of them."""
-        self[reason] += count
-        if place is not None:
-            self._place(reason, [str(place)])
-
-    def attempt(self, place: Place, make: Callable[..., _T], *arguments: Any) -> _T | None:
-        """Return what is made of a row; ``None``, and count it, if it turns out to be unusable."""
-        try:
-            return make(*arguments)
-        except UnusableError as reason:
-            self.add(str(reason), place)
-        except RecursionError:
-            self.add("nested too deeply", place)
-        return None
-
-    def join(self, counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> Self:
-        """Add what was left out elsewhere."""
-        self.update(counts)
-        for reason, found in places.items():
-            self._place(reason, found)
-        return self
-
-    def _place(self, reason: str, places: Sequence[str]) -> None:
-        self.places[reason] = (*self.places.get(reason, ()), *places)[:PLACES]
-
-
-def tell_left_out(counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> str:
-    """Say how many rows were left out for which reason, and where the first of them are."""
-    told = []
-    for reason, count in counts.items():
-        where = ", ".join(places.get(reason, ()))
-        more = ", ..." if where and count > len(places[reason]) else ""
-        told += [f"{count:,} {reason}{f' ({where}{more})' if where else ''}"] if count else []
-    return "; ".join(told)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleRow:
     """One sample as read. ``correct`` is ``None`` where it was not verified.
@@ -144,10 +85,6 @@ class SampleRow:
     reward: float | None
     raw: Mapping[str, Any]
     place: Place
-
-
-class UnusableError(Exception):
-    """A row cannot be used; the message is the reason it is counted under."""
 
 
 def sample_rows(

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import DataError
-from polypath.rollouts.rows import LeftOut, SampleRow, VerifyBatch
+from polypath.rollouts.left_out import LeftOut
+from polypath.rollouts.rows import SampleRow, VerifyBatch
 from polypath.rollouts.sources import SampleSource, find_source
 
 _T = TypeVar("_T")

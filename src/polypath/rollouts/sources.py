@@ -10,18 +10,16 @@ import pyarrow as pa
 from polypath.errors import DataError, MissingFileError, unknown_name
 from polypath.rollouts.inspect_log import UnreadableError, log_samples, parse_json
 from polypath.rollouts.layouts import ROW, Layout, find_layout, look_up
+from polypath.rollouts.left_out import LeftOut, Place, tell_left_out
 from polypath.rollouts.manifest import KIND
 from polypath.rollouts.parquet import open_parquet, plain_rows
 from polypath.rollouts.rows import (
     DETAILS,
     KEYS,
     LARGEST,
-    LeftOut,
-    Place,
     SampleRow,
     VerifyBatch,
     sample_rows,
-    tell_left_out,
     verified,
 )
 from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
