@@ -128,7 +128,7 @@ def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
     assert run([*words, *keys]) == 0
     shown = capsys.readouterr().out
     assert "1 samples verified, 1 new" in shown
-    assert "Left out: 1 unknown problem_id and no gold, 1 not JSON" in shown
+    assert "1 unknown problem_id and no gold (line 2 of x.jsonl); 1 not JSON (line 3" in shown
     assert load_samples(tmp_path / "x-verified").correct == ((False,),)
 
 

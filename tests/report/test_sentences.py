@@ -215,9 +215,13 @@ def test_where_nothing_varied_the_detectable_effect_is_not_a_number(comparison: 
 def test_reading_counts_what_was_read_and_what_was_left_out():
     run = analyse(run_of({"a": [1, None, 0], "b": [1, 1, 1]}), settings=FAST)
     assert reading(run) == "2 problems, 6 samples (5 verified)"
-    samples = replace(run_of({"a": [1, 0]}), left_out={"not JSON": 2, "duplicate sample": 1})
+    samples = replace(
+        run_of({"a": [1, 0]}),
+        left_out={"not JSON": 2, "duplicate sample": 1},
+        left_out_at={"not JSON": ("line 7 of r.jsonl",)},
+    )
     assert reading(analyse(samples, settings=FAST)) == (
-        "1 problem, 2 samples; left out 3 rows: 2 not JSON, 1 duplicate sample"
+        "1 problem, 2 samples; left out 3 rows: 2 not JSON (line 7 of r.jsonl, ...); 1 duplicate sample"
     )
     seeds = [run_of({"a": [1, 0]}), run_of({"a": [1, 0]})]
     assert "4 samples in 2 seeds" in reading(analyse(seeds, settings=FAST))

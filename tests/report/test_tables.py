@@ -148,6 +148,17 @@ def test_csv_reads_back_as_the_metrics(comparison: Comparison):
     assert [row["verdict"] for row in table] == [d.verdict for d in comparison.differences]
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@sum(a)", "\t=x", "plain", "x=1", "-0.5"])
+def test_texts_in_csv_are_no_formulas_and_numbers_stay_numbers(name: str):
+    run = analyse(run_of({"a": [1, 0]}, name=name), settings=FAST)
+    first, *_ = csv.DictReader(io.StringIO(metrics_csv([run])))
+    assert first["run"] == (name if name in ("plain", "x=1") else f"'{name}")
+    lower = replace(run, metrics=tuple(replace(m, estimate=-0.5) for m in run.metrics))
+    assert {row["estimate"] for row in csv.DictReader(io.StringIO(metrics_csv([lower])))} == {
+        "-0.5"
+    }
+
+
 def test_values_json_cannot_hold_become_null():
     found = plain({"a": np.array([1.0, math.nan]), "b": (np.int64(2), math.inf), 3: None})
     assert found == {"a": [1.0, None], "b": [2, None], "3": None}

@@ -26,7 +26,7 @@ def test_what_is_not_an_object_of_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     with pytest.raises(MissingFileError, match="a test file"):
         read_json(path, "a test file")
-    for content in (b"[1]", b"{", b"\xff\xfe"):
+    for content in (b"[1]", b"{", b"\xff\xfe", b"[" * 100_000, b"9" * 5000):
         path.write_bytes(content)
         with pytest.raises(DataError, match="a test file"):
             read_json(path, "a test file")

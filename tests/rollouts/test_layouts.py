@@ -154,3 +154,13 @@ def test_old_lighteval_details_are_read(tmp_path: Path, as_text: bool) -> None:
     assert found.completions == (("it's 0",), ("it's 1", "it's 1"))
     assert found.correct == ((True,), (None, None))
     assert found.golds == ("5", "5")
+
+
+def test_a_row_that_is_left_out_does_not_shift_the_ids_of_the_others(tmp_path: Path) -> None:
+    prompts = pa.array([b"q0", b"\xff", b"q2"]).view(pa.string())
+    columns = {"full_prompt": prompts, "predictions": ["a"] * 3, "metrics": [{"qem": 1}] * 3}
+    path = tmp_path / "details_math_2024-08-01T10-11-12.345678.parquet"
+    pq.write_table(pa.table(columns), path)
+    found = load_samples(path)
+    assert found.problem_ids == ("math:0", "math:2")
+    assert found.left_out == {"unreadable value": 1}

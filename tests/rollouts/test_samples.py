@@ -200,7 +200,8 @@ def test_the_training_log_beside_a_run_comes_along(tmp_path: Path) -> None:
     log = [
         {"step": 1, "loss": 0.5, "note": "x", "bad": float("nan")},
         '{"step": 2, "lo',
-        {"step": 2},
+        {"step": 2, "large": 10**400},
+        "[" * 100_000,
     ]
     lines(tmp_path / "run" / "log.jsonl", log)
     expected = ({"step": 1.0, "loss": 0.5}, {"step": 2.0})

@@ -1,17 +1,20 @@
 """Reading what is damaged, or no sample: the good rows count, and the rest is told."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from polypath.errors import DataError, MissingFileError
 from polypath.rollouts import load_samples
+from polypath.rollouts.transfer import import_run
+from tests.rollouts.rows import manifest
 from tests.rollouts.sample_files import GOOD, lines, write_run
 
 
@@ -42,6 +45,140 @@ def test_bad_rows_are_counted_and_good_ones_kept(tmp_path: Path) -> None:
         "correct is not true or false": 1,
         "duplicate sample": 1,
     }
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+ODD = [
+    '"reward": [1.0]',
+    '"reward": {"a": 1}',
+    '"reward": Infinity',
+    f'"reward": {"9" * 400}',
+    f'"correct": {"9" * 400}',
+    f'"sample_id": {"9" * 5000}',
+    '"correct": [true]',
+    '"status": {"a": 1}',
+    '"status": ["timeout"]',
+    '"completion": {"role": "assistant", "content": null}',
+    '"completion": [{"role": "assistant", "content": [{"type": "image"}]}]',
+    '"completion": ["a", "b"], "correct": true',
+    '"completion": ["a", "b"], "reward": [1.0]',
+    '"problem_id": 9007199254740993.0',
+    f'"gold": {DEEP}',
+    f'"prompt": [{{"role": "user", "content": {DEEP}}}]',
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd[:40])
+def test_one_odd_value_costs_its_row_only(tmp_path: Path, odd: str) -> None:
+    row = '{"problem_id": "a", "completion": "x", ' + odd + "}"
+    found = load_samples(lines(tmp_path / "r.jsonl", [GOOD[0], row, *GOOD[1:]]))
+    assert found.completions == (("a0", "a1"), ("b0",))
+    assert [*found.left_out.values()] == [1]
+    assert [*found.left_out_at.values()] == [("line 2 of r.jsonl",)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '"gold": NaN, "answer": NaN, "prompt": NaN',
+        '"gold": [NaN], "answer": {"a": NaN}',
+        f'"sample_id": {"9" * 400}',
+        '"sample_id": {"a": 1}, "greedy": [1]',
+        '"correct": true, "reward": "high"',
+        '"status": null, "problem_id": ""',
+        '"status": "\\ud800"',
+    ],
+)
+def test_an_odd_value_that_says_nothing_of_the_verdict_costs_nothing(
+    tmp_path: Path, row: str
+) -> None:
+    path = lines(
+        tmp_path / "r.jsonl", ['{"problem_id": "z", "completion": "x", ' + row + "}", *GOOD]
+    )
+    found = load_samples(path)
+    assert found.num_samples_N.tolist() == [1, 2, 1]
+    assert found.left_out == {}
+    assert import_run(path, tmp_path / "run", manifest()).num_rows >= 3, (
+        "a store holds no such number"
+    )
+
+
+@pytest.mark.parametrize(
+    "odd", ['{"x": 1}', '{"completion": "of what?"}', '{"score": 1}', "[]", "{"]
+)
+def test_an_odd_first_row_does_not_decide_what_the_file_is(tmp_path: Path, odd: str) -> None:
+    rows = [{"input": "q", "output": "x", "score": 1.0, "step": 0}] * 2
+    found = load_samples(lines(tmp_path / "r.jsonl", [odd, *rows]))
+    assert found.correct == ((True, True),)
+    assert [*found.left_out.values()] == [1]
+
+
+def test_every_row_may_call_its_reward_as_it_likes(tmp_path: Path) -> None:
+    told = [{"correct": True}, {"score": 1.0}, {"reward": 0.0, "score": 1.0}, {"score": [1.0]}]
+    rows = [{"problem_id": "a", "completion": "x", **row} for row in told]
+    found = load_samples(lines(tmp_path / "r.jsonl", rows))
+    assert found.correct == ((True, True, False),)
+    assert found.left_out == {"reward is not a number": 1}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet"])
+def test_ids_of_any_size_stay_apart(tmp_path: Path, suffix: str) -> None:
+    numbers = [2**53, 2**53 + 1, 2**64 - 1, 2**64 - 2]
+    rows = [{"problem_id": n, "sample_id": m, "completion": "x"} for n in numbers for m in numbers]
+    path = tmp_path / f"r.{suffix}"
+    if suffix == "parquet":
+        columns = {"problem_id": pa.array([r["problem_id"] for r in rows], pa.uint64())}
+        columns |= {"sample_id": pa.array([r["sample_id"] for r in rows], pa.uint64())}
+        pq.write_table(pa.table(columns | {"completion": ["x"] * 16}), path)
+    else:
+        path.write_text(json.dumps(rows) if suffix == "json" else "\n".join(map(json.dumps, rows)))
+    found = load_samples(path)
+    assert found.problem_ids == tuple(map(str, numbers))
+    assert found.num_samples_N.tolist() == [4] * 4
+
+
+@pytest.mark.parametrize(
+    ("completion", "text"),
+    [
+        (
+            [{"role": "assistant", "content": [{"type": "text", "text": "a"}, {"text": "b"}]}],
+            "a\nb",
+        ),
+        ({"content": ["a", {"type": "reasoning", "reasoning": "hm"}]}, "a"),
+        ([{"type": "text", "text": "a"}], "a"),
+        ([{"role": "user", "content": "q"}, {"role": "assistant", "content": ""}], ""),
+        (["a"], "a"),
+        ([[{"role": "assistant", "content": [{"type": "text", "text": "a"}]}]], "a"),
+    ],
+)
+def test_parts_of_a_message_are_read(tmp_path: Path, completion: Any, text: str) -> None:
+    row = {"problem_id": "p", "sample_id": 3, "completion": completion, "correct": True}
+    found = load_samples(lines(tmp_path / "r.jsonl", [row]))
+    assert (found.completions, found.correct) == (((text,),), ((True,),))
+
+
+def test_what_is_no_text_in_parquet_costs_its_row_only(tmp_path: Path) -> None:
+    bad = pa.array([b"good", b"\xff", b"fine"])
+    decimals = pa.array([Decimal(2**60), Decimal(2**60), Decimal(2**60 + 1)])
+    columns = {"problem_id": decimals, "completion": bad}
+    pq.write_table(pa.table(columns), tmp_path / "binary.parquet")
+    pq.write_table(
+        pa.table(columns | {"completion": bad.view(pa.string())}), tmp_path / "string.parquet"
+    )
+    for name in ("binary", "string"):
+        found = load_samples(tmp_path / f"{name}.parquet")
+        assert found.completions == (("good",), ("fine",))
+        assert found.problem_ids == (str(2**60), str(2**60 + 1))
+        assert [*found.left_out_at.values()] == [(f"row 2 of {name}.parquet",)]
+
+
+def test_numbers_that_no_store_holds_are_left_out_of_an_import(tmp_path: Path) -> None:
+    rows = [{**GOOD[0], "sample_id": n} for n in (2**63, -2, 10**30)]
+    odd = {**GOOD[1], "n_tokens": 10**400, "token_ids": [2**40], "finish_reason": ["x"]}
+    path = lines(tmp_path / "r.jsonl", [*rows, GOOD[0], odd])
+    done = import_run(path, tmp_path / "run", manifest())
+    assert (done.num_rows, sum(done.left_out.values())) == (2, 3)
+    assert [*done.left_out_at.values()] == [tuple(f"line {n} of r.jsonl" for n in (1, 2, 3))]
 
 
 def test_a_truncated_shard_costs_its_own_rows(tmp_path: Path) -> None:
@@ -126,11 +263,17 @@ def make_nothing(folder: Path, case: str) -> Path:
     [
         ("empty file", "is empty"),
         ("blank lines", "is empty"),
-        ("no json", "holds no usable sample (2 not JSON). Its keys are: none"),
-        ("other keys", "holds no usable sample (1 no completion). Its keys are: x"),
+        (
+            "no json",
+            "holds no usable sample (2 not JSON (line 1 of x.jsonl, line 2 of x.jsonl)). Its keys are: none",
+        ),
+        (
+            "other keys",
+            "holds no usable sample (1 no completion (line 1 of x.jsonl)). Its keys are: x",
+        ),
         ("truncated parquet", "cannot be read"),
         ("parquet without rows", "is empty"),
-        ("other suffix", "neither .jsonl nor .parquet"),
+        ("other suffix", ".jsonl, .ndjson, .parquet, .eval, .json"),
         ("empty folder", "holds no samples: expected manifest.json"),
         ("several dumps", "10.jsonl for instance"),
     ],
@@ -177,3 +320,75 @@ def test_every_row_is_read_or_counted(
     except DataError:
         return
     assert found.num_samples_N.sum() + sum(found.left_out.values()) == len(rows)
+
+
+def odd_json(depth: int = 3) -> st.SearchStrategy[Any]:
+    """What JSON can hold, and what only Python's reader takes for JSON."""
+    numbers = st.integers() | st.floats() | st.sampled_from([2**53 + 1, 10**400, -1])
+    leaves = st.none() | st.booleans() | numbers | st.text(max_size=4) | st.sampled_from(
+        ["timeout", "true", "[1, 2", "{[]: 1}", "{(1, 2): 3}", "\ud800"]
+    )  # fmt: skip
+    keys = st.sampled_from(["role", "content", "text", "value", "message", "choices", "a"])
+    return st.recursive(
+        leaves,
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(keys, inner),
+        max_leaves=depth,
+    )
+
+
+GOOD_OF = {  # a good row of each tool, and the keys of its rows
+    "own": {"problem_id": "g", "completion": "good", "correct": True, "gold": "5"},
+    "verl": {"input": "g", "output": "good", "score": 1.0, "step": 1, "acc": True},
+    "harness": {
+        "doc_id": 0, "arguments": {"gen_args_0": {"arg_0": "q", "arg_1": {}}}, "resps": [["good"]],
+        "filtered_resps": ["5"], "filter": "a", "metrics": ["m"], "m": 1.0, "target": "5",
+    },
+    "inspect": {
+        "id": "g", "epoch": 1, "input": "q", "target": "5", "scores": {"s": {"value": 1.0}},
+        "output": {"choices": [{"message": {"role": "assistant", "content": "good"}}]},
+    },
+}  # fmt: skip
+
+
+@settings(max_examples=30)
+@given(st.sampled_from(sorted(GOOD_OF)), st.data())
+def test_no_odd_row_raises_or_loses_a_good_one(
+    tmp_path_factory: pytest.TempPathFactory, tool: str, data: st.DataObject
+) -> None:
+    good = GOOD_OF[tool]
+    names = st.sampled_from(
+        [*good, "completion", "sample_id", "reward", "status", "answer", "greedy"]
+    )
+    changes = data.draw(
+        st.lists(st.dictionaries(names, odd_json(), min_size=1), min_size=1, max_size=4)
+    )
+    changes = [{k: v for k, v in change.items() if k != "filter"} for change in changes]
+    odd = [{**(good if data.draw(st.booleans()) else {}), "id": "odd", **c} for c in changes]
+    rows = data.draw(st.permutations([good, *odd]))
+    folder = tmp_path_factory.mktemp("rows")
+    path = lines(folder / "r.jsonl", [json.dumps(r) for r in rows])
+    found = load_samples(path)
+    assert any("good" in texts for texts in found.completions)
+    assert import_run(path, folder / "run", manifest()).num_rows > 0
+
+
+@settings(max_examples=30)
+@given(st.binary(max_size=30), st.integers(0, 10**6), st.booleans())
+def test_a_damaged_file_is_read_in_part_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, is_shard: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("shard")
+    write_run(folder)
+    shard = folder / "samples" / "shard-00000001.parquet"
+    if not is_shard:
+        shard = lines(folder / "r.jsonl", GOOD)
+    content = shard.read_bytes()
+    at %= len(content)
+    shard.write_bytes(content[:at] + noise + content[at + len(noise) :])
+    try:
+        found = load_samples(folder if is_shard else shard)
+    except DataError:
+        assert not is_shard
+        return
+    if is_shard:
+        assert found.completions[0][:1] == ("5",), "the other shards are whole"

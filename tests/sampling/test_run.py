@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ class Renumbered(Addition):
 
         found = super().problems(split, limit)
         return [replace(p, gold=str(int(p.gold) + 1)) for p in found]
+
+
+def test_a_model_that_changed_in_one_bit_is_named(tiny_model_dir: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, model)
+    run(model, tmp_path / "run", limit=2)
+    whole = bytearray((model / "model.safetensors").read_bytes())
+    whole[-8] ^= 1
+    (model / "model.safetensors").write_bytes(whole)
+    with pytest.raises(ConfigError, match=r"model\.safetensors"):
+        run(model, tmp_path / "run")
+    assert run(tiny_model_dir, tmp_path / "run").new_samples == 6, "the model, from another place"
 
 
 def test_other_problems_under_the_same_ids_are_refused(

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from polypath.errors import ConfigError, DataError, PolypathError
 from polypath.rollouts.locks import WHOLE, WriterLock
-from polypath.train.checkpoints import COMPLETE, weights_fault
+from polypath.train.checkpoints import COMPLETE, mark, weights_fault
 from polypath.train.config import load_recipe
 from polypath.train.run import LOCK_FILE, run
 from tests.forks import python
@@ -51,6 +51,7 @@ def stopped(write_recipe: WriteRecipe, tmp_path: Path) -> tuple[Path, Path]:
     shutil.copytree(folder / "checkpoint-2", folder / "checkpoint-3")
     state = folder / "checkpoint-3" / "trainer_state.json"
     state.write_text(state.read_text().replace('"global_step": 2', '"global_step": 3'))
+    mark(folder / "checkpoint-3")
     shutil.rmtree(folder / "checkpoint-4")
     return recipe, folder
 
@@ -68,10 +69,18 @@ def garble(path: Path) -> None:
     )
 
 
+def flip(path: Path) -> None:
+    """Change the lowest bit of one byte near the end."""
+    whole = bytearray(path.read_bytes())
+    whole[-8] ^= 1
+    path.write_bytes(whole)
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
+BY_HASH = ("model.safetensors", "config.json")  # no checksum of their own
 DAMAGE = [
     *[
         (name, Path.unlink)
@@ -86,6 +95,7 @@ DAMAGE = [
     ],
     *[(name, cut) for name in ("model.safetensors", "optimizer.pt", "trainer_state.json")],
     *[(name, garble) for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth")],
+    *[(name, flip) for name in BY_HASH],
     *[(name, empty) for name in ("model.safetensors", "rng_state.pth", "trainer_state.json")],
 ]
 
@@ -100,7 +110,7 @@ def test_what_is_damaged_is_named_and_a_whole_checkpoint_beside_it(
         (newest / COMPLETE).write_bytes(b"")
     shutil.copytree(newest, kept)
     for name, damage in DAMAGE:
-        if name == "config.json" and not sized:
+        if not sized and (name == "config.json" or damage is flip):
             continue
         damage(newest / name)
         with pytest.raises(DataError) as error:
@@ -168,7 +178,22 @@ def test_checkpoints_of_models_alone_are_no_way_to_go_on(
         start(recipe)
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, cut, empty])
+def test_a_model_that_changed_under_a_run_is_named(
+    write_recipe: WriteRecipe, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_dir, model)
+    recipe = write_recipe(**SAVED, model_name_or_path=str(model))
+    start(recipe)
+    (tmp_path / "run" / "finished.json").unlink()
+    flip(model / "model.safetensors")
+    with pytest.raises(DataError, match=r"model\.safetensors of the model"):
+        start(recipe)
+    flip(model / "model.safetensors")
+    start(recipe)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, cut, empty, flip])
 def test_a_finished_run_is_believed_with_its_weights_only(
     damage: Callable[[Path], None], write_recipe: WriteRecipe, tmp_path: Path
 ) -> None:
@@ -185,7 +210,7 @@ def test_a_finished_run_is_believed_with_its_weights_only(
     assert all(torch.equal(got[name], expected[name]) for name in expected)
     (folder / "finished.json").write_text("{")
     start(recipe, told.append)
-    assert json.loads((folder / "finished.json").read_text()) == {"global_step": 4}
+    assert json.loads((folder / "finished.json").read_text())["global_step"] == 4
 
 
 def test_every_shard_of_a_model_is_looked_at(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from polypath.cli.runs import (
     waiting,
     write_json,
     write_text,
-    writing,
 )
 from polypath.settings import setting
 
@@ -64,8 +63,7 @@ class OutputOptions:
         if self.csv_file is not None:
             write_text(self.csv_file, csv())
         if self.figure is not None:
-            with writing(self.figure):
-                draw(self.figure)
+            draw(self.figure)
             console.out(f"Drawn: {self.figure}")
 
 

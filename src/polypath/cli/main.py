@@ -1,9 +1,11 @@
 """The ``polypath`` command: parse, one library call, print.
 
-Exit codes: 0 done; 2 the user's mistake, in one line; 130 interrupted; 1, with a traceback, a bug.
+Exit codes: 0 done; 2 the user's mistake, or a place that cannot be written to, in one line; 130
+interrupted; 1, with a traceback, a bug.
 Nothing here imports torch; a command imports what it needs when it runs.
 """
 
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -96,12 +98,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     errors = Terminal(stderr=True)
     try:
         result = app(args=arguments, prog_name="polypath", standalone_mode=False)
+        sys.stdout.flush()
     except PolypathError as error:
         errors.out(f"polypath: {one_line(error)}")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         errors.out("polypath: interrupted. Rerun the command to resume.")
         return 130
+    except OSError as error:  # a full disk, a folder that may not be written to, and their kin
+        _leave_stdout()
+        reason = error.strerror or " ".join(str(error.args[0] if error.args else error).split())
+        place = error.filename or "the output"
+        errors.out(f"polypath: Cannot use {place}: {reason}. Name another place, or make room.")
+        return 2
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -125,6 +134,14 @@ _format_warning = warnings.formatwarning
 
 def _warning(*parts: Any, **named: Any) -> str:
     return visible(_format_warning(*parts, **named))
+
+
+def _leave_stdout() -> None:
+    """Let go of what stdout cannot take, or the interpreter would fail on it once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage_line(error: Any) -> str:

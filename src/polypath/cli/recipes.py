@@ -1,6 +1,5 @@
 """``polypath recipes``: the recipes and studies that ship with polypath, to look at and to copy."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -48,14 +47,12 @@ def recipes(
             )
         console.print(source.read_text(encoding="utf-8"), end="", soft_wrap=True)
         return
+    from polypath.rollouts.files import copy_whole
+
     target = to / source.name
     if target.exists():
         raise ConfigError(f"{target} exists already. Name another folder, or move it away.")
-    to.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copy(source, target)
+    copy_whole(source, target)
     console.out(f"Copied to {target}")
 
 

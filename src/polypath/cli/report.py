@@ -14,7 +14,6 @@ from polypath.cli.runs import (
     print_lines,
     print_reading,
     waiting,
-    writing,
 )
 
 
@@ -43,6 +42,5 @@ def report(
     print_lines(console, headlines(comparison))
     print_reading(console, comparison.everyone, comparison.notes)
     print_lines(console, closing(comparison))
-    with writing(out):
-        write_page(comparison, out)
+    write_page(comparison, out)
     console.out(f"Written: {out}")

@@ -4,8 +4,8 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -194,30 +194,13 @@ def print_lines(console: Console, lines: Iterable[str], *, style: str = "") -> N
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, its folder too; ``-`` is stdout.
+    """Write a file, its folder too; ``-`` is stdout."""
+    from polypath.rollouts.files import write_file
 
-    Raises:
-        ConfigError: it cannot be written.
-    """
     if path == STDOUT:
         sys.stdout.write(text)
         return
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Tell in one line that a file the user named cannot be written.
-
-    Raises:
-        ConfigError: for any OSError inside.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(f"Cannot write {path}: {error.strerror or error}.") from error
+    write_file(path, text.encode(errors="backslashreplace"))
 
 
 def waiting(what: str) -> AbstractContextManager[object]:

@@ -160,6 +160,7 @@ def _verify_file(
     keys: Sequence[str],
 ) -> dict[str, object]:
     from polypath.rollouts import RolloutManifest, encode_prompt
+    from polypath.rollouts.left_out import tell_left_out
     from polypath.rollouts.transfer import import_run
     from polypath.tasks import get_task
 
@@ -186,7 +187,7 @@ def _verify_file(
     if line is not None:
         console.out(line)
     if done.left_out:
-        console.out(f"Left out: {_counts(done.left_out)}")
+        console.out(f"Left out: {tell_left_out(done.left_out, done.left_out_at)}")
     return asdict(done)
 
 

@@ -74,7 +74,10 @@ class RunningMean:
         path.parent.mkdir(exist_ok=True)
         tensors = {name: mean.contiguous() for name, mean in self.mean.items()}
         with atomic_write(path) as file:
-            save_file(tensors, file.name, metadata={"format": "pt", "count": str(self.count)})
+            try:
+                save_file(tensors, file.name, metadata={"format": "pt", "count": str(self.count)})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
 
     def load(self, path: Path, count: int, weights: Mapping[str, Tensor]) -> None:
         """Read the mean of a checkpoint, each tensor to the device of its parameter.

@@ -24,7 +24,8 @@ from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rehearsal.manifest import RehearsalManifest
 from polypath.rehearsal.padding import pad_left, pad_right
 from polypath.rehearsal.partition import ProblemSet
-from polypath.rollouts.files import atomic_write
+from polypath.rollouts.files import write_file
+from polypath.rollouts.parquet import write_parquet
 
 TENSORS_NAME = "rehearsal.safetensors"
 PARTITION_NAME = "partition.parquet"
@@ -249,7 +250,7 @@ def write_partition(folder: Path, rows: Sequence[PartitionRow]) -> str:
     names = _PARTITION_SCHEMA.names
     columns = {name: [getattr(row, name) for row in rows] for name in names}
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=_PARTITION_SCHEMA), buffer, compression="zstd")
+    write_parquet(pa.table(columns, schema=_PARTITION_SCHEMA), buffer)
     return _write_verified(folder / PARTITION_NAME, buffer.getvalue())
 
 
@@ -263,8 +264,7 @@ def _slice(flat: torch.Tensor, offsets: torch.Tensor, row: int) -> torch.Tensor:
 
 
 def _write_verified(path: Path, content: bytes) -> str:
-    with atomic_write(path) as file:
-        file.write(content)
+    write_file(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -203,6 +203,7 @@ def _measured(
         num_samples=int(joined.num_samples_N.sum()),
         num_judged=int(joined.num_verified_N.sum()),
         left_out=joined.left_out,
+        left_out_at=joined.left_out_at,
     )
     return MeasuredRun(analysis=analysis, prepared=tuple(prepared), values=tuple(values))
 

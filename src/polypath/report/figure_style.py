@@ -1,10 +1,12 @@
 """The look of every figure drawn with matplotlib: colours, panels, axes of k, curves, legends."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from polypath.report.model import Curve
+from polypath.rollouts.files import write_file
 
 # Okabe & Ito 2008 without black, then Tol's muted scheme: a method keeps its colour and its marker.
 PALETTE = (
@@ -97,9 +99,10 @@ def save(figure: Any, handles: Sequence[Any], path: Path, *, below: bool = False
     where = "outside lower center" if below else "outside right center"
     columns = min(len(handles), 6) if below else 1
     figure.legend(handles=handles, loc=where, ncols=columns, frameon=False, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=130, format=path.suffix[1:])
     pyplot.close(figure)
+    write_file(path, drawn.getvalue())
 
 
 def handles_of(axis: Any) -> list[Any]:

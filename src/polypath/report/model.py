@@ -77,6 +77,9 @@ class RunAnalysis:
     num_samples: int = 0  # samples read
     num_judged: int = 0  # of these, with a verdict; all that needs one leaves out the others
     left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> rows not read
+    left_out_at: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # and the first of them
     notes: tuple[str, ...] = ()  # what a reader must know, such as why k stops where it does
 
     def metric(self, key: str) -> Metric | None:

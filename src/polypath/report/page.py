@@ -29,6 +29,7 @@ from polypath.report.sentences import (
     reading,
 )
 from polypath.report.table import ARROWS, ReportTable, by_first, differences_table, metrics_table
+from polypath.rollouts.files import write_file
 
 TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB
 NAME = 60  # characters shown of a run's name
@@ -78,8 +79,7 @@ def write_page(
         raise ConfigError(f"{path} is a folder; name the HTML file to write, such as report.html.")
     samples = [run.samples for run in comparison.everyone]
     page = _fill(comparison, pack_texts(samples, text_budget), more)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8", newline="\n")
+    write_file(path, page.encode())
     return path
 
 

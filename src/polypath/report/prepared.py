@@ -1,6 +1,5 @@
 """A run to be measured: its seeds, each prepared; and what measuring gives: a value for each problem."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from polypath.metrics import (
 )
 from polypath.report.model import FloatArray, Measure
 from polypath.report.settings import AnalysisSettings, IntArray, Sizes
+from polypath.rollouts.left_out import LeftOut
 from polypath.rollouts.samples import Samples
 
 BoolArray = npt.NDArray[np.bool_]
@@ -77,9 +77,9 @@ def pool(seeds: Seeds) -> Samples:
     """
     if len(seeds) == 1:
         return seeds[0]
-    left_out: Counter[str] = Counter()
+    left_out = LeftOut()
     for seed in seeds:
-        left_out.update(seed.left_out)
+        left_out.join(seed.left_out, seed.left_out_at)
 
     def joined(field: str) -> Any:
         rows = zip(*(getattr(seed, field) for seed in seeds), strict=True)
@@ -93,6 +93,7 @@ def pool(seeds: Seeds) -> Samples:
         answers=joined("answers"),
         greedy_correct=None,
         left_out=dict(left_out),
+        left_out_at=left_out.places,
     )
 
 

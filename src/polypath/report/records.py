@@ -12,6 +12,8 @@ import numpy as np
 
 from polypath.report.model import Comparison, Difference, Metric, RunAnalysis
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
 
 def analysis_record(run: RunAnalysis) -> dict[str, Any]:
     """Return a run as an object for JSON: every metric and curve, without the samples."""
@@ -44,8 +46,15 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(plain(list(row.values())) for row in rows)
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
     return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Return what a cell holds; a text that a spreadsheet would run as a formula gets a quote in front."""
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return plain(value)
 
 
 def plain(value: Any) -> Any:

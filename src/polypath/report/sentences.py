@@ -18,6 +18,7 @@ from polypath.report.model import (
     RunAnalysis,
 )
 from polypath.report.numbers import UNVARIED, effect, levels, number, with_ends
+from polypath.rollouts.left_out import tell_left_out
 
 LISTED = 4  # measures within noise are counted when there are more
 FAMILIES = {
@@ -94,7 +95,7 @@ def reading(run: RunAnalysis) -> str:
         told += f" ({run.num_judged:,} verified)"
     total = sum(run.left_out.values())
     if total:
-        reasons = ", ".join(f"{count:,} {why}" for why, count in run.left_out.items() if count)
+        reasons = tell_left_out(run.left_out, run.left_out_at)
         told += f"; left out {_count(total, 'row')}: {reasons}"
     return told
 

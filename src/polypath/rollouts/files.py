@@ -2,9 +2,12 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +22,8 @@ def atomic_write(path: Path, *, owner: str = "", new: bool = False) -> Iterator[
     """Open a temporary neighbour of ``path`` and rename it to ``path`` when the block ends well.
 
     A process killed inside the block leaves ``path`` as it was, plus one file whose name starts
-    with ``TEMP_PREFIX``, which every reader ignores.
+    with ``TEMP_PREFIX``, which every reader ignores. A link stays one: the file that it names is
+    written. What is no file, a device or a pipe, is written to directly.
 
     Args:
         path: the file.
@@ -28,23 +32,66 @@ def atomic_write(path: Path, *, owner: str = "", new: bool = False) -> Iterator[
 
     Raises:
         FileExistsError: ``new``, and it is there; it stays as it is.
+        OSError: it cannot be written; its ``filename`` is ``path``.
     """
-    # The same process id may be at work on another machine.
-    name = f"{TEMP_PREFIX}{owner}{os.getpid()}-{secrets.token_hex(4)}-{path.name}"
-    temporary = path.with_name(name)
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            _link(temporary, path)
-        else:
-            temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        target = _target(path)
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:
+                yield file
+            return
+        # The same process id may be at work on another machine.
+        temporary = target.with_name(f"{TEMP_PREFIX}{owner}{os.getpid()}-{secrets.token_hex(4)}")
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                shutil.copymode(target, temporary)
+            if new:
+                _link(temporary, target)
+            else:
+                temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
+    _sync_folder(target.parent)
+
+
+def _target(path: Path) -> Path:
+    """Return the file that a path names, through links; refuse one that may not be written."""
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if target.exists() and not os.access(target, os.W_OK):  # a rename would replace it all the same
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return target
+
+
+def write_file(path: Path, content: bytes, *, owner: str = "", new: bool = False) -> None:
+    """Write a file atomically, its folder too; ``owner`` and ``new`` as in ``atomic_write``."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # and is a file
+        raise NotADirectoryError(
+            errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename
+        ) from None
+    with atomic_write(path, owner=owner, new=new) as file:
+        file.write(content)
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file, or a folder to where there is none; it appears whole or not at all."""
+    if source.is_file():
+        write_file(target, source.read_bytes())
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMP_PREFIX, dir=target.parent) as folder:
+        shutil.copytree(source, Path(folder) / "copy").rename(target)
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -86,8 +133,13 @@ def write_json(
 ) -> None:
     """Write ``content`` atomically as indented JSON; ``owner`` and ``new`` as in ``atomic_write``."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with atomic_write(path, owner=owner, new=new) as file:
-        file.write(text.encode())
+    write_file(path, text.encode(), owner=owner, new=new)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:

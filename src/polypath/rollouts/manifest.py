@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 KIND = "rollouts"
 _INFORMATION_ONLY = frozenset({"versions"})
 # Manifests written before these were there lack them.
-_OPTIONAL = frozenset({"versions", "task_options", "backend"})
+_OPTIONAL = frozenset({"versions", "task_options", "backend", "weights"})
 
 
 def library_versions() -> dict[str, str]:
@@ -47,6 +47,8 @@ class RolloutManifest:
         task_options: what the task was built with, as ``tasks.get_task`` takes it.
         backend: what drew the samples: ``"transformers"``, ``"vllm"`` or ``"server"``; compared
             where both sides tell, since each draws other samples with the same seed.
+        weights: file of the model's folder -> its SHA-256; compared where both sides name the same
+            model and file: one that changed under the same name is damaged.
         versions: of the libraries; recorded, never compared.
     """
 
@@ -63,6 +65,7 @@ class RolloutManifest:
     split: str | None = None
     task_options: Mapping[str, str] = field(default_factory=dict)
     backend: str | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=library_versions)
 
     def require_same(self, other: Self, folder: Path) -> None:
@@ -76,6 +79,14 @@ class RolloutManifest:
             if entry.name in _INFORMATION_ONLY or stored == wanted:
                 continue
             if entry.name == "backend" and None in (stored, wanted):
+                continue
+            if entry.name == "weights":
+                shared = stored.keys() & wanted.keys() if self.model == other.model else ()
+                for name in sorted(n for n in shared if stored[n] != wanted[n]):
+                    raise ConfigError(
+                        f"{name} of the model {self.model} has other bytes (by its SHA-256) than when "
+                        f"{folder} was begun. Restore the file, or use another folder."
+                    )
                 continue
             if entry.name == "model" and self.model_fingerprint and other.model_fingerprint:
                 continue

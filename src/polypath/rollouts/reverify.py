@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from polypath.errors import ConfigError, DataError
-from polypath.rollouts.files import atomic_write
+from polypath.rollouts.files import atomic_write, write_file
 from polypath.rollouts.locks import WHOLE, Part
+from polypath.rollouts.parquet import open_parquet, write_parquet
 from polypath.rollouts.rows import VerifyBatch
 from polypath.rollouts.schema import SCHEMA
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, find_source
@@ -89,8 +89,7 @@ def reverify_run(
             verified += _fill(old, new, verify_batch, part)
     log = find_source(Path(run), {}).log_file
     if log is not None and not (Path(out) / log.name).exists():
-        with atomic_write(Path(out) / log.name, owner=part.owner) as file:
-            file.write(log.read_bytes())
+        write_file(Path(out) / log.name, log.read_bytes(), owner=part.owner)
     return verified
 
 
@@ -145,7 +144,7 @@ def _fill(old: RolloutStore, new: RolloutStore, verify_batch: VerifyBatch, part:
         table = _read(shard, SCHEMA.names)
         rows = SCHEMA.empty_table() if table is None else _verify_table(table, verify_batch)
         with atomic_write(target, owner=part.owner) as file:
-            pq.write_table(rows, file, compression="zstd")
+            write_parquet(rows, file)
         verified += 1
     return verified
 
@@ -225,7 +224,9 @@ def _compared_columns(
 def _read(shard: Path, names: list[str]) -> pa.Table | None:
     """Return columns of a shard; ``None`` if it cannot be read."""
     try:
-        with pq.ParquetFile(shard) as file:
-            return file.read(names).select(names)
+        with open_parquet(shard, names) as file:
+            table = file.read(names).select(names)
+            table.validate(full=True)
+            return table
     except (pa.ArrowException, OSError, KeyError):
         return None

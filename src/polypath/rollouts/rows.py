@@ -5,10 +5,14 @@ import hashlib
 import itertools
 import json
 import math
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Protocol, TypeVar
+
+from polypath.rollouts.left_out import LeftOut, Place, UnusableError
 
 _T = TypeVar("_T")
 
@@ -28,6 +32,8 @@ DETAILS = ("n_tokens", "finish_reason", "token_ids")  # read only to be stored a
 PER_SAMPLE = ("completion", "correct", "reward", "answer", "status")  # lists in a row per problem
 WITHOUT_VERDICT = frozenset({"timeout", "error", "bad_gold"})  # statuses: neither right nor wrong
 RIGHT_FROM = 0.5  # a reward above this counts as right, as in polypath.verify.base.Verdict
+LARGEST = sys.float_info.max  # a number beyond it has no float
+_EXACT = 2**53  # from it on a float stands for several whole numbers
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -78,25 +84,21 @@ class SampleRow:
     status: str | None
     reward: float | None
     raw: Mapping[str, Any]
-
-
-class _LeftOut(Exception):
-    """A row cannot be used; the message is the reason it is counted under."""
+    place: Place
 
 
 def sample_rows(
-    raw: Mapping[str, Any], left_out: Counter[str], *, to_verify: bool = False
+    raw: Mapping[str, Any], left_out: LeftOut, place: Place, *, to_verify: bool = False
 ) -> Iterator[SampleRow]:
     """Yield the samples of one row, and count in ``left_out`` what cannot be used.
 
     With ``to_verify``, stored correctness is ignored for rows with a gold answer: their verdict
     comes from ``verified``.
     """
-    for entry in _unroll(raw):
-        try:
-            yield _sample_row(entry, to_verify)
-        except _LeftOut as reason:
-            left_out[str(reason)] += 1
+    for entry in left_out.attempt(place, _unroll, raw) or ():
+        row = left_out.attempt(place, _sample_row, entry, place, to_verify)
+        if row is not None:
+            yield row
 
 
 def verified(rows: Iterable[SampleRow], verify_batch: VerifyBatch) -> Iterator[SampleRow]:
@@ -126,36 +128,51 @@ def _with_verdict(row: SampleRow, verdict: VerdictLike) -> SampleRow:
     )
 
 
-def _unroll(raw: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Turn a row per problem into rows per sample; a row per sample stays as it is."""
+def _unroll(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Turn a row per problem into rows per sample; a row per sample stays as it is.
+
+    Raises:
+        UnusableError: one verdict stands beside several completions, or not one beside each.
+    """
     texts = raw.get("completion")
     if not isinstance(texts, list) or not texts or isinstance(texts[0], Mapping):
-        yield raw
-        return
-    beside = {
-        name: raw[name]
-        for name in PER_SAMPLE
-        if isinstance(raw.get(name), list) and len(raw[name]) == len(texts)
-    }
-    own = (*PER_SAMPLE, *DETAILS, "sample_id")
+        return [raw]
+    beside: dict[str, list[Any]] = {}
+    for name in PER_SAMPLE:
+        value = raw.get(name)
+        if isinstance(value, list) and len(value) == len(texts):
+            beside[name] = value
+        elif not isinstance(value, list) and (len(texts) == 1 or name == "status"):
+            beside[name] = [value] * len(texts)
+        elif value is not None and name in ("correct", "reward"):
+            raise UnusableError(f"{name} is not one for each completion")
+    own = PER_SAMPLE if len(texts) == 1 else (*PER_SAMPLE, *DETAILS, "sample_id")
     shared = {name: value for name, value in raw.items() if name not in own}
-    for place in range(len(texts)):
-        yield {**shared, **{name: values[place] for name, values in beside.items()}}
+    return [
+        {**shared, **{name: values[place] for name, values in beside.items()}}
+        for place in range(len(texts))
+    ]
 
 
-def _sample_row(raw: Mapping[str, Any], to_verify: bool) -> SampleRow:
-    completion = plain_text(raw.get("completion"))
+def _sample_row(raw: Mapping[str, Any], place: Place, to_verify: bool) -> SampleRow:
+    completion = plain_text(_value(raw, "completion"))
     if completion is None:
-        raise _LeftOut("no completion")
-    prompt, gold = _prompt(raw.get("prompt")), _name(raw.get("gold")) or None
-    sample_id = _number(raw.get("sample_id"))
+        raise UnusableError("no completion")
+    prompt, gold = _prompt(_value(raw, "prompt")), _name(_value(raw, "gold")) or None
+    sample_id = _number(_value(raw, "sample_id"))
     told: Mapping[str, Any] = {} if to_verify and gold is not None else raw
-    correct, reward = _correct(told), told.get("reward")
-    problem_id = _name(raw.get("problem_id"))
+    status = _value(told, "status")
+    if not isinstance(status, str | int | float | None):
+        raise UnusableError("status is not a text")
+    problem_id = _value(raw, "problem_id")
+    if isinstance(problem_id, float) and abs(problem_id) >= _EXACT:
+        raise UnusableError("problem_id is a rounded number")
+    problem_id = _name(problem_id)
     if problem_id is None:
         if prompt is None:
-            raise _LeftOut("no problem_id and no prompt")
+            raise UnusableError("no problem_id and no prompt")
         problem_id = prompt_id(prompt)
+    correct, reward = _verdict(_value(told, "correct"), _value(told, "reward"), status)
     return SampleRow(
         problem_id=problem_id,
         sample_id=sample_id,
@@ -163,12 +180,26 @@ def _sample_row(raw: Mapping[str, Any], to_verify: bool) -> SampleRow:
         prompt=prompt,
         gold=gold,
         correct=correct,
-        answer=_name(told.get("answer")),
-        status=told.get("status") if isinstance(told.get("status"), str) else None,
-        reward=None if reward is None or isinstance(reward, str) else float(reward),
+        answer=_name(_value(told, "answer")),
+        status=whole_characters(status) if isinstance(status, str) else None,
+        reward=reward,
         raw=raw,
-        greedy=raw.get("greedy") is True or sample_id == -1,
+        place=place,
+        greedy=_truth(_value(raw, "greedy")) == 1 or sample_id == -1,
     )
+
+
+def _value(raw: Mapping[str, Any], name: str) -> Any:
+    """Return a value; of the kinds that only Parquet has, what JSON would hold in its place."""
+    value = raw.get(name)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise UnusableError(f"{name} is not UTF-8") from None
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
 
 
 def prompt_id(prompt: str) -> str:
@@ -176,28 +207,34 @@ def prompt_id(prompt: str) -> str:
     return "prompt-" + hashlib.blake2b(prompt.encode(), digest_size=6).hexdigest()
 
 
-def _correct(raw: Mapping[str, Any]) -> bool | None:
-    """Return what the file says, ``None`` where it does not say.
+def _verdict(correct: Any, reward: Any, status: Any) -> tuple[bool | None, float | None]:
+    """Return what the file says of a sample, each ``None`` where it does not say.
 
     Raises:
-        _LeftOut: it says something that cannot be understood.
+        UnusableError: it says something that cannot be understood.
     """
-    correct, reward = raw.get("correct"), raw.get("reward")
     if _is_nan(correct) or _is_nan(reward):
-        raise _LeftOut("NaN reward")
-    if raw.get("status") in WITHOUT_VERDICT:
-        return None
-    if correct is not None:
-        if isinstance(correct, str):
-            correct = _WORDS.get(correct.strip().lower(), correct)
-        if correct not in (True, False):  # 0, 1, 0.0 and 1.0 are among them
-            raise _LeftOut("correct is not true or false")
-        return bool(correct)
-    if reward is None:
-        return None
-    if isinstance(reward, str) or not isinstance(reward, int | float) or math.isinf(reward):
-        raise _LeftOut("reward is not a number")
-    return reward > RIGHT_FROM
+        raise UnusableError("NaN reward")
+    judged = correct is not None or status in WITHOUT_VERDICT
+    correct = _truth(correct)
+    if isinstance(reward, str) and judged:
+        reward = None  # words beside a verdict
+    if reward is not None:
+        if not isinstance(reward, int | float) or not -LARGEST <= reward <= LARGEST:
+            raise UnusableError("reward is not a number")
+        reward = float(reward)
+    if status in WITHOUT_VERDICT:
+        return None, reward
+    if correct is None:
+        return None if reward is None else reward > RIGHT_FROM, reward
+    if correct not in (True, False):  # 0, 1, 0.0 and 1.0 are among them
+        raise UnusableError("correct is not true or false")
+    return bool(correct), reward
+
+
+def _truth(value: Any) -> Any:
+    """Return what a word such as "True" says, and anything else as it is."""
+    return _WORDS.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
 def _is_nan(value: Any) -> bool:
@@ -206,14 +243,25 @@ def _is_nan(value: Any) -> bool:
 
 def plain_text(value: Any) -> str | None:
     """Return a completion as text: itself, or what the assistant's messages say."""
-    if isinstance(value, str):
-        return whole_characters(value)
     if isinstance(value, Mapping):
         value = [value]
     if isinstance(value, list) and value and all(isinstance(m, Mapping) for m in value):
-        said = [m.get("content") for m in value if m.get("role", "assistant") == "assistant"]
-        return whole_characters("\n".join(text for text in said if isinstance(text, str)))
-    return None
+        messages = [m for m in value if m.get("role") in (None, "assistant")]
+        value = _joined([_said(message) for message in messages])
+    return whole_characters(value) if isinstance(value, str) else None
+
+
+def _said(message: Mapping[str, Any]) -> str | None:
+    """Return the text of a message, or of a part of one, ``None`` where it has none."""
+    content = message.get("text") if message.get("content") is None else message["content"]
+    if isinstance(content, list):
+        return _joined([_said(c) if isinstance(c, Mapping) else c for c in content])
+    return content if isinstance(content, str) else None
+
+
+def _joined(parts: Sequence[Any]) -> str | None:
+    texts = [part for part in parts if isinstance(part, str)]
+    return "\n".join(texts) if texts else None
 
 
 def _prompt(value: Any) -> str | None:
@@ -223,7 +271,7 @@ def _prompt(value: Any) -> str | None:
     """
     if isinstance(value, list) and value and all(isinstance(m, Mapping) for m in value):
         messages = [{k: v for k, v in m.items() if v is not None} for m in value]
-        return whole_characters(json.dumps(messages, ensure_ascii=False, default=str))
+        return _as_json(messages)
     return _name(value) or None
 
 
@@ -237,17 +285,27 @@ def _name(value: Any) -> str | None:
         value = int(value)  # a column of integers with a gap in it comes back as floats
     if isinstance(value, list) and len(value) == 1:
         return _name(value[0])
-    return whole_characters(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
+    return _as_json(value, sort_keys=True)
+
+
+def _as_json(value: Any, *, sort_keys: bool = False) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, sort_keys=sort_keys, default=str)
+    except (TypeError, ValueError):  # of what a tool stored as text: keys that are no texts
+        raise UnusableError("a value that JSON cannot hold") from None
+    return whole_characters(text)
 
 
 def _number(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return int(number) if number.is_integer() else None
+    """Return a whole number, exact however large it is; ``None`` for anything else."""
+    if isinstance(value, str):
+        for kind in (int, float):
+            with suppress(ValueError):
+                value = kind(value)
+                break
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def whole_characters(text: str) -> str:
@@ -268,7 +326,7 @@ def parsed(value: Any) -> Any:
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
             return ast.literal_eval(value)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return value
     return value
 

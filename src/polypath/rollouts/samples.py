@@ -1,6 +1,5 @@
 """The samples of one run, whatever file they came in: what every metric and report starts from."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import DataError
+from polypath.rollouts.left_out import LeftOut
 from polypath.rollouts.rows import SampleRow, VerifyBatch
 from polypath.rollouts.sources import SampleSource, find_source
 
@@ -34,6 +34,7 @@ class Samples:
             none or it was not verified; ``None`` as a whole for a run without greedy samples.
         left_out: reason -> number of rows left out while reading. An unreadable shard or file
             counts as one, since how many rows it held is lost with it.
+        left_out_at: reason -> where the first of these rows are, such as "line 7 of run.jsonl".
         training_log: numbers of the lines of ``log.jsonl`` beside the run; empty if there is none.
     """
 
@@ -46,6 +47,7 @@ class Samples:
     answers: tuple[tuple[str | None, ...], ...]
     greedy_correct: tuple[bool | None, ...] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out_at: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     training_log: tuple[Mapping[str, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -124,13 +126,14 @@ def load_samples(
     """Read the samples of a run.
 
     Bad rows do not spoil good ones: each is left out, and counted under its reason in
-    ``Samples.left_out``. Read are
+    ``Samples.left_out``; ``Samples.left_out_at`` says where the first are. Read are
 
     - a run folder of ``polypath sample`` or ``presample``, and a sample store;
     - JSON lines and Parquet files with a row per sample, or a row per problem whose ``completion``
       is a list (``correct``, ``reward`` and ``answer`` then are lists beside it);
     - TRL's ``completions_*.parquet`` (file or folder), a verl validation dump, lighteval details
-      (file or folder).
+      (file or folder), ``samples_*.jsonl`` of lm-evaluation-harness, ``.eval`` and ``.json`` logs of
+      inspect_ai.
 
     ``docs/samples.md`` describes what is read from each. A row without ``problem_id`` goes by a
     hash of its prompt. It is right if ``correct`` says so, else if ``reward`` (or ``score``) is
@@ -189,19 +192,21 @@ def load_runs(
     for run in source.left_out_of.keys() - (
         found.keys() - {None}
     ):  # of no run that can be measured
-        source.left_out.update(source.left_out_of[run])
+        other = source.left_out_of[run]
+        source.left_out.join(other, other.places)
     if set(found) <= {None}:
         return {None: _samples(source, found.get(None, []), source.left_out, source.name)}
-    if without := len(found.pop(None, [])):
-        source.left_out[f"no {run_key}"] += without
+    if without := found.pop(None, []):
+        source.left_out.add(f"no {run_key}", without[0].place, len(without))
+    shared = source.left_out
     return {
-        run: _samples(source, rows, source.left_out + source.left_out_of[run], str(run))
+        run: _samples(source, rows, source.left_out_of[run].join(shared, shared.places), str(run))
         for run, rows in found.items()
     }
 
 
 def _samples(
-    source: SampleSource, rows: Iterable[SampleRow], left_out: Counter[str], name: str
+    source: SampleSource, rows: Iterable[SampleRow], left_out: LeftOut, name: str
 ) -> Samples:
     problems = _gather(rows, left_out)
     if not problems:
@@ -218,6 +223,7 @@ def _samples(
         answers=tuple(tuple(row.answer for row in rows) for rows in ordered),
         greedy_correct=tuple(p.greedy for p in problems.values()) if has_greedy else None,
         left_out=dict(left_out),
+        left_out_at=dict(left_out.places),
         training_log=source.training_log(),
     )
 
@@ -251,7 +257,7 @@ class _ProblemRows:
         return sorted(self.rows, key=lambda row: (row.sample_id is None, row.sample_id or 0))
 
 
-def _gather(rows: Iterable[SampleRow], left_out: Counter[str]) -> dict[str, _ProblemRows]:
+def _gather(rows: Iterable[SampleRow], left_out: LeftOut) -> dict[str, _ProblemRows]:
     """Group rows by problem, in an order that does not depend on when each was drawn.
 
     Of several rows with one (problem_id, sample_id) the first counts; the others are counted in
@@ -266,11 +272,11 @@ def _gather(rows: Iterable[SampleRow], left_out: Counter[str]) -> dict[str, _Pro
             problem.gold = row.gold
         if row.greedy:
             if problem.has_greedy:
-                left_out["duplicate greedy sample"] += 1
+                left_out.add("duplicate greedy sample", row.place)
             else:
                 problem.greedy, problem.has_greedy = row.correct, True
         elif row.sample_id is not None and row.sample_id in problem.sample_ids:
-            left_out["duplicate sample"] += 1
+            left_out.add("duplicate sample", row.place)
         else:
             if row.sample_id is not None:
                 problem.sample_ids.add(row.sample_id)

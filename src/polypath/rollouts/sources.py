@@ -1,20 +1,27 @@
 """Find what holds the samples of a run, and read it row by row, keeping what is good."""
 
-import json
-import math
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from polypath.errors import DataError, MissingFileError, unknown_name
-from polypath.rollouts.layouts import Layout, find_layout, look_up
+from polypath.rollouts.inspect_log import UnreadableError, log_samples, parse_json
+from polypath.rollouts.layouts import ROW, Layout, find_layout, look_up
+from polypath.rollouts.left_out import LeftOut, Place, tell_left_out
 from polypath.rollouts.manifest import KIND
-from polypath.rollouts.rows import DETAILS, KEYS, SampleRow, VerifyBatch, sample_rows, verified
+from polypath.rollouts.parquet import open_parquet, plain_rows
+from polypath.rollouts.rows import (
+    DETAILS,
+    KEYS,
+    LARGEST,
+    SampleRow,
+    VerifyBatch,
+    sample_rows,
+    verified,
+)
 from polypath.rollouts.store import MANIFEST_NAME, RolloutStore
 from polypath.settings import is_number
 
@@ -23,9 +30,12 @@ GREEDY_FOLDER = "greedy"  # ... and the store of its greedy samples, where there
 LOG_FILE = "log.jsonl"
 _PLAIN_FOLDERS = frozenset({SAMPLES_FOLDER, "completions"})  # parts of a run: it names them
 _JSON_LINES = (".jsonl", ".ndjson")
+_INSPECT = (".eval", ".json")
+_PARQUET = ".parquet"
 _BATCH_ROWS = 1024
 MODEL_KEYS = ("model", "model_name", "model_id", "model_path", "model_name_or_path")
 TOGETHER = "none"  # as a run key: read as one run, whatever models the rows are of
+Placed = tuple[Place, Mapping[str, Any]]  # a row under our keys, and where it is
 
 
 @dataclass(kw_only=True)
@@ -52,9 +62,9 @@ class SampleSource:
     greedy: Path | None = None
     files: list[Path] = field(default_factory=list)
     details: bool = False
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=LeftOut)
     run_key: str | None = None
-    left_out_of: dict[str | None, Counter[str]] = field(default_factory=dict)
+    left_out_of: dict[str | None, LeftOut] = field(default_factory=dict)
     _models: dict[str, str] = field(default_factory=dict)
     _rows_met: int = 0
     _seen_keys: set[str] = field(default_factory=set)
@@ -74,12 +84,19 @@ class SampleSource:
             raise DataError(f"No row of {self.path} has the key {lost[0]!r}; it has {known}.")
 
     def _sample_rows(self, *, to_verify: bool) -> Iterator[SampleRow]:
-        for raw in self._raw_rows():
+        for place, raw in self._raw_rows():
             self._rows_met += 1
             left_out = self.left_out
             if self.run_key is not None:
-                left_out = self.left_out_of.setdefault(raw.get("run"), Counter())
-            yield from sample_rows(raw, left_out, to_verify=to_verify)
+                left_out = self.left_out_of.setdefault(raw.get("run"), LeftOut())
+            yield from sample_rows(raw, left_out, place, to_verify=to_verify)
+
+    def _placed(self, layout: Layout, raw: dict[str, Any], place: Place) -> Iterator[Placed]:
+        """Yield a row under our keys, unless it is unusable."""
+        raw[ROW] = place.number - 1 if isinstance(place.number, int) else place.number
+        row = self.left_out.attempt(place, self._adapted, layout, raw)
+        if row is not None:
+            yield place, row
 
     def _adapted(self, layout: Layout, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a row under our keys, with the run it is of; refuse a second model."""
@@ -99,82 +116,100 @@ class SampleSource:
                 )
         return layout.adapt(raw)
 
-    def _raw_rows(self) -> Iterator[Mapping[str, Any]]:
+    def _raw_rows(self) -> Iterator[Placed]:
         if self.store is not None:
             yield from self._store_rows(self.store)
             if self.greedy is not None:
-                for row in self._store_rows(self.greedy):
-                    yield {**row, "greedy": True}
+                for place, row in self._store_rows(self.greedy):
+                    yield place, {**row, "greedy": True}
             return
         problems = []
         previous: list[object] = []
         for file in self.files:
             try:
-                rows = self._jsonl(file) if file.suffix in _JSON_LINES else self._parquet(file)
                 if not _is_trl(file):
-                    yield from rows
+                    yield from self._rows_of(file)
                     continue
                 # TRL logs the last generation batch again until there is a new one.
-                held = list(rows)
-                texts: list[object] = [(row.get("prompt"), row.get("completion")) for row in held]
+                held = list(self._rows_of(file))
+                texts: list[object] = [
+                    (row.get("prompt"), row.get("completion")) for _, row in held
+                ]
                 if texts == previous:
-                    self.left_out["logged again by TRL"] += len(held)
+                    self.left_out.add(
+                        "logged again by TRL", held[0][0] if held else file.name, len(held)
+                    )
                 else:
                     yield from held
                 previous = texts
-            except (pa.ArrowException, OSError) as error:
-                problems.append(f"{file} cannot be read ({str(error).splitlines()[0][:120]})")
-                self.left_out["unreadable file"] += 1
+            except (pa.ArrowException, OSError, UnicodeDecodeError, UnreadableError) as error:
+                reason = str(error).partition("\n")[0][:120]
+                problems.append(f"{file} cannot be read ({reason})")
+                self.left_out.add("unreadable file", file.name)
         if len(problems) == len(self.files):
-            raise DataError(f"{problems[0]}; expected a whole Parquet file.")
+            raise DataError(f"{problems[0]}; expected a whole file.")
 
-    def _store_rows(self, folder: Path) -> Iterator[Mapping[str, Any]]:
+    def _rows_of(self, file: Path) -> Iterator[Placed]:
+        if file.suffix == _PARQUET:
+            return self._parquet(file)
+        return self._json_objects(
+            file, log_samples(file) if file.suffix in _INSPECT else _lines(file)
+        )
+
+    def _store_rows(self, folder: Path) -> Iterator[Placed]:
         store = RolloutStore.open(folder, on_corrupt="skip")
         known = KEYS + DETAILS if self.details else KEYS
         wanted = [name for name in known if name != "greedy"]
         for batch in store.iter_batches(wanted):
             self._seen_keys.update(wanted)
-            yield from batch.to_pylist()
-        if store.skipped:
-            self.left_out["unreadable shard"] += len(store.skipped)
+            for row in batch.to_pylist():
+                yield Place("sample", row["sample_id"], str(row["problem_id"])), row
+        for shard in sorted(store.skipped):
+            self.left_out.add("unreadable shard", folder.name + "/" + shard)
 
-    def _jsonl(self, file: Path) -> Iterator[Mapping[str, Any]]:
+    def _json_objects(self, file: Path, found: Iterable[tuple[Place, Any]]) -> Iterator[Placed]:
+        """Read rows of JSON; each that has no completion where those before it had may be of another tool."""
+        layouts: dict[str, Layout] = {}
         layout: Layout | None = None
-        with file.open("rb") as lines:
-            for line in lines:
-                if not line.strip():
-                    continue
-                try:
-                    raw = json.loads(line)
-                except (ValueError, RecursionError):  # not UTF-8 is a ValueError, too
-                    self.left_out["not JSON"] += 1
-                    continue
-                if not isinstance(raw, dict):
-                    self.left_out["not a JSON object"] += 1
-                    continue
-                self._seen_keys.update(raw)
-                layout = layout or find_layout(raw.keys(), file, self.keys, details=self.details)
-                yield self._adapted(layout, raw)
+        for place, raw in found:
+            if not isinstance(raw, dict):
+                self.left_out.add("not JSON" if raw is None else "not a JSON object", place)
+                continue
+            self._seen_keys.update(raw)
+            if layout is None or look_up(raw, layout.completion) is None:
+                other = self._layout(raw.keys(), file)
+                if layout is None or look_up(raw, other.completion) is not None:
+                    layout = layouts.setdefault(other.completion, other)
+            yield from self._placed(layout, raw, place)
 
-    def _parquet(self, file: Path) -> Iterator[Mapping[str, Any]]:
+    def _layout(self, names: Collection[str], file: Path) -> Layout:
+        return find_layout(names, file, self.keys, details=self.details, run_key=self.run_key)
+
+    def _parquet(self, file: Path) -> Iterator[Placed]:
         """Read group by group: a damaged group costs its own rows only."""
-        with pq.ParquetFile(file) as parquet:
+        with open_parquet(file) as parquet:
             names = parquet.schema_arrow.names
             self._seen_keys.update(names)
-            layout = find_layout(names, file, self.keys, details=self.details)
+            layout = self._layout(names, file)
             told_apart = MODEL_KEYS if self.run_key is None else (self.run_key.split(".")[0],)
             wanted = dict.fromkeys([*layout.columns, self.run_key, *told_apart])
             columns = [name for name in wanted if name in names]
+            number = 0
             for group in range(parquet.metadata.num_row_groups):
-                good = 0
+                end = number + parquet.metadata.row_group(group).num_rows
                 try:
                     for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns):
-                        for raw in batch.to_pylist():
-                            good += 1
-                            yield self._adapted(layout, raw)
+                        for raw in plain_rows(batch):
+                            number += 1
+                            place = Place("row", number, file.name)
+                            if raw is None:
+                                self.left_out.add("unreadable value", place)
+                            else:
+                                yield from self._placed(layout, raw, place)
                 except (pa.ArrowException, OSError):
-                    lost = parquet.metadata.row_group(group).num_rows - good
-                    self.left_out["unreadable row group"] += lost
+                    place = Place("row", number + 1, file.name)
+                    self.left_out.add("unreadable row group", place, end - number)
+                number = end
 
     def sibling(self, suffix: str) -> Path:
         """Return a path beside the run, named after it."""
@@ -184,7 +219,7 @@ class SampleSource:
         """Say why no sample came out of it."""
         if not self._rows_met and not self.left_out:
             return f"{self.path} is empty; expected samples (problem_id, completion, correct)."
-        reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+        reasons = tell_left_out(self.left_out, self.left_out.places)
         known = ", ".join(sorted(self._seen_keys)[:20]) or "none"
         return (
             f"{self.path} holds no usable sample ({reasons or 'no rows'}). Its keys are: {known}; "
@@ -207,13 +242,10 @@ class SampleSource:
         """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
         lines = []
         for line in [] if self.log_file is None else self.log_file.read_bytes().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
+            entry = parse_json(line)
             if isinstance(entry, dict):
                 numbers = {name: v for name, v in entry.items() if is_number(v)}
-                lines.append({name: float(v) for name, v in numbers.items() if math.isfinite(v)})
+                lines.append({n: float(v) for n, v in numbers.items() if abs(v) <= LARGEST})
         return tuple(lines)
 
 
@@ -232,8 +264,9 @@ def find_source(path: Path, keys: Mapping[str, str]) -> SampleSource:
         raise MissingFileError(f"{path} does not exist; expected a run folder or a sample file.")
     name = label_of(path)
     if path.is_file():
-        if path.suffix not in (*_JSON_LINES, ".parquet"):
-            raise DataError(f"{path} is neither .jsonl nor .parquet; expected one of them.")
+        if path.suffix not in (*_JSON_LINES, *_INSPECT, _PARQUET):
+            known = ", ".join((*_JSON_LINES, _PARQUET, *_INSPECT))
+            raise DataError(f"{path} is no file that is read; expected one of {known}.")
         if not path.stat().st_size:
             raise DataError(f"{path} is empty; expected samples (problem_id, completion, correct).")
         return SampleSource(path=path, name=name, keys=keys, files=[path])
@@ -248,33 +281,43 @@ def find_source(path: Path, keys: Mapping[str, str]) -> SampleSource:
 
 
 def _files_of(folder: Path) -> list[Path]:
-    """Return the Parquet files of a folder, or its only file of JSON lines."""
+    """Return the Parquet files of a folder, or its only file of JSON lines, or log of inspect_ai."""
     for place in (folder, folder / "completions"):
         parquet = sorted(place.glob("*.parquet"))
         if parquet:
             return parquet
-    lines = sorted(file for suffix in _JSON_LINES for file in folder.glob(f"*{suffix}"))
+    suffixes = (*_JSON_LINES, ".eval")
+    lines = sorted(file for suffix in suffixes for file in folder.glob(f"*{suffix}"))
     lines = [file for file in lines if file.name != LOG_FILE]
     if len(lines) > 1:
         # Dumps of several training steps, say: one run of them all would be of no model.
         newest = max(lines, key=lambda f: (int(f.stem) if f.stem.isdecimal() else -1, f.name))
         raise DataError(
-            f"{folder} holds {len(lines)} files of JSON lines; name one of them, "
+            f"{folder} holds {len(lines)} files of samples; name one of them, "
             f"{newest} for instance."
         )
     if not lines:
         raise DataError(
             f"{folder} holds no samples: expected {MANIFEST_NAME} of a sample store, "
-            f"{SAMPLES_FOLDER}/{MANIFEST_NAME}, or files ending in .parquet or .jsonl."
+            f"{SAMPLES_FOLDER}/{MANIFEST_NAME}, or files ending in .parquet, .jsonl or .eval."
         )
     return lines
 
 
+def _lines(file: Path) -> Iterator[tuple[Place, Any]]:
+    """Yield every line and what it holds, None where that is no JSON."""
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield Place("line", number, file.name), parse_json(line)
+
+
 def _is_store(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / MANIFEST_NAME).read_bytes()).get("kind") == KIND)
-    except (OSError, ValueError, AttributeError):
+        manifest = parse_json((folder / MANIFEST_NAME).read_bytes())
+    except OSError:
         return False
+    return isinstance(manifest, dict) and manifest.get("kind") == KIND
 
 
 def _is_trl(file: Path) -> bool:

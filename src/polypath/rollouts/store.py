@@ -12,13 +12,13 @@ from typing import Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rollouts.files import atomic_write, remove_leftovers
 from polypath.rollouts.key_index import Key, KeyIndex, hash_columns
 from polypath.rollouts.locks import WHOLE, Part, WriterLock
 from polypath.rollouts.manifest import RolloutManifest
+from polypath.rollouts.parquet import open_parquet, write_parquet
 from polypath.rollouts.schema import SCHEMA, Rollout, to_table
 
 OnCorrupt = Literal["error", "skip"]
@@ -163,7 +163,7 @@ class RolloutStore:
             shard = self._next_shard()
             try:
                 with atomic_write(shard, owner=self._part.owner, new=True) as file:
-                    pq.write_table(table, file, compression="zstd")
+                    write_parquet(table, file)
                 return shard.name
             except FileExistsError:
                 self._next_number = None  # someone else took it: look at the folder again
@@ -216,7 +216,7 @@ class RolloutStore:
                 batches = _read_shard(shard, names, batch_size)
             except (pa.ArrowException, OSError) as error:
                 if self._on_corrupt == "error":
-                    reason = str(error).splitlines()[0][:120]
+                    reason = str(error).partition("\n")[0][:120]
                     raise DataError(
                         f"{shard} cannot be read ({reason}). Delete it to sample its rows again, "
                         "or open the store with on_corrupt='skip'."
@@ -245,9 +245,11 @@ class RolloutStore:
 
 def _read_shard(shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:
     """Return the named columns of a shard; ``ArrowException`` if it is damaged or lacks one."""
-    with pq.ParquetFile(shard) as file:
+    with open_parquet(shard, names) as file:
         missing = [name for name in names if name not in file.schema_arrow.names]
         if missing:
             raise pa.ArrowInvalid(f"it has no column {missing[0]!r}")
-        batches = file.iter_batches(batch_size=batch_size, columns=names)
+        batches = list(file.iter_batches(batch_size=batch_size, columns=names))
+        for batch in batches:  # of a shard without checksums: texts that are not UTF-8
+            batch.validate(full=True)
         return [batch.select(names) for batch in batches]

@@ -1,7 +1,6 @@
 """Sample stores to files and back."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,8 @@ from polypath.rollouts.store import RolloutStore
 
 GREEDY_ID = -1  # sample_id of a greedy sample in files; stores keep these apart
 _SHARD_ROWS = 4096
+_LARGEST = 2**63 - 1  # a store holds
+_LARGEST_TOKEN = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,7 @@ class ImportSummary:
         new_rows: of these, added by this call.
         num_greedy: greedy samples now in the store beside it.
         left_out: reason -> rows left out.
+        left_out_at: reason -> where the first of them are.
         statuses: status of a verdict -> rows that this call added with it, greedy ones included.
     """
 
@@ -36,6 +38,7 @@ class ImportSummary:
     new_rows: int
     num_greedy: int
     left_out: Mapping[str, int]
+    left_out_at: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     statuses: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -130,6 +133,7 @@ def import_run(
         new_rows=num_rows - before,
         num_greedy=len(greedy),
         left_out=dict(source.left_out),
+        left_out_at=dict(source.left_out.places),
         statuses=dict(statuses.most_common()),
     )
 
@@ -147,16 +151,19 @@ def _numbered(
         prompt, gold = problems.get(row.problem_id, (None, None))
         gold = row.gold or gold
         if to_verify and gold is None:
-            source.left_out["unknown problem_id and no gold"] += 1
+            source.left_out.add("unknown problem_id and no gold", row.place)
             continue
         sample_id = GREEDY_ID if row.greedy else row.sample_id
         if sample_id is None:
             while (row.problem_id, next_id[row.problem_id]) in seen:
                 next_id[row.problem_id] += 1
             sample_id = next_id[row.problem_id]
+        elif not GREEDY_ID <= sample_id <= _LARGEST:
+            source.left_out.add("sample_id is out of range", row.place)
+            continue
         key = (row.problem_id, sample_id)
         if key in seen:
-            source.left_out["duplicate sample"] += 1
+            source.left_out.add("duplicate sample", row.place)
             continue
         seen.add(key)
         if key not in done:
@@ -182,13 +189,16 @@ def _rollout(row: SampleRow) -> Rollout:
 
 def _details(raw: Mapping[str, Any]) -> dict[str, Any]:
     tokens, count, reason = (raw.get(name) for name in ("token_ids", "n_tokens", "finish_reason"))
-    if isinstance(tokens, list) and all(isinstance(token, int) for token in tokens):
+    if isinstance(tokens, list) and all(
+        isinstance(token, int) and 0 <= token <= _LARGEST_TOKEN for token in tokens
+    ):
         tokens, count = tuple(tokens), len(tokens)
     else:
         tokens = None
-    is_count = isinstance(count, int | float) and math.isfinite(count) and count >= 0
     return {
         "token_ids": tokens,
-        "n_tokens": int(count) if is_count and count is not None else None,
-        "finish_reason": reason if reason in FINISH_REASONS else None,
+        "n_tokens": int(count)
+        if isinstance(count, int | float) and 0 <= count < _LARGEST
+        else None,
+        "finish_reason": next((r for r in FINISH_REASONS if r == reason), None),
     }

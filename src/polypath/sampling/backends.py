@@ -146,11 +146,13 @@ def _vllm(
 
 def _identity(model: str | Path, loaded: Any, tokenizer: Any, backend: str) -> RolloutManifest:
     from polypath.sampling import fingerprint
+    from polypath.tasks.shipped import shipped_model
 
     return RolloutManifest(
         model=str(model),
         model_fingerprint=fingerprint.model_fingerprint(loaded),
         tokenizer_fingerprint=fingerprint.tokenizer_fingerprint(tokenizer),
         template_fingerprint=fingerprint.template_fingerprint(tokenizer),
+        weights=fingerprint.weight_hashes(shipped_model(str(model))),
         backend=backend,
     )

@@ -7,11 +7,13 @@ import hashlib
 import json
 import re
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from polypath.errors import ConfigError
+from polypath.rollouts.files import sha256_of
 
 _VALUES_PER_TENSOR = 4096
 # Wrappers of DDP, torch.compile and PEFT put these in front of a parameter's name ...
@@ -58,6 +60,17 @@ def model_fingerprint(model: torch.nn.Module) -> str:
             values = flat[places].to(torch.bfloat16).view(torch.int16)
             digest.update(values.cpu().numpy().astype("<i2").tobytes())
     return digest.hexdigest()
+
+
+def weight_hashes(model: str | Path) -> dict[str, str]:
+    """Return the SHA-256 of the files of weights in a model's folder; none for a name on the hub.
+
+    They tell that a file was changed, in any bit; ``model_fingerprint`` that a model is the same, in
+    whatever file.
+    """
+    names = ("*.safetensors", "pytorch_model*.bin", "adapter_model.bin")
+    paths = sorted(path for name in names for path in Path(model).glob(name))
+    return {path.name: sha256_of(path) for path in paths}
 
 
 def _gathered(parameter: torch.nn.Parameter) -> AbstractContextManager[Any]:

@@ -16,7 +16,7 @@ from polypath.report.figure_style import MOST_BANDS
 from polypath.report.page import PagePicture, write_page
 from polypath.report.records import plain
 from polypath.report.table import ReportTable, print_tables
-from polypath.rollouts.files import atomic_write, write_json
+from polypath.rollouts.files import write_file, write_json
 from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import Study
 from polypath.studies.figures import draw_overview, draw_pass_curves, draw_relations, draw_training
@@ -113,7 +113,7 @@ def plan_record(plan: StudyPlan) -> list[dict[str, Any]]:
 
 def _write_settings(plan: StudyPlan) -> None:
     """Write the study as run, and beside each method's runs what its folder's hash stands for."""
-    _write_text(plan.out / "study.yaml", plan.study.text)
+    write_file(plan.out / "study.yaml", plan.study.text.encode())
     for name in {plan.study.trained(name).name: None for name in plan.study.methods}:
         folder = plan.method_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _write(result: StudyResult) -> list[Path]:
     """Write the tables, figures and page; return the files but for the tables."""
     plan, files = result.plan, []
     parts: list[str | ReportTable] = [*result.notes(), *tables(result), result.closing()]
-    _write_text(plan.out / TABLE, markdown(plan.study, parts))
+    write_file(plan.out / TABLE, markdown(plan.study, parts).encode())
     for name, draw in _figures(result):
         files.append(plan.out / f"{name}.png")
         draw(files[-1])
@@ -176,8 +176,3 @@ def _tell(console: Console, result: StudyResult, files: Sequence[Path]) -> None:
         console.print(Text(note))
     print_tables(console, tables(result))
     console.print(Text(f"Written: {', '.join(map(str, files))}"), soft_wrap=True)
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())

@@ -7,7 +7,7 @@ from typing import Any
 from accelerate import PartialState
 from transformers import TrainerCallback
 
-from polypath.rollouts.files import atomic_write
+from polypath.rollouts.files import write_file
 from polypath.train.checkpoints import mark
 
 
@@ -58,9 +58,8 @@ class LogFile(TrainerCallback):
         start = state.global_step
         lines = read_log(self._path) if start else []
         kept = [line for line in lines if line["step"] <= start and "train_runtime" not in line]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self._path) as file:  # a kill here must not take the log along
-            file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
+        # Whole or not at all: a kill here must not take the log along.
+        write_file(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Append one line."""

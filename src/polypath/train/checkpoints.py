@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from polypath.errors import DataError, MissingFileError
-from polypath.rollouts.files import write_json
+from polypath.rollouts.files import sha256_of, write_json
 from polypath.sampling.model_files import any_of, json_object, readable, unread, weights_fault
 
 COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written; their sizes
@@ -19,10 +19,12 @@ STATE = (
 
 
 def mark(folder: Path) -> None:
-    """Mark a checkpoint, all of which is on disk, and record how large its files are."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE]
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(files)}
-    write_json(folder / COMPLETE, {"sizes": sizes})
+    """Mark a checkpoint, all of which is on disk, and record size and SHA-256 of its files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    sizes = {name: path.stat().st_size for name, path in named.items()}
+    hashes = {name: sha256_of(path) for name, path in named.items()}
+    write_json(folder / COMPLETE, {"sizes": sizes, "sha256": hashes})
 
 
 def choose_checkpoint(folder: Path, asked: Path | None) -> tuple[Path | None, str]:
@@ -69,12 +71,16 @@ def checkpoint_fault(folder: Path) -> str | None:
 
 
 def _faults(folder: Path) -> Iterator[str]:
-    for name, size in json_object(folder / COMPLETE).get("sizes", {}).items():
+    told = json_object(folder / COMPLETE)
+    hashes = told.get("sha256", {})  # older marks have none
+    for name, size in told.get("sizes", {}).items():
         path = folder / name
         if not path.is_file():
             yield f"{name} is missing"
         elif path.stat().st_size != size:
             yield f"{name} has {path.stat().st_size} bytes instead of {size}"
+        elif name in hashes and sha256_of(path) != hashes[name]:
+            yield f"{name} has other bytes than were written (by its SHA-256)"
     state = json_object(folder / TRAINER_STATE_NAME)
     if not state:
         yield unread(folder / TRAINER_STATE_NAME)
@@ -86,7 +92,8 @@ def _faults(folder: Path) -> Iterator[str]:
             if not any_of(folder, names):
                 yield f"{names[0]} is missing (save_only_model leaves it out)"
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not readable(path):
+        known = path.relative_to(folder).as_posix() in hashes
+        if path.is_file() and not known and not readable(path):
             yield unread(path)
 
 

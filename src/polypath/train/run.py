@@ -1,7 +1,9 @@
 """Run a recipe: build the data, the rewards and the trainer; train; resume where a run was killed."""
 
 import contextlib
+import errno
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import transformers
 import trl
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils.hub import cached_file
 from trl import get_peft_config, get_quantization_config
@@ -23,6 +26,7 @@ from polypath.errors import ConfigError, DataError, MissingFileError, PolypathEr
 from polypath.rollouts.files import read_json, write_json
 from polypath.rollouts.locks import WHOLE, WriterLock
 from polypath.rollouts.manifest import library_versions
+from polypath.sampling.fingerprint import weight_hashes
 from polypath.sampling.model_files import model_errors, weights_fault
 from polypath.tasks import is_place
 from polypath.tasks.own_file import HASH
@@ -105,7 +109,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
         trainer = build_trainer(recipe)
         if main:
             (folder / FINISHED_FILE).unlink(missing_ok=True)
-            write_json(folder / RUN_FILE, _record(recipe))
+            write_json(folder / RUN_FILE, {**_record(recipe), "weights": _weights(recipe)})
         if checkpoint is not None and _take_last_step(trainer, checkpoint):
             tell(f"{note}All steps were done in {checkpoint}.")
         else:
@@ -114,11 +118,14 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
                 on_main(lambda: unmark_after(checkpoint, folder))
             elif note:
                 tell(f"{note}Starting anew.")
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        trainer.save_model(str(folder))
+            with _saving(folder):
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with _saving(folder):
+            trainer.save_model(str(folder))
         trainer.accelerator.wait_for_everyone()
         if main:
-            write_json(folder / FINISHED_FILE, {"global_step": trainer.state.global_step})
+            finished = {"global_step": trainer.state.global_step, "weights": weight_hashes(folder)}
+            write_json(folder / FINISHED_FILE, finished)
         if recipe.trainer.push_to_hub:
             trainer.push_to_hub()
         tell(f"Trained {trainer.state.global_step} steps; the model is in {folder}.")
@@ -220,6 +227,19 @@ def resolve_model(name: str | None) -> str:
     return name
 
 
+@contextlib.contextmanager
+def _saving(folder: Path) -> Iterator[None]:
+    """Raise OSError for what torch and safetensors raise where they cannot write a checkpoint."""
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        if not re.search(
+            "PytorchStreamWriter|inline_container|Error while serializing", str(error)
+        ):
+            raise
+        raise OSError(errno.EIO, f"not all could be written ({error})", str(folder)) from error
+
+
 # --- what a run leaves behind ------------------------------------------------------------------------
 
 
@@ -279,9 +299,14 @@ def _finished_fault(folder: Path) -> str | None:
     if not (folder / FINISHED_FILE).is_file():
         return ""
     try:
-        int(read_json(folder / FINISHED_FILE, "what a finished run wrote")["global_step"])
+        finished = read_json(folder / FINISHED_FILE, "what a finished run wrote")
+        int(finished["global_step"])
     except (DataError, KeyError, TypeError, ValueError):
         return "it cannot be read"
+    now = weight_hashes(folder)
+    for name, was in finished.get("weights", {}).items():
+        if now.get(name, was) != was:
+            return f"{name} has other bytes than were written (by its SHA-256)"
     return weights_fault(folder)
 
 
@@ -331,7 +356,8 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
         return
     now = _fixed(_record(recipe))
     try:
-        before = hidden(_fixed(json.loads(path.read_text(encoding="utf-8"))))
+        told = hidden(json.loads(path.read_text(encoding="utf-8")))
+        before, weights = _fixed(told), dict(told.get("weights", {}))
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
@@ -342,6 +368,18 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
                 f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
                 "Use the same settings to continue it, or another output_dir."
             )
+    found = on_main(lambda: _weights(recipe))
+    for name, was in weights.items():
+        if found.get(name, was) != was:
+            raise DataError(
+                f"{name} of the model {recipe.model.model_name_or_path} has other bytes (by its SHA-256) "
+                f"than when the run in {path.parent} was begun. Restore it, or use another output_dir."
+            )
+
+
+def _weights(recipe: Recipe) -> dict[str, str]:
+    """Return the hashes of the weights that training starts from."""
+    return weight_hashes(shipped_model(str(recipe.model.model_name_or_path)))
 
 
 def _fixed(record: dict[str, Any]) -> dict[str, Any]:
