@@ -44,11 +44,9 @@ def _interval(low: Shape, high: Shape, brackets: str) -> RealInterval | None:
 def real_set(shape: Shape) -> tuple[RealInterval, ...] | None:
     """The set of real numbers a shape stands for, if it is an interval, a condition, or made of such."""
     match shape:
-        case Leaf(text="⟦R⟧"):
-            return line()
         case Leaf() if plain_words(shape) == "∅":
             return ()
-        case Leaf() if plain_words(shape) in ("allrealnumbers", "allreals"):
+        case Leaf() if plain_words(shape) == "⟦R⟧":
             return line()
         case Group(brackets="⦃⦄"):
             ends = [end_of(item) for item in shape.items]

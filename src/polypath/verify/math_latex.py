@@ -287,8 +287,7 @@ class _Reader:
             parts.append(self.atom())
             orders.append(order + self._order())
             self.take("}")
-        name = "d" + "".join(orders[0] or "1")
-        return sympy.Function(f"{name}_{parts[1]}")(parts[0])
+        return sympy.Function(f"d{orders[0]}_{parts[1]}{orders[1]}")(parts[0])
 
     def _order(self) -> str:
         return str(self.exponent()) if self.next == "^" and self.take() else ""

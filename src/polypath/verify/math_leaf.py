@@ -58,6 +58,7 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     # The grammar drops a lone T.
     (r"\^(?:\{\s*(?:T|\\top|\\intercal)\s*\}|(?:T|\\top|\\intercal)(?![\w{]))", "^{T_{0}}"),
     (r"\\(?:imath|jmath)" + _END, "i"),
+    (r"\\lg" + _END, r"\\log_{10}"),
 )
 _FOR_THE_LIBRARY: tuple[tuple[str, str], ...] = (
     # Products of brackets, which its grammar takes for mixed numbers.

@@ -11,10 +11,13 @@ from polypath.verify.math_value import Opaque, agree, number_of
 _NO_SOLUTION = re.compile(
     r"(?:thereis|thereare|there'?re)?no(?:real)?solutions?|(?:the)?emptyset|nosuch\w*"
 )
+_ALL = re.compile(r"(?:all|every|any|the)?real(?:number|value)?s?")
 
 
 def plain_words(leaf: Leaf) -> str | None:
-    """Return the words of a leaf; ``∅`` for those that say there is no solution."""
+    """Return the words of a leaf; the sign of a set for those that name it."""
+    if leaf.text == "⟦R⟧" or (leaf.wordy and _ALL.fullmatch(leaf.wordy)):
+        return "⟦R⟧"
     if leaf.text == "∅" or (leaf.wordy and _NO_SOLUTION.fullmatch(leaf.wordy)):
         return "∅"
     return leaf.wordy
