@@ -106,15 +106,23 @@ def _consistent(chain: Chain) -> bool:
     """Whether no two constant sides contradict each other; a decimal may be rounded or cut off."""
     numbers = [constant_of(side) if isinstance(side, Leaf) else None for side in chain.sides]
     known = [(number, place) for place, number in enumerate(numbers) if number is not None]
-    for (one, _), (other, place) in itertools.pairwise(known):
-        written = [number.places for number in (one, other) if number.places is not None]
-        if "≈" in chain.signs[:place]:
-            written = [other.places or 0]
-        # Exact sides were computed to 36 digits.
-        most = Fraction(1, 10 ** (max(min(written), 0) if written else 30))
-        if abs(one.value - other.value) > most:
-            return False
-    return True
+    return all(
+        _shortened(one, other, rounded="≈" in chain.signs[:place])
+        for (one, _), (other, place) in itertools.pairwise(known)
+    )
+
+
+def _shortened(one: NumberAnswer, other: NumberAnswer, *, rounded: bool) -> bool:
+    """Whether two numbers are equal, or one is the other rounded or cut off at its last decimal."""
+    if abs(one.value - other.value) < Fraction(1, 10**30):  # exact sides have 36 digits
+        return True
+    if not (rounded or one.decimal or other.decimal):
+        return False
+    if not rounded and (other.places is None or (one.places or 1000) < other.places):
+        one, other = other, one
+    unit = Fraction(1, 10 ** max(other.places or 0, 0))
+    gap = abs(one.value - other.value)
+    return gap <= unit / 2 or (gap < unit and abs(other.value) < abs(one.value))
 
 
 def _same_sides(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
