@@ -13,6 +13,7 @@ from typing import Any
 
 from polypath.verify.math_condition import ORDERS, end_of, real_set, upward
 from polypath.verify.math_leaf import Leaf
+from polypath.verify.math_number import NumberAnswer
 from polypath.verify.math_same import constant_of, explicit_matrix, same_expression, same_leaf
 from polypath.verify.math_shape import Builder, Chain, Combined, Grid, Group, Shape, leaves
 from polypath.verify.math_value import Opaque, same_value, symbols, values
