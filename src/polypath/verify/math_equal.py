@@ -37,9 +37,8 @@ def equal(gold: Shape, answer: Shape) -> bool:
         case _, Chain():
             stated = answer.sides[1:] if _letters(answer.sides[0]) else answer.sides
             if set(answer.signs) <= _EQUALS | {"∈"} and _consistent(answer):
-                return any(
-                    equal(gold, side) for side in (stated if "≈" in answer.signs else stated[-1:])
-                )
+                same = [side for side in stated[:-1] if "≈" in answer.signs or not _letters(side)]
+                return any(equal(gold, side) for side in (*same, stated[-1]))
         case Chain(), _:
             if set(gold.signs) <= _EQUALS | {"∈"} and _states_a_value(gold):
                 sides = gold.sides[1:] if "≈" in gold.signs else gold.sides[-1:]
