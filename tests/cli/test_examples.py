@@ -1,5 +1,6 @@
 """Examples and settings in the help: every example is accepted by the command it names."""
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,25 @@ def test_every_help_has_examples_of_its_command(
     assert [line for line in examples if line not in printed] == []  # whole: they are to be copied
 
 
-@pytest.mark.parametrize("line", [line for _, line in LINES])
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Lines of code blocks, without the comments after them; some stand for others: "...", "[...]".
+ON_PAGES = [
+    found[1].split("  #")[0].strip()
+    for page in PAGES
+    for found in re.finditer(
+        r"^(?: {4}|\$ )(.*\bpolypath .*)$", page.read_text("utf-8"), re.MULTILINE
+    )
+]
+WHOLE = [line for line in ON_PAGES if re.match(r"polypath|torchrun|accelerate", line)]
+WHOLE = [line for line in WHOLE if not re.search(r"\.\.\.|\[|\\$", line)]
+
+
+def test_commands_on_pages_are_found() -> None:
+    assert len(WHOLE) > 40
+
+
+@pytest.mark.parametrize("line", [*(line for _, line in LINES), *dict.fromkeys(WHOLE)])
 def test_every_example_is_accepted(line: str) -> None:
     name, context = parse(line)
     if name == "train":
@@ -51,7 +70,7 @@ def test_every_example_is_accepted(line: str) -> None:
     else:
         assert context.args == []
     task = context.params.get("task") or context.params.get("name") if name != "recipes" else None
-    assert task is None or task in TASKS or is_place(task)
+    assert task is None or task.isupper() or task in TASKS or is_place(task)
 
 
 @pytest.mark.parametrize(
