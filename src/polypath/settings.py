@@ -58,7 +58,7 @@ def settings_of(config: type, prefix: str) -> tuple[Setting, ...]:
     hints = get_type_hints(config)
     return tuple(
         Setting(
-            key=f.metadata["key"] or "_".join(filter(None, (prefix, f.name))),
+            key=f.metadata.get("key") or "_".join(filter(None, (prefix, f.name))),
             field=f.name,
             type=_flat_type(hints[f.name]),
             default=f.default,

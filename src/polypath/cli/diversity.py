@@ -23,12 +23,17 @@ from polypath.cli.runs import (
 from polypath.settings import setting
 
 RUN_HELP = (
-    "Run folder, sample store, JSONL or Parquet; NAME=PATH names it; NAME=PATH,PATH pools seeds."
+    "Run folder, sample store, JSONL or Parquet file. NAME=PATH gives the run a name; "
+    "NAME=PATH,PATH takes several seeds as one run."
 )
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help=RUN_HELP)]
 BaseRun = Annotated[str, typer.Argument(metavar="BASE", help=f"The base run. {RUN_HELP}")]
 OtherRuns = Annotated[
-    list[str] | None, typer.Argument(metavar="RUN...", help="What to compare with it.")
+    list[str] | None,
+    typer.Argument(
+        metavar="RUN...",
+        help="Runs to compare with it, written in the same way. May be left out with --run-key.",
+    ),
 ]
 
 
@@ -38,9 +43,9 @@ class OutputOptions:
 
     json_file: JsonOption = None
     csv_file: Annotated[Path | None, typer.Option("--csv")] = setting(
-        None, "Write the numbers there as CSV; - prints it."
+        None, "Write the numbers to this CSV file; - prints them."
     )
-    figure: Path | None = setting(None, "Draw the curves there: .png, .pdf or .svg.")
+    figure: Path | None = setting(None, "Draw the curves to this file: .png, .pdf or .svg.")
 
     def console(self) -> Console:
         """Return where tables go. Raises ConfigError where the figure cannot be drawn, before any work."""
@@ -69,7 +74,11 @@ class OutputOptions:
 
 @command
 def diversity(runs: Runs, options: RunOptions, output: OutputOptions) -> None:
-    """Measure the correctness and diversity of samples, each number with its interval."""
+    """Measure the correctness and diversity of samples.
+
+    Every number has a confidence interval, by bootstrap over problems. Runs can be folders of polypath
+    sample, or files of samples from other tools.
+    """
     measure(runs, options, output)
 
 
@@ -109,9 +118,11 @@ def compare(
     output: OutputOptions,
     workers: WorkersOption = 1,
 ) -> None:
-    """Say what runs gained and lost against a base run, paired by problem.
+    """Show what runs gained and lost against a base run.
 
-    With three or more runs, also fits each diversity against Potential@k.
+    Differences are paired by problem, over the problems that all runs have, and have confidence
+    intervals. With three or more runs, the base included, --json and --figure also have a line fit of
+    Potential@k on each measure of diversity.
     """
     from polypath.report import figures, records
     from polypath.report.analysis import compare as run_comparison

@@ -15,6 +15,7 @@ import typer
 
 import polypath
 from polypath.cli.diversity import compare, diversity
+from polypath.cli.examples import examples
 from polypath.cli.methods import methods
 from polypath.cli.presample import presample
 from polypath.cli.quickstart import quickstart
@@ -24,7 +25,7 @@ from polypath.cli.sample import evaluate, sample
 from polypath.cli.score import export, score
 from polypath.cli.study import study
 from polypath.cli.tasks import tasks
-from polypath.cli.train import train
+from polypath.cli.train import TrainCommand, train
 from polypath.credentials import one_line
 from polypath.errors import PolypathError
 from polypath.terminal import Terminal, visible
@@ -41,29 +42,39 @@ EXTRAS = {
         "peft": "peft",
     },
 }
+HELP = """Diversity-aware reinforcement learning for LLM reasoning.
+
+Train a model with GRPO and diversity methods, sample it, verify the samples, and measure what changed.
+Commands that train or load a model need more packages: pip install 'polypath[trl]'.
+"""
 app = typer.Typer(
     name="polypath",
-    help="Diversity-aware reinforcement learning for LLM reasoning.",
+    help=HELP,
+    epilog=examples(""),
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # brackets in help texts are ranges and defaults, not markup
     context_settings={"max_content_width": 100},
 )
-app.command()(quickstart)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(train)
-app.command()(sample)
-app.command()(score)
-app.command("eval")(evaluate)
-app.command()(export)
-app.command()(presample)
-app.command()(diversity)
-app.command()(compare)
-app.command()(report)
-app.command()(study)
-app.command()(methods)
-app.command()(recipes)
-app.add_typer(tasks, name="tasks")
+app.command(epilog=examples("quickstart"))(quickstart)
+app.command(
+    cls=TrainCommand,
+    epilog=examples("train"),
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(train)
+app.command(epilog=examples("sample"))(sample)
+app.command(epilog=examples("score"))(score)
+app.command("eval", epilog=examples("eval"))(evaluate)
+app.command(epilog=examples("export"))(export)
+app.command(epilog=examples("presample"))(presample)
+app.command(epilog=examples("diversity"))(diversity)
+app.command(epilog=examples("compare"))(compare)
+app.command(epilog=examples("report"))(report)
+app.command(epilog=examples("study"))(study)
+app.command(epilog=examples("methods"))(methods)
+app.command(epilog=examples("recipes"))(recipes)
+app.add_typer(tasks, name="tasks", epilog=examples("tasks"))
 
 
 def _version(wanted: bool) -> None:

@@ -8,13 +8,16 @@ import typer
 from rich.table import Table
 
 from polypath.cli.runs import console_beside
+from polypath.settings import Setting, settings_of
 
 if TYPE_CHECKING:
     from polypath.core.objectives import Registry
 
 ObjectivesOption = Annotated[
     list[str] | None,
-    typer.Option(help="List your own too: path/to/file.py:entry or module:entry. Repeatable."),
+    typer.Option(
+        help="Also list a method of your own: path/to/file.py:entry or module:entry. Repeatable."
+    ),
 ]
 
 
@@ -25,10 +28,16 @@ def methods(
     ] = False,
     markdown: Annotated[
         bool,
-        typer.Option("--markdown", help="Print methods and settings as docs/settings.md has them."),
+        typer.Option(
+            "--markdown", help="Print methods and settings as Markdown, as in docs/settings.md."
+        ),
     ] = False,
 ) -> None:
-    """List the methods, divergences and similarities with the settings that switch them on."""
+    """List the methods and the settings that switch them on.
+
+    Also lists divergences, presets, similarities and tasks. Use the settings in a recipe, or as --key value
+    of polypath train.
+    """
     from polypath.core.objectives import BUILT_IN, load_entries
     from polypath.presets import PRESETS
     from polypath.similarity import SIMILARITIES
@@ -85,10 +94,30 @@ def _divergence_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
 
 
 def _setting_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
-    for one in registry.settings.values():
-        words = {None: "unset", True: "true", False: "false"}
-        plain = one.default is None or isinstance(one.default, bool)
-        yield one.key, words[one.default] if plain else str(one.default), one.help
+    for _, settings in settings_by_owner(registry):
+        for one in settings:
+            yield one.key, default_of(one), one.help
+
+
+def settings_by_owner(registry: "Registry") -> Iterator[tuple[str, list[Setting]]]:
+    """Yield each owner of settings, such as a method, with its settings. Each setting comes once."""
+    from polypath.train.task_settings import TaskSettings
+
+    shown: set[str] = set()
+    for owner, settings in (("task and data", settings_of(TaskSettings, "")), *registry.groups):
+        new = [one for one in settings if one.key not in shown]
+        shown.update(one.key for one in new)
+        if new:
+            yield owner, new
+
+
+def default_of(setting: Setting) -> str:
+    """Return a default as a recipe writes it; ``unset`` for none."""
+    if setting.default is None:
+        return "unset"
+    return (
+        str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
+    )
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,13 @@ class TaskOptions:
 
     task: str | None = setting(
         None,
-        "Task, which has the problems and the verifier: one that polypath tasks lists, or your own, as "
-        "path/to/file.py:function, module:function or a YAML file; countdown by default.",
+        "Task: the problems and their verifier. A name from polypath tasks, or your own task as "
+        "path/to/file.py:function, module:function or a YAML file; countdown by default. Mathematics needs "
+        "polypath[math], and SQL polypath[sql].",
     )
     task_option: TaskOptionsOption = None
     limit: Annotated[int | None, typer.Option(min=1)] = setting(
-        None, "Use only the first problems, at most this many."
+        None, "Use at most this many problems, from the first on."
     )
 
     def load(self) -> "Task":
@@ -43,19 +44,21 @@ class TaskOptions:
 class BackendOptions:
     """What generates completions, and which part of the work this process does."""
 
-    device: str | None = setting(None, "cpu or cuda; a GPU by default if there is one.")
+    device: str | None = setting(None, "Device: cpu or cuda; by default a GPU if there is one.")
     backend: str = setting(
-        "transformers", "What generates completions: transformers, or vllm (offline, needs a GPU)."
+        "transformers",
+        "What generates completions: transformers, or vllm (needs a GPU and polypath[vllm]).",
     )
     tensor_parallel: int | None = setting(
-        None, "With --backend vllm: GPUs that share one model, at least 1; 1 by default."
+        None, "With --backend vllm: number of GPUs that share one model; 1 by default."
     )
     gpu_memory: float | None = setting(
-        None, "With --backend vllm: share of each GPU's memory to use, in (0, 1]; 0.9 by default."
+        None,
+        "With --backend vllm: fraction of each GPU's memory to use, in (0, 1]; 0.9 by default.",
     )
     trust_remote_code: bool = setting(
         False,
-        "Run the Python code that a model brings. Without this it is refused; nobody is asked.",
+        "Run Python code that comes with the model. Without this option such a model is refused.",
     )
     shard: ShardOption = None
 

@@ -61,6 +61,6 @@ ConfigOption = Annotated[
         "--config",
         callback=_fill,
         is_eager=True,
-        help="YAML file of these options, one per line; the command line wins over it.",
+        help="YAML file with these options, one 'option: value' per line. The command line wins.",
     ),
 ]

@@ -27,17 +27,19 @@ class PresampleOptions:
     model: Annotated[
         str,
         typer.Option(
-            help="Initial policy: a folder, a name on the hub, countdown-base or small-sql-base."
+            help="Initial policy: a folder, a name on the Hugging Face hub, countdown-base or "
+            "small-sql-base."
         ),
     ]
     out: Annotated[
-        Path, typer.Option(help="Folder of the rehearsal set; rerun the command to resume.")
+        Path, typer.Option(help="Folder of the rehearsal set. Rerun the command to resume.")
     ]
     task: TaskOptions
-    split: str = setting("train", "Split of the task; best the one used in training.")
+    split: str = setting("train", "Split of the task; use the one you train on.")
     problems: Path | None = setting(
         None,
-        "Use the problems of this file, with --task: JSON lines of problem_id, prompt and gold.",
+        "Use the problems of this JSONL file instead of a split. Its keys are problem_id, "
+        "prompt and gold. Needs --task.",
     )
     # Samples must come from the distribution that the reference log-probs describe.
     settings: Annotated[PresampleSettings, Fields(without=("top_p", "top_k"))]
@@ -48,11 +50,12 @@ class PresampleOptions:
 
 @command
 def presample(options: PresampleOptions) -> None:
-    """Sample a task with the initial policy and store a rehearsal set.
+    """Sample the initial policy and store a rehearsal set.
 
-    Problems that it solves in nearly all samples form the rehearsal set, with one answer each and
-    the policy's log-probs; the others are left for exploration. Rerun the command to resume. Under
-    torchrun, or with --shard, several processes share the sampling.
+    A problem that the policy solves in nearly all samples enters the rehearsal set, with one of its
+    answers and the answer's log-probs. The other problems form the exploration set. Train with the
+    result as --rehearsal_set. Rerun the command to resume. Several processes can share the sampling,
+    under torchrun or with --shard. Needs polypath[trl].
     """
     from polypath.rehearsal.presample import presample as run
     from polypath.rehearsal.problems import read_problems

@@ -18,15 +18,18 @@ KINDS = ("recipes", "studies")
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(help="A file or folder of the list; copied where --to says.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="File or folder of the list. A file is printed, unless --to is given.",
+        ),
     ] = None,
-    to: Annotated[
-        Path | None, typer.Option(help="Folder to copy to; without it a file is printed.")
-    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder to copy the file or folder into.")] = None,
 ) -> None:
-    """List the recipes of the papers, launch configurations and studies that ship with polypath.
+    """List, print or copy the recipes and studies of polypath.
 
-    polypath recipes dra_grpo --to . copies a folder, polypath recipes dra_grpo/dra_grpo.yaml prints a file.
+    There are recipes of the papers' experiments, launch configurations for accelerate and DeepSpeed, and
+    studies. Without NAME they are listed.
     """
     console = console_beside()
     if name is None:

@@ -23,12 +23,13 @@ def report(
     runs: OtherRuns = None,
     *,
     options: RunOptions,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
     workers: WorkersOption = 1,
 ) -> None:
-    """Write a page that compares runs with a base run: in words, charts, and an explorer.
+    """Write an HTML page that compares runs with a base run.
 
-    The page is one file that works without a network.
+    The page has a summary in words, tables, charts, and an explorer of problems and completions. It is
+    one file and works without a network.
     """
     from polypath.report.analysis import compare
     from polypath.report.page import write_page

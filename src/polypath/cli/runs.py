@@ -31,21 +31,23 @@ TaskOptionsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--task-option",
-        help="Option of the task as KEY=VALUE; repeatable. polypath tasks show TASK lists them.",
+        metavar="KEY=VALUE",
+        help="Option of the task. Repeatable. polypath tasks show TASK lists them.",
     ),
 ]
 ShardOption = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
-        help="Do part I of N, counted from 0; all write to one folder. Not needed under torchrun.",
+        help="Do only part I of N; I counts from 0. All parts write to one folder. Not needed "
+        "under torchrun.",
     ),
 ]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", help="Write everything there as JSON; - prints it.")
+    Path | None, typer.Option("--json", help="Write the results to this JSON file; - prints them.")
 ]
 WorkersOption = Annotated[
-    int, typer.Option(help="Processes that measure runs side by side; the same numbers.")
+    int, typer.Option(help="Parallel processes. The numbers do not depend on it.")
 ]
 
 
@@ -61,27 +63,31 @@ class RunOptions:
     """How runs are read and measured."""
 
     k: Annotated[str | None, typer.Option("--k")] = setting(
-        None, "Comma-separated k's of pass@k, such as 1,4,16."
+        None,
+        "Comma-separated k of pass@k, such as 1,4,16; by default 1, 2, 4, ... up to the fewest "
+        "samples of a problem.",
     )
-    level: float = setting(0.95, "Confidence level of intervals and tests.")
-    seed: int = setting(0, "Of the resampling and of drawn texts.")
+    level: float = setting(0.95, "Confidence level of intervals and tests, in (0, 1).")
+    seed: int = setting(0, "Random seed of the bootstrap and of the texts that are drawn.")
     text_samples: int | None = setting(
-        None, "Texts drawn per problem; 16, or the fewest of a problem, by default."
+        None,
+        "Texts per problem that text diversity is measured on, at least 2. By default 16, or "
+        "fewer if a problem has fewer samples.",
     )
     correct_samples: int | None = setting(
-        None, "The same for measures of correct samples only; 4 by default."
+        None, "The same for measures on correct samples only, at least 2; 4 by default."
     )
-    key: list[str] | None = setting(
+    key: Annotated[list[str] | None, typer.Option(metavar="OURS=THEIRS")] = setting(
         None,
-        "What files call something, as OURS=THEIRS: completion=response; NAME:OURS=THEIRS is for the "
-        "run called NAME alone. Repeatable.",
+        "Column name in your files: completion=response reads completions from the column response. "
+        "NAME:completion=response does so for the run NAME only. Repeatable.",
     )
     run_key: str | None = setting(
         None,
-        "Column that tells the runs of one file apart, such as model: PATH reads them all, NAME=PATH "
-        "the one called NAME. none reads all rows as one run.",
+        "Column that says which run a row of a file belongs to, such as model. PATH then reads every run of "
+        "the file, and NAME=PATH the run called NAME. none reads all rows as one run.",
     )
-    task: str | None = setting(None, "Verify every completion again with this task.")
+    task: str | None = setting(None, "Verify every completion again with this task's verifier.")
     task_option: TaskOptionsOption = None
 
     def settings(self) -> "AnalysisSettings":

@@ -26,23 +26,26 @@ class SampleOptions:
     """Options of ``polypath sample`` and ``polypath eval``."""
 
     model: Annotated[
-        str, typer.Option(help="A folder, a name on the hub, or the model's name on the server.")
+        str,
+        typer.Option(
+            help="Model: a folder, a name on the Hugging Face hub, or with --base-url its name there."
+        ),
     ]
-    out: Annotated[Path, typer.Option(help="Run folder; rerun the command to resume.")]
+    out: Annotated[Path, typer.Option(help="Run folder to write. Rerun the command to resume.")]
     task: TaskOptions
     split: str = setting("test", "Split of the task.")
     # Under torchrun only the long name works: torchrun takes --n for one of its own options.
     n: Annotated[int | None, typer.Option("--n", "--num-samples")] = setting(
-        None, "Samples per problem, at least 1; the task's number by default."
+        None, "Samples per problem, at least 1; the task's default if left out."
     )
     temperature: float | None = setting(
-        None, "Sampling temperature, at least 0; the task's by default."
+        None, "Sampling temperature, at least 0; the task's default if left out."
     )
     top_p: float | None = setting(
-        None, "Mass of nucleus sampling, in (0, 1]; the task's by default."
+        None, "Probability mass of nucleus sampling, in (0, 1]; the task's default if left out."
     )
     max_new_tokens: int | None = setting(
-        None, "Longest completion in tokens, at least 1; the task's by default."
+        None, "Maximum completion length in tokens, at least 1; the task's default if left out."
     )
     sampling: Annotated[SamplingSettings, Fields(only=("top_k", "batch_size", "seed"))]
     greedy: bool = setting(False, "Also draw one greedy sample per problem, stored separately.")
@@ -51,7 +54,8 @@ class SampleOptions:
     )
     backend: BackendOptions
     base_url: str | None = setting(
-        None, "Sample from this OpenAI-compatible server: http://localhost:8000/v1."
+        None,
+        "Sample from an OpenAI-compatible server at this address, such as http://localhost:8000/v1.",
     )
     server: Annotated[dict[str, Any], Fields(only=_SERVER_FIELDS, of=ServerSettings)]
     json_file: JsonOption = None
@@ -62,8 +66,9 @@ class SampleOptions:
 def sample(options: SampleOptions) -> None:
     """Sample a model on a task and verify every sample.
 
-    Rerun the command to resume; a larger --n or --limit adds samples to the run. Under torchrun, or
-    with --shard, several processes share the work.
+    Rerun the command to resume; with a larger --n or --limit it adds samples to the run. Several
+    processes can share the work, under torchrun or with --shard. Needs polypath[trl], unless --base-url
+    names a server.
     """
     _sample(options, options.json_file)
 
@@ -72,8 +77,9 @@ def sample(options: SampleOptions) -> None:
 def evaluate(options: SampleOptions) -> None:
     """Sample a model on a task, verify, and print all metrics.
 
-    Does what polypath sample does and then what polypath diversity does on the run folder; the
-    latter has more options for the metrics.
+    The same as polypath sample followed by polypath diversity on the run folder. Run polypath diversity
+    yourself to choose k, the confidence level or a figure. Needs polypath[trl], unless --base-url names a
+    server.
     """
     from polypath.cli.diversity import OutputOptions, measure
 

@@ -19,36 +19,53 @@ if TYPE_CHECKING:
     from polypath.rollouts.sources import SampleSource
     from polypath.sampling.ranks import Ranks
 
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the summary there as JSON.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Write the summary to this JSON file; - prints it.")
+]
 
 
 def score(
     run: Annotated[
-        Path, typer.Argument(help="Run folder or sample store; or a file, with --task.")
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder or sample store. Or a file of samples, which needs --task.",
+        ),
     ],
     task: Annotated[
-        str | None, typer.Option(help="Verify with this task; the one sampled by default.")
+        str | None,
+        typer.Option(help="Verify with this task; by default the one the run was sampled on."),
     ] = None,
     task_option: TaskOptionsOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder to write; RUN-verified by default.")
+        Path | None,
+        typer.Option(
+            help="Run folder to write; by default the name of the run with -verified after it."
+        ),
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="Take prompts and gold answers a file lacks from this split."),
+        typer.Option(
+            help="Split of the task that supplies prompts and gold answers the file lacks."
+        ),
     ] = None,
     key: Annotated[
         list[str] | None,
-        typer.Option("--key", help="What a file calls something: OURS=THEIRS. Repeatable."),
+        typer.Option(
+            "--key",
+            metavar="OURS=THEIRS",
+            help="Column name in the file: completion=response reads completions from the column "
+            "response. Repeatable.",
+        ),
     ] = None,
     shard: ShardOption = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Verify samples again, or for the first time, into a new run folder.
+    """Verify samples and write them to a new run folder.
 
-    The run itself is only read. Stopped, the same command resumes. Under torchrun, or with --shard,
-    several processes share the work on a run. A file of samples may be JSONL, Parquet, or of TRL,
-    verl or lighteval.
+    The samples come from a run folder, or from a file: JSONL, Parquet, or the output of TRL, verl or
+    lighteval. They are only read. Rerun the command to resume. Several processes can share the work on
+    a run folder, under torchrun or with --shard. Mathematics needs polypath[math], and SQL polypath[sql].
     """
     from polypath.rollouts.sources import find_source
     from polypath.sampling.ranks import find_ranks
@@ -74,11 +91,13 @@ def score(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder or sample store.")],
-    out: Annotated[Path, typer.Option(help="The JSONL file to write.")],
-    token_ids: Annotated[bool, typer.Option(help="With the tokens themselves.")] = True,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or sample store.")],
+    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    token_ids: Annotated[
+        bool, typer.Option(help="Write the token ids of each sample, too.")
+    ] = True,
 ) -> None:
-    """Write all samples of a run as JSON lines."""
+    """Write all samples of a run as JSON lines, one sample per line."""
     from polypath.rollouts.transfer import export_jsonl
 
     lines = export_jsonl(run, out, token_ids=token_ids)

@@ -16,25 +16,34 @@ if TYPE_CHECKING:
 
 
 def study(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The study, a YAML file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Study: a YAML file. polypath recipes lists those that ship with polypath.",
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder of everything [runs/studies/NAME].")
+        Path | None,
+        typer.Option(help="Output folder; runs/studies/NAME by default, with the study's name."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes, of one thread each.")] = 2,
+    workers: Annotated[int, typer.Option(help="Parallel processes, one thread each.")] = 2,
     seeds: Annotated[
-        str | None, typer.Option(help="Comma-separated training seeds, instead of the file's.")
+        str | None,
+        typer.Option(help="Comma-separated training seeds, in place of those in the file."),
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="Comma-separated methods of the file; the others rest.")
+        str | None, typer.Option(help="Comma-separated methods to run; by default all in the file.")
     ] = None,
     plan: Annotated[
-        bool, typer.Option("--plan", help="List the jobs and which are done; run nothing.")
+        bool, typer.Option("--plan", help="List the jobs and say which are done, and exit.")
     ] = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Train and evaluate every method of a study with every seed, and compare them.
+    """Train methods with several seeds, evaluate and compare them.
 
-    Rerun the command to resume; finished jobs are skipped.
+    A study names a base model, methods and seeds. Tables, figures and pages are written to --out. Rerun
+    the command to resume; finished jobs are skipped. Needs polypath[trl].
     """
     from polypath.studies.load import load_study
     from polypath.studies.plan import StudyPlan

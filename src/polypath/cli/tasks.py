@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from polypath.cli.command import command
+from polypath.cli.examples import examples
 from polypath.cli.runs import JsonOption, TaskOptionsOption, console_beside, write_json
 from polypath.errors import PolypathError
 from polypath.settings import setting
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SHOWN = 20  # failed golds in the terminal; --json has all
 
 tasks = typer.Typer(
-    help="List tasks, show one, or check its gold answers.",
+    help="List tasks, show one, or check its gold answers.\n\nWithout a command, all tasks are listed.",
     invoke_without_command=True,
     add_completion=False,
 )
@@ -34,9 +35,15 @@ tasks = typer.Typer(
 class NamedTask:
     """A task named on the command line."""
 
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The task.")]
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Task: a name from polypath tasks, or your own as file.py:function or a YAML file.",
+        ),
+    ]
     task_option: TaskOptionsOption = None
-    split: str | None = setting(None, "Split of the task; the last one by default.")
+    split: str | None = setting(None, "Split of the task; its last one by default.")
 
     def load(self) -> "tuple[Task, str]":
         """Return the task and the name of the split."""
@@ -76,10 +83,13 @@ def list_tasks(context: typer.Context, json_file: JsonOption = None) -> None:
     write_json(json_file, records)
 
 
-@tasks.command()
+@tasks.command(epilog=examples("tasks show"))
 @command
 def show(options: NamedTask) -> None:
-    """Show one task: its options and, if its data can be read, its fields and first problem."""
+    """Show the options and the first problem of a task.
+
+    The problem and the fields are shown if the task's data can be read.
+    """
     console = Terminal()
     task, split = options.load()
     record = _record(task)
@@ -110,18 +120,20 @@ def show(options: NamedTask) -> None:
     _print_problem(console, problems[0])
 
 
-@tasks.command()
+@tasks.command(epilog=examples("tasks check"))
 @command
 def check(
     options: NamedTask,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Check only the first problems, at most this many.")
+        int | None, typer.Option(min=1, help="Check at most this many problems, from the first on.")
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Verify every gold answer against itself, and list those that fail.
+    """Check that gold answers pass the verifier of a task.
 
-    Also verifies each gold answer against another problem's: nearly all of these must be wrong.
+    Verifies each gold answer against itself, and lists those that fail. Also verifies it against another
+    problem's gold answer: nearly all of these must be wrong. Mathematics needs polypath[math], and SQL
+    polypath[sql].
     """
     from polypath.sampling.progress import ProgressReport
     from polypath.tasks.checking import check_golds

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from polypath.cli.command import command
+from polypath.cli.methods import default_of, settings_by_owner
 from polypath.errors import ConfigError
 from polypath.settings import setting
 
@@ -18,34 +20,55 @@ class TrainOptions:
 
     config: Path | None = setting(
         None,
-        "Recipe: a YAML file of 'key: value' lines with settings of TRL's GRPO and of polypath.",
+        "Recipe: a YAML file of 'key: value' lines, with settings of TRL's GRPO and of polypath.",
     )
-    plan: bool = setting(False, "Print what the run would do and need; start nothing.")
+    plan: bool = setting(False, "Print what the run would do and what it needs, and exit.")
     gpus: Annotated[int | None, typer.Option(min=1)] = setting(
-        None, "With --plan: training GPUs; the recipe's number by default."
+        None, "With --plan: number of training GPUs; the recipe's by default."
     )
     throughput: float | None = setting(
-        None, "With --plan: generated tokens per second and GPU, training time included."
+        None,
+        "With --plan: generated tokens per second and GPU, over the whole run (sampling and training).",
     )
     price: float | None = setting(
-        None, "With --plan: price of one GPU for one hour, in any currency."
+        None, "With --plan: price of one GPU hour, in any currency. Needs --throughput."
     )
     json_file: Annotated[Path | None, typer.Option("--json")] = setting(
-        None, "With --plan: write the plan to this file as JSON; - prints it."
+        None, "With --plan: write the plan to this JSON file; - prints it."
     )
     convert: Path | None = setting(
         None,
-        "Write --config, a recipe of an older TRL, of open-r1's or of DRA-GRPO's script, to this new file as "
-        "one that runs here, and say what was changed; start nothing. - prints it.",
+        "Convert --config, a recipe for an older TRL, for open-r1 or for DRA-GRPO's script, into one that "
+        "polypath runs. Write it to this new file (- prints it), list the changes, and exit.",
     )
+
+
+class TrainCommand(TyperCommand):
+    """``polypath train``, whose help also lists the settings of the methods."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the settings by method, then the examples."""
+        from polypath.core.objectives import BUILT_IN
+
+        for owner, settings in settings_by_owner(BUILT_IN):
+            with formatter.section(f"Settings of {owner}"):
+                formatter.write_dl(
+                    [
+                        (f"--{one.key}", f"{one.help}  [default: {default_of(one)}]")
+                        for one in settings
+                    ]
+                )
+        super().format_epilog(ctx, formatter)
 
 
 @command
 def train(context: typer.Context, options: TrainOptions) -> None:
-    """Train with any combination of the methods.
+    """Train a model with GRPO and any combination of the methods.
 
-    Any setting of the recipe can be given as --key value. Rerun the command to resume from the last
-    complete checkpoint. Works under torchrun and accelerate launch.
+    Settings come from the recipe (--config) and from the command line, as --key value; the command line
+    wins. A key is a setting of TRL's GRPO script, such as learning_rate, or one of polypath's, listed
+    below with its default. Rerun the command to resume from the last complete checkpoint. Works under
+    torchrun and accelerate launch. Needs polypath[trl].
     """
     config, overrides = options.config, context.args
     if options.convert is not None:

@@ -22,6 +22,7 @@ from polypath.objectives import (
     Active,
     Advantage,
     Divergence,
+    DivergenceConfig,
     Entry,
     PolicyTerm,
     RewardAdjustment,
@@ -91,6 +92,11 @@ class Registry:
     @cached_property  # a trainer asks at every step
     def settings(self) -> dict[str, Setting]:
         """Return every flat setting by key, in the order in which people should read them."""
+        return merged(self.groups)
+
+    @property
+    def groups(self) -> list[tuple[str, tuple[Setting, ...]]]:
+        """Return the settings of each owner, such as a method; owners may share one."""
         listed = ", ".join
         groups: list[tuple[str, tuple[Setting, ...]]] = []
         for adjustment in self.adjustments.values():
@@ -99,7 +105,8 @@ class Registry:
             key=CHOSEN_ADVANTAGE,
             type=str | None,
             default=None,
-            help=f"How rewards become advantages: {listed(self.advantages)}. Unset: as the trainer does.",
+            help=f"Rule that turns rewards into advantages: {listed(self.advantages)}. Unset: "
+            f"the trainer's own.",
         )
         groups.append((CHOSEN_ADVANTAGE, (chosen,)))
         groups += [(entry.name, entry.settings) for entry in self.advantages.values()]
@@ -110,19 +117,20 @@ class Registry:
             key=CHOSEN_DIVERGENCE,
             type=str,
             default="forward_kl",
-            help=f"Which divergence: {listed(self.divergences)}.",
+            help=f"Divergence of the rehearsal term: {listed(self.divergences)}.",
         )
-        groups.append((CHOSEN_DIVERGENCE, (chosen,)))
+        groups.append((CHOSEN_DIVERGENCE, (chosen, *settings_of(DivergenceConfig, ""))))
         groups += [(member.name, member.settings) for member in self.divergences.values()]
         groups.append(("the run", settings_of(RunSettings, "")))
-        return merged(groups)
+        return groups
 
 
 _SIMILARITY = Setting(
     key="similarity",
     type=str,
     default="ngram",
-    help="How alike completions are: ngram, answer, embedding, policy, or module:function.",
+    help="Similarity of two completions: ngram, answer, embedding (needs polypath[embedding]), policy, or "
+    "module:function.",
 )
 BUILT_IN = Registry()
 

@@ -16,25 +16,27 @@ class RehearsalConfig:
 
     folder: str | None = setting(
         None,
-        "Folder written by `polypath presample`, or auto: `polypath train` makes one of the base's "
-        "different right solutions. Unset: no rehearsal.",
+        "Folder of the rehearsal set, from `polypath presample`. auto: `polypath train` makes one itself, "
+        "from different correct solutions of the base. Unset: no rehearsal.",
         key="rehearsal_set",
     )
     coef: float = setting(
-        0.05, "Eta, the weight of the divergence on the rehearsal set; 0 is off.", within="[0, inf)"
+        0.05,
+        "Weight of the divergence on the rehearsal set (eta), at least 0; 0 is off.",
+        within="[0, inf)",
     )
     share: float = setting(
         0.125,
-        "Rehearsal rows per optimizer step, as a share of its completions, in (0, 4]; rounded up to a "
-        "multiple of processes x accumulation steps. The paper's code: 256 of 2048.",
+        "Rehearsal rows per optimizer step, as a fraction of the step's completions, in (0, 4]. Rounded up "
+        "to a multiple of processes x accumulation steps. The paper's code: 256 of 2048.",
         within="(0, 4]",
     )
     explore_only: bool = setting(
-        True, "Take the near-perfect problems out of the training set, as the paper does."
+        True, "Remove the near-perfect problems from the training set, as the paper does."
     )
     tolerance: float = setting(
         0.02,
-        "Largest mean |log-ratio| at step 0, where it must be 0 up to rounding; above 0.",
+        "Largest mean |log-ratio| allowed at step 0, above 0. It is 0 there up to rounding.",
         within="(0, inf]",
     )
 

@@ -17,34 +17,35 @@ class RunSettings:
 
     average_weights_from: float | None = setting(
         None,
-        "End with the mean of the weights after every step beyond this fraction of training, in [0, 1). "
-        "Unset: with the last weights.",
+        "Fraction of training, in [0, 1), after which the weights of every step are averaged; training ends "
+        "with the mean. Unset: it ends with the last weights.",
         within="[0, 1)",
     )
     kl_gradient: str | None = setting(
         None,
-        "Which KL the penalty for beta > 0 descends: forward (k3) or reverse (k2). Unset: TRL's own "
-        "penalty, which on-policy is the reverse KL's with use_bias_correction_kl (TRL's default) and the "
-        "forward KL's without.",
+        "KL whose gradient the penalty has, where beta > 0: forward (k3) or reverse (k2). Unset: TRL's own "
+        "penalty. On-policy, its gradient is that of the reverse KL with use_bias_correction_kl (TRL's "
+        "default), and of the forward KL without.",
     )
     correctness_reward: list[str] | None = setting(
         None,
-        "Names of the reward functions that say what is correct; of several the first that scored the "
-        "completion. Unset: those that verify (a task's, or named accuracy, correct and the like), else all "
-        "but those for format, length or style.",
+        "Names of the reward functions that decide what is correct. Of several, the first that scored the "
+        "completion counts. Unset: those that verify (a task's, or named accuracy, correct and the like); "
+        "if there are none, all but those for format, length or style.",
     )
     solution_fn: str | None = setting(
         None,
-        "What a solution is: text (the whole completion), equations (their set in a worked text), operations "
-        "(of these equations, in order), or the place of a function (text, row) -> text or None, such as "
-        "my_file.py:solution. Unset: as the task or the reward function says.",
+        "What makes two solutions the same. text: the whole completion. equations: the set of equations in "
+        "a worked text. operations: the operations of these equations, in order. Or your own function "
+        "(text, row) -> text or None, as my_file.py:solution. Unset: as the task or the reward "
+        "function says.",
     )
     correctness_threshold: float = setting(
-        0.5, "A raw reward above this is correct.", within="(-inf, inf)"
+        0.5, "A completion is correct if its raw reward is above this.", within="(-inf, inf)"
     )
     diversity_metrics: bool = setting(
         True,
-        "Log accuracy, distinct solutions, similarity and the rest.",
+        "Log accuracy, distinct solutions, similarity and the other metrics of diversity.",
     )
 
     def __post_init__(self) -> None:

@@ -35,15 +35,15 @@ class DivergenceConfig:
 
     max_log_ratio: float = setting(
         10.0,
-        "In (0, 30]. Above this log-ratio the divergence goes on as a straight line with the slope it has "
-        "there, so that value and gradient stay finite. Further up the line leaves float32.",
+        "Log-ratio in (0, 30] above which the divergence is a straight line, with its slope at that point. "
+        "Value and gradient then stay finite. With more than 30 the line would leave float32.",
         within="(0, 30]",
         key="rehearsal_max_log_ratio",
     )
     curvature_matched: bool = setting(
         False,
-        "Divide the divergence by its curvature at the reference, so that one coefficient has the same "
-        "strength near the reference for every divergence.",
+        "Divide the divergence by its curvature at the reference. A coefficient then has the same strength "
+        "near the reference for every divergence.",
         key="rehearsal_curvature_matched",
     )
 
@@ -57,8 +57,8 @@ class AlphaConfig(DivergenceConfig):
 
     alpha: float = setting(
         0.5,
-        "Alpha of the alpha divergence, between 0 and 1; towards 1 it is the forward, towards 0 the "
-        "reverse KL. Use forward_kl and reverse_kl for the ends.",
+        "Alpha of the alpha divergence, between 0 and 1. It approaches the forward KL towards 1 and the "
+        "reverse KL towards 0; for these two, use forward_kl and reverse_kl.",
         within="[0.000001, 0.999999]",
         key="rehearsal_alpha",
     )

@@ -41,66 +41,67 @@ class DRAConfig:
 
     mutual_information: MutualInformation = setting(
         "graph_cut",
-        "How redundancy with the rest of the group is measured: graph_cut (paper), log_det, "
+        "Measure of a completion's redundancy with the rest of its group: graph_cut (paper), log_det or "
         "facility_location.",
     )
     graph_cut_lambda: float = setting(
         0.5,
-        "Lambda of the graph cut, above 0. The paper's is 0.5, which makes the redundancy the plain sum of "
+        "Lambda of the graph cut, above 0. With the paper's 0.5, the redundancy is the plain sum of "
         "similarities.",
         within="(0, inf)",
     )
     log_det_jitter: float = setting(
         0.05,
-        "Jitter e of the log-determinant kernel K = (1 - e) S + e I, in (0, 1]. Bounds the redundancy by "
-        "log(1 / e) where S is positive semi-definite. Duplicates make the kernel singular at 0.",
+        "Jitter e of the log-determinant kernel K = (1 - e) S + e I, in (0, 1]. Where S is positive "
+        "semi-definite, the redundancy is at most log(1 / e). At 0, duplicates would make K singular.",
         within="(0, 1]",
     )
     negative_similarity: NegativeSimilarity = setting(
         "clamp",
-        "Negative cosines: clamp raises them to 0, so that every weight lies in [1/G, 1]; keep is the "
-        "authors' code, where a weight can change sign or explode; shift maps s to (1 + s) / 2.",
+        "Treatment of negative cosines. clamp raises them to 0, so that every weight lies in [1/G, 1]. keep "
+        "leaves them, as the authors' code does; a weight can then change sign or explode. shift maps s to "
+        "(1 + s) / 2.",
     )
     divides: Divides = setting(
         "correctness",
-        "Which part of a sum of rewards is divided. correctness: of correct completions, the reward that "
-        "says so; rewards for form or length stay whole, and no correct completion falls below a wrong one "
-        "that was not above it. sum: the whole reward of every completion (paper).",
+        "Part of a sum of rewards that is divided. correctness: the correctness reward of correct "
+        "completions. Rewards for form or length stay as they are, and a correct completion never falls "
+        "below a wrong one that was not above it. sum: the whole reward of every completion (paper).",
     )
     negative_reward: NegativeReward = setting(
         "skip",
-        "Rewards below 0: skip leaves them alone; paper divides them too, which punishes a redundant wrong "
-        "answer less than a rare one; invert multiplies them by 1 + redundancy instead, and rescales them to "
-        "their sum in the group: a redundant wrong answer is punished more, a rare one less.",
+        "Treatment of rewards below 0. skip leaves them as they are. paper divides them, too, which punishes "
+        "a redundant wrong answer less than a rare one. invert multiplies them by 1 + redundancy and "
+        "rescales them to their sum in the group, which punishes a redundant wrong answer more.",
     )
     uniform_group: UniformGroup = setting(
         "skip",
-        "Groups without a wrong completion (with divides sum: whose raw rewards are all equal): skip leaves "
-        "them alone, so that they carry no signal, as in GRPO; paper adjusts them, and with division by the "
-        "standard deviation the noise of the similarities becomes advantages of full size.",
+        "Treatment of groups without a wrong completion (with divides sum: of groups whose raw rewards are "
+        "all equal). skip leaves them as they are: they give no signal, as in GRPO. paper adjusts them; "
+        "division by the standard deviation then turns noise in the similarities into full-size advantages.",
     )
     empty_completion: EmptyCompletion = setting(
         "unique",
-        "Completions without tokens: unique gives them no similarity to anything; paper keeps whatever the "
-        "similarity says of empty texts.",
+        "Treatment of completions without tokens. unique: they have similarity 0 to all others. paper: "
+        "the similarity's own value for empty texts.",
     )
     among: Among = setting(
         "all",
-        "Whose resemblance counts: all completions of the group (paper), or only rewarded ones, so that a "
-        "right answer is not paid less for resembling wrong ones.",
+        "Completions that redundancy is counted over. all: the whole group (paper). rewarded: only those "
+        "with a reward, so that a right answer does not lose reward for resembling wrong ones.",
     )
     weight_norm: WeightNorm = setting(
         "none",
-        "none: the paper, which without division by the standard deviation (Dr. GRPO) shrinks advantages by "
-        "about the group size. mean: rescale the weights of a group to mean 1. rewarded: rescale those of "
-        "rewarded completions so that they keep their summed reward; the others get 1. protected: as "
-        "rewarded, and pulled towards 1 as far as needed that no rewarded completion above the group's mean "
-        "reward falls below it: no right answer is made less likely.",
+        "Rescaling of the weights in a group. none: as in the paper; without division by the standard "
+        "deviation (Dr. GRPO), advantages shrink by about the group size. mean: to mean 1. rewarded: those "
+        "of rewarded completions keep their summed reward, the others get 1. protected: as rewarded, then "
+        "moved towards 1 until no rewarded completion falls from above the group's mean reward to below "
+        "it, so that no right answer is made less likely.",
     )
     strength: float = setting(
         1.0,
-        "Exponent of the weights, at least 0: 1 is the paper's, 0 switches the adjustment off, between them "
-        "it is milder.",
+        "Exponent of the weights, at least 0. 1 is the paper's adjustment, 0 is none; values between are "
+        "milder.",
         within="[0, inf)",
     )
 

@@ -189,7 +189,10 @@ class PolicyTerm(Entry):
     def switch(self) -> Setting:
         """The flat setting that switches it on: its coefficient."""
         return Setting(
-            key=f"{self.name}_coef", type=float, default=0.0, help=f"Weight, 0 is off. {self.line}"
+            key=f"{self.name}_coef",
+            type=float,
+            default=0.0,
+            help=f"Weight of the term, at least 0; 0 is off. {self.line}",
         )
 
     def on(self, **settings: Any) -> Active[Self]:

@@ -26,7 +26,8 @@ class MaxRLConfig:
 
     eps: float = setting(
         0.0,
-        "Added to the mean reward of the group, at least 0. The authors' code has a small number.",
+        "Added to the group's mean reward in the denominator, at least 0. The authors' code "
+        "adds a small number.",
         within="[0, inf)",
     )
 

@@ -31,25 +31,26 @@ class PositiveEntropyConfig:
 
     form: Form = setting(
         "paper",
-        "paper: ratio times log-probability, both with gradient (eq. 8); its '+1' lowers the probability "
-        "of correct completions in expectation. detached: the log-probability carries no gradient; same "
-        "expectation without a gate, no '+1'. exact: the entropy of the full next-token distribution, "
-        "lowest variance.",
+        "Form of the term. paper: ratio times log-probability, both with gradient (eq. 8). Its gradient has "
+        "a '+1', which lowers the probability of correct completions in expectation. detached: the "
+        "log-probability has no gradient and so no '+1'; without a gate, the expected gradient is the same. "
+        "exact: the entropy of the full next-token distribution, with the lowest variance.",
     )
     gate: Gate = setting(
-        "correct", "correct completions only (paper), or all (the paper's ablation pos+neg)."
+        "correct",
+        "Completions the term applies to: correct (paper), or all (the paper's ablation pos+neg).",
     )
     normalization: Normalization = setting(
         "sequence_mean",
-        "sequence_mean: mean over the tokens of each completion, then over all completions, right or "
-        "wrong (eq. 12). token_mean: sum over the tokens of gated completions divided by the tokens of all "
-        "completions.",
+        "Average over tokens. sequence_mean: mean over the tokens of each completion, then over all "
+        "completions, right or wrong (eq. 12). token_mean: sum over the tokens of gated completions, divided "
+        "by the number of tokens of all completions.",
     )
     max_ratio: float = setting(
         10.0,
-        "Cap on policy / behaviour probability, at least 1; inf is the paper (up to e^80, the end of "
-        "float32). A capped token keeps the direction of its gradient at the capped weight. Matters only "
-        "when completions are used for several updates.",
+        "Cap on the ratio of policy to behaviour probability, at least 1; inf is the paper (up to e^80, the "
+        "limit of float32). A capped token keeps the direction of its gradient, with the capped weight. "
+        "Matters only if completions are used for several updates.",
         within="[1, inf]",
     )
 

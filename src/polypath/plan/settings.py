@@ -37,7 +37,7 @@ CLASSES = (
     ("trl", "scripts/utils.py", "ScriptArguments"),
     ("trl", "scripts/utils.py", "DatasetMixtureConfig"),
     ("trl", "scripts/grpo.py", "GRPOScriptArguments"),
-    ("polypath", "train/config.py", "TaskArguments"),
+    ("polypath", "train/task_settings.py", "TaskSettings"),
 )
 ENVIRONMENT = "env"  # variables to set; no field of any class
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "null", "")

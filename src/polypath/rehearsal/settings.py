@@ -37,54 +37,53 @@ class PresampleSettings:
 
     k: int = setting(8, "Samples per problem, at least 1.", within="[1, inf)")
     threshold: int = setting(
-        6, "Correct samples, 1 to k, from which a problem is near-perfect.", within="[1, inf)"
+        6, "Correct samples, 1 to k, that make a problem near-perfect.", within="[1, inf)"
     )
     confirm: int = setting(
         1,
-        "Extra samples of a near-perfect problem, at least 0. It is confirmed if one of them is usable: "
-        "correct, and not cut off. With 0, answers come from the k samples, which is biased.",
+        "Extra samples of a near-perfect problem, at least 0. One that is correct and not cut off confirms "
+        "the problem. With 0, answers come from the first k samples, which biases them.",
         within="[0, inf)",
     )
     failed_confirm: Literal["explore", "drop"] = setting(
         "explore",
-        "What to do with a near-perfect problem that is not confirmed: explore (move it to the "
-        "exploration set) or drop.",
+        "A near-perfect problem that is not confirmed: explore moves it to the exploration set, drop "
+        "removes it.",
     )
     hopeless: Literal["keep", "drop", "list"] = setting(
         "keep",
-        "What to do with never-solved problems: keep (in the exploration set, as in the authors' "
-        "runs), drop, or list (in a set of their own).",
+        "A problem that is never solved: keep puts it into the exploration set, as in the authors' runs; "
+        "drop removes it; list puts it into a set of its own.",
     )
     answers_per_problem: int = setting(
         1, "Stored answers per near-perfect problem, at least 1.", within="[1, inf)"
     )
     repeated_answers: Literal["keep", "drop"] = setting(
-        "keep", "What to do with a sample whose answer is stored already: keep or drop."
+        "keep", "A correct sample whose answer is stored already: keep or drop it."
     )
     truncated: Literal["exclude", "allow"] = setting(
         "exclude",
-        "What to do with a correct completion that hit the length limit: exclude or allow it.",
+        "A correct completion that was cut off at the length limit: exclude it, or allow it as an answer.",
     )
     temperature: float = setting(
         1.0,
-        "Temperature of samples and reference log-probs, above 0, as a greedy policy has none; the same "
-        "as in training.",
+        "Temperature of the samples and of the reference log-probs, above 0. Use that of training.",
         within="(0, inf)",
     )
     top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].")
     top_k: int | None = setting(
-        None, "Number of most likely tokens to keep; 0 keeps all, the default."
+        None, "Sample from this many most likely tokens; 0, the default, is all."
     )
     max_new_tokens: int | None = setting(
-        None, "Longest completion in tokens, at least 1; the task's by default."
+        None, "Maximum completion length in tokens, at least 1; the task's default if left out."
     )
-    batch_size: int = setting(64, "Completions sampled, and rows scored, together, at least 1.")
+    batch_size: int = setting(64, "Completions that are sampled or scored together, at least 1.")
     seed: int = setting(0, "Random seed of the samples, at least 0.")
     precision: str = setting(
         "auto",
-        "Precision of the model, the same as in training: float32; bf16-mixed (float32 weights under "
-        "bfloat16 autocast, TRL's default); bfloat16 (bfloat16 weights, same autocast); auto is "
-        "bf16-mixed on a GPU that supports it, else float32.",
+        "Precision of the model; use that of training. float32; bf16-mixed: float32 weights under bfloat16 "
+        "autocast (TRL's default); bfloat16: bfloat16 weights under the same autocast; auto: bf16-mixed "
+        "on a GPU that supports it, else float32.",
     )
 
     def __post_init__(self) -> None:

@@ -50,7 +50,13 @@ NO_CURVE = Curve(ks=(), estimate=np.empty(0), low=np.empty(0), high=np.empty(0))
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun:
-    """A run with its seeds, and the values per problem of each, that its numbers come from."""
+    """A run with its seeds, and the values per problem of each, that its numbers come from.
+
+    Attributes:
+        analysis: its numbers, over all seeds.
+        prepared: R seeds.
+        values: of each seed its measures, every one with a value for each problem.
+    """
 
     analysis: RunAnalysis
     prepared: tuple[Prepared, ...]
@@ -62,7 +68,11 @@ class MeasuredRun:
         return stack(self.values, self.analysis.samples.num_problems)
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return pass@k of each seed and problem, ``(R, N, K)``."""
+        """Return pass@k of each seed and problem, ``(R, N, K)``.
+
+        Args:
+            ks: numbers of samples, each at least 1.
+        """
         return np.stack([seed.pass_at(ks) for seed in self.prepared])
 
 
@@ -160,6 +170,15 @@ def measure_runs(
 ) -> list[MeasuredRun]:
     """Measure all metrics of runs, given by their seeds, on the same problems in the same order.
 
+    Args:
+        runs: the seeds of each run.
+        sizes: how many samples each measure looks at, the same for all runs.
+        settings: of intervals and draws.
+        workers: processes that measure seeds side by side, at least 1; more than 1 are spawned.
+
+    Returns:
+        The runs in the order given.
+
     Raises:
         ConfigError: fewer than 1 worker.
     """
@@ -209,7 +228,15 @@ def _measured(
 
 
 def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparison:
-    """Compare runs that are measured already, on the same problems at the same sizes."""
+    """Compare runs that are measured already, on the same problems at the same sizes.
+
+    Args:
+        base: from ``measure_runs``.
+        runs: one or more, from the same call as the base.
+
+    Returns:
+        Differences, flows and fits; ``not_shared`` is 0 for every run.
+    """
     settings, first = base.prepared[0].settings, base.analysis
     others = tuple(run.analysis for run in runs)
     before = base.measures
@@ -230,7 +257,14 @@ def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparis
 
 
 def combine(parts: Sequence[RunAnalysis]) -> RunAnalysis:
-    """Join analyses of one run that were made group by group."""
+    """Join analyses of one run that were made group by group.
+
+    Args:
+        parts: of one run, each with metrics of other groups; at least one.
+
+    Returns:
+        The analysis with all metrics, and the curves of whichever part has them.
+    """
     return replace(
         parts[0],
         metrics=tuple(metric for part in parts for metric in part.metrics),

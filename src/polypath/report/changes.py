@@ -16,7 +16,15 @@ from polypath.rollouts.samples import Samples
 
 
 def statuses(base: Samples, run: Samples) -> tuple[str, ...]:
-    """Return what became of each problem: solved means by any of its verified samples."""
+    """Return what became of each problem: solved means by any of its verified samples.
+
+    Args:
+        base: samples of the base run.
+        run: samples of the other run, on the same problems in the same order.
+
+    Returns:
+        One of ``STATUSES`` for each of the N problems.
+    """
     changes = problem_changes(
         base.num_verified_N, base.num_correct_N, run.num_verified_N, run.num_correct_N
     )
@@ -42,6 +50,13 @@ def modes(base: Samples, run: Samples) -> dict[str, int]:
 
     A solution that is rare in both runs may be seen in one of them by chance; with equal runs as
     many are lost as are found.
+
+    Args:
+        base: samples of the base run.
+        run: samples of the other run, on the same problems in the same order.
+
+    Returns:
+        ``kept``, ``lost`` and ``found`` -> number of solutions.
     """
     pairs = list(zip(solutions_by_problem(base), solutions_by_problem(run), strict=True))
     return {
@@ -56,6 +71,14 @@ def expected_modes(base: Seeds, run: Seeds, k: int) -> dict[str, float]:
 
     Summed over the problems with k samples in both runs, and averaged over seeds. Empty if there
     are no such problems, or no solutions.
+
+    Args:
+        base: seeds of the base run.
+        run: seeds of the other run, on the same problems in the same order.
+        k: samples per problem, at least 1.
+
+    Returns:
+        ``kept``, ``lost``, ``found`` and ``lost by luck`` -> expected number of solutions.
     """
     parts = []
     for theirs, mine in product(base, run):
@@ -70,7 +93,16 @@ def expected_modes(base: Seeds, run: Seeds, k: int) -> dict[str, float]:
 
 
 def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[ProblemValues]:
-    """Return Keep and Explore from pass@k of the base and of one seed, on the same problems."""
+    """Return Keep and Explore from pass@k of the base and of one seed, on the same problems.
+
+    Args:
+        base_N: pass@k of the base, in [0, 1]; NaN where it has fewer than k samples.
+        run_N: pass@k of the run on the same problems.
+        k: samples that "solved" means, at least 1.
+
+    Returns:
+        Keep, then Explore; NaN on problems where either run has no value.
+    """
     known_N = ~(np.isnan(base_N) | np.isnan(run_N))
     found = keep_explore(np.where(known_N, base_N, 0.0), np.where(known_N, run_N, 0.0))
     return [
@@ -95,6 +127,13 @@ def expected_keep(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
 
     Both draws of k solve a problem with chance :math:`(1-(1-p)^k)^2 = 2\,pass@k - pass@2k`, which
     2k samples estimate without bias; squaring the estimate of pass@k would be biased upwards.
+
+    Args:
+        pass_k_N: pass@k of the model, in [0, 1]; NaN where unknown.
+        pass_2k_N: its pass@2k.
+
+    Returns:
+        A share; NaN if no problem has both values or none is ever solved.
     """
     return _ratio(2 * pass_k_N - pass_2k_N, pass_k_N)
 
@@ -104,6 +143,13 @@ def expected_explore(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
 
     The first k fail and the next k do not with chance :math:`(1-p)^k - (1-p)^{2k} = pass@2k -
     pass@k`; the first k fail with chance :math:`1 - pass@k`.
+
+    Args:
+        pass_k_N: pass@k of the model, in [0, 1]; NaN where unknown.
+        pass_2k_N: its pass@2k.
+
+    Returns:
+        A share; NaN if no problem has both values or all are always solved.
     """
     return _ratio(pass_2k_N - pass_k_N, 1 - pass_k_N)
 

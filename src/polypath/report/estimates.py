@@ -28,14 +28,27 @@ TOO_ALIKE = "interval likely too short: few problems, or nearly all with the sam
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """M measures of R training seeds of a run, ``(R, N, M)``; ``bottom_R_N_M`` is 1 below a mean."""
+    """M measures of R training seeds of a run, ``(R, N, M)``; ``bottom_R_N_M`` is 1 below a mean.
+
+    Attributes:
+        values: measures of the first seed, which say what each column is.
+        top_R_N_M: numerators, or values of a mean; NaN where undefined.
+        bottom_R_N_M: denominators; 1 for a mean.
+    """
 
     values: tuple[ProblemValues, ...]
     top_R_N_M: FloatArray
     bottom_R_N_M: FloatArray
 
     def only(self, keys: Container[str]) -> "Stack":
-        """Keep the measures of these keys."""
+        """Keep the measures of these keys.
+
+        Args:
+            keys: of measures; others than those of the stack are ignored.
+
+        Returns:
+            A stack with fewer measures, in the same order.
+        """
         kept = [m for m, value in enumerate(self.values) if value.key in keys]
         return Stack(
             values=tuple(self.values[m] for m in kept),
@@ -45,7 +58,15 @@ class Stack:
 
 
 def stack(seeds: Sequence[Sequence[ProblemValues]], num_problems: int) -> Stack:
-    """Put the values of the measures that all seeds have into one array; all on the same problems."""
+    """Put the values of several seeds into one array, for the measures that all seeds have.
+
+    Args:
+        seeds: of each seed the values of its measures, every one of shape ``(N,)``.
+        num_problems: N.
+
+    Returns:
+        The measures in the order of the first seed.
+    """
     shared = set.intersection(*({value.key for value in seed} for seed in seeds))
     kept = [[value for value in seed if value.key in shared] for seed in seeds]
     bottom_R_N_M = np.ones((len(seeds), num_problems, len(kept[0])))
@@ -59,7 +80,15 @@ def stack(seeds: Sequence[Sequence[ProblemValues]], num_problems: int) -> Stack:
 
 
 def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
-    """Return the measures with their intervals."""
+    """Return the measures with their intervals.
+
+    Args:
+        measures: of all seeds of one run.
+        settings: of the intervals.
+
+    Returns:
+        A metric for each of the M measures.
+    """
     if not measures.values:
         return ()
     found = intervals(measures.top_R_N_M, measures.bottom_R_N_M, settings)
@@ -77,6 +106,14 @@ def intervals(
 
     Of one seed by bootstrap over problems. Of several the mean over seeds, on the problems that
     all have a value for, with the interval of ``seed_difference`` to nothing.
+
+    Args:
+        top_R_N_M: numerators, or values of a mean; NaN where undefined.
+        bottom_R_N_M: denominators; ``None`` for means.
+        settings: level, number of resamples and seed of the bootstrap.
+
+    Returns:
+        Estimates and ends of shape ``(M,)``.
     """
     bottom_R_N_M = np.ones_like(top_R_N_M) if bottom_R_N_M is None else bottom_R_N_M
     if len(top_R_N_M) == 1:
@@ -86,7 +123,12 @@ def intervals(
 
 
 def curve(ks: Sequence[int], found: Interval) -> Curve:
-    """Return a column per k as a curve, without the k that no problem has a value for."""
+    """Return a column per k as a curve, without the k that no problem has a value for.
+
+    Args:
+        ks: K numbers of samples.
+        found: estimates and ends of shape ``(K,)``.
+    """
     known = np.flatnonzero(np.isfinite(found.estimate)).tolist()
     return Curve(
         ks=tuple(ks[i] for i in known),
@@ -102,6 +144,16 @@ def differences(
     """Return the paired difference of every measure that both runs have.
 
     p-values are corrected within each family, the several k of one measure.
+
+    Args:
+        base: measures of the base run.
+        run: measures of the other run, on the same problems; with any number of seeds.
+        settings: of intervals and tests.
+        base_name: of the base run.
+        run_name: of the other run.
+
+    Returns:
+        A difference, run minus base, for each shared measure in the order of tables.
     """
     # Only some runs may have greedy samples, and the measures that take them.
     base = base.only({value.key for value in run.values})
@@ -135,6 +187,11 @@ def paired(
     run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
 ) -> tuple[PairedDifference, FloatArray]:
     """Compare M measures of two runs, paired by problem; seeds, of any number, are clusters of values.
+
+    Args:
+        run_R_N_M: values of the run; NaN where undefined.
+        base_R_N_M: values of the base on the same problems; its number of seeds may be another.
+        settings: of intervals and tests.
 
     Returns:
         The means of run minus base, and their minimum detectable effects, ``(M,)``.
@@ -171,7 +228,16 @@ def _by_seeds(
 
 
 def verdict(estimate: float, p_holm: float, level: float) -> str:
-    """Say whether a measure rose, fell, or moved no more than noise does."""
+    """Say whether a measure rose, fell, or did not change beyond noise.
+
+    Args:
+        estimate: run minus base.
+        p_holm: corrected p-value in [0, 1]; NaN where unknown.
+        level: of confidence, in (0, 1).
+
+    Returns:
+        ``ROSE``, ``FELL`` or ``NOISE``.
+    """
     if not p_holm < 1 - level:
         return NOISE
     return ROSE if estimate > 0 else FELL
@@ -225,7 +291,14 @@ def _mean(value_R_N: FloatArray) -> float:
 
 
 def too_alike(value_N_M: FloatArray) -> BoolArray:
-    """Say of which measures resampling the problems cannot know the spread."""
+    """Say for each measure whether resampling too few different problems makes its interval unreliable.
+
+    Args:
+        value_N_M: values by problem and measure; NaN where undefined.
+
+    Returns:
+        Booleans of shape ``(M,)``.
+    """
     return np.asarray(effective_problems(value_N_M) < TRUSTED_FROM, dtype=np.bool_)
 
 

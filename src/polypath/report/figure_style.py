@@ -76,14 +76,22 @@ def new_figure(
 def draw_curve(
     axis: Any, curve: Curve, label: str, style: dict[str, Any], *, band: bool = True
 ) -> None:
-    """Draw a number over k, with its interval as a band."""
+    """Draw a number over k, with its interval as a band.
+
+    Args:
+        axis: matplotlib axis to draw on.
+        curve: K estimates with their ends.
+        label: for the legend.
+        style: colour, marker and line of matplotlib; ``color`` must be there.
+        band: whether to draw the interval.
+    """
     axis.plot(curve.ks, curve.estimate, ms=4, label=safe(label), **style)
     if band:
         axis.fill_between(curve.ks, curve.low, curve.high, color=style["color"], **BAND)
 
 
 def k_axis(axis: Any, curves: Sequence[Curve]) -> None:
-    """Make x the number of samples, in powers of two up to the largest k of the curves."""
+    """Make x the number of samples, on a scale of powers of two up to the largest k of the curves."""
     largest = max((max(curve.ks, default=1) for curve in curves), default=1)
     ticks = sorted({2**i for i in range(largest.bit_length()) if 2**i < 0.8 * largest} | {largest})
     axis.set_xscale("log", base=2)
@@ -93,7 +101,14 @@ def k_axis(axis: Any, curves: Sequence[Curve]) -> None:
 
 
 def save(figure: Any, handles: Sequence[Any], path: Path, *, below: bool = False) -> None:
-    """Write the figure with a legend of these handles, below the panels or at their right."""
+    """Write the figure with a legend of these handles, below the panels or at their right.
+
+    Args:
+        figure: matplotlib figure; closed afterwards.
+        handles: lines and markers that have labels.
+        path: to write; its ending is the format. Missing folders are made.
+        below: whether the legend is below the panels.
+    """
     from matplotlib import pyplot
 
     where = "outside lower center" if below else "outside right center"

@@ -38,6 +38,10 @@ def check_figure(path: Path) -> None:
 def draw_runs(runs: Sequence[RunAnalysis], path: Path) -> None:
     """Draw pass@k and distinct correct solutions over k, with their bands.
 
+    Args:
+        runs: in the order of colours; the first is black.
+        path: of the file to write.
+
     Raises:
         ConfigError: the ending of ``path``, which gives the format, is none of ``FORMATS``.
     """
@@ -49,6 +53,10 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
 
     Each fit is a panel: a point for each run, its diversity against Potential@k, the least-squares
     line and R² (figure 2 of R1-zero-Div, arXiv:2505.23433, for any diversity measured here).
+
+    Args:
+        comparison: of a base, drawn in black, with its runs.
+        path: of the file to write.
 
     Raises:
         ConfigError: as ``draw_runs``.

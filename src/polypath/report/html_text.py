@@ -20,13 +20,22 @@ def mark(text: str, limit: int = 400, *, markup: bool = True) -> str:
 
 
 def about(key: str) -> tuple[str, str] | None:
-    """Return where the page's glossary explains a measure, and what it says; None for an unknown one."""
+    """Return the link to a measure in the page's glossary, and its meaning; ``None`` if it is unknown.
+
+    Args:
+        key: of a measure, such as ``pass@16``.
+    """
     place = {name: n for n, name in enumerate(EXPLAINED)}.get(stem(key))
     return None if place is None else (f"#about-{place}", EXPLAINED[stem(key)].meaning)
 
 
 def term(inner: str, key: str) -> str:
-    """Return HTML that explains a measure where the mouse or the keyboard's focus is on it."""
+    """Return HTML with the meaning of a measure as a tooltip, linked to the glossary.
+
+    Args:
+        inner: HTML to show, escaped already.
+        key: of a measure; of an unknown one the HTML is returned unchanged.
+    """
     found = about(key)
     if found is None:
         return inner

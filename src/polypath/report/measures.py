@@ -45,9 +45,14 @@ Wanted = Callable[[str], bool]
 
 
 class Explained(NamedTuple):
-    """What a measure is called, and what it means."""
+    """What a measure is called, and what it means.
 
-    label: str  # in tables; in the place of a number stands what there is a number of
+    Attributes:
+        label: name in tables, with a placeholder where a number belongs.
+        meaning: what it says, in one sentence.
+    """
+
+    label: str
     meaning: str
 
     @property
@@ -155,7 +160,10 @@ TEXT_MEASURES = (
 
 
 def stem(key: str) -> str:
-    """Return what ``EXPLAINED`` calls a measure: its key without the number and the samples.
+    """Return the key of a measure in ``EXPLAINED``: without the number and the kind of samples.
+
+    Args:
+        key: of a measure, such as ``pass@16``.
 
     >>> stem("pass@16"), stem("potential@4 (greedy)"), stem("vendi (correct)")
     ('pass@k', 'potential@k (greedy)', 'vendi')

@@ -25,14 +25,23 @@ GROUPS = ("correctness", "solutions", "text diversity")
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What is measured; the fields that values per problem, metrics and differences share."""
+    """What is measured; the fields that values per problem, metrics and differences share.
 
-    key: str  # unique within a run: ``pass@16``, ``self_bleu (correct)``
-    label: str  # name in tables
-    group: str  # one of GROUPS
-    over: str = "all"  # which samples it looks at, ``all`` or ``correct``
-    higher_is: str  # ``better``, ``more diverse`` or ``less diverse``
-    k: int = 0  # samples of a problem it looks at; 0 where it looks at all of them
+    Attributes:
+        key: unique within a run: ``pass@16``, ``self_bleu (correct)``.
+        label: name in tables.
+        group: one of ``GROUPS``.
+        over: which samples it looks at, ``all`` or ``correct``.
+        higher_is: ``better``, ``more diverse`` or ``less diverse``.
+        k: samples of a problem it looks at; 0 where it looks at all of them.
+    """
+
+    key: str
+    label: str
+    group: str
+    over: str = "all"
+    higher_is: str
+    k: int = 0
 
     @property
     def about(self) -> dict[str, Any]:
@@ -42,18 +51,33 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(Measure):
-    """One number of one run, with its interval."""
+    """One number of one run, with its interval.
 
-    estimate: float  # NaN when undefined
-    low: float  # lower end of the interval; NaN with the estimate
+    Attributes:
+        estimate: NaN where undefined.
+        low: lower end of the interval; NaN with the estimate.
+        high: upper end.
+        num_problems: problems that it rests on.
+        note: why it is undefined, or what was left out; else empty.
+    """
+
+    estimate: float
+    low: float
     high: float
-    num_problems: int  # that it rests on
-    note: str = ""  # why it is undefined, or what was left out; else empty
+    num_problems: int
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A number for each of several k, with its band; arrays of shape ``(K,)``."""
+    """A number for each of several k, with its band; arrays of shape ``(K,)``.
+
+    Attributes:
+        ks: K numbers of samples.
+        estimate: shape ``(K,)``.
+        low: lower ends of the band, ``(K,)``.
+        high: upper ends, ``(K,)``.
+    """
 
     ks: tuple[int, ...]
     estimate: FloatArray
@@ -63,102 +87,168 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class RunAnalysis:
-    """All metrics of one run, or of several seeds of one method."""
+    """All metrics of one run, or of several seeds of one method.
+
+    Attributes:
+        name: of the run.
+        samples: what was measured; of several seeds, their samples joined.
+        num_seeds: number of seeds.
+        metrics: in the order of tables.
+        ks: numbers of samples in the tables.
+        pass_curve: pass@k over a finer ladder of k, for figures.
+        distinct_curve: distinct correct solutions over k; ``None`` if no correct sample has an answer.
+        num_samples: number of samples read.
+        num_judged: of these, number with a verdict; measures of correctness leave out the others.
+        left_out: reason -> number of rows not read.
+        left_out_at: reason -> places of the first rows not read.
+        notes: what a reader must know, such as why k stops where it does.
+    """
 
     name: str
-    samples: Samples  # what was measured; those of all seeds together, seed after seed
-    num_seeds: int = 1  # runs pooled into this one
-    metrics: tuple[Metric, ...]  # in the order of tables
-    ks: tuple[int, ...]  # of the tables
-    pass_curve: Curve  # pass@k over a finer ladder of k, for figures
-    distinct_curve: Curve | None = (
-        None  # distinct correct solutions; None if no sample has an answer
-    )
-    num_samples: int = 0  # samples read
-    num_judged: int = 0  # of these, with a verdict; all that needs one leaves out the others
-    left_out: Mapping[str, int] = field(default_factory=dict)  # reason -> rows not read
-    left_out_at: Mapping[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # and the first of them
-    notes: tuple[str, ...] = ()  # what a reader must know, such as why k stops where it does
+    samples: Samples
+    num_seeds: int = 1
+    metrics: tuple[Metric, ...]
+    ks: tuple[int, ...]
+    pass_curve: Curve
+    distinct_curve: Curve | None = None
+    num_samples: int = 0
+    num_judged: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out_at: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def metric(self, key: str) -> Metric | None:
-        """Return the metric of this key, None where the run has none."""
+        """Return the metric of this key, None where the run has none.
+
+        Args:
+            key: such as ``pass@16`` or ``vendi (correct)``.
+        """
         return next((metric for metric in self.metrics if metric.key == key), None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Measure):
-    """How one metric of a run differs from the base run's, paired by problem."""
+    """How one metric of a run differs from the base run's, paired by problem.
 
-    family: str = ""  # several k of one metric together, such as ``pass@k``; else empty
+    Attributes:
+        family: name shared by the several k of one measure, such as ``pass@k``; else empty.
+        run: name of the run.
+        base: name of the base run.
+        run_value: mean over the problems that both runs have a value for.
+        base_value: mean over the same problems.
+        estimate: run minus base.
+        low: lower end of the interval.
+        high: upper end.
+        p_value: two-sided, of no difference, in [0, 1].
+        p_holm: the same after Holm's correction over the k of this measure and run.
+        smallest_detectable: minimum detectable effect: smallest true difference detected with 80 % power.
+        verdict: ``ROSE`` or ``FELL`` if ``p_holm`` is below 1 - level, else ``NOISE``.
+        num_problems: problems compared.
+        note: why it is undefined; else empty.
+    """
+
+    family: str = ""
     run: str
     base: str
-    run_value: float  # mean over the problems that both runs have a value for
-    base_value: float  # mean over the same problems
-    estimate: float  # run minus base
-    low: float  # lower end of the interval
+    run_value: float
+    base_value: float
+    estimate: float
+    low: float
     high: float
-    p_value: float  # two-sided, for "no difference"
-    p_holm: float  # after Holm's correction over the k's of this metric and run
-    # Minimum detectable effect: the smallest true difference found with 80 % power.
+    p_value: float
+    p_holm: float
     smallest_detectable: float
-    verdict: str  # ROSE or FELL when p_holm is below 1 - level, else NOISE
-    num_problems: int  # compared
-    note: str = ""  # why it is undefined; else empty
+    verdict: str
+    num_problems: int
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Which problems and which solutions one run kept, lost and found, against the base run."""
+    """Which problems and which solutions one run kept, lost and found, against the base run.
+
+    Attributes:
+        run: name of the run.
+        status_N: of each shared problem one of ``STATUSES``, by whether any of its samples is correct.
+        problems: status -> number of problems.
+        modes: ``kept``, ``lost``, ``found`` -> number of distinct correct solutions among all samples. A
+            run with more samples seems to find more.
+        expected_modes: the same expected in ``k`` samples of each run, with ``lost by luck``; empty without
+            solutions.
+        keep: of the problems that the base solves with k samples, share that the run solves, too.
+        explore: of the problems that the base does not solve, share that the run solves.
+        keep_by_luck: Keep expected of the base against fresh samples of itself, in [0, 1].
+        k: samples per problem of ``keep`` and ``explore``.
+        difference_curve: pass@k of the run minus the base run's, paired by problem.
+    """
 
     run: str
-    # Of each shared problem, by whether any of its samples is correct: one of STATUSES.
     status_N: tuple[str, ...]
-    problems: Mapping[str, int]  # status -> number of problems
-    # ``kept``, ``lost``, ``found`` -> number of distinct correct solutions, among all samples at
-    # hand: the run with more samples seems to find more.
+    problems: Mapping[str, int]
     modes: Mapping[str, int]
-    # The same expected in ``k`` samples of each, with EXPECTED_LOST. Empty without solutions.
     expected_modes: Mapping[str, float] = field(default_factory=dict)
-    keep: Metric  # share of the problems the base solves with k samples that the run solves, too
-    explore: Metric  # share of those it does not solve that the run solves
-    keep_by_luck: float  # Keep expected of the base against fresh samples of itself
-    k: int  # samples of ``keep`` and ``explore``
-    difference_curve: Curve  # pass@k of the run minus the base run's, paired by problem
+    keep: Metric
+    explore: Metric
+    keep_by_luck: float
+    k: int
+    difference_curve: Curve
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """A line through one point per run: a diversity against Potential@k."""
+    """A line through one point per run: a diversity against Potential@k.
 
-    key: str  # of the diversity on the x axis
+    Attributes:
+        key: key of the diversity on the x axis.
+        label: name of that diversity.
+        potential_key: key of the metric on the y axis.
+        names: of the runs, the base first.
+        x: diversity of each run.
+        y: Potential@k of each run, in [0, 1].
+        slope: of the least-squares line; NaN with the intercept when all x are equal.
+        intercept: y of the line at x = 0.
+        r_squared: share of the variance of y that the line explains, in [0, 1]; NaN when all x or all y are
+            equal. With three runs it is high by chance more often than not.
+    """
+
+    key: str
     label: str
-    potential_key: str  # of the y axis
-    names: tuple[str, ...]  # of the runs, the base first
+    potential_key: str
+    names: tuple[str, ...]
     x: tuple[float, ...]
     y: tuple[float, ...]
-    slope: float  # of the least-squares line; NaN with the intercept when all x are equal
+    slope: float
     intercept: float
-    # Share of the variance of y that the line explains; NaN when all x or all y are equal. With
-    # three runs, it is high by chance more often than not.
     r_squared: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs against a base run, on the problems that all of them have, in the same order."""
+    """Runs against a base run, on the problems that all of them have, in the same order.
+
+    Attributes:
+        base: the base run.
+        runs: the runs that are compared with it.
+        differences: in the order of ``runs``, and for each run in the order of tables.
+        flows: in the order of ``runs``.
+        fits: of Potential@k on diversity; empty with fewer than three runs.
+        num_shared_problems: problems that every run has.
+        not_shared: name of a run -> number of its problems that not all runs have, which are left out.
+        level: confidence level of all intervals, in (0, 1).
+        seed: of the bootstrap.
+        notes: what a reader must know about the comparison as a whole.
+    """
 
     base: RunAnalysis
     runs: tuple[RunAnalysis, ...]
-    differences: tuple[Difference, ...]  # per run in the order of ``runs``, metrics in table order
-    flows: tuple[Flow, ...]  # in the order of ``runs``
-    fits: tuple[Fit, ...] = ()  # of diversity against Potential@k, with three or more runs
+    differences: tuple[Difference, ...]
+    flows: tuple[Flow, ...]
+    fits: tuple[Fit, ...] = ()
     num_shared_problems: int
-    not_shared: Mapping[str, int]  # run name -> its problems that not all runs have, left out
-    level: float = 0.95  # confidence level of all intervals
-    seed: int = 0  # of the resampling
-    notes: tuple[str, ...] = ()  # what a reader must know about the comparison as a whole
+    not_shared: Mapping[str, int]
+    level: float = 0.95
+    seed: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def everyone(self) -> tuple[RunAnalysis, ...]:

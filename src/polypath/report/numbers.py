@@ -1,4 +1,8 @@
-"""How numbers are written, in tables, sentences and figures."""
+"""How numbers are written, in tables, sentences and figures.
+
+Every function returns a text. A number that is not known is NaN. ``places`` is the number of decimals,
+chosen by size where it is ``None``; ``sign`` says whether a number above 0 gets a plus.
+"""
 
 import math
 
@@ -20,7 +24,7 @@ def number(value: float, *, places: int | None = None, sign: bool = False) -> st
 
 
 def ends(low: float, high: float, *, places: int | None = None, sign: bool = False) -> str:
-    """Write both ends of an interval; empty where they are not known.
+    """Write both ends of an interval; empty if they are unknown.
 
     >>> ends(0.1, 0.25), ends(-0.1, 0.25, places=1, sign=True)
     ('[0.100, 0.250]', '[-0.1, +0.2]')
@@ -59,6 +63,11 @@ def with_half(value: float, low: float, high: float, *, places: int = 3, sign: b
 def levels(before: float, after: float, *, share: bool = False) -> tuple[str, str]:
     """Write two levels with few decimals, more where they would look equal and are not.
 
+    Args:
+        before: the first level.
+        after: the second.
+        share: whether they are shares in [0, 1], written without the leading zero.
+
     >>> levels(0.36, 0.77, share=True), levels(0.36, 0.364, share=True), levels(4.81, 3.0)
     (('.36', '.77'), ('.360', '.364'), ('4.8', '3.0'))
     """
@@ -72,6 +81,9 @@ def levels(before: float, after: float, *, share: bool = False) -> tuple[str, st
 def effect(smallest: float) -> str:
     """Write a minimum detectable effect: none where the paired differences did not vary.
 
+    Args:
+        smallest: the effect, at least 0, in the units of the measure.
+
     >>> effect(0.0582), effect(0.0001), effect(1e-17)
     ('0.058', '<0.001', 'nothing varied')
     """
@@ -82,6 +94,9 @@ def effect(smallest: float) -> str:
 
 def p_value(p: float) -> str:
     """Write a p-value.
+
+    Args:
+        p: in [0, 1]; NaN where unknown.
 
     >>> p_value(0.00001), p_value(0.0312), p_value(1.0)
     ('<.001', '.031', '1.000')

@@ -40,7 +40,12 @@ SCRIPTS = ("text.js", "charts.js", "explorer.js")
 
 @dataclass(frozen=True, kw_only=True)
 class PagePicture:
-    """A PNG image; the title describes it to those who do not see it."""
+    """A PNG image; the title describes it to those who do not see it.
+
+    Attributes:
+        title: shown above the image, and read by screen readers.
+        png: content of the file.
+    """
 
     title: str
     png: bytes

@@ -26,12 +26,19 @@ INDEX_CHARS = 2_000_000  # of prompts in the index, which every search reads
 
 
 class Limits(NamedTuple):
-    """How much of the texts is kept."""
+    """How much of the texts is kept.
 
-    texts: int | None  # sample texts of one solution of one run; None for all of them
-    chars: int  # of one sample text
-    solutions: int  # of one run on one problem
-    prompt_chars: int  # of a prompt or gold answer
+    Attributes:
+        texts: sample texts of one solution of one run; ``None`` for all.
+        chars: characters of one sample text.
+        solutions: solutions of one run on one problem.
+        prompt_chars: characters of a prompt or gold answer.
+    """
+
+    texts: int | None
+    chars: int
+    solutions: int
+    prompt_chars: int
 
 
 # From all there is to next to nothing; the first that fits is taken.
@@ -55,11 +62,18 @@ PROBED = 64  # problems that tell how large all will be
 
 @dataclass(frozen=True, kw_only=True)
 class Texts:
-    """The explorer's texts, packed."""
+    """The explorer's texts, packed.
 
-    chunks: tuple[str, ...]  # base64 of deflated JSON, each a list of consecutive problems
-    firsts: tuple[int, ...]  # the first problem of each chunk
-    num_problems: int  # whose texts are there; those after them were left out
+    Attributes:
+        chunks: base64 of deflated JSON, each a list of consecutive problems.
+        firsts: the first problem of each chunk.
+        num_problems: problems whose texts are there, from the first on; those after them were left out.
+        limits: that the texts were cut to.
+    """
+
+    chunks: tuple[str, ...]
+    firsts: tuple[int, ...]
+    num_problems: int
     limits: Limits
 
 
@@ -187,7 +201,12 @@ def _training(logs: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, A
 
 
 def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
-    """Return the explorer's list of problems, column by column."""
+    """Return the explorer's list of problems, column by column.
+
+    Args:
+        comparison: of a base with its runs.
+        texts: of the same runs, from ``pack_texts``.
+    """
     runs = [run.samples for run in comparison.everyone]
     base = runs[0]
     chars = max(80, min(600, INDEX_CHARS // max(base.num_problems, 1)))
@@ -212,7 +231,15 @@ def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
 
 
 def pack_texts(runs: Sequence[Samples], budget: int) -> Texts:
-    """Pack prompts, solutions and sample texts into at most ``budget`` characters of base64."""
+    """Pack prompts, solutions and sample texts into at most ``budget`` characters of base64.
+
+    Args:
+        runs: the base first, on the same N problems in the same order.
+        budget: characters, at least 0.
+
+    Returns:
+        The texts within the widest of ``LIMITS`` that fits; if none does, those of the first problems.
+    """
     num_problems = runs[0].num_problems
     step = max(1, num_problems // PROBED)
     for limits in LIMITS:
@@ -227,7 +254,14 @@ def pack_texts(runs: Sequence[Samples], budget: int) -> Texts:
 
 
 def to_json(value: Any) -> str:
-    """Return ASCII JSON that no HTML parser reads as markup, whatever strings it holds."""
+    """Return ASCII JSON that no HTML parser reads as markup, whatever strings it holds.
+
+    Args:
+        value: of dictionaries, lists, texts and finite numbers.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

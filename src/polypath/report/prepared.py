@@ -74,6 +74,12 @@ def pool(seeds: Seeds) -> Samples:
     """Join seeds that hold the same problems in the same order into one, seed after seed.
 
     Greedy samples are dropped, as a problem has one of each seed; the training log is the first's.
+
+    Args:
+        seeds: one or more.
+
+    Returns:
+        For each problem the completions of all seeds.
     """
     if len(seeds) == 1:
         return seeds[0]
@@ -103,17 +109,30 @@ class ProblemValues(Measure):
 
     The measure is the sum of ``top_N`` divided by the sum of ``bottom_N``, over the problems where
     neither is NaN; without ``bottom_N``, the mean of ``top_N``.
+
+    Attributes:
+        top_N: numerators, or values of a mean; NaN where undefined.
+        bottom_N: denominators; ``None`` for a mean.
+        family: name shared by measures that are corrected together, for being tested at several k; else
+            empty.
+        note: why it is undefined, or how many problems were left out; else empty.
     """
 
-    top_N: FloatArray  # NaN where undefined
+    top_N: FloatArray
     bottom_N: FloatArray | None = None
-    family: str = ""  # joins what is corrected together for being tested at several k; else empty
-    note: str = ""  # why it is undefined, or how many problems were left out; else empty
+    family: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One seed of a run ready to be measured: which samples are correct, and which solution each is."""
+    """One seed of a run ready to be measured: which samples are correct, and which solution each is.
+
+    Attributes:
+        samples: of the seed.
+        sizes: how many samples each measure looks at.
+        settings: of intervals and draws.
+    """
 
     samples: Samples
     sizes: Sizes
@@ -159,26 +178,42 @@ class Prepared:
         return [[extract_equations(text) for text in texts] for texts in self.samples.completions]
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are verified."""
+        """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are verified.
+
+        Args:
+            ks: K numbers of samples, each at least 1.
+        """
         return pass_at_k_from_counts(self.samples.num_verified_N, self.samples.num_correct_N, ks)
 
     def distinct_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return the distinct correct solutions in k verified samples, ``(N, K)``."""
+        """Return the distinct correct solutions in k verified samples, ``(N, K)``.
+
+        Args:
+            ks: K numbers of samples, each at least 1.
+        """
         return distinct_solutions_at_k(self.verified_ids_N_S, self.correct_N_S, ks)
 
 
 def without_verdict(run: Prepared) -> str:
-    """Return the reason why nothing can be said of correct samples; empty if it can."""
+    """Return why measures of correctness are undefined; empty if they are defined."""
     return "" if run.samples.num_verified_N.any() else NO_VERDICT
 
 
 def without_answer(run: Prepared) -> str:
-    """Return the reason why nothing can be said of answers; empty if it can."""
+    """Return why measures of answers are undefined; empty if they are defined."""
     return "" if (run.ids_N_S >= 0).any() else NO_ANSWER
 
 
 def few(value_N: FloatArray, of: str) -> str:
-    """Say how many problems have no value, as they have fewer of something; empty if none."""
+    """Say how many problems have no value because they have too few of something; empty if none.
+
+    Args:
+        value_N: values by problem; NaN where there is none.
+        of: number and name of what is needed, such as ``4 correct texts``.
+
+    Returns:
+        The note, such as ``left out 2 of 50 problems with fewer than 4 correct texts``.
+    """
     missing = int(np.isnan(value_N).sum())
     if not missing:
         return ""

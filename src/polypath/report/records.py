@@ -22,7 +22,12 @@ def analysis_record(run: RunAnalysis) -> dict[str, Any]:
 
 
 def comparison_record(comparison: Comparison, summary: Sequence[str]) -> dict[str, Any]:
-    """Return a comparison as an object for JSON, with its summary in sentences."""
+    """Return a comparison as an object for JSON, with its summary in sentences.
+
+    Args:
+        comparison: to turn into an object; problem ids become the keys of ``status_N``.
+        summary: sentences.
+    """
     ids = comparison.base.samples.problem_ids
     record = plain(comparison)
     for flow in record["flows"]:
@@ -58,7 +63,14 @@ def _cell(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold; NaN and infinity, which it cannot, become null."""
+    """Turn a value into what JSON can hold; NaN and infinity, which it cannot, become null.
+
+    Args:
+        value: a dataclass, mapping, array, list, path, text or number, and what these hold.
+
+    Returns:
+        Dictionaries, lists, texts, numbers, booleans and ``None``.
+    """
     if isinstance(value, RunAnalysis):
         return analysis_record(value)
     if is_dataclass(value) and not isinstance(value, type):

@@ -29,7 +29,14 @@ _OPPOSITE = {"more diverse": "less diverse", "less diverse": "more diverse"}
 
 
 def headlines(comparison: Comparison) -> list[str]:
-    """Say in a plain sentence for each run what changed, then what limits that."""
+    """Say in a plain sentence for each run what changed, then what limits that.
+
+    Args:
+        comparison: of a base with its runs.
+
+    Returns:
+        A line per run, and at most one on runs with a single seed.
+    """
     base = comparison.base.name
     told = [(run.name, comparison.differences_of(run.name)) for run in comparison.runs]
     lines = [f"{name} against {base}: {headline(differences)}" for name, differences in told]
@@ -37,7 +44,7 @@ def headlines(comparison: Comparison) -> list[str]:
 
 
 def headline(differences: Sequence[Difference]) -> str:
-    """Say what became of pass@1 and of different right solutions, both levels of each.
+    """Say what became of pass@1 and of distinct correct solutions, both levels of each.
 
     Taken are the smallest k of pass@k and the largest of distinct solutions.
     """
@@ -54,7 +61,7 @@ def headline_measures(differences: Sequence[Difference]) -> dict[str, Difference
 
 
 def one_seed(comparison: Comparison) -> list[str]:
-    """Name what intervals cannot hold where methods have one training run; empty where all have more."""
+    """Say which runs have one training seed, and what their intervals leave out; empty if none has."""
     single = [run.name for run in comparison.everyone if run.num_seeds == 1]
     limit = "differences between runs of one method are not in the interval"
     if len(single) == len(comparison.everyone):
@@ -64,7 +71,7 @@ def one_seed(comparison: Comparison) -> list[str]:
 
 
 def closing(comparison: Comparison) -> list[str]:
-    """Say what the table of differences does not hold: what was kept, lost and found."""
+    """Say what each run kept, lost and found, which the table of differences does not show."""
     base, lines = comparison.base.name, []
     for run, flow in zip(comparison.runs, comparison.flows, strict=True):
         told = " ".join(filter(None, (problems(flow), solutions(flow), shares(flow))))
@@ -77,6 +84,13 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
 
     Correctness; diversity; the problems kept, lost and found, the solutions, and the shares; the
     minimum detectable effect. Sentences about measures without a value are left out.
+
+    Args:
+        differences: of the run.
+        flow: of the same run.
+
+    Returns:
+        The sentences in this order.
     """
     known = [d for d in differences if math.isfinite(d.estimate)]
     correct = [d for d in known if d.group == "correctness"]
@@ -87,7 +101,14 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
 
 
 def reading(run: RunAnalysis) -> str:
-    """Say what a run holds and what was left out of it, without its name."""
+    """Say what a run holds and what was left out of it, without its name.
+
+    Args:
+        run: one run.
+
+    Returns:
+        Such as ``50 problems, 800 samples in 2 seeds``.
+    """
     seeds = f" in {run.num_seeds} seeds" if run.num_seeds > 1 else ""
     problem_count = _count(run.samples.num_problems, "problem")
     told = f"{problem_count}, {_count(run.num_samples, 'sample')}{seeds}"
@@ -138,7 +159,14 @@ def shares(flow: Flow) -> str:
 
 
 def alike(differences: Sequence[Difference]) -> list[list[Difference]]:
-    """Join the k of one measure that have the same verdict: rises, then falls, then noise."""
+    """Join the k of one measure that have the same verdict: rises, then falls, then noise.
+
+    Args:
+        differences: of one run, in the order of tables.
+
+    Returns:
+        Lists that are not empty.
+    """
     families = dict.fromkeys(d.family or d.key for d in differences)
     found = (
         [d for d in differences if (d.family or d.key) == family and d.verdict == verdict]
@@ -149,7 +177,7 @@ def alike(differences: Sequence[Difference]) -> list[list[Difference]]:
 
 
 def name_of(members: Sequence[Difference]) -> str:
-    """Return what a measure is called, with the k's if there are several."""
+    """Return the name of a measure, with its k's if there are several."""
     family = members[0].family
     if len(members) == 1:
         return members[0].label
@@ -157,7 +185,7 @@ def name_of(members: Sequence[Difference]) -> str:
 
 
 def meaning(d: Difference) -> str:
-    """Return what a difference means: more or less diverse, or as it stands in the verdict."""
+    """Return ``more diverse`` or ``less diverse`` for a measure of diversity, else the verdict itself."""
     if d.verdict == NOISE or d.higher_is not in _OPPOSITE:
         return d.verdict
     return d.higher_is if d.verdict == ROSE else _OPPOSITE[d.higher_is]

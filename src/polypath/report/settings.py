@@ -21,20 +21,26 @@ CORRECT_SAMPLES = 4
 class AnalysisSettings:
     """How runs are measured.
 
+    Attributes:
+        ks: of pass@k and its kin, each at least 1; ``None`` takes 1, 2, 4, ... up to the fewest samples of
+            a problem. Problems with fewer samples than a k are left out of it, and counted.
+        level: confidence level of intervals and tests, in (0, 1).
+        seed: of the bootstrap and of all draws, at least 0.
+        num_resamples: of the bootstrap, at least 100.
+        text_samples: samples that measures of diversity are taken at, at least 2, so that runs and problems
+            with different numbers compare; ``None`` takes 16, or the fewest samples of a problem.
+        correct_samples: the same for correct samples only; ``None`` takes 4. Problems with fewer are left
+            out, and counted.
+
     Raises:
         ConfigError: a value is out of range.
     """
 
-    # Of pass@k and its kin; None takes 1, 2, 4, ... up to the fewest samples of a problem. Problems
-    # with fewer samples than an asked-for k are left out of it, and counted.
     ks: tuple[int, ...] | None = None
-    level: float = 0.95  # confidence level of intervals and tests, in (0, 1)
-    seed: int = 0  # of the resampling and of all draws
-    num_resamples: int = 10_000  # of the bootstrap, at least 100
-    # Number of samples that measures of diversity are taken at, so that runs and problems with
-    # different numbers compare; None takes 16, or the fewest samples of a problem.
+    level: float = 0.95
+    seed: int = 0
+    num_resamples: int = 10_000
     text_samples: int | None = None
-    # The same for correct samples only; None takes 4. Problems with fewer are left out, and counted.
     correct_samples: int | None = None
 
     def __post_init__(self) -> None:
@@ -58,20 +64,33 @@ class AnalysisSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many samples each kind of measure looks at, the same for all runs of a comparison."""
+    """How many samples each kind of measure looks at, the same for all runs of a comparison.
 
-    ks: tuple[int, ...]  # of pass@k and its kin
+    Attributes:
+        ks: numbers of samples of pass@k and its kin, in tables.
+        curve_ks: the same for curves.
+        potential_ks: the same for Potential@k.
+        keep_k: samples that "solved" means in the keep and explore shares.
+        text: texts that measures over all samples are taken at.
+        correct: texts or answers that measures over correct samples are taken at.
+    """
+
+    ks: tuple[int, ...]
     curve_ks: tuple[int, ...]
     potential_ks: tuple[int, ...]
-    keep_k: int  # samples that "solved" means in the keep and explore shares
-    text: int  # texts that measures over all samples are taken at
-    correct: int  # texts or answers that measures over correct samples are taken at
+    keep_k: int
+    text: int
+    correct: int
 
 
 def choose_sizes(
     runs: Sequence[Samples], settings: AnalysisSettings
 ) -> tuple[Sizes, tuple[str, ...]]:
     """Choose sizes that all seeds of all runs can be measured at.
+
+    Args:
+        runs: all seeds of all runs; at least one.
+        settings: what the user chose.
 
     Returns:
         The sizes, and a note where the fewest samples of a problem limit k.
@@ -112,6 +131,10 @@ def choose_sizes(
 
 def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
     """Return 1, 2, 4, ... and the largest itself; finer, also 3, 6, 12, ...
+
+    Args:
+        largest: at least 1.
+        finer: whether to add the numbers between powers of two.
 
     >>> ladder(10), ladder(10, finer=True)
     ((1, 2, 4, 8, 10), (1, 2, 3, 4, 6, 8, 10))

@@ -24,12 +24,19 @@ P_NOTE = (
 
 
 class Cell(NamedTuple):
-    """A cell of a table."""
+    """A cell of a table.
+
+    Attributes:
+        text: what it shows.
+        detail: shown small after the text, such as an interval.
+        bold: whether it is emphasised.
+        verdict: of a difference: a colour in the terminal, an arrow in HTML; else empty.
+    """
 
     text: str
-    detail: str = ""  # stands small after the text, such as an interval
+    detail: str = ""
     bold: bool = False
-    verdict: str = ""  # of a difference: a colour in the terminal, an arrow in HTML
+    verdict: str = ""
 
     @property
     def whole(self) -> str:
@@ -47,17 +54,25 @@ Cells = tuple[Cell | str, ...]  # a row; a plain text is a cell, too
 
 @dataclass(frozen=True, kw_only=True)
 class ReportTable:
-    """Rows of cells under headings; the first column is a name, the others are numbers."""
+    """Rows of cells under headings; the first column is a name, the others are numbers.
+
+    Attributes:
+        title: shown above the table.
+        columns: headings, one per cell of a row.
+        rows: in order.
+        notes: sentences below the table.
+        words: headings of columns besides the first that hold words, not numbers.
+        sections: numbers of rows after which the terminal leaves a gap.
+        measures: heading or first cell -> key of the measure it names.
+    """
 
     title: str
-    columns: tuple[str, ...]  # headings
+    columns: tuple[str, ...]
     rows: tuple[Cells, ...]
-    notes: tuple[str, ...] = ()  # below the table
-    words: tuple[str, ...] = ()  # headings of other columns that hold words, not numbers
-    sections: tuple[int, ...] = ()  # numbers of rows after which the terminal leaves a gap
-    measures: Mapping[str, str] = field(
-        default_factory=dict
-    )  # heading or first cell -> its measure
+    notes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    sections: tuple[int, ...] = ()
+    measures: Mapping[str, str] = field(default_factory=dict)
 
     def cells(self) -> Iterator[list[Cell]]:
         """Yield the cells of each row."""
@@ -134,6 +149,10 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
     """Return the metrics of one group, a row each, with a column for each run.
 
     Metrics that no run has a value for are not rows; the notes say why.
+
+    Args:
+        runs: in the order of columns.
+        group: one of ``GROUPS``; also the title.
     """
     metrics = [(run, m) for run in runs for m in run.metrics if m.group == group]
     known = {m.key for _, m in metrics if math.isfinite(m.estimate)}
@@ -153,7 +172,12 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
 
 
 def differences_table(comparison: Comparison, run: RunAnalysis) -> ReportTable:
-    """Return the differences of one run from the base, a row for each measure with a value."""
+    """Return the differences of one run from the base, a row for each measure with a value.
+
+    Args:
+        comparison: of the base with its runs.
+        run: one of these.
+    """
     differences = comparison.differences_of(run.name)
     known = [d for d in differences if math.isfinite(d.estimate)]
     last_of_group = {d.group: n for n, d in enumerate(known)}
@@ -203,7 +227,7 @@ def _grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def by_first(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return what stands with each first part, without repeats."""
+    """Group pairs by their first text, without repeats of the second."""
     found: dict[str, dict[str, None]] = {}
     for first, second in pairs:
         found.setdefault(first, {})[second] = None

@@ -23,7 +23,7 @@ class SamplingSettings:
     )
     top_p: float = setting(1.0, "Probability mass of nucleus sampling, in (0, 1].", within="(0, 1]")
     top_k: int | None = setting(
-        None, "Number of most likely tokens to keep; 0 keeps all, the default.", within="[0, inf)"
+        None, "Sample from this many most likely tokens; 0, the default, is all.", within="[0, inf)"
     )
     max_new_tokens: int = setting(
         256, "Maximum length of a completion in tokens, at least 1.", within="[1, inf)"
@@ -52,12 +52,12 @@ class ServerSettings:
     model: str
     api_key_env: str = setting(
         "OPENAI_API_KEY",
-        "Environment variable with the server's API key. No key is sent if it is unset.",
+        "Environment variable that holds the server's API key. If it is unset, no key is sent.",
     )
     chat: bool = setting(
         False,
-        "Send plain prompts to the server as one user message. Prompts that are chats always go to "
-        "chat/completions; plain ones go to completions, unchanged, unless this is set.",
+        "Send each plain-text prompt to chat/completions, as one user message. Without this it goes to "
+        "completions, unchanged. Prompts that are chats always go to chat/completions.",
     )
     concurrency: int = setting(
         16, "Simultaneous requests to the server, at least 1.", within="[1, inf)"
@@ -69,7 +69,7 @@ class ServerSettings:
         6, "Further attempts of a failed request, at least 0.", within="[0, inf)"
     )
     timeout: float = setting(
-        600.0, "Seconds until an answer of the server must be complete, above 0.", within="(0, 1e9]"
+        600.0, "Seconds to wait for a complete answer of the server, above 0.", within="(0, 1e9]"
     )
     first_wait: float = setting(
         1.0, "Seconds before the first retry, above 0; then doubled.", within="(0, 1e9]"

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from polypath.errors import DataError, ShapeError
 from polypath.similarity.base import Completions, as_list, clean, count_groups
 from polypath.torch_later import torch
 from polypath.user_code import blamed
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
 SimilarityFunction = Callable[[list[list[str]]], "Tensor | npt.NDArray[Any]"]
@@ -46,6 +44,8 @@ class CustomSimilarity:
             ShapeError: the function returned another shape.
             DataError: it returned something that is no similarity.
         """
+        import numpy as np
+
         texts = as_list(features)
         groups = count_groups(len(texts), group_size)
         texts_P_G = [texts[p * group_size : (p + 1) * group_size] for p in range(groups)]

@@ -10,7 +10,6 @@ from polypath.similarity.answer import AnswerSimilarity
 from polypath.similarity.base import Similarity
 from polypath.similarity.custom import CustomSimilarity, SimilarityFunction
 from polypath.similarity.embedding import EmbeddingSimilarity
-from polypath.similarity.ngram import NgramSimilarity
 from polypath.similarity.policy import PolicySimilarity
 from polypath.user_code import load_function
 
@@ -60,6 +59,13 @@ class SimilarityConfig:
         check_settings(self)
 
 
+def _ngram(config: SimilarityConfig) -> Similarity:
+    # Here, because scipy takes a quarter of a second: settings and help are read without it.
+    from polypath.similarity.ngram import NgramSimilarity
+
+    return NgramSimilarity(max_n=config.ngram_max, ignored_ids=config.ignored_token_ids)
+
+
 def _embedding(config: SimilarityConfig) -> Similarity:
     return EmbeddingSimilarity(
         model=config.embedding_model,
@@ -72,7 +78,7 @@ def _embedding(config: SimilarityConfig) -> Similarity:
 
 
 SIMILARITIES: dict[str, Callable[[SimilarityConfig], Similarity]] = {
-    "ngram": lambda c: NgramSimilarity(max_n=c.ngram_max, ignored_ids=c.ignored_token_ids),
+    "ngram": _ngram,
     "answer": lambda _: AnswerSimilarity(),
     "embedding": _embedding,
     "policy": lambda _: PolicySimilarity(),

@@ -167,6 +167,13 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
     Least squares: what is left of the heights once the gaps below them are taken off must not fall.
     More than fit into [0, 1] go beyond its top.
+
+    Args:
+        heights: any number of them, in any order.
+        gap: above 0, as a share of the same unit.
+
+    Returns:
+        The new heights, in the order of the old ones.
     """
     from scipy.optimize import isotonic_regression  # slow to import
 

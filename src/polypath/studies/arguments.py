@@ -54,6 +54,14 @@ def training_arguments(
 def checked_recipe(study: Study, method: Method, arguments: list[str]) -> Recipe:
     """Build the recipe of a method, or of the one that it is a checkpoint of.
 
+    Args:
+        study: that the method is of.
+        method: to check.
+        arguments: from ``training_arguments``, of the method that is trained.
+
+    Returns:
+        The recipe that a run of the method would have.
+
     Raises:
         ConfigError: the settings do not fit the recipe, a checkpoint is not saved, or the recipe has
             other options of the task than the study.
@@ -70,7 +78,12 @@ def checked_recipe(study: Study, method: Method, arguments: list[str]) -> Recipe
 
 
 def budgets(study: Study, recipes: Mapping[str, Recipe]) -> dict[str, dict[str, Any]]:
-    """Return of each method the settings of ``BUDGET`` in which methods differ."""
+    """Return for each method the settings of ``BUDGET`` that differ between methods.
+
+    Args:
+        study: with its methods.
+        recipes: key of a method -> its recipe, from ``checked_recipe``.
+    """
     found = {
         name: {key: getattr(recipe.trainer, key, None) for key in BUDGET}
         for name, recipe in recipes.items()

@@ -60,7 +60,7 @@ class Evaluation:
         return ["pass@1", f"pass@{k}", f"distinct@{k}"] if k > 1 else ["pass@1"]
 
     def at(self, temperature: float) -> "Evaluation":
-        """Return it at another temperature, where no greedy samples are drawn."""
+        """Return the evaluation at another temperature, without greedy samples."""
         if temperature == self.temperature:
             return self
         return replace(self, temperature=temperature, greedy=False)
@@ -68,14 +68,25 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning(Evaluation):
-    """The keys of ``tuning``, which says its split itself."""
+    """How the tuning split is sampled; the key ``split`` names it.
+
+    Attributes:
+        split: of the task.
+    """
 
     split: str = key()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Presampling:
-    """A rehearsal set of the base, made once for all runs that rehearse from it."""
+    """A rehearsal set of the base, made once for all runs that rehearse from it.
+
+    Attributes:
+        name: key in the file and in folder names.
+        split: of the task.
+        limit: number of problems, from the first; ``None`` for all.
+        settings: of the pre-sampling.
+    """
 
     name: str
     split: str = key("train")
@@ -134,7 +145,12 @@ class Relation:
 
 @dataclass(frozen=True, kw_only=True)
 class Where:
-    """Keys of a relation's ``where``."""
+    """Keys of a relation's ``where``.
+
+    Attributes:
+        metric: name of a metric.
+        above: value that it has to exceed.
+    """
 
     metric: str = key()
     above: float = key()
@@ -145,10 +161,30 @@ class Study:
     """A whole study file; see docs/studies for what each key means.
 
     Attributes:
+        name: of the study, in folder names.
+        question: that it answers, in a sentence or a few; empty for none.
+        base: folder or name of the model that all methods start from.
+        task: name or place of the task.
+        task_options: of the task.
+        recipe: YAML file of ``polypath train`` with what all methods have in common.
+        stage: ``report``, or ``tune`` for a study that only chooses settings.
+        seeds: of training, each at least 0.
+        against: key of the method that the others are compared with; empty for none.
+        presamplings: rehearsal sets by name.
+        methods: by key.
+        settings: recipe keys that all methods change.
         temperatures: at which the base is sampled on the tuning split; at the best it has a row.
+        evaluations: of the reported splits, the main one first.
+        tuning: split to choose a temperature on; ``None`` for none.
         temperature_curve: whether the base is sampled at all of them on the reported splits as well.
         base_draws: whether the base is sampled with random draws of its own (``independent``), or
             with those that all methods meet (``shared``).
+        pairs: methods that are also compared with each other.
+        relations: metrics that are held against each other.
+        sampling_seed: of all samples, at least 0.
+        batch_size: completions generated together, at least 1.
+        page: whether the HTML page is written.
+        matched: whether methods are also compared with the reference stopped at equal pass@1.
         command: that makes the study again.
         text: of the file.
     """
@@ -185,7 +221,7 @@ class Study:
         return self.evaluations[0]
 
     def reference_of(self, row: str) -> str:
-        """Return the method that a row is compared with; empty for none."""
+        """Return the key of the method that a row is compared with; empty for none."""
         mine = self.methods[row].against if row in self.methods else ""
         return mine or self.against
 
@@ -197,6 +233,10 @@ class Study:
         """Return the study with fewer methods, or with other seeds.
 
         A method that another is a checkpoint of comes with it.
+
+        Args:
+            methods: keys to keep; ``None`` for all.
+            seeds: of training; ``None`` for the study's.
 
         Raises:
             ConfigError: a method is unknown, or nothing is left.
@@ -229,19 +269,34 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFile(Study):
-    """The keys of a whole study file: those of the study, and what it is made of."""
+    """The keys of a whole study file: those of the study, and what it is made of.
+
+    Attributes:
+        presample: one rehearsal set, or several by name.
+        evaluation: name of a split -> how it is sampled.
+        checkpoints: of methods that have none of their own.
+        method_temperatures: of methods that have no temperatures of their own.
+    """
 
     presample: Any = nested(None)
     evaluation: Any = nested(None)
-    checkpoints: tuple[int, ...] = key((), AT_LEAST_1)  # of methods that have none of their own
-    method_temperatures: tuple[float, ...] = key((), ABOVE_0)  # the same
+    checkpoints: tuple[int, ...] = key((), AT_LEAST_1)
+    method_temperatures: tuple[float, ...] = key((), ABOVE_0)
 
 
 def is_test(split: str) -> bool:
-    """Say whether a split's name calls it a test split."""
+    """Say whether a split's name calls it a test split.
+
+    Returns:
+        True if a word of the name begins with ``test``, in any case.
+    """
     return re.search(r"(^|[_\W])test", split.lower()) is not None
 
 
 def is_train(split: str) -> bool:
-    """Say whether a split's name calls it one to train on: by RL, or the base itself."""
+    """Say whether a split's name calls it one for training, by RL or of the base itself.
+
+    Returns:
+        True if the name begins with ``train`` or is ``base``, in any case.
+    """
     return split.lower().startswith("train") or split.lower() == "base"

@@ -49,7 +49,12 @@ def look_of(name: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def draw_pass_curves(result: SplitResult, path: Path) -> None:
-    """Draw pass@k of every row over k, with its interval as a band where there are few methods."""
+    """Draw pass@k of every row over k, with its interval as a band where there are few methods.
+
+    Args:
+        result: rows of a split.
+        path: of the PNG.
+    """
     figure, [axis] = new_figure(1, width=6.2, margin=LEGEND)
     _draw_pass_panel(axis, result)
     save(figure, handles_of(axis), path)
@@ -131,6 +136,11 @@ def draw_relations(study: Study, results: Sequence[RelationResult], path: Path) 
     """Draw each relation: ends of training large, checkpoints small, other temperatures hollow.
 
     Models that ``where`` does not choose are pale.
+
+    Args:
+        study: that asks for the relations.
+        results: a panel for each.
+        path: of the PNG.
     """
     figure, axes = new_figure(len(results), width=4.9, columns=3, margin=LEGEND)
     names = list(study.methods)

@@ -33,7 +33,12 @@ def _costed(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def train(*, recipe: str, overrides: Sequence[str]) -> None:
-    """Train one method with one seed, from its last checkpoint if it has one."""
+    """Train one method with one seed, from its last checkpoint if it has one.
+
+    Args:
+        recipe: path of the YAML file.
+        overrides: ``["--key", "value", ...]``; they win over the file.
+    """
     from polypath.train.config import load_recipe
     from polypath.train.run import run
 
@@ -45,7 +50,15 @@ def train(*, recipe: str, overrides: Sequence[str]) -> None:
 def presample(
     *, model: str, task: str, task_options: Mapping[str, str], out: str, presampling: Presampling
 ) -> None:
-    """Make a rehearsal set from the base, or resume making it."""
+    """Make a rehearsal set from the base, or resume making it.
+
+    Args:
+        model: folder or name of the base.
+        task: name or place of the task.
+        task_options: of the task.
+        out: folder of the set.
+        presampling: its split, number of problems and settings.
+    """
     from polypath.engines.trl import completion_logps
     from polypath.rehearsal.presample import presample as make
     from polypath.tasks import get_task
@@ -77,6 +90,16 @@ def evaluate(
     """Sample a model on a split into a run folder, or resume, and measure the entropy of the samples.
 
     With ``tried``, as for ``best_temperature``, at the best of these temperatures.
+
+    Args:
+        model: folder or name.
+        task: name or place of the task.
+        task_options: of the task.
+        out: run folder.
+        evaluation: split, number of problems and samples, and how they are drawn.
+        batch_size: completions generated together, at least 1.
+        seed: of the samples.
+        tried: temperature, as text -> folder of samples at it; ``None`` for the evaluation's own.
     """
     from polypath.sampling.run import sample_run
     from polypath.sampling.settings import SamplingSettings
@@ -164,7 +187,12 @@ def _surprisal(
 
 
 def entropy_values(folder: Path, shared: Sequence[str]) -> ProblemValues:
-    """Return the entropy per token of samples on these problems, from what their job measured."""
+    """Return the entropy per token of samples on these problems, from what their job measured.
+
+    Args:
+        folder: run folder of the samples.
+        shared: ids of the N problems.
+    """
     surprisal = read_json(folder / EVALUATED, "what an evaluation wrote").get("surprisal", {})
     pairs = np.array([surprisal.get(p, (math.nan, math.nan)) for p in shared], dtype=np.float64)
     return ProblemValues(

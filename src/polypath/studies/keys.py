@@ -12,7 +12,13 @@ from polypath.errors import ConfigError, unknown_name
 
 
 class Bounds(NamedTuple):
-    """Of a number, or of each of a list."""
+    """Bounds of a number, or of each number in a list.
+
+    Attributes:
+        least: smallest value allowed.
+        most: largest value allowed.
+        above: value that must be exceeded.
+    """
 
     least: float = 0
     most: float = math.inf
@@ -20,12 +26,17 @@ class Bounds(NamedTuple):
 
 
 def key(default: Any = MISSING, bounds: Bounds = Bounds()) -> Any:  # noqa: B008  # a tuple
-    """Return a dataclass field that is a key of the file; without a default it must be there."""
+    """Return a dataclass field that is a key of the study file, required unless it has a default.
+
+    Args:
+        default: value where the file leaves the key out.
+        bounds: of a number, or of each in a list.
+    """
     return field(default=default, metadata={"bounds": bounds})
 
 
 def nested(default: Any = MISSING) -> Any:
-    """Return a dataclass field that is a key with more in it, which ``read`` hands on as it is."""
+    """Return a dataclass field that is a key whose content ``read`` returns unchecked."""
     return field(default=default, metadata={"bounds": None})
 
 
@@ -66,10 +77,14 @@ def read(
 
 
 def names_of(content: Any, where: str) -> Mapping[str, Any]:
-    """Return a mapping whose keys are names.
+    """Return a mapping after checking that its keys are names.
+
+    Args:
+        content: what the file holds at this place.
+        where: name of this place, for messages.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is no mapping, or a key is no text.
     """
     if not isinstance(content, dict):
         refuse(where, "must hold 'key: value' lines", content)
@@ -126,10 +141,14 @@ def _what(kind: Any, bounds: Bounds) -> str:
 
 
 def folder_name(name: str, what: str) -> str:
-    """Return a name that can be part of a folder's.
+    """Return a name after checking that it can be part of a folder's name.
+
+    Args:
+        name: of letters, digits, ``_``, ``-`` and ``.``; the first a letter or digit.
+        what: what has this name, for messages.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it has other characters.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         refuse(what, "must be letters, digits, '_', '-' and '.' alone", name)
@@ -137,5 +156,14 @@ def folder_name(name: str, what: str) -> str:
 
 
 def refuse(where: str, must: str, got: object) -> NoReturn:
-    """Raise the error of a value that cannot be."""
+    """Raise the error for an invalid value in a study file.
+
+    Args:
+        where: name of the value's place in the file.
+        must: the requirement, such as ``must be a list``.
+        got: the value.
+
+    Raises:
+        ConfigError: always.
+    """
     raise ConfigError(f"{where} {must}, got {one_line(repr(got), 80)}.")

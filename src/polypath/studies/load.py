@@ -43,6 +43,12 @@ RESERVED = {
 def load_study(path: str | Path) -> Study:
     """Read and check a study file. The recipe and each method's settings are checked by ``StudyPlan``.
 
+    Args:
+        path: of the YAML file.
+
+    Returns:
+        The study, with the command that runs it.
+
     Raises:
         MissingFileError: the file or the recipe it names does not exist.
         DataError: it is not YAML, or has a key twice.
@@ -65,6 +71,9 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
         content: of the file, read.
         path: of the file, for error messages and for what lies beside it: the recipe, a base. Of a
             symbolic link, beside the file that it points to.
+
+    Returns:
+        The study, without the text of its file.
 
     Raises:
         ConfigError, MissingFileError: see ``load_study``.

@@ -56,6 +56,9 @@ def read_trails(samples: SplitSamples) -> dict[str, Trail]:
 
     Args:
         samples: of the study's main split.
+
+    Returns:
+        Name of a method -> its trail.
     """
     plan, folders = samples.plan, {row.name: row.folders for row in samples.rows}
     base = samples.values(folders[BASE][0]).at_k
@@ -88,7 +91,17 @@ def read_trails(samples: SplitSamples) -> dict[str, Trail]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCurve:
-    """A number over T optimizer steps: mean over seeds, and the lowest and highest seed, ``(T,)``."""
+    """A number over T optimizer steps: mean over seeds, and the lowest and highest seed, ``(T,)``.
+
+    Attributes:
+        name: key of the method.
+        label: of the method, in legends.
+        panel: title of the panel it belongs to.
+        steps: optimizer steps, ``(T,)``.
+        mean: over seeds, ``(T,)``.
+        low: of the lowest seed at each step, ``(T,)``.
+        high: of the highest seed.
+    """
 
     name: str
     label: str
@@ -114,7 +127,12 @@ def logged_curves(plan: StudyPlan) -> list[TrainingCurve]:
 
 
 def checkpoint_curves(trails: Mapping[str, Trail], evaluation: Evaluation) -> list[TrainingCurve]:
-    """Return pass@1, pass@K and distinct solutions of checkpoints, the base first and the end last."""
+    """Return pass@1, pass@K and distinct solutions of checkpoints, the base first and the end last.
+
+    Args:
+        trails: from ``read_trails``.
+        evaluation: of the main split.
+    """
     panels = {key: key.replace("distinct@", "distinct correct in ") for key in evaluation.front}
     return [
         _curve(trail.name, trail.label, panel, trail.steps, trail.mean(key))

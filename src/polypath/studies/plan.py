@@ -29,6 +29,14 @@ class StudyPlan:
     The name of a result's folder holds a hash of what decides the result. With other settings the
     study makes another folder beside it; with the old settings it finds the old one again.
 
+    In its methods, ``name`` is the key of a method of the study, ``seed`` a training seed, ``step`` an
+    optimizer step (0 for the last), ``owner`` the folder of the base or of a training run, and
+    ``evaluation`` how samples are drawn.
+
+    Args:
+        study: checked.
+        out: folder of everything, existing or new.
+
     Raises:
         ConfigError: ``out`` is a file; a method's settings do not fit the recipe, or its checkpoints
             are not saved; or the study would measure on the split that it trains on.
@@ -71,7 +79,7 @@ class StudyPlan:
         return self.method_folder(name) / f"seed{seed}"
 
     def method_identity(self, name: str) -> dict[str, Any]:
-        """Return all that decides what a method's runs become, but the seed."""
+        """Return everything but the seed that decides the result of a method's runs."""
         method = self.study.methods[name]
         values = self.recipes[name].values
         runner = FREE_ON_RESUME | {"seed", "rehearsal_set", "model_name_or_path", "task"}
@@ -89,7 +97,7 @@ class StudyPlan:
         return self.samples_folder(self.run_folder(name, seed), evaluation, step)
 
     def last_step(self, name: str, seed: int) -> int:
-        """Return the optimizer steps behind a method's model, whose training is done."""
+        """Return the number of optimizer steps of a method's model, after its training."""
         record = self.run_folder(name, seed) / FINISHED_FILE
         finished = read_json(record, "what a finished run wrote")
         return self.study.methods[name].step or int(finished["global_step"])

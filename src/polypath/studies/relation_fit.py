@@ -75,6 +75,9 @@ def fit_relation(
         level: of the intervals, in (0, 1).
         num_resamples: of the bootstrap.
         seed: of the resampling.
+
+    Returns:
+        The line and the rank correlation, with intervals if there are two or more runs.
     """
     names, run_M = np.unique(np.asarray(runs_M), return_inverse=True)
     note = ""

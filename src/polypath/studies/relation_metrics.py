@@ -39,6 +39,11 @@ class Measured:
 def check_metric(key: str, evaluation: Evaluation, where: str) -> None:
     """Check that samples of this evaluation have such a metric.
 
+    Args:
+        key: name of the metric, such as ``pass@16``.
+        evaluation: how the samples are drawn.
+        where: name of the place in the file, for messages.
+
     Raises:
         ConfigError: there is none of this name, its k is beyond the samples, or it needs greedy
             samples that are not drawn.
@@ -84,6 +89,9 @@ def measure_model(
         keys: checked by ``check_metric``.
         folder: run folder of the samples, for their entropy per token.
         known: what is measured of these samples already.
+
+    Returns:
+        Key -> the metric's value, mean over the problems that have one.
     """
     wanted = dict.fromkeys(keys)
     found = {values.key: values for values in known}

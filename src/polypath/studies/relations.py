@@ -68,7 +68,15 @@ class RelationResult:
 
 
 def is_chosen(relation: Relation, point: Point) -> bool:
-    """Say whether ``where`` chooses this model; it does all without one."""
+    """Say whether a relation's ``where`` chooses this model.
+
+    Args:
+        relation: with or without ``where``.
+        point: a model with the metric that ``where`` names.
+
+    Returns:
+        True if the relation has no ``where``.
+    """
     where = relation.where
     return not where or point.metrics[where].value > relation.above
 
@@ -78,6 +86,9 @@ def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
 
     Args:
         samples: of its main split.
+
+    Returns:
+        The relations in the order of the study.
     """
     relations = samples.plan.study.relations
     points = list(_points(samples)) if relations else []

@@ -205,6 +205,9 @@ def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
     Args:
         plan: of the study.
         timings: name of a job -> seconds of wall time, of the call that finished it.
+
+    Returns:
+        ``methods``: key of a method -> cost of its runs; ``base`` and ``total``: a cost each.
     """
     seeds, methods = plan.study.seeds, plan.study.methods
     runs = {name: [job for seed in seeds for job in plan.run_jobs(name, seed)] for name in methods}
@@ -216,7 +219,15 @@ def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
 
 
 def cost_of(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
-    """Add up what these jobs took, each once; ``timings`` as in ``costs``."""
+    """Add up the time of jobs, each counted once.
+
+    Args:
+        jobs: any, repeats included.
+        timings: as in ``costs``.
+
+    Returns:
+        The sums; ``timed`` says how many jobs they are over.
+    """
     unique = {job.result: job for job in jobs}.values()
     timed = [job for job in unique if job.name in timings]
     wall: dict[str, float] = {}

@@ -161,6 +161,11 @@ def base_and_methods(
 
     At the temperature of the evaluation itself the base at its best temperature is the base: no row
     of its own.
+
+    Args:
+        plan: files and jobs of the study.
+        evaluation: of the split.
+        best: temperature of the base's cooled row; ``None`` for no such row.
     """
     folder, own = plan.samples_folder(plan.base_folder(), evaluation), evaluation.temperature
     found = [RowFolders(name=BASE, label=BASE, folders=(folder,), temperature=own)]
@@ -273,7 +278,14 @@ class SplitResult:
 
 
 def measure_split(samples: SplitSamples) -> SplitResult:
-    """Measure every row of a split."""
+    """Measure every row of a split.
+
+    Args:
+        samples: all rows of the split.
+
+    Returns:
+        Rows with metrics, and differences to the base and to their reference.
+    """
     plan, settings = samples.plan, samples.settings
     stacks: dict[str, Stack] = {}
 

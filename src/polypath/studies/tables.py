@@ -22,7 +22,7 @@ SHORT = "†"  # marks a number whose interval is likely too short
 
 
 def tables(result: StudyResult) -> list[ReportTable]:
-    """Return all tables: per split the numbers and the differences; the main one's others with it."""
+    """Return the tables of all splits: numbers, then differences, then those of the main split only."""
     study = result.plan.study
     found = []
     for split in result.splits:
@@ -38,7 +38,7 @@ def tables(result: StudyResult) -> list[ReportTable]:
 
 
 def main_tables(result: StudyResult) -> list[ReportTable]:
-    """Return the tables that only the main split has, but for its relations."""
+    """Return the tables that only the main split has, without its relations."""
     study, main = result.plan.study, result.main
     found = [_at_equal_pass(study, main, result.matched)] if result.matched else []
     if result.matched_pairs:
@@ -55,7 +55,12 @@ def main_tables(result: StudyResult) -> list[ReportTable]:
 
 
 def markdown(study: Study, parts: Sequence[str | ReportTable]) -> str:
-    """Return a study's tables and what is said around them as one Markdown file."""
+    """Return a study's texts and tables as one Markdown file.
+
+    Args:
+        study: whose name and question stand at the top.
+        parts: texts and tables, in order.
+    """
     texts = [f"# {study.name}", *([study.question] if study.question else [])]
     texts += [part if isinstance(part, str) else part.markdown() for part in parts]
     return "\n\n".join(text.rstrip() for text in texts).rstrip() + "\n"

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from trl import DatasetMixtureConfig, ModelConfig, TrlParser
 from trl.scripts.grpo import GRPOScriptArguments
@@ -17,70 +17,13 @@ from polypath.old_keys import check_keys
 from polypath.presets import preset
 from polypath.settings import read_overrides
 from polypath.tasks.options import option_texts
+from polypath.train.task_settings import TaskSettings
 from polypath.yaml_file import read_yaml
 
 
 @dataclass
-class TaskArguments(GRPOScriptArguments):  # type: ignore[misc]  # trl ships no types
-    """TRL's script arguments, plus polypath's tasks and presets; the help of each says what it is."""
-
-    preset: str | None = field(
-        default=None,
-        metadata={"help": "Settings under one name: balanced, diverse. Keys set besides it win."},
-    )
-    objectives: list[str] | None = field(
-        default=None,
-        metadata={
-            "help": "Methods of your own: path/to/file.py:entry or module:entry. Their settings are then "
-            "keys as well."
-        },
-    )
-    task: str | None = field(
-        default=None, metadata={"help": "A polypath task: prompts, gold answers and reward in one."}
-    )
-    task_split: str = field(default="train", metadata={"help": "Split of the task to train on."})
-    task_limit: int = field(default=0, metadata={"help": "Only the first problems; 0 is all."})
-    task_options: list[str] | None = field(
-        default=None, metadata={"help": "Options of the task: KEY=VALUE KEY=VALUE ..."}
-    )
-    monitor_every: int = field(
-        default=0,
-        metadata={"help": "Steps between probes of CollapseMonitor; 0 is off."},
-    )
-    monitor_task: str | None = field(
-        default=None, metadata={"help": "Task that the monitor probes; task by default."}
-    )
-    monitor_split: str | None = field(
-        default=None, metadata={"help": "Its split; dev, or the last one, by default."}
-    )
-    monitor_problems: int = field(default=64, metadata={"help": "Problems of a probe."})
-    monitor_samples: int = field(
-        default=16, metadata={"help": "Samples of each problem of a probe, at least 2."}
-    )
-    task_timeout_reward: Literal["zero", "none"] = field(
-        default="zero",
-        metadata={"help": "Reward after a timed-out check: zero, or none to leave it out."},
-    )
-    dataset_prompt_column: str | None = field(
-        default=None,
-        metadata={
-            "help": "Column of dataset_name that becomes the user's message; auto is the first of prompt, "
-            "problem and question. Unset leaves the column prompt as it is, unless there is a system_prompt."
-        },
-    )
-    system_prompt: str | None = field(
-        default=None, metadata={"help": "System message before every prompt of dataset_name."}
-    )
-    chat_template: str | None = field(
-        default=None,
-        metadata={
-            "help": "Chat template in place of the tokenizer's: Jinja text, or a file of it."
-        },
-    )
-    reward_options: list[str] | None = field(
-        default=None,
-        metadata={"help": "Options of the reward functions: KEY=VALUE KEY=VALUE ..."},
-    )
+class TaskArguments(GRPOScriptArguments, TaskSettings):  # type: ignore[misc]  # trl ships no types
+    """TRL's script arguments, and polypath's."""
 
 
 @dataclass(frozen=True, kw_only=True)
