@@ -425,6 +425,7 @@ WRONG = {
         (r"0.\overline{34}", r"0.\overline{3}"),
     ],
     "something else": [
+        ("2x+3y-z-3=0", "0"),
         ("0.75", r"\frac{3}{5}"),
         ("2x<6", "x<4"),
         ("x<-3", "x>3"),

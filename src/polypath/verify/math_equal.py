@@ -36,7 +36,11 @@ def equal(gold: Shape, answer: Shape) -> bool:
             return _chains(gold, answer)
         case _, Chain():
             stated = answer.sides[1:] if _letters(answer.sides[0]) else answer.sides
-            if set(answer.signs) <= _EQUALS | {"∈"} and _consistent(answer):
+            if (
+                set(answer.signs) <= _EQUALS | {"∈"}
+                and _consistent(answer)
+                and not _is_normal(answer)
+            ):
                 same = [side for side in stated[:-1] if "≈" in answer.signs or not _letters(side)]
                 return any(equal(gold, side) for side in (*same, stated[-1]))
         case Chain(), _:
@@ -100,6 +104,13 @@ def _states_a_value(chain: Chain) -> bool:
         return True
     # A computation with vectors asks for its result.
     return any(isinstance(side, Grid | Group) for side in chain.sides)
+
+
+def _is_normal(chain: Chain) -> bool:
+    """Whether it is an equation brought to zero, ``2x + 3y - 3 = 0``: that does not say 0."""
+    last = chain.sides[-1]
+    zero = isinstance(last, Leaf) and last.number is not None and last.number.value == 0
+    return zero and _letters(chain.sides[0]) and not _is_name(chain.sides[0])
 
 
 def _consistent(chain: Chain) -> bool:
