@@ -80,5 +80,7 @@ def test_links_lead_to_pages_and_headings(page: str):
         file = ROOT / "docs" / (path or page)
         assert file.is_file(), target
         headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
-        slugs = {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in headings}
+        slugs = {
+            re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", h).strip().lower()) for h in headings
+        }
         assert not anchor or anchor in slugs, target

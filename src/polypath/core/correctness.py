@@ -83,8 +83,8 @@ class Correctness:
         others = [name for n, name in enumerate(self.names) if n not in self.columns]
         other = f", or name another function ({', '.join(others)}) with correctness_reward"
         found = (
-            f"gave the reward {values} to all of the first {self._count} completions. Check the function "
-            "and the answers it compares with"
+            f"gave the reward {values} to all of the first {self._count} completions (correct: above "
+            f"correctness_threshold={self.threshold:g}). Check the function and the answers it compares with"
             if len(self._seen) == 1
             else f"gives rewards such as {values}. Those above correctness_threshold={self.threshold:g} "
             "count as correct. If that is not meant, set correctness_threshold"
