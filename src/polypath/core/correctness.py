@@ -80,18 +80,17 @@ class Correctness:
             return
         who = " and ".join(self.names[column] for column in self.columns)
         values = ", ".join(f"{value:g}" for value in sorted(self._seen)[:5])
-        found = (
-            f"gave all of the first {self._count} completions {values}"
-            if len(self._seen) == 1
-            else f"gives rewards such as {values}, of which those above "
-            f"correctness_threshold={self.threshold:g} count as correct"
-        )
         others = [name for n, name in enumerate(self.names) if n not in self.columns]
-        named = f" (there are also {', '.join(others)})" if others else ""
-        fix = "Name the function" if others else "Set the threshold"
+        other = f", or name another function ({', '.join(others)}) with correctness_reward"
+        found = (
+            f"gave the reward {values} to all of the first {self._count} completions (correct: above "
+            f"correctness_threshold={self.threshold:g}). Check the function and the answers it compares with"
+            if len(self._seen) == 1
+            else f"gives rewards such as {values}. Those above correctness_threshold={self.threshold:g} "
+            "count as correct. If that is not meant, set correctness_threshold"
+        )
         warnings.warn(
-            f"{who}, which says what is correct, {found}. {fix} with "
-            f"{'correctness_reward' if others else 'correctness_threshold'} if that is not meant{named}.",
+            f"The reward function {who} decides what is correct, and {found}{other if others else ''}.",
             stacklevel=2,
         )
 

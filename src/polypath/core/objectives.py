@@ -314,7 +314,8 @@ def warn_of_idle_settings(values: Mapping[str, Any], registry: Registry = BUILT_
     idle = [s.key for s in unused if s.key not in used and values[s.key] != s.default]
     if idle:
         warnings.warn(
-            f"{', '.join(dict.fromkeys(idle))}: set, and without effect: what it belongs to is off.",
+            f"{', '.join(dict.fromkeys(idle))}: set, but without effect, as the method is off. "
+            "Switch the method on, or leave the setting out.",
             stacklevel=4,
         )
 

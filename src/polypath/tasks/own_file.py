@@ -108,7 +108,7 @@ def _call(factory: Any, place: str, options: Mapping[str, str]) -> Task:
     lacking = [name for name in NEEDED if not hasattr(task, name)]
     if lacking:
         raise ConfigError(
-            f"Task {place} must give a task, such as polypath.task_from(...) makes; a "
-            f"{type(task).__name__} has no {', '.join(lacking)}."
+            f"Task {place} must give a task, such as polypath.task_from(...) makes, got "
+            f"{type(task).__name__}, which has no {', '.join(lacking)}."
         )
     return cast(Task, task)

@@ -42,6 +42,7 @@ from polypath.train.sources import load_datasets, load_rewards, monitor_probe, r
 RUN_FILE = "run.json"  # what the run was asked to do
 LOG_FILE = "log.jsonl"  # one line a logging step
 FINISHED_FILE = "finished.json"  # written last
+TASK_HASH = f"{HASH} of the task"  # another state of its file is another task
 PATIENCE = 2.0  # seconds until a folder that is in use is refused
 LOCK_FILE = "_lock"  # names the process that runs; by its name no part of a model that is uploaded
 
@@ -339,8 +340,7 @@ def _record(recipe: Recipe) -> dict[str, Any]:
     """Return what the run is asked to do, as reading its file would: what JSON has no word for as text."""
     settings = dict(sorted(recipe.values.items()))
     if recipe.task.task is not None and is_place(recipe.task.task):
-        # Another state of its file is another task.
-        settings[f"{HASH} of the task"] = recipe_task(recipe.task).options[HASH]
+        settings[TASK_HASH] = recipe_task(recipe.task).options[HASH]
     record = {
         "settings": hidden(settings),
         "processes": recipe.trainer.world_size,
@@ -364,9 +364,10 @@ def _same_settings(path: Path, recipe: Recipe) -> None:
         ) from error
     for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
         if not is_secret(key) and str(before.get(key)) != str(now.get(key)):
+            fix = "Bring the old file back" if key == TASK_HASH else "Use the same settings"
             raise ConfigError(
-                f"{path.parent} holds a run with {key}={before.get(key)!r}, got {now.get(key)!r}. "
-                "Use the same settings to continue it, or another output_dir."
+                f"{path.parent} holds a run with {key}={before.get(key)!r}, but this run has "
+                f"{now.get(key)!r} (None: not set). {fix} to continue it, or use another output_dir."
             )
     found = on_main(lambda: _weights(recipe))
     for name, was in weights.items():
