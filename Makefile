@@ -41,7 +41,7 @@ lint: $(STAMP)  ## check formatting, lint and types
 wheel:  ## build sdist and wheel, and use the wheel without extras in an empty folder
 	scripts/check_wheel.sh $(PYTHON)
 
-release-check:  ## check a release: build, twine, quickstart of the wheel outside the repository, docs (4 minutes)
+release-check:  ## check a release: build, twine, quickstart of the wheel outside the repository, docs (4 to 11 minutes)
 	scripts/release_check.sh $(PYTHON)
 
 check: lint test  ## lint and test: what CI runs
