@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,dev]'
 	touch $(STAMP)
 
-.PHONY: help setup quickstart test test-random test-shuffled lint wheel check format base bench bench-gpu
+.PHONY: help setup quickstart test test-random test-shuffled lint wheel release-check check format base bench bench-gpu
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
@@ -40,6 +40,9 @@ lint: $(STAMP)  ## check formatting, lint and types
 
 wheel:  ## build sdist and wheel, and use the wheel without extras in an empty folder
 	scripts/check_wheel.sh $(PYTHON)
+
+release-check:  ## check a release: build, twine, quickstart of the wheel outside the repository, docs (4 to 11 minutes)
+	scripts/release_check.sh $(PYTHON)
 
 check: lint test  ## lint and test: what CI runs
 

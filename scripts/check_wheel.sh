@@ -1,26 +1,30 @@
 #!/usr/bin/env bash
 # Build sdist and wheel, install the wheel without extras, and use it in an empty folder.
 #
-#     scripts/check_wheel.sh [PYTHON]
+#     scripts/check_wheel.sh [PYTHON] [DIST]      # DIST keeps what was built
 set -euo pipefail
+dist=${2:+$(realpath -m "$2")}
 cd "$(dirname "$0")/.."
 python=${1:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+dist=${dist:-$work/dist}
 
 "$python" -m venv "$work/build"
-"$work/build/bin/pip" install --quiet build
-"$work/build/bin/python" -m build --outdir "$work/dist" . >"$work/build.log" 2>&1 || {
+"$work/build/bin/pip" install --quiet build twine 2>"$work/pip.log" || { cat "$work/pip.log"; exit 1; }
+"$work/build/bin/python" -m build --outdir "$dist" . >"$work/build.log" 2>&1 || {
   tail -20 "$work/build.log"
   exit 1
 }
-tar -tzf "$work"/dist/*.tar.gz >"$work/files"
-for file in CHANGELOG.md tests/conftest.py docs/methods.md src/polypath/assets/recipes/dra_grpo/dra_grpo.yaml; do
+"$work/build/bin/twine" check --strict "$dist"/*
+tar -tzf "$dist"/*.tar.gz >"$work/files"
+for file in CHANGELOG.md CITATION.cff SECURITY.md tests/conftest.py docs/methods.md \
+  src/polypath/assets/recipes/dra_grpo/dra_grpo.yaml; do
   grep -q "/$file\$" "$work/files" || { echo "the sdist lacks $file"; exit 1; }
 done
 
 "$python" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet "$work"/dist/*.whl
+"$work/venv/bin/pip" install --quiet "$dist"/*.whl
 mkdir "$work/empty"
 cd "$work/empty"
 polypath=$work/venv/bin/polypath

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from polypath.tasks.own import task_from
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "CollapseMonitor": "polypath.engines.trl",

@@ -132,6 +132,63 @@ def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
     assert load_samples(tmp_path / "x-verified").correct == ((False,),)
 
 
+MODELS = ("base", "Qwen/Qwen2.5-0.5B", "../../up", "/etc", ".hidden", "", "über me")
+
+
+@pytest.fixture
+def of_models(tmp_path: Path) -> Path:
+    """A file with the samples of several models, of which model n solves problem n alone."""
+    texts = {n: ["1 * 2 * 3 * 4" if m == n else "1 + 2" for m in range(7)] for n in range(7)}
+    rows = [
+        {"problem_id": f"p{m}", "gold": "24 from 1 2 3 4", "completion": text, "model": name}
+        for n, name in enumerate(MODELS)
+        for m, text in enumerate(texts[n])
+    ]
+    bad = [rows[0] | {"model": None}, {"problem_id": "p0", "model": "bad"}]
+    bad += [{"problem_id": "p0", "model": "base"}]
+    path = tmp_path / "runs" / "all.jsonl"
+    path.parent.mkdir()
+    path.write_text("\n".join([*map(json.dumps, [*rows, *bad]), "{"]))
+    return path
+
+
+def test_score_reads_the_runs_of_a_file_apart(of_models: Path, tmp_path: Path) -> None:
+    words = ["score", str(of_models), "--task", "countdown"]
+    assert run(words) == 2
+    told = tmp_path / "told.json"
+    assert run([*words, "--run-key", "model", "--json", str(told)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"runs", "told.json"}
+    assert {path.name for path in of_models.parent.iterdir()} == {"all.jsonl", "all-verified"}
+    out = of_models.parent / "all-verified"
+    made = {json.loads(p.read_text())["model"]: p.parents[1] for p in out.glob("*/*/manifest.json")}
+    assert list(json.loads(told.read_text())) == list(MODELS)
+    for n, name in enumerate(MODELS):
+        found = load_samples(made[f"{name}, imported from all.jsonl"])
+        assert found.correct == tuple((m == n,) for m in range(7))
+        left_out = {"no model": 1, "no completion": 2 if name == "base" else 1, "not JSON": 1}
+        assert json.loads(told.read_text())[name]["left_out"] == left_out
+    assert made["Qwen/Qwen2.5-0.5B, imported from all.jsonl"].name == "Qwen--Qwen2.5-0.5B"
+
+
+def test_score_verifies_one_run_of_a_file_or_all_rows_as_one(
+    of_models: Path, tmp_path: Path
+) -> None:
+    one, together = tmp_path / "one", tmp_path / "together"
+    words = ["--task", "countdown", "--run-key"]
+    assert run(["score", f"base={of_models}", *words, "model", "--out", str(one)]) == 0
+    assert [path.name for path in one.iterdir()] == ["base"]
+    assert run(["score", str(of_models), *words, "none", "--out", str(together)]) == 0
+    assert load_samples(together).num_samples_N.tolist() == [8, *[7] * 6]
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"problem_id": "p", "gold": "24 from 1 2 3 4", "completion": "1"}
+    path = tmp_path / "all.jsonl"
+    path.write_text("\n".join(json.dumps(row | {"model": name}) for name in ("a/b", "a--b")))
+    assert run(["score", str(path), "--task", "countdown", "--run-key", "model"]) == 2
+    assert "a--b, imported" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -141,6 +198,10 @@ def test_a_file_becomes_a_judged_run_and_says_what_it_left_out(
         (["score", "{file}"], "--task"),
         (["score", "{file}", "--task", "countdown", "--out", "x", "--key", "a"], "OURS=THEIRS"),
         (["score", "nowhere"], "nowhere"),
+        (["score", "{run}", "--run-key", "model"], "--run-key"),
+        (["score", "{file}", "--task", "countdown", "--run-key", "modle"], "modle"),
+        (["score", "x=f.jsonl", "--task", "countdown", "--run-key", "problem_id"], "'x'"),
+        (["score", "x=f.jsonl,g.jsonl", "--task", "countdown", "--run-key", "k"], "g.jsonl"),
         (["export", "{file}", "--out", "x"], "f.jsonl"),
         (["sample", "--model", "/no/model", "--out", "x"], "/no/model"),
         (["sample", "--model", "m", "--out", "x", "--n", "0"], "got 0"),

@@ -1,6 +1,7 @@
 """Embedding similarity with a real sentence-embedding model, offline."""
 
 import builtins
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -135,6 +136,15 @@ def test_a_model_that_cannot_be_loaded_is_a_one_line_error(tmp_path):
     config = SimilarityConfig(embedding_model=str(tmp_path / "nowhere"))
     with refused(ConfigError, "nowhere"):
         get_similarity("embedding", config)
+
+
+def test_a_model_that_brings_code_names_the_setting_that_allows_it(tmp_path):
+    pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
+    auto = {"AutoConfig": "mine.Config", "AutoModel": "mine.Model"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mine", "auto_map": auto}))
+    (tmp_path / "mine.py").write_text("raise SystemExit('this ran')\n")
+    with refused(ConfigError, "trust_remote_code: true"):
+        EmbeddingSimilarity(model=str(tmp_path))
 
 
 def test_missing_extra_gives_the_pip_command(monkeypatch):

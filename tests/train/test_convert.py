@@ -265,6 +265,35 @@ def test_what_converts_to_what(kinds: Callable[[str], Path]) -> None:
     assert "similarity" not in off
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (DRA, "trust_remote_code"),
+        (DRA + "trust_remote_code: true  # for jina\n", "trust_remote_code"),
+        (OPEN_R1 + "\ntrust_remote_code: 'yes'\n", "trust_remote_code"),
+        (OPEN_R1 + "\ntrust_remote_code: 1\n", "trust_remote_code"),
+        (
+            OPEN_R1 + "\nmodel_init_kwargs: {a: 1, trust_remote_code: true}\n",
+            "trust_remote_code in model_init_kwargs",
+        ),
+        (
+            OPEN_R1 + "\ndatasets:\n- {path: a/b, trust_remote_code: true}\n",
+            "trust_remote_code in datasets",
+        ),
+    ],
+)
+def test_nobody_else_decides_whose_code_runs(
+    text: str, key: str, kinds: Callable[[str], Path]
+) -> None:
+    made = convert(kinds(text))
+    assert "trust_remote_code" not in made.text
+    assert "trust_remote_code: true" in made.changes[key]  # the line that allows it
+    assert yaml.safe_load(made.text) == made.values
+    off = convert(kinds(f"{OPEN_R1}\ntrust_remote_code: false\n"))
+    assert off.values["trust_remote_code"] is False
+    assert "trust_remote_code" not in off.changes
+
+
 def test_comments_and_order_are_kept_and_every_change_is_listed(
     kinds: Callable[[str], Path],
 ) -> None:

@@ -214,6 +214,18 @@ def waiting(what: str) -> AbstractContextManager[object]:
     return Terminal(stderr=True).status(Text(what))
 
 
+def named_path(argument: str) -> tuple[str | None, Path]:
+    """Read PATH or NAME=PATH.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    name, paths = _parse(argument)
+    if len(paths) > 1:
+        raise ConfigError(f"Expected PATH or NAME=PATH, got several paths: {argument!r}.")
+    return name, paths[0]
+
+
 def _parse(argument: str) -> tuple[str | None, list[Path]]:
     name, equals, rest = argument.partition("=")
     if not equals or Path(argument).exists():

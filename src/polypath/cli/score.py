@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 from rich.table import Table
 
-from polypath.cli.runs import ShardOption, TaskOptionsOption, key_mapping, status_line, write_json
+from polypath.cli.runs import (
+    ShardOption,
+    TaskOptionsOption,
+    key_mapping,
+    named_path,
+    status_line,
+    write_json,
+)
 from polypath.credentials import HIDDEN, hidden
 from polypath.errors import ConfigError
 from polypath.tasks.options import key_values
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
     from polypath.rollouts.reverify import ReverifySummary
     from polypath.rollouts.sources import SampleSource
     from polypath.sampling.ranks import Ranks
+    from polypath.tasks.base import Task
 
 JsonOption = Annotated[
     Path | None, typer.Option("--json", help="Write the summary to this JSON file; - prints it.")
@@ -26,10 +36,11 @@ JsonOption = Annotated[
 
 def score(
     run: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="RUN",
-            help="Run folder or sample store. Or a file of samples, which needs --task.",
+            help="Run folder or sample store. Or a file of samples, which needs --task; with --run-key "
+            "also NAME=FILE.",
         ),
     ],
     task: Annotated[
@@ -58,6 +69,14 @@ def score(
             "response. Repeatable.",
         ),
     ] = None,
+    run_key: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that tells the runs of a file apart, such as model. Each run is written to a "
+            "folder of its own inside --out; NAME=FILE verifies the run called NAME alone. none reads "
+            "all rows as one run."
+        ),
+    ] = None,
     shard: ShardOption = None,
     json_file: JsonOption = None,
 ) -> None:
@@ -67,23 +86,38 @@ def score(
     lighteval. They are only read. Rerun the command to resume. Several processes can share the work on
     a run folder, under torchrun or with --shard. Mathematics needs polypath[math], and SQL polypath[sql].
     """
-    from polypath.rollouts.sources import find_source
+    from polypath.rollouts.sources import TOGETHER, find_source
     from polypath.sampling.ranks import find_ranks
+    from polypath.tasks import get_task
 
     console = Terminal()
     options = key_values(task_option or ())
     ranks = find_ranks(shard)
-    source = find_source(run, {})
+    apart = None if run_key == TOGETHER else run_key
+    name, path = (None, Path(run)) if apart is None else named_path(run)
+    source = find_source(path, {})
     out = out or source.sibling("-verified")
     if source.store is None:
         if not ranks.part.is_whole:
             raise ConfigError(
-                f"{run} is a file, which one process verifies, with as many workers as it has "
+                f"{path} is a file, which one process verifies, with as many workers as it has "
                 "cores; start it without --shard and torchrun."
             )
-        record = _verify_file(console, run, task, options, out, split, key or ())
-    elif split is not None or key:
-        raise ConfigError(f"{run} is a sample store; --split and --key are for files.")
+        if task is None:
+            raise ConfigError(
+                f"{path} is a file of samples; to verify it, --task is needed as well."
+            )
+        keys, verifier = key_mapping(key or ()), get_task(task, options)
+        verify = partial(_verify_file, console, path, task, verifier, split, keys)
+        if apart is None:
+            record = verify(out, run_key)
+        else:
+            record = {
+                found: verify(out / _folder_name(found), apart, found)
+                for found in _runs(path, name, apart, keys)
+            }
+    elif split is not None or key or apart is not None:
+        raise ConfigError(f"{path} is a sample store; --split, --key and --run-key are for files.")
     else:
         record = _verify_run(console, source, task, options, out, ranks)
     if record:
@@ -171,34 +205,36 @@ def _print_changes(console: Terminal, task: str, changed: "Mapping[str, Reverify
 
 def _verify_file(
     console: Terminal,
-    run: Path,
-    task: str | None,
-    options: Mapping[str, str],
-    out: Path,
+    path: Path,
+    task: str,
+    verifier: "Task",
     split: str | None,
-    keys: Sequence[str],
+    keys: Mapping[str, str],
+    out: Path,
+    run_key: str | None,
+    run: str | None = None,
 ) -> dict[str, object]:
     from polypath.rollouts import RolloutManifest, encode_prompt
     from polypath.rollouts.left_out import tell_left_out
     from polypath.rollouts.transfer import import_run
-    from polypath.tasks import get_task
 
-    if task is None:
-        raise ConfigError(f"{run} is a file of samples; to verify it, --task is needed as well.")
-    verifier = get_task(task, options)
     asked = () if split is None else verifier.problems(split)
+    of_run = "" if run is None else f"{run}, "
+    out.mkdir(parents=True, exist_ok=True)
     done = import_run(
-        run,
+        path,
         out,
         RolloutManifest(
-            model=f"imported from {run.name}",
+            model=f"{of_run}imported from {path.name}",
             task=task,
             split=split,
             task_options=hidden(verifier.options),
         ),
-        keys=key_mapping(keys),
+        keys=keys,
         verify_batch=verifier.verify_batch,
         problems={p.problem_id: (encode_prompt(p.prompt), p.gold) for p in asked},
+        run_key=run_key,
+        run=run,
     )
     greedy = f", {done.num_greedy} greedy samples" if done.num_greedy else ""
     console.out(f"{out}: {done.num_rows} samples verified, {done.new_rows} new{greedy}")
@@ -208,6 +244,24 @@ def _verify_file(
     if done.left_out:
         console.out(f"Left out: {tell_left_out(done.left_out, done.left_out_at)}")
     return asdict(done)
+
+
+def _runs(path: Path, name: str | None, run_key: str, keys: Mapping[str, str]) -> Sequence[str]:
+    """Return the runs of a file to verify: all, or the one called ``name``."""
+    from polypath.rollouts.transfer import run_names
+
+    found = run_names(path, run_key, keys=keys)
+    if not found:
+        raise ConfigError(f"--run-key {run_key}: {path} has no column of that name with a value.")
+    if name is not None and name not in found:
+        raise ConfigError(f"{path} has no {run_key} {name!r}; it has {', '.join(found)}.")
+    return found if name is None else (name,)
+
+
+def _folder_name(run: str) -> str:
+    """Return a run's name as one part of a path, which leads nowhere else."""
+    name = quote(run.replace("/", "--"), safe=" ") or "%"
+    return f"%2E{name[1:]}" if name.startswith(".") else name
 
 
 def _counts(counts: Mapping[str, int]) -> str:

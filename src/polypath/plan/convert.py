@@ -27,6 +27,9 @@ JINA = "jinaai/jina-embeddings-v2-small-en"
 SCRIPT_REWARDS = ("accuracy", "format", "tag_count")  # open-r1's, where the recipe names none
 OVERLONG = {"max_completion_len": 16384, "soft_punish_cache": 4096}  # open-r1's defaults
 DEFAULTS = {"beta": "0.04, now 0", "loss_type": "grpo, now dapo"}  # TRL's, early in 2025
+TRUST = "trust_remote_code"
+# A recipe of someone else does not decide whose code runs here.
+NOT_TRUSTED = f"is left out: it runs code that models bring. To allow it, add {TRUST}: true"
 MERGED = ("env", "reward_options")  # several old keys go into one of these
 
 
@@ -83,8 +86,13 @@ def convert(path: Path) -> Converted:
 
 def _moved(key: str, value: Any, given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
     """Return what takes the place of a key; say so where it is not the key itself."""
-    new = {key: value}
-    if key == "reward_funcs":
+    new = {key: _distrusting(value)}
+    if new != {key: value}:
+        made.changes[f"{TRUST} in {key}"] = NOT_TRUSTED
+    if key == TRUST and value is not False:
+        new = {}
+        made.changes[key] = NOT_TRUSTED
+    elif key == "reward_funcs":
         names = _rewards(_listed(value), given, made)
         new = {key: value if names == _listed(value) else names}
     elif key in RENAMED or key in GONE:
@@ -117,10 +125,18 @@ def _replaced(key: str, value: Any, given: Mapping[str, Any], made: Converted) -
         if "/" not in str(value):
             made.missing[key] = f"set embedding_model to the hub id of {value!r}"
         return {"similarity": "embedding", "embedding_model": value}
-    made.notes.append(f"trust_remote_code is on: {JINA} brings code, and the policy may as well.")
+    made.changes[TRUST] = f"{NOT_TRUSTED}. {JINA} needs it"
     tokens = given.get("max_completion_length", 256)
-    new = {"similarity": "embedding", "embedding_model": JINA, "embedding_max_tokens": tokens}
-    return new | {"trust_remote_code": True}
+    return {"similarity": "embedding", "embedding_model": JINA, "embedding_max_tokens": tokens}
+
+
+def _distrusting(value: Any) -> Any:
+    """Return a value without the permissions to run code inside it."""
+    if isinstance(value, list):
+        return [_distrusting(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: _distrusting(v) for k, v in value.items() if k != TRUST or v is False}
 
 
 def _rewards(names: list[str], given: Mapping[str, Any], made: Converted) -> list[str]:

@@ -110,8 +110,8 @@ class SampleSource:
             if isinstance(model, str) and self._models.setdefault(key, model) != model:
                 raise DataError(
                     f"{self.path} holds samples of several models: its {key} is {model!r} and "
-                    f"{self._models[key]!r}. polypath diversity, compare and report read them apart "
-                    f"with --run-key {key}, or as one run with --run-key {TOGETHER}; in Python "
+                    f"{self._models[key]!r}. polypath diversity, compare, report and score read them "
+                    f"apart with --run-key {key}, or as one run with --run-key {TOGETHER}; in Python "
                     "load_runs does. Elsewhere give a file of one model."
                 )
         return layout.adapt(raw)
@@ -215,14 +215,15 @@ class SampleSource:
         """Return a path beside the run, named after it."""
         return _whole(self.path).with_name(self.name + suffix)
 
-    def nothing_usable(self) -> str:
-        """Say why no sample came out of it."""
+    def nothing_usable(self, run: str | None = None) -> str:
+        """Say why no sample came out of it, or of one of its runs."""
         if not self._rows_met and not self.left_out:
             return f"{self.path} is empty; expected samples (problem_id, completion, correct)."
         reasons = tell_left_out(self.left_out, self.left_out.places)
         known = ", ".join(sorted(self._seen_keys)[:20]) or "none"
         return (
-            f"{self.path} holds no usable sample ({reasons or 'no rows'}). Its keys are: {known}; "
+            f"{self.path} holds no usable sample{'' if run is None else f' of {run!r}'} "
+            f"({reasons or 'no rows'}). Its keys are: {known}; "
             "expected problem_id, completion and correct, or their names by keys."
         )
 

@@ -86,6 +86,8 @@ def import_run(
     keys: Mapping[str, str] | None = None,
     verify_batch: VerifyBatch | None = None,
     problems: Mapping[str, tuple[str, str]] | None = None,
+    run_key: str | None = None,
+    run: str | None = None,
 ) -> ImportSummary:
     """Make a run folder of a file; with ``verify_batch``, every completion is verified.
 
@@ -100,20 +102,22 @@ def import_run(
         verify_batch: verifies (completions, golds), a part of the file at a time.
         problems: problem_id -> (prompt, gold), for rows that lack them. A row that has no gold
             answer and no entry here is left out if it has to be verified.
+        run_key: as in ``load_runs``: column that says which run a row is of, or ``none``.
+        run: with a run key, the run to read, one of ``run_names``; ``None`` reads all rows.
 
     Raises:
         ConfigError: the run folder holds samples that were made in another way.
         DataError: no row can be used.
     """
     source = find_source(Path(path), keys or {})
-    source.details = True
+    source.details, source.run_key = True, run_key
     folder = Path(out)
     with RolloutStore.create_or_open(folder / SAMPLES_FOLDER, manifest) as store:
         done = store.index()
         before = len(done)
         greedy: list[Rollout] = []
         statuses: Counter[str] = Counter()
-        rows = _numbered(source, verify_batch is not None, problems or {}, done)
+        rows = _numbered(source, run, verify_batch is not None, problems or {}, done)
         for some in in_chunks(
             rows if verify_batch is None else verified(rows, verify_batch), _SHARD_ROWS
         ):
@@ -123,7 +127,7 @@ def import_run(
             store.append(rollout for is_greedy, rollout in made if not is_greedy)
         num_rows = len(done)
     if not num_rows:
-        raise DataError(source.nothing_usable())
+        raise DataError(source.nothing_usable(run))
     if greedy:
         with RolloutStore.create_or_open(folder / GREEDY_FOLDER, manifest) as store:
             done = store.index()
@@ -138,8 +142,47 @@ def import_run(
     )
 
 
+def run_names(
+    path: str | Path, run_key: str, *, keys: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Return the names of the runs in a file, in order of first appearance.
+
+    Args:
+        path: whatever ``load_samples`` reads; a sample store has no column of runs.
+        run_key: column that says which run a row is of, ``a.b`` for b in a.
+        keys: as in ``load_samples``.
+
+    Returns:
+        The values of the column; empty if no row with a sample has one.
+
+    Raises:
+        MissingFileError, ConfigError, DataError: as ``load_samples``.
+    """
+    source = find_source(Path(path), keys or {})
+    source.run_key = run_key
+    found = dict.fromkeys(row.raw.get("run") for row in source.rows())
+    return tuple(name for name in found if name is not None)
+
+
+def _rows_of(source: SampleSource, run: str | None) -> Iterator[SampleRow]:
+    """Yield the rows of one run, and count those of none; all rows for ``None``."""
+    others = set()
+    for row in source.rows():
+        found = row.raw.get("run")
+        if run is None or found == run:
+            yield row
+        elif found is None:
+            source.left_out[f"no {source.run_key}"] += 1
+        else:
+            others.add(found)
+    for name, left_out in source.left_out_of.items():
+        if name not in others:  # bad rows of a run without good ones are counted in every run
+            source.left_out.update(left_out)
+
+
 def _numbered(
     source: SampleSource,
+    run: str | None,
     to_verify: bool,
     problems: Mapping[str, tuple[str, str]],
     done: Container[tuple[str, int]],
@@ -147,7 +190,7 @@ def _numbered(
     """Yield the rows that are not ``done``, with prompt, gold and number; no key comes twice."""
     seen: set[tuple[str, int]] = set()
     next_id: Counter[str] = Counter()
-    for row in source.rows():
+    for row in _rows_of(source, run):
         prompt, gold = problems.get(row.problem_id, (None, None))
         gold = row.gold or gold
         if to_verify and gold is None:

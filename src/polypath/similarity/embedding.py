@@ -109,6 +109,12 @@ def _load(model: str, device: str | None, trust_remote_code: bool) -> Any:
         try:
             return SentenceTransformer(model, device=device, trust_remote_code=trust_remote_code)
         except Exception as error:  # whatever the hub, the file reader or the device raises
+            if "trust_remote_code" in str(error):
+                raise ConfigError(
+                    f"embedding similarity: the model {model!r} brings code of its own, which is not "
+                    "run unless you allow it. Read that code, then add to the recipe: "
+                    "trust_remote_code: true. Or choose another embedding_model."
+                ) from None
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ConfigError(
                 f"embedding similarity: cannot load model {model!r} ({reason}). "
