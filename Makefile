@@ -39,7 +39,7 @@ lint: $(STAMP)  ## check formatting, lint and types
 	$(BIN)/mypy
 
 docs: $(STAMP)  ## build the site into build/site; a dead link or a page that nothing leads to fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 wheel:  ## build sdist and wheel, and use the wheel without extras in an empty folder
 	scripts/check_wheel.sh $(PYTHON)
