@@ -40,6 +40,8 @@ lint: $(STAMP)  ## check formatting, lint and types
 
 docs: $(STAMP)  ## build the site into build/site; a dead link or a page that nothing leads to fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@! grep -rnE '<(script|link|img)[^>]+https?://' build/site --include='*.html' || \
+	  { echo "the site must work without a network"; exit 1; }
 
 wheel:  ## build sdist and wheel, and use the wheel without extras in an empty folder
 	scripts/check_wheel.sh $(PYTHON)

@@ -13,6 +13,7 @@ from polypath.rollouts import SCHEMA
 
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference"
+METHODS = sorted((DOCS / "methods").glob("*.md"))
 # Every module with names for users, as far as it says so in ``__all__``.
 MODULES = {
     "polypath": "polypath",
@@ -66,6 +67,51 @@ def test_the_columns_of_a_store_are_those_of_the_page() -> None:
         )
         for field in SCHEMA
     ]
+
+
+@pytest.mark.parametrize("page", ["choose", *(f"methods/{p.stem}" for p in METHODS)])
+def test_a_number_with_an_interval_is_that_of_a_study(page: str) -> None:
+    studies = " ".join(path.read_text("utf-8") for path in (DOCS / "studies").glob("*.md"))
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    for number in re.findall(r"[-+]?\d*\.\d+ (?:±\d*\.\d+|\[[^\]]*\])", text):
+        assert number in studies, number
+
+
+# Rows of choose.md -> those of performance.md, whose range they show.
+COSTS = {
+    "monitoring only": ["monitoring"],
+    "DRA, `answer`": ["dra, answer"],
+    "DRA, `ngram`": ["dra, ngram"],
+    "DRA, `policy`": ["dra, policy"],
+    "DRA, `embedding` (MiniLM)": ["dra, MiniLM"],
+    "positive entropy, `paper` or `detached`": [
+        "positive entropy, paper",
+        "positive entropy, detached",
+    ],
+    "positive entropy, `exact`": ["positive entropy, exact"],
+    "rehearsal": ["rehearsal"],
+    "all three": ["all three"],
+    "*TRL's `beta`, for comparison*": ["TRL beta"],
+}
+
+
+def test_the_costs_of_the_methods_are_those_that_were_measured() -> None:
+    measured = (DOCS / "performance.md").read_text(encoding="utf-8")
+    measured = measured.split("<!-- begin training -->")[1].split("<!-- end training -->")[0]
+    shown = (DOCS / "choose.md").read_text(encoding="utf-8")
+    for row, names in COSTS.items():
+        (cells,) = re.findall(rf"^\| {re.escape(row)} \|(.*)\|(.*)\|$", shown, re.MULTILINE)
+        found = [
+            line.split("|")
+            for name in names
+            for line in re.findall(rf"^\| {re.escape(name)} \|.*", measured, re.MULTILINE)
+            if "(" in line  # not the table of embeddings
+        ]
+        assert len(found) == 2 * len(names)
+        for cell, column in zip(cells, (3, 6), strict=True):
+            values = [f"{float(line[column].split()[0]):.2f}" for line in found]
+            ends = dict.fromkeys((min(values), max(values)))
+            assert re.match(rf" {' to '.join(ends)}\b(?! to)", cell), (row, cell, values)
 
 
 def test_the_page_of_commands_is_what_the_script_prints() -> None:
