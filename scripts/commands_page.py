@@ -4,6 +4,7 @@ python scripts/commands_page.py > docs/reference/commands.md
 """
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,9 @@ def _sections(command: Any, name: str, parent: Any) -> Iterator[str]:
                 *(f"| `{_cell(a)}` | {_cell(b)} |" for a, b in rows),
             ]
         )
+        if command.epilog:  # examples, each line indented
+            lines = re.findall(r"^  +(.+)", command.epilog, re.MULTILINE)
+            yield "\n".join(["```bash", *lines, "```"])
     for name, inner in getattr(command, "commands", {}).items():
         yield from _sections(inner, name, context)
 
