@@ -11,10 +11,10 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "polypath needs Python 3.11 to 3.14, found $(PYTHON). Name one: make PYTHON=/path/to/python setup"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,docs,dev]'
 	touch $(STAMP)
 
-.PHONY: help setup quickstart test test-random test-shuffled lint wheel release-check check format base bench bench-gpu
+.PHONY: help setup quickstart test test-random test-shuffled lint docs wheel release-check check format base bench bench-gpu
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
@@ -37,6 +37,11 @@ lint: $(STAMP)  ## check formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(STAMP)  ## build the site into build/site; a dead link or a page that nothing leads to fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@! grep -rnE '<(script|link|img)[^>]+https?://' build/site --include='*.html' || \
+	  { echo "the site must work without a network"; exit 1; }
 
 wheel:  ## build sdist and wheel, and use the wheel without extras in an empty folder
 	scripts/check_wheel.sh $(PYTHON)

@@ -88,7 +88,8 @@ def sample(command: str, out: str, *words: object) -> str:
     )
 
 
-def test_the_example_is_one_short_file() -> None:
+def test_the_example_is_one_short_file_and_the_page_shows_it() -> None:
+    assert FILE.read_text() in PAGE.read_text()
     lines = [line for line in FILE.read_text().splitlines() if line.strip()]
     assert len(lines) <= 25
 

@@ -144,8 +144,8 @@ def _markdown(registry: "Registry") -> str:
     lines = [
         "# Every method and every setting",
         "",
-        "From the registries, by `polypath methods --markdown`; a test holds this page to them. What the",
-        "methods do, and where the authors' code differs: [methods.md](methods.md).",
+        "This page lists every method with the setting that switches it on, and every setting with its",
+        "default. [Methods](methods.md) explains them. `polypath methods --markdown` writes this page.",
     ]
     for table in (_METHODS, _DIVERGENCES, _SETTINGS):
         lines += ["", f"## {table.title}", ""]

@@ -64,6 +64,5 @@ __all__ = [
     "Problem",
     "Task",
     "get_task",
-    "task_from",
     "task_options",
 ]

@@ -60,7 +60,8 @@ def task_from(
         answer: column with the answer. Found by itself among ``ANSWER_FIELDS``, if there is one.
         test_share: share of the rows that makes the split ``test``, in [0, 1), by a hash of the prompt:
             equal prompts stay together, whatever else is in the data.
-        max_completion_length: tokens a completion needs at most; the default for sampling and training.
+        max_completion_length: tokens a completion needs at most: the default for sampling. For training,
+            the recipe's or the config's ``max_completion_length`` counts.
 
     Raises:
         ConfigError: an argument is not what it should be. Data is read when it is first asked for.
