@@ -12,11 +12,7 @@ from polypath.core.rehearsal import Rehearsal
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.objectives import Active, Divergence
 from polypath.rehearsal import RehearsalSet
-from polypath.sampling.fingerprint import (
-    model_fingerprint,
-    template_fingerprint,
-    tokenizer_fingerprint,
-)
+from polypath.sampling import fingerprint
 
 
 def make_rehearsal(
@@ -35,9 +31,9 @@ def make_rehearsal(
             that differs is named, with both values.
     """
     stored.check(
-        model_fingerprint=model_fingerprint(model),
-        tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
-        template_fingerprint=template_fingerprint(tokenizer),
+        model_fingerprint=fingerprint.model_fingerprint(model),
+        tokenizer_fingerprint=fingerprint.tokenizer_fingerprint(tokenizer),
+        template_fingerprint=fingerprint.template_fingerprint(tokenizer),
         temperature=config.temperature,
         vocab_size=model.config.get_text_config().vocab_size,
     )

@@ -106,9 +106,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         rehearsal = config.rehearsal
         stored = RehearsalSet.load(str(rehearsal.folder)) if rehearsal.on else None
         if stored is not None and rehearsal.explore_only:
-            named["train_dataset"] = exploration_rows(
-                named.get("train_dataset"), stored.excluded_prompts
-            )
+            rows = named.get("train_dataset")
+            named["train_dataset"] = exploration_rows(rows, stored.excluded_prompts)
         model = named.get("model")
         files = model_errors(model) if isinstance(model, str) else nullcontext()
         with given.own_errors(), files:  # of vLLM, peft, liger: TRL says what to install
@@ -230,8 +229,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         return rewards_PG_F
 
     def _tokenize_prompts(self, prompts: list[Any]) -> Any:
-        plain = isinstance(prompts[0], str)
-        with nullcontext() if plain else template_errors(self._tokenizer):
+        with nullcontext() if isinstance(prompts[0], str) else template_errors(self._tokenizer):
             return super()._tokenize_prompts(prompts)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
