@@ -1,7 +1,11 @@
 """Keys, tokens and passwords are known by name, by form and by value, and cut out of every text."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import polypath
 from polypath.credentials import (
     environment_without_keys,
     hidden,
@@ -149,3 +153,10 @@ def test_an_environment_without_keys() -> None:
     ]
     given = {**kept, **dict.fromkeys(keys, KEY), "DATABASE_URL": f"postgres://me:{KEY}@host/db"}
     assert environment_without_keys(given) == kept
+
+
+def test_no_text_is_cut_before_keys_are_hidden():
+    source = Path(polypath.__file__).parent
+    cut = re.compile(r"!r:\.\d|\[:\d+\]!r|repr\(\w+\)\[:")
+    found = [path.name for path in source.rglob("*.py") if cut.search(path.read_text("utf-8"))]
+    assert found == []

@@ -119,7 +119,7 @@ def check_prompts(rows: Iterable[Mapping[str, Any]], where: str, *, has_template
         )
         if not prompt or not (chat or isinstance(prompt, str)):
             raise DataError(
-                f"{where}: a prompt must be a text or chat messages, got {str(prompt)[:60]!r}."
+                f"{where}: a prompt must be a text or chat messages, got {one_line(prompt, 60)!r}."
             )
         if chat and not has_template:
             raise ConfigError(

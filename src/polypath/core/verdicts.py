@@ -5,6 +5,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import DataError
 from polypath.tasks.base import Task
 from polypath.verify.base import Status, Verdict
@@ -106,6 +107,6 @@ def _content_text(content: Any) -> str:
         elif not (isinstance(part, Mapping) and "type" in part):  # a picture, say, has no text
             raise DataError(
                 "A message's content must be a text or a list of parts such as "
-                f"{{'type': 'text', 'text': ...}}, got {str(part)[:60]!r}."
+                f"{{'type': 'text', 'text': ...}}, got {one_line(part, 60)!r}."
             )
     return "".join(texts)

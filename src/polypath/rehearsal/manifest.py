@@ -6,6 +6,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Self, get_origin, get_type_hints
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError
 from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts import library_versions
@@ -113,5 +114,7 @@ class RehearsalManifest:
         for name, hint in get_type_hints(cls).items():
             kind = float | int if hint is float else get_origin(hint) or hint
             if not isinstance(content[name], hint if kind is UnionType else kind):
-                raise DataError(f"{path} is damaged: {name} is {content[name]!r:.60}.")
+                raise DataError(
+                    f"{path} is damaged: {name} is {one_line(repr(content[name]), 60)}."
+                )
         return cls(**content)

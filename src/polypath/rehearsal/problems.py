@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import DataError, MissingFileError
 from polypath.tasks.base import Problem
 
@@ -50,7 +51,9 @@ def _parse(line: str, where: str) -> Problem:
         isinstance(m, dict) and "role" in m and "content" in m for m in prompt
     )
     if not prompt or not (isinstance(prompt, str) or is_chat):
-        raise DataError(f"{where}: prompt must be text or chat messages, got {prompt!r:.60}.")
+        raise DataError(
+            f"{where}: prompt must be text or chat messages, got {one_line(repr(prompt), 60)}."
+        )
     extra = {name: value for name, value in row.items() if name not in _COLUMNS}
     return Problem(
         problem_id=str(row["problem_id"]), prompt=prompt, gold=str(row["gold"]), extra=extra

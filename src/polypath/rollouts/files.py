@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from polypath.credentials import one_line
 from polypath.errors import DataError, MissingFileError
 
 TEMP_PREFIX = ".writing-"
@@ -160,5 +161,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not {what}: {error}.") from None
     if not isinstance(content, dict):
-        raise DataError(f"{path} is not {what}: expected a JSON object, got {content!r:.60}.")
+        raise DataError(
+            f"{path} is not {what}: expected a JSON object, got {one_line(repr(content), 60)}."
+        )
     return content

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 import pyarrow as pa
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError
 
 FINISH_REASONS = ("stop", "length")
@@ -101,7 +102,7 @@ def encode_prompt(prompt: str | list[dict[str, str]]) -> str:
         return json.dumps(prompt, ensure_ascii=False)
     if not isinstance(decode_prompt(prompt), str):
         raise DataError(
-            f"The plain-text prompt {prompt!r:.60} is JSON chat messages as text; "
+            f"The plain-text prompt {one_line(repr(prompt), 60)} is JSON chat messages as text; "
             "pass the messages as a list instead."
         )
     return prompt

@@ -43,7 +43,7 @@ def tokenize_prompts(tokenizer: Any, prompts: Sequence[Prompt]) -> list[list[int
     ids = [list(next(plain_ids if isinstance(prompt, str) else chat_ids)) for prompt in prompts]
     for prompt, row in zip(prompts, ids, strict=True):
         if not row:
-            raise ConfigError(f"The prompt {prompt!r:.60} has no tokens.")
+            raise ConfigError(f"The prompt {one_line(repr(prompt), 60)} has no tokens.")
     return ids
 
 

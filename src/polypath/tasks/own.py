@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError, MissingFileError, unknown_name
 from polypath.rollouts.schema import encode_prompt
 from polypath.tasks.base import EvaluationDefaults, Problem, Task
@@ -284,7 +285,7 @@ def _prompt(value: Any, place: str) -> str | list[dict[str, str]]:
     )
     if not value or not (isinstance(value, str) or chat):
         raise DataError(
-            f"{place}: a prompt must be a text or chat messages, got {str(value)[:60]!r}."
+            f"{place}: a prompt must be a text or chat messages, got {one_line(value, 60)!r}."
         )
     return value if isinstance(value, str) else [dict(message) for message in value]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polypath.credentials import one_line
+from polypath.credentials import one_line, redact
 from polypath.errors import ConfigError, DataError, MissingExtraError, MissingFileError
 
 Row = Mapping[str, Any]
@@ -314,5 +314,5 @@ def problem_ids(
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = redact(repr(value))
     return text if len(text) <= 80 else f"{text[:40]} ... {text[-30:]}"

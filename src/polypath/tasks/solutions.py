@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError
 from polypath.metrics.equations import extract_equations
 from polypath.user_code import blamed, load_function
@@ -87,7 +88,7 @@ def _checked(function: SolutionFunction) -> SolutionFunction:
         if found is not None and not isinstance(found, str):
             raise DataError(
                 f"solution_fn must return a text, or None where there is no solution, got {found!r} for "
-                f"the completion {text[:60]!r}."
+                f"the completion {one_line(text, 60)!r}."
             )
         return found
 
