@@ -210,6 +210,7 @@ class Supervisor(threading.Thread):
                 if retire:
                     self._let_go()
                     return
+            self._begin()  # once for all that came: reading the processor time is not free
         except TimeoutError:
             if (left := self._time_left(self.worker)) > 0:
                 self._due += left
@@ -222,7 +223,6 @@ class Supervisor(threading.Thread):
 
     def _answered(self, verdict: Verdict) -> None:
         self._crew.deliver(self._held.popleft(), verdict)
-        self._begin()
 
     def _begin(self) -> None:
         """Note the time at which the worker begins the item it is at."""
