@@ -1,8 +1,9 @@
-r"""Verify mathematical answers, with math-verify behind fast paths and guards of our own.
+r"""Verify mathematical answers.
 
-The answer is found by ``math_extract``, and read by ``math_prose``. Numbers, words and equal texts
-are decided without parsing; the rest goes to math-verify, gold first: the library is not symmetric.
-Where this module says something else than the library does, and why, is listed in docs/verifiers.md.
+The answer is found by ``math_extract``, and read by ``math_prose``. Equal texts and choices are decided
+first; then ``math_shape`` splits answer and gold into parts, and ``math_equal`` compares them.
+math-verify reads the expressions that ``math_latex`` does not. Where this module says something else
+than that library does, and why, is listed in docs/verifiers.md.
 
 ``verify_math`` has no time limit: some answers take for ever. Training and evaluation run it in a
 ``WorkerPool("polypath.verify.math:math_verifier")``.
@@ -85,7 +86,7 @@ def _graded(right: bool, answer: str) -> Verdict:
 
 
 def _by_text(gold: _GoldAnswer, text: str) -> Verdict | None:
-    """Decide what needs no mathematics: equal texts, choices, clock times, numbers in other bases."""
+    """Decide what needs no mathematics: equal texts, clock times, numbers in other bases."""
     squeezed = squeeze(text)
     if squeezed == gold.squeezed:
         return _graded(True, gold.canonical)
@@ -127,9 +128,9 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
             ``"box"`` from a box or a tag only.
 
     Returns:
-        ``BAD_GOLD`` if the gold is empty or cannot be parsed; ``NO_ANSWER`` if there is no answer,
-        or one that cannot be parsed; ``TIMEOUT`` for numbers too large to write down (towers of
-        powers), without trying; else ``GRADED``. The answer of a right completion is the gold's
+        ``BAD_GOLD`` if the gold is empty, or cannot be read and the answer is not the same text;
+        ``NO_ANSWER`` if there is no answer, or one that cannot be read; ``TIMEOUT`` for numbers too
+        large to write down (towers of powers), without trying; else ``GRADED``. The answer of a right completion is the gold's
         canonical text; that of a wrong one its own: ``n/d`` for numbers, sympy's text for
         expressions, words without case and spacing; a hash if long.
 

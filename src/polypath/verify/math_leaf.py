@@ -1,7 +1,7 @@
 r"""One expression of an answer: its number, its words, or its sympy expression.
 
-The library's grammar reads expressions. It is asked in two stages, as its parser generator advises:
-the fast prediction mode first, which reads the same or fails, then the full one, 20 times slower.
+``math_latex`` reads it, or else the library's grammar. That is asked in two stages, as its parser
+generator advises: the fast prediction mode first, which reads the same or fails, then the full one.
 Units are dropped here, not by the library, whose list holds ``e`` and ``i``, which are numbers.
 """
 
@@ -136,6 +136,8 @@ def read_expression(text: str) -> Any:
     for reader in (fast, full)[: 1 + (len(latex) <= MOST_SLOW)]:
         try:
             return reader(is_real=real).parse(latex)
+        except MemoryError:
+            raise  # the pool's to see
         except Exception:  # whatever its grammar and its conversions raise
             continue
     return _called(text)

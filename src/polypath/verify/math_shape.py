@@ -115,7 +115,6 @@ class Grid:
     """Rows of a matrix, or of a definition by cases."""
 
     rows: tuple[tuple["Shape", ...], ...]
-    cases: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ def _enclosed(text: str) -> bool:
 
 def _items(text: str, separator: re.Pattern[str]) -> list[str]:
     parts = [part.strip(_EDGES).removesuffix(".") for part in _split(text, separator)[0]]
-    return [part for part in parts if part][:MOST_PARTS]
+    return [part for part in parts if part]
 
 
 def _signs(text: str) -> list[str]:
@@ -194,10 +193,7 @@ def _grid(text: str) -> Grid | None:
     cells = [_split(row, re.compile("&"))[0] for row in rows]
     if sum(map(len, cells)) > MOST_PARTS:
         return None
-    return Grid(
-        tuple(tuple(_read(cell.strip(_EDGES)) for cell in row) for row in cells),
-        cases=match[2] == "cases",
-    )
+    return Grid(tuple(tuple(_read(cell.strip(_EDGES)) for cell in row) for row in cells))
 
 
 def _in_brackets(text: str) -> Shape | None:
@@ -209,6 +205,8 @@ def _in_brackets(text: str) -> Shape | None:
     if brackets == "{}":
         return _read(inner)
     items = [reading for item in _items(inner, _LIST) for reading in _signs(item)]
+    if len(items) > MOST_PARTS:
+        return Leaf(text)
     if len(items) == 1 and brackets in ("()", "[]"):
         only = _read(items[0])
         return Leaf(text) if isinstance(only, Leaf) else only
@@ -221,6 +219,8 @@ def _read(text: str) -> Shape:
         return Leaf(text)
     if not _THOUSANDS.fullmatch(text):
         items = [reading for item in _items(text, _LIST) for reading in _signs(item)]
+        if len(items) > MOST_PARTS:
+            return Leaf(text)  # right by its text only: comparing takes the square of this
         if len(items) > 1:
             return Group(tuple(map(_read, items)), "")
     sides, signs = _split(text, _SIGN)
