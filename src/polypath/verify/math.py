@@ -130,9 +130,9 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
     Returns:
         ``BAD_GOLD`` if the gold is empty, or cannot be read and the answer is not the same text;
         ``NO_ANSWER`` if there is no answer, or one that cannot be read; ``TIMEOUT`` for numbers too
-        large to write down (towers of powers), without trying; else ``GRADED``. The answer of a right completion is the gold's
-        canonical text; that of a wrong one its own: ``n/d`` for numbers, sympy's text for
-        expressions, words without case and spacing; a hash if long.
+        large to write down (towers of powers), without trying; else ``GRADED``. The answer of a
+        right completion is the gold's canonical text; that of a wrong one its own: ``n/d`` for
+        numbers, sympy's text for expressions, words without case and spacing; a hash if long.
 
     Raises:
         MissingExtraError: if math-verify is not installed and is needed.
