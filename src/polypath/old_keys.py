@@ -73,7 +73,7 @@ def check_keys(keys: Iterable[str], known: Iterable[str], source: object = None)
     """Check that there is a setting for every key.
 
     Args:
-        keys: of a recipe, or given on the command line.
+        keys: keys of a recipe, or given on the command line.
         known: every setting.
         source: the recipe; ``None`` for the command line.
 

@@ -45,7 +45,7 @@ class Correctness:
     Attributes:
         columns: reward functions that say so, as columns of the raw rewards. The first of them that
             scored a completion (its reward is not NaN) decides.
-        names: of all reward functions.
+        names: names of all reward functions.
         threshold: a raw reward above this is correct.
         warned: whether ``watch`` says anything.
     """

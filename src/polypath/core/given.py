@@ -99,7 +99,7 @@ def check_prompts(rows: Iterable[Mapping[str, Any]], where: str, *, has_template
     """Check that every row has a prompt that the model can be asked.
 
     Args:
-        rows: of a data set.
+        rows: rows of a data set.
         where: they are, for the errors: "A row of the training data".
         has_template: whether every tokenizer that is to read them has a chat template.
 
@@ -162,7 +162,7 @@ def checked_functions(functions: Sequence[Any], names: Sequence[str]) -> list[An
 
     Args:
         functions: as a trainer calls them, by keyword, ``completions`` among these; some may be async.
-        names: of them.
+        names: names of them.
     """
     return [
         function if isinstance(function, nn.Module) else _checked(function, name)

@@ -31,7 +31,7 @@ class GroupRows:
         token_ids: tokens of each, without padding.
         solutions: canonical solutions; None where there is none.
         rewards_B_F: raw rewards by reward function; NaN where a function did not score a completion.
-        weights_F: of the reward functions.
+        weights_F: weights of the reward functions.
         hidden_B_D: the policy's mean hidden states; called only where a method wants them.
         sequence_logp_B: log-probability of each completion under the policy that sampled it; likewise.
     """
@@ -53,8 +53,8 @@ class GroupResult:
     Attributes:
         advantages_B: of this process's completions, in float64; ``None`` where no method is on, and the
             engine's own stand.
-        advantages_all: of all processes' completions, in the order of ranks; ``None`` likewise.
-        metrics: to log; the same on every process.
+        advantages_all: all of all processes' completions, in the order of ranks; ``None`` likewise.
+        metrics: metrics to log; the same on every process.
     """
 
     advantages_B: Tensor | None = None
@@ -69,7 +69,7 @@ class GroupStage:
     Attributes:
         objectives: what is switched on.
         similarity: compares the completions of a group.
-        processes: that share the groups.
+        processes: processes that share the groups.
         correctness: says which completions are correct.
         advantages: the engine's own rule, for adjusted rewards without an ``advantage`` of their own.
         special_ids: token ids that are no content: a completion of only these is empty.

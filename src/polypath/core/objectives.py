@@ -139,7 +139,7 @@ def setting_fields(name: str, settings: Mapping[str, Setting]) -> type:
     """Return a dataclass whose fields are flat settings, for an engine's config class to inherit.
 
     Args:
-        name: of the class.
+        name: name of the class.
         settings: by key.
     """
     return make_dataclass(
@@ -169,10 +169,10 @@ class Objectives:
     """What is switched on.
 
     Attributes:
-        adjustments: of the rewards, applied one after the other.
+        adjustments: adjustments of the rewards, applied one after the other.
         advantage: rule for advantages; ``None`` is the engine's own.
-        terms: of the policy's loss with a weight above 0.
-        divergence: of the rehearsal term.
+        terms: terms of the policy's loss with a weight above 0.
+        divergence: divergence of the rehearsal term.
     """
 
     adjustments: tuple[Active[RewardAdjustment], ...] = ()

@@ -19,8 +19,8 @@ class Probe:
     """Measures samples of the same problems again and again, and compares with the first time.
 
     Args:
-        problems: to sample; none of them should be trained on.
-        num_samples: of each problem, >= 2.
+        problems: problems to sample; none of them should be trained on.
+        num_samples: number of samples of each problem, >= 2.
         ks: of pass@k; those above ``num_samples`` are refused.
 
     Raises:
@@ -65,8 +65,8 @@ class Probe:
         Completions that could not be verified are neither right nor wrong, and left out.
 
         Args:
-            step: of training, for the warning.
-            verdicts: of ``num_samples`` completions of each problem, problem after problem.
+            step: step of training, for the warning.
+            verdicts: verdicts of ``num_samples`` completions of each problem, problem after problem.
             entropies: mean entropy in nats over the tokens of each completion.
         """
         correct_N_S = np.array([v.correct for v in verdicts]).reshape(-1, self.num_samples)

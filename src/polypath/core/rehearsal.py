@@ -47,7 +47,7 @@ class Rehearsal:
         stored: the rehearsal set.
         rows_per_step: rehearsal rows of one optimizer step over all processes.
         pad_token_id: fills the padding.
-        seed: of the order of the rows.
+        seed: seed of the order of the rows.
     """
 
     config: RehearsalConfig
@@ -102,7 +102,7 @@ class Rehearsal:
             logp_B_T: log-probabilities of the stored completions under the policy, with gradient.
             batch: the rows.
             first: whether no update was made yet: the log-ratio must then be 0.
-            processes: that share the step.
+            processes: processes that share the step.
             means: where ``rehearsal/...`` is logged.
 
         Raises:

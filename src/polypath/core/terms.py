@@ -21,8 +21,8 @@ class TokenBatch:
             on-policy.
         mask_B_T: 1 on the tokens that count.
         correct_B: which completions are correct; ``None`` where it is not known.
-        advantages_B: of the completions; likewise.
-        entropy_B_T: of the next-token distribution, with gradient; likewise.
+        advantages_B: advantages of the completions; likewise.
+        entropy_B_T: entropy of the next-token distribution, with gradient; likewise.
         sampler_weight_B_T: behaviour / sampler probability, ``(B, T)`` or ``(B, 1)``, where a serving
             engine drew the completions by kernels of its own; 0 where masked.
     """

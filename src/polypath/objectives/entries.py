@@ -24,7 +24,7 @@ class TokenTerm:
     """A term of the loss, token by token, and what to log of it.
 
     Attributes:
-        loss_B_T: to minimise, 0 outside the mask; with gradient.
+        loss_B_T: loss to minimise, 0 outside the mask; with gradient.
         statistics: name to ``(B, T)`` values, logged as their mean over the mask's tokens.
         normalization: how the tokens become a number, a rule of ``polypath.core.step.normalize``:
             ``sequence_mean`` or ``token_mean``.

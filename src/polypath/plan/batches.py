@@ -30,7 +30,7 @@ class Batches:
         rehearsed_per_step: rehearsal rows of an optimizer step.
         steps, prompts, completions, tokens_generated, tokens_trained: of the whole run; ``None``
             where the number of problems is not known. Tokens are the most there can be.
-        problems: of the split; ``problems_from`` says where the number comes from.
+        problems: problems of the split; ``problems_from`` says where the number comes from.
     """
 
     processes: int

@@ -36,7 +36,7 @@ class Price:
     Attributes:
         throughput: tokens generated per second and GPU of the run, averaged over whole steps, so
             that training time is included.
-        price: of one GPU for one hour, in any currency.
+        price: price of one GPU for one hour, in any currency.
     """
 
     throughput: float | None = None

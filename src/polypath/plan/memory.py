@@ -131,8 +131,8 @@ def estimate(
     """Estimate the memory of one training GPU.
 
     Args:
-        size: of the model, measured for ``work``.
-        settings: of the recipe.
+        size: size of the model, measured for ``work``.
+        settings: settings of the recipe.
         zero: how DeepSpeed shares out the model, if it does.
         work: what one GPU works on.
         gpus: training GPUs.

@@ -29,7 +29,7 @@ def measure_model(
     Args:
         folder: with its config.json.
         work: what one GPU works on.
-        dtype: of the weights, as in the recipe.
+        dtype: dtype of the weights, as in the recipe.
         autocast: whether the forward computes in bfloat16, whatever ``dtype`` is.
         attention: ``attn_implementation`` of the recipe. Flash attention needs a GPU: in its place
             PyTorch's attention runs without a mask, which keeps the same tensors.

@@ -37,8 +37,8 @@ def needs(settings: Settings, folder: Path) -> list[Need]:
     """Return what the run reads, and whether it is on this machine.
 
     Args:
-        settings: of the recipe.
-        folder: of the recipe; a sibling that writes the rehearsal set is named as the way to it.
+        settings: settings of the recipe.
+        folder: folder of the recipe; a sibling that writes the rehearsal set is named as the way to it.
     """
     found = [_model_need(settings), *_data_needs(settings)]
     if settings.objectives.compare and settings.text("similarity") == "embedding":
@@ -98,8 +98,8 @@ def check_rehearsal_set(settings: Settings, folder: Path) -> None:
     """Check that the rehearsal set a recipe names exists.
 
     Args:
-        settings: of the recipe.
-        folder: of the recipe.
+        settings: settings of the recipe.
+        folder: folder of the recipe.
 
     Raises:
         MissingFileError: it does not; with the command that makes it.

@@ -49,7 +49,7 @@ class Settings:
 
     Attributes:
         given: those of the file and the command line.
-        defaults: of every key there is; ``None`` also where the default is not a plain value.
+        defaults: defaults of every key there is; ``None`` also where the default is not a plain value.
         file: the file as it was read; empty where there is none.
         registry: the methods, a user's own included.
     """

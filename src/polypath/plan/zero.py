@@ -36,8 +36,8 @@ def read_zero(settings: Settings, folder: Path) -> Zero | None:
     """Read a recipe's ``deepspeed`` key; ``None`` where it has none.
 
     Args:
-        settings: of the recipe.
-        folder: of the recipe; a relative path is looked up from the working directory, then upwards
+        settings: settings of the recipe.
+        folder: folder of the recipe; a relative path is looked up from the working directory, then upwards
             from here.
 
     Raises:

@@ -145,10 +145,10 @@ class RehearsalSet:
         """Check that training starts from the policy this set is the memory of.
 
         Args:
-            model_fingerprint: of the model before its first update; ``None`` skips a check.
-            tokenizer_fingerprint: of its tokenizer.
-            template_fingerprint: of its chat template.
-            temperature: that training divides logits by.
+            model_fingerprint: fingerprint of the model before its first update; ``None`` skips a check.
+            tokenizer_fingerprint: fingerprint of its tokenizer.
+            template_fingerprint: fingerprint of its chat template.
+            temperature: temperature that training divides logits by.
             vocab_size: token ids the model has.
 
         Raises:

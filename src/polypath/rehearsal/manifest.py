@@ -26,10 +26,10 @@ class RehearsalManifest:
         model_fingerprint: hash of its weights.
         tokenizer_fingerprint: hash of its tokenizer.
         template_fingerprint: hash of its chat template.
-        temperature: that logits were divided by, in sampling and in the reference log-probs.
-        precision: of the forward that made the reference log-probs, ``"auto"`` resolved.
+        temperature: temperature that logits were divided by, in sampling and in the reference log-probs.
+        precision: precision of the forward that made the reference log-probs, ``"auto"`` resolved.
         task: registry name of the task.
-        split: of the task.
+        split: split of the task.
         problems_key: hash of the problems asked.
         settings: all of ``PresampleSettings``, defaults resolved.
         counts: problems in each set, by its name.
@@ -39,7 +39,7 @@ class RehearsalManifest:
         files: SHA-256 of the other files of the folder, by name.
         task_options: what the task was built with; empty for the defaults.
         vocab_size: token ids of the model; ``None`` in sets made before this was recorded.
-        versions: of the libraries.
+        versions: versions of the libraries.
     """
 
     model: str
@@ -73,7 +73,7 @@ class RehearsalManifest:
         Args:
             identity: some fields of this manifest as the call has them.
             settings: its ``PresampleSettings``, as a dictionary.
-            folder: of the set, for the error.
+            folder: folder of the set, for the error.
 
         Raises:
             ConfigError: naming the first setting that differs, and both values.

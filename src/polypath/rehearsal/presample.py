@@ -71,13 +71,13 @@ def presample(
             may then not change, while ``threshold`` and the like may, until the set is finished.
         completion_logps: the forward of the engine that will train, which computes the reference
             log-probs: ``polypath.engines.trl.completion_logps`` for TRL.
-        split: of the task; a name for the record when ``problems`` is given.
+        split: split of the task; a name for the record when ``problems`` is given.
         limit: ask only the first so many problems.
         problems: asked instead of the task's own, for example from ``read_problems``.
         settings: how; the defaults are the paper's for Llama-3.1-8B-Instruct, except that a
             problem whose extra sample fails is explored rather than dropped.
         device: ``"cpu"`` or ``"cuda"``; a GPU if there is one by default.
-        engine: to sample with vLLM instead of transformers. The reference log-probs come from
+        engine: engine to sample with vLLM instead of transformers. The reference log-probs come from
             training's forward all the same.
         ranks: which process of several this is. Rank 0 of those a launcher started makes the set;
             the others return when they have done their part, as do parts named by hand, after

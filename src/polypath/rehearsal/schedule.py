@@ -20,7 +20,7 @@ class RehearsalSchedule:
         num_rows: rows of the rehearsal set, at least 1.
         rows_per_step: rows of one optimiser step over all processes and micro-steps, at least 1;
             it may exceed ``num_rows``.
-        seed: of the order, at least 0.
+        seed: seed of the order, at least 0.
     """
 
     num_rows: int

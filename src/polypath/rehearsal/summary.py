@@ -13,7 +13,7 @@ class PresampleSummary:
     """What ``presample`` made, or found.
 
     Attributes:
-        folder: of the rehearsal set.
+        folder: folder of the rehearsal set.
         already_complete: whether the set was there before, so that nothing was done.
         num_problems: problems asked.
         counts: problems in each set.

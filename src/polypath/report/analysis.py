@@ -91,7 +91,7 @@ def analyse(
                 differences between seeds.
         settings: by default those of ``AnalysisSettings``.
         groups: members of ``GROUPS``; only their metrics are computed.
-        sizes: from ``choose_sizes`` over several runs, so that all are measured alike.
+        sizes: sizes from ``choose_sizes`` over several runs, so that all are measured alike.
 
     Returns:
         The run's metrics and curves.
@@ -233,7 +233,7 @@ def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparis
     """Compare runs that are already measured, on the same problems at the same sizes.
 
     Args:
-        base: from ``measure_runs``.
+        base: base from ``measure_runs``.
         runs: one or more, from the same call as the base.
 
     Returns:

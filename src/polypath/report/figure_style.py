@@ -43,8 +43,8 @@ def new_figure(
 
     Args:
         panels: number of panels.
-        width: of each panel, in inches.
-        height: of each panel, in inches.
+        width: width of each panel, in inches.
+        height: height of each panel, in inches.
         columns: most panels in a row; 0 puts all in one row.
         margin: inches added at the right, for a legend or names.
         wide_first: width of the first column relative to the others.
@@ -81,7 +81,7 @@ def draw_curve(
     Args:
         axis: matplotlib axis to draw on.
         curve: K estimates with their ends.
-        label: for the legend.
+        label: label for the legend.
         style: colour, marker and line style of matplotlib; ``color`` is required.
         band: whether to draw the interval.
     """

@@ -93,7 +93,7 @@ class RunAnalysis:
         name: name of the run.
         samples: the measured samples; for several seeds, their samples joined.
         num_seeds: number of seeds.
-        metrics: in the order of tables.
+        metrics: metrics in the order of tables.
         ks: numbers of samples in the tables.
         pass_curve: pass@k at more values of k, for figures.
         distinct_curve: distinct correct solutions over k; ``None`` if no correct sample has an answer.
@@ -229,13 +229,13 @@ class Comparison:
     Attributes:
         base: the base run.
         runs: the runs that are compared with it.
-        differences: in the order of ``runs``, and for each run in the order of tables.
-        flows: in the order of ``runs``.
+        differences: differences in the order of ``runs``, and for each run in the order of tables.
+        flows: flows in the order of ``runs``.
         fits: fits of Potential@k on diversity; empty with fewer than three runs.
         num_shared_problems: problems that every run has.
         not_shared: name of a run -> number of its problems that are left out because some runs lack them.
         level: confidence level of all intervals, in (0, 1).
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
         notes: what a reader must know about the whole comparison.
     """
 

@@ -50,7 +50,7 @@ class WriterLock:
     Args:
         folder: an existing one.
         part: what to hold.
-        name: of the lock's file.
+        name: name of the lock's file.
 
     Raises:
         ConfigError: another process holds what is asked for; it is named.

@@ -41,15 +41,15 @@ class RolloutManifest:
         top_p: nucleus mass kept; 1 keeps all.
         top_k: number of tokens kept; ``None`` keeps all.
         max_new_tokens: limit on the generated tokens.
-        seed: of the sampling.
+        seed: seed of the sampling.
         task: registry name.
-        split: of the task.
+        split: split of the task.
         task_options: what the task was built with, as ``tasks.get_task`` takes it.
         backend: what drew the samples: ``"transformers"``, ``"vllm"`` or ``"server"``; compared
             where both sides tell, since each draws other samples with the same seed.
         weights: file of the model's folder -> its SHA-256; compared where both sides name the same
             model and file: one that changed under the same name is damaged.
-        versions: of the libraries; recorded, never compared.
+        versions: versions of the libraries; recorded, never compared.
     """
 
     model: str

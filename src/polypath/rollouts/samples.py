@@ -24,8 +24,8 @@ class Samples:
     Attributes:
         name: label of the run.
         problem_ids: the N problems, in order of first appearance.
-        prompts: of the N problems, chat messages as JSON text; ``None`` where unknown.
-        golds: of the N problems; ``None`` where unknown.
+        prompts: prompts of the N problems, chat messages as JSON text; ``None`` where unknown.
+        golds: golds of the N problems; ``None`` where unknown.
         completions: N tuples of S_n texts, in the order of their sample numbers.
         correct: N tuples of S_n. ``None`` where nobody verified the sample: nothing says whether it
             is right, or its verifier timed out or failed.

@@ -27,7 +27,7 @@ class ImportSummary:
 
     Attributes:
         num_rows: samples now in the store.
-        new_rows: of these, added by this call.
+        new_rows: rows of these, added by this call.
         num_greedy: greedy samples now in the store beside it.
         left_out: reason -> rows left out.
         left_out_at: reason -> where the first of them are.

@@ -24,7 +24,7 @@ class Backend:
         draw: the backend's ``sample`` with its model.
         manifest: what it draws from; how is left open.
         model: the model where it is in this process, else ``None``.
-        tokenizer: of the model; ``None`` for a server.
+        tokenizer: tokenizer of the model; ``None`` for a server.
     """
 
     draw: Draw
@@ -50,7 +50,7 @@ def open_backend(
         model: a folder or hub name; or a server.
         device: ``"cpu"`` or ``"cuda"``; this process's GPU, if there is one, by default.
         precision: as in ``PresampleSettings``. vLLM has no autocast: ``bf16-mixed`` is bfloat16.
-        engine: to sample with vLLM.
+        engine: engine to sample with vLLM.
         ranks: which process of several this is.
         console: where a server's peculiarities are told.
         trust_remote_code: allow a model that ships its own Python code to run it.

@@ -23,7 +23,7 @@ def uniforms(seed: int, keys: Sequence[tuple[str, int]], count: int) -> np.ndarr
     every machine and in every version. A longer stream starts with the shorter one.
 
     Args:
-        seed: of all streams.
+        seed: seed of all streams.
         keys: (problem id, sample number) of every row.
         count: numbers of each.
     """
@@ -49,7 +49,7 @@ class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         keys: (problem id, sample number) of every row.
         prompt_length: padded length of the prompts.
         settings: how to draw; at temperature 0 the likeliest token is taken.
-        device: of the logits.
+        device: device of the logits.
     """
 
     def __init__(

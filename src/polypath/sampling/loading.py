@@ -69,7 +69,7 @@ def load_model(
 
     Args:
         name: a folder, a name on the Hugging Face hub, or that of a model that ships.
-        dtype: of the weights.
+        dtype: dtype of the weights.
         device: where they go.
         trust_remote_code: allow a model that ships its own Python code to run it. Nobody is asked.
 

@@ -81,14 +81,14 @@ def sample_run(
         task: gives the problems and verifies completions.
         out: the run folder. The same call on it goes on; with a larger ``num_samples`` or ``limit``
             it adds to what is there. Anything else that decides the samples may not change.
-        split: of the task.
+        split: split of the task.
         num_samples: samples per problem, at least 1.
         settings: how to draw.
         limit: ask only the first so many problems.
         greedy: also draw one greedy sample per problem, at temperature 0.
         device: ``"cpu"`` or ``"cuda"``; a GPU if there is one. Not for a server.
         precision: as in ``PresampleSettings``. Not for a server.
-        engine: to sample with vLLM instead of transformers.
+        engine: engine to sample with vLLM instead of transformers.
         ranks: which process of several this is; of those a launcher started, rank 0 returns when
             all samples are there, the others when they have done their part.
         console: where progress goes; ``None`` for nowhere.

@@ -48,7 +48,7 @@ def sample(
         settings: how to draw.
         first_sample_id: number of the first sample.
         done: keys (problem id, sample number) to leave out.
-        part: of the batches, where several processes share them.
+        part: part of the batches, where several processes share them.
 
     Yields:
         The completions of one batch, as soon as it is finished.

@@ -28,9 +28,9 @@ def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) 
     where it has checkpoints, and over temperatures where it has any. Names stand beside the panels.
 
     Args:
-        result: of a split.
-        path: of the PNG.
-        trails: of the methods on this split; empty for splits without checkpoints.
+        result: result of a split.
+        path: path of the PNG.
+        trails: trails of the methods on this split; empty for splits without checkpoints.
     """
     front = result.evaluation.front
     keys = front[1:] or front

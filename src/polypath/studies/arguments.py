@@ -27,10 +27,10 @@ def training_arguments(
     """Return a method's settings, and what the runner sets, as ``--key value`` for the recipe.
 
     Args:
-        study: that the method is of.
+        study: study that the method is of.
         method: one that is trained itself.
         out: folder of the run.
-        seed: of the run.
+        seed: seed of the run.
         rehearsal_set: folder of the method's; ``None`` for none.
     """
     values: dict[str, Any] = {**study.settings, **method.settings}
@@ -55,9 +55,9 @@ def checked_recipe(study: Study, method: Method, arguments: list[str]) -> Recipe
     """Build the recipe of a method, or of the one that it is a checkpoint of.
 
     Args:
-        study: that the method is of.
-        method: to check.
-        arguments: from ``training_arguments``, of the method that is trained.
+        study: study that the method is of.
+        method: method to check.
+        arguments: arguments from ``training_arguments``, of the method that is trained.
 
     Returns:
         The recipe that a run of the method would have.

@@ -22,13 +22,13 @@ class Evaluation:
     """How a split is sampled, and what is reported of it.
 
     Attributes:
-        split: of the task.
+        split: split of the task.
         problems: the first so many of the split; a smaller split gives all it has.
-        samples: of each problem.
+        samples: samples of each problem.
         greedy: whether one greedy sample of each is drawn as well.
         ks: of pass@k.
         keep_k: samples that "solved" means in the keep and explore shares; 0 leaves the shares out.
-        temperature: of the samples.
+        temperature: temperature of the samples.
         top_p: nucleus mass.
         max_completion_length: tokens at most.
     """
@@ -71,7 +71,7 @@ class Tuning(Evaluation):
     """How the tuning split is sampled; the key ``split`` names it.
 
     Attributes:
-        split: of the task.
+        split: split of the task.
     """
 
     split: str = key()
@@ -83,9 +83,9 @@ class Presampling:
 
     Attributes:
         name: key in the file and in folder names.
-        split: of the task.
+        split: split of the task.
         limit: number of problems, from the first; ``None`` for all.
-        settings: of the pre-sampling.
+        settings: settings of the pre-sampling.
     """
 
     name: str
@@ -100,14 +100,14 @@ class Method:
 
     Attributes:
         name: key in the file and in folder names.
-        label: in tables and figures.
+        label: label in tables and figures.
         settings: recipe keys that differ from the study's.
         rehearsal: name of a pre-sampling; empty for none.
         checkpoints: optimizer steps to evaluate besides the last.
-        temperatures: to sample the trained model at as well, on the main split.
+        temperatures: temperatures to sample the trained model at as well, on the main split.
         against: the method it is compared with; empty for the study's.
         of: method whose runs it is a checkpoint of; empty for one that is trained itself.
-        step: of that checkpoint; 0 without ``of``.
+        step: step of that checkpoint; 0 without ``of``.
     """
 
     name: str
@@ -161,32 +161,32 @@ class Study:
     """A whole study file; see docs/studies for what each key means.
 
     Attributes:
-        name: of the study, in folder names.
-        question: that it answers, in a sentence or a few; empty for none.
+        name: name of the study, in folder names.
+        question: question that it answers, in a sentence or a few; empty for none.
         base: folder or name of the model that all methods start from.
         task: name or place of the task.
-        task_options: of the task.
+        task_options: options of the task.
         recipe: YAML file of ``polypath train`` with what all methods have in common.
         stage: ``report``, or ``tune`` for a study that only chooses settings.
-        seeds: of training, each at least 0.
+        seeds: seeds of training, each at least 0.
         against: key of the method that the others are compared with; empty for none.
         presamplings: rehearsal sets by name.
         methods: by key.
         settings: recipe keys that all methods change.
-        temperatures: at which the base is sampled on the tuning split; at the best it has a row.
-        evaluations: of the reported splits, the main one first.
+        temperatures: temperatures at which the base is sampled on the tuning split; at the best it has a row.
+        evaluations: evaluations of the reported splits, the main one first.
         tuning: split to choose a temperature on; ``None`` for none.
         temperature_curve: whether the base is sampled at all of them on the reported splits as well.
         base_draws: whether the base is sampled with random draws of its own (``independent``), or
             with those that all methods meet (``shared``).
         pairs: methods that are also compared with each other.
         relations: metrics that are held against each other.
-        sampling_seed: of all samples, at least 0.
+        sampling_seed: seed of all samples, at least 0.
         batch_size: completions generated together, at least 1.
         page: whether the HTML page is written.
         matched: whether methods are also compared with the reference stopped at equal pass@1.
-        command: that makes the study again.
-        text: of the file.
+        command: command that makes the study again.
+        text: text of the file.
     """
 
     name: str = key()
@@ -236,7 +236,7 @@ class Study:
 
         Args:
             methods: keys to keep; ``None`` for all.
-            seeds: of training; ``None`` for the study's.
+            seeds: seeds of training; ``None`` for the study's.
 
         Raises:
             ConfigError: a method is unknown, or nothing is left.
@@ -274,8 +274,8 @@ class StudyFile(Study):
     Attributes:
         presample: one rehearsal set, or several by name.
         evaluation: name of a split -> how it is sampled.
-        checkpoints: of methods that have none of their own.
-        method_temperatures: of methods that have no temperatures of their own.
+        checkpoints: checkpoints of methods that have none of their own.
+        method_temperatures: temperatures of methods that have no temperatures of their own.
     """
 
     presample: Any = nested(None)

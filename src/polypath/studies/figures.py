@@ -38,7 +38,7 @@ def look_of(name: str, names: Sequence[str]) -> dict[str, Any]:
 
     Args:
         name: key of a method, or one of the base's rows.
-        names: of all rows; a method keeps its look in all figures with the same methods.
+        names: names of all rows; a method keeps its look in all figures with the same methods.
     """
     if name in BASE_LOOKS:
         return BASE_LOOKS[name]
@@ -53,7 +53,7 @@ def draw_pass_curves(result: SplitResult, path: Path) -> None:
 
     Args:
         result: rows of a split.
-        path: of the PNG.
+        path: path of the PNG.
     """
     figure, [axis] = new_figure(1, width=6.2, margin=LEGEND)
     _draw_pass_panel(axis, result)
@@ -66,10 +66,10 @@ def draw_training(
     """Draw each panel's curves over optimizer steps, with bands from the lowest to the highest seed.
 
     Args:
-        curves: of all panels and methods.
-        names: of all methods, in the order of their colours.
-        path: of the PNG.
-        title: of the figure.
+        curves: curves of all panels and methods.
+        names: names of all methods, in the order of their colours.
+        path: path of the PNG.
+        title: title of the figure.
     """
     panels = _by_panel(curves)
     figure, axes = new_figure(len(panels), width=4.4, margin=LEGEND)
@@ -85,9 +85,9 @@ def draw_overview(
     """Draw a study in one picture: pass@k of every row, and what the runs logged in training.
 
     Args:
-        result: of the main split.
+        result: result of the main split.
         curves: over training.
-        path: of the PNG.
+        path: path of the PNG.
         several: what to say of curves over several seeds.
     """
     panels = _by_panel(curves)
@@ -138,9 +138,9 @@ def draw_relations(study: Study, results: Sequence[RelationResult], path: Path) 
     Models that ``where`` does not choose are pale.
 
     Args:
-        study: that asks for the relations.
+        study: study that asks for the relations.
         results: a panel for each.
-        path: of the PNG.
+        path: path of the PNG.
     """
     figure, axes = new_figure(len(results), width=4.9, columns=3, margin=LEGEND)
     names = list(study.methods)

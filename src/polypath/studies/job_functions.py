@@ -55,7 +55,7 @@ def presample(
     Args:
         model: folder or name of the base.
         task: name or place of the task.
-        task_options: of the task.
+        task_options: options of the task.
         out: folder of the set.
         presampling: its split, number of problems and settings.
     """
@@ -94,11 +94,11 @@ def evaluate(
     Args:
         model: folder or name.
         task: name or place of the task.
-        task_options: of the task.
+        task_options: options of the task.
         out: run folder.
         evaluation: split, number of problems and samples, and how they are drawn.
         batch_size: completions generated together, at least 1.
-        seed: of the samples.
+        seed: seed of the samples.
         tried: temperature, as text -> folder of samples at it; ``None`` for the evaluation's own.
     """
     from polypath.sampling.run import sample_run

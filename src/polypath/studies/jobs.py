@@ -75,11 +75,11 @@ def run_jobs(
     After a failure, jobs that do not need the failed one still run; the failure is raised at the end.
 
     Args:
-        jobs: in the order they should start, dependencies allowing.
+        jobs: jobs in the order they should start, dependencies allowing.
         workers: processes, >= 1; each uses one thread.
         log: file that receives everything the workers print.
         timings: JSON file of the seconds each job took; written after every job.
-        console: for progress.
+        console: console for progress.
 
     Returns:
         What ``timings`` holds: seconds of each job, in this call or an earlier one.
@@ -235,7 +235,7 @@ def time_left(
         waiting: not begun yet.
         running: name -> seconds since it was started.
         seconds: name -> what it took, of finished jobs.
-        workers: that share the rest.
+        workers: workers that share the rest.
 
     Returns:
         None while nothing is known of some job's kind. A job at work whose progress is known counts by

@@ -30,7 +30,7 @@ def key(default: Any = MISSING, bounds: Bounds = Bounds()) -> Any:  # noqa: B008
 
     Args:
         default: value where the file leaves the key out.
-        bounds: of a number, or of each in a list.
+        bounds: bounds of a number, or of each in a list.
     """
     return field(default=default, metadata={"bounds": bounds})
 
@@ -49,7 +49,7 @@ def read(
     (``Literal``), or a list of different ones of these (``tuple``).
 
     Args:
-        content: of the file.
+        content: content of the file.
         where: the mapping is, for messages.
         config: a dataclass whose fields are the keys.
         also: keys that are read elsewhere.

@@ -44,7 +44,7 @@ def load_study(path: str | Path) -> Study:
     """Read and check a study file. The recipe and each method's settings are checked by ``StudyPlan``.
 
     Args:
-        path: of the YAML file.
+        path: path of the YAML file.
 
     Returns:
         The study, with the command that runs it.
@@ -68,8 +68,8 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
     """Check what a study file holds, and return the study.
 
     Args:
-        content: of the file, read.
-        path: of the file, for error messages and for what lies beside it: the recipe, a base. Of a
+        content: content of the file, read.
+        path: path of the file, for error messages and for what lies beside it: the recipe, a base. Of a
             symbolic link, beside the file that it points to.
 
     Returns:

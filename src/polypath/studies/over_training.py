@@ -31,8 +31,8 @@ class Trail:
     """One method on the main split, at the steps that all of its seeds have.
 
     Attributes:
-        name: of the method.
-        label: of the method.
+        name: name of the method.
+        label: label of the method.
         steps: 0 for the base, its checkpoints, and its last.
         values: ``pass@k`` and ``distinct@k`` -> values ``(R, C, N)``; the base's are the same for all
             seeds.
@@ -55,7 +55,7 @@ def read_trails(samples: SplitSamples) -> dict[str, Trail]:
     """Measure the checkpoints of all methods that have any, and with them the base and the last step.
 
     Args:
-        samples: of the study's main split.
+        samples: samples of the study's main split.
 
     Returns:
         Name of a method -> its trail.
@@ -95,7 +95,7 @@ class TrainingCurve:
 
     Attributes:
         name: key of the method.
-        label: of the method, in legends.
+        label: label of the method, in legends.
         panel: title of the panel it belongs to.
         steps: optimizer steps, ``(T,)``.
         mean: over seeds, ``(T,)``.
@@ -130,8 +130,8 @@ def checkpoint_curves(trails: Mapping[str, Trail], evaluation: Evaluation) -> li
     """Return pass@1, pass@K and distinct solutions of checkpoints, the base first and the end last.
 
     Args:
-        trails: from ``read_trails``.
-        evaluation: of the main split.
+        trails: trails from ``read_trails``.
+        evaluation: evaluation of the main split.
     """
     panels = {key: key.replace("distinct@", "distinct correct in ") for key in evaluation.front}
     return [
@@ -164,10 +164,10 @@ class MatchedRow:
 
     Attributes:
         name: key of the method.
-        label: in tables.
+        label: label in tables.
         against: key of the reference.
         pass_at_1: of the method.
-        step: at which the reference is stopped.
+        step: step at which the reference is stopped.
         step_low: lower end of its interval.
         step_high: upper end.
         outside: empty, ``above`` or ``below``: see ``metrics.MatchedDifference``.
@@ -197,9 +197,9 @@ def match(
     """Compare rows of the main split with references at equal pass@1.
 
     Args:
-        samples: of the main split.
+        samples: samples of the main split.
         wanted: names of a row and its reference.
-        trails: of the methods; without that of a reference there is nothing to match with.
+        trails: trails of the methods; without that of a reference there is nothing to match with.
 
     Returns:
         Empty if the study does not ask for it, no reference has checkpoints, or pass@1 is all that

@@ -33,7 +33,7 @@ class RelationFit:
     Attributes:
         models: number of points.
         runs: clusters that the points come from.
-        slope: of the least-squares line, units of y per unit of x.
+        slope: slope of the least-squares line, units of y per unit of x.
         intercept: y at x = 0.
         r_squared: share of the variance of y that the line explains, in [0, 1].
         r_squared_low: lower end of its interval; NaN with one run.
@@ -72,9 +72,9 @@ def fit_relation(
         x_M: a metric of each model, finite.
         y_M: another.
         runs_M: name of the run each model comes from; runs are drawn again as a whole.
-        level: of the intervals, in (0, 1).
-        num_resamples: of the bootstrap.
-        seed: of the resampling.
+        level: level of the intervals, in (0, 1).
+        num_resamples: number of resamples of the bootstrap.
+        seed: seed of the resampling.
 
     Returns:
         The line and the rank correlation, with intervals if there are two or more runs.

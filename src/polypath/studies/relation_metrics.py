@@ -24,7 +24,7 @@ class Measured:
     """One metric of one model.
 
     Attributes:
-        label: for people.
+        label: label for people.
         value: NaN when undefined.
         num_problems: problems it rests on.
         note: why it is undefined, or rests on fewer problems; else empty.

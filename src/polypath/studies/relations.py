@@ -28,13 +28,13 @@ class Point:
 
     Attributes:
         name: key of its method, or ``base``.
-        label: for people.
+        label: label for people.
         run: the training run it comes from, what is drawn as a whole; ``base`` for the base.
         kind: ``end`` of training (the base's own temperature, too), ``checkpoint`` or ``temperature``.
-        step: of a checkpoint; else 0.
-        temperature: of its samples.
+        step: step of a checkpoint; else 0.
+        temperature: temperature of its samples.
         folder: where they lie.
-        metrics: that the relations ask for, by key.
+        metrics: metrics that the relations ask for, by key.
     """
 
     name: str
@@ -53,7 +53,7 @@ class RelationResult:
 
     Attributes:
         relation: as the study asks for it.
-        labels: of its metrics, by key.
+        labels: labels of its metrics, by key.
         points: models with both metrics.
         left_out: label of a model -> why it is no point.
         fits: ``all``, and in words which models ``where`` chooses if there is one -> the line through
@@ -85,7 +85,7 @@ def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
     """Measure every model and fit the relations of the study.
 
     Args:
-        samples: of its main split.
+        samples: samples of its main split.
 
     Returns:
         The relations in the order of the study.

@@ -22,7 +22,7 @@ class StudyResult:
     """What a study found whose jobs are done.
 
     Args:
-        plan: of the study.
+        plan: plan of the study.
         seconds: name of a job -> what it took.
         workers: processes that measure samples side by side.
 
@@ -34,10 +34,10 @@ class StudyResult:
         trails: methods of the main split over their checkpoints.
         matched: rows of the main split at equal pass@1 with the study's reference.
         matched_pairs: the study's pairs at equal pass@1.
-        relations: of metrics over the models of the main split.
+        relations: relations of metrics over the models of the main split.
         checkpoints: curves of what checkpoints can do.
         logged: curves of what the runs logged in training.
-        cost: of the jobs.
+        cost: cost of the jobs.
     """
 
     def __init__(self, plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> None:
@@ -111,7 +111,7 @@ def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]
     """Return what ``results.json`` holds.
 
     Args:
-        result: of the study.
+        result: result of the study.
         started: when this call began, on the monotonic clock.
         ran: when its jobs were done.
     """
@@ -203,7 +203,7 @@ def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
     """Add up what the jobs of a study took: of each method's runs, without training, and of all.
 
     Args:
-        plan: of the study.
+        plan: plan of the study.
         timings: name of a job -> seconds of wall time, of the call that finished it.
 
     Returns:

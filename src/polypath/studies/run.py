@@ -46,7 +46,7 @@ def run_study(
     (``results.json``, ``table.md``, PNG figures, ``report.html``).
 
     Args:
-        study: from ``load_study``.
+        study: study from ``load_study``.
         out: folder of everything.
         workers: processes, of one thread each.
         console: where progress and tables go; ``None`` is standard output.

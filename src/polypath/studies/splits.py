@@ -31,9 +31,9 @@ class RowFolders:
 
     Attributes:
         name: key of the method; ``base`` or ``base, cooled``.
-        label: in tables.
-        folders: of the samples, one for each seed.
-        temperature: of the samples.
+        label: label in tables.
+        folders: folders of the samples, one for each seed.
+        temperature: temperature of the samples.
         seeds: training seeds behind it; empty for the base.
         training_seconds: mean over seeds; NaN for the base.
     """
@@ -70,14 +70,14 @@ class SplitSamples:
     """The samples of all rows of a split, in memory, and the values of these and other folders.
 
     Attributes:
-        plan: of the study, all of whose samples are there.
-        evaluation: of the split.
+        plan: plan of the study, all of whose samples are there.
+        evaluation: evaluation of the split.
         rows: base first, then the base at its best temperature if there is one, then the methods.
         curve: the base at every temperature of the study.
         shared: problems that all of these have.
         measured: name of a row -> everything there is to measure; of the main split, for the page.
         sizes: how many samples each measure looks at.
-        settings: of the intervals.
+        settings: settings of the intervals.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ def base_and_methods(
 
     Args:
         plan: files and jobs of the study.
-        evaluation: of the split.
+        evaluation: evaluation of the split.
         best: temperature of the base's cooled row; ``None`` for no such row.
     """
     folder, own = plan.samples_folder(plan.base_folder(), evaluation), evaluation.temperature

@@ -34,7 +34,7 @@ def get_task(name: str, options: Mapping[str, str] | None = None) -> Task:
     Args:
         name: key of ``TASKS``, or the place of a user's own: ``path/to/file.py:factory``,
             ``module:factory`` or a YAML file.
-        options: of the task, such as where its data lies; texts.
+        options: options of the task, such as where its data lies; texts.
 
     Raises:
         ConfigError: there is no such task, or it has no such option.

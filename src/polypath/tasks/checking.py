@@ -21,10 +21,10 @@ class FailedGold:
     """A gold that its own verifier does not find right.
 
     Attributes:
-        problem_id: of the problem.
+        problem_id: id of the problem.
         gold: as the task has it.
-        status: of the verdict; ``graded`` means it was found wrong.
-        reward: of the verdict.
+        status: status of the verdict; ``graded`` means it was found wrong.
+        reward: reward of the verdict.
     """
 
     problem_id: str
@@ -91,8 +91,8 @@ def check_golds(
 
     Args:
         task: whose golds.
-        split: for the record.
-        problems: of it.
+        split: split for the record.
+        problems: problems of it.
         progress: told how many golds were verified since it was last told.
 
     Raises:

@@ -55,7 +55,7 @@ def task_from(
             correct. Completions of chat prompts are messages.
         solution: what a solution is: ``(text, row) -> text or None``, or ``text``, ``equations`` or
             ``operations``. Without one nothing is said of different solutions.
-        name: of the task.
+        name: name of the task.
         prompt: column with the prompt, or a function from a row to it: a text, or chat messages. Found
             by itself among ``PROMPT_FIELDS``.
         answer: column with the answer. Found by itself among ``ANSWER_FIELDS``, if there is one.

@@ -35,11 +35,11 @@ class SetSpec:
     """What tells one data set from another.
 
     Attributes:
-        name: of the task.
+        name: name of the task.
         what: in a line.
         splits: ours.
         hub: id on the hub; ``None`` if we know none.
-        config: of the hub's data set.
+        config: config of the hub's data set.
         hub_splits: our split -> the hub's, where they differ.
         file_names: our split -> further names of its local file.
         protocol: key of ``tasks.protocols.PROTOCOLS``.

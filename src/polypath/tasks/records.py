@@ -29,8 +29,8 @@ class Origin:
         task: name of the task, for messages.
         data: local file, or folder with a file for each split; ``None`` for the hub.
         hub: id of a data set on the hub; ``None`` if there is none we know.
-        config: of the hub's data set.
-        revision: of the hub's data set.
+        config: config of the hub's data set.
+        revision: revision of the hub's data set.
         hub_splits: our split -> the hub's, where they differ.
         file_names: our split -> further names its local file may have, without suffix.
     """
@@ -286,7 +286,7 @@ def problem_ids(
     """Return an id for each row: the data set's own if they tell rows apart, else a hash.
 
     Args:
-        rows: of one split.
+        rows: rows of one split.
         keys: of each row, what it asks; equal rows of a hash get -2, -3, ... in their order.
         chosen: field the user named; ``None`` to look for one.
         where: what is read, for messages.

@@ -31,7 +31,7 @@ def choose_checkpoint(folder: Path, asked: Path | None) -> tuple[Path | None, st
     """Return what training goes on from, and what is to be said of checkpoints that are left out.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         asked: the checkpoint that was asked for, instead of the newest.
 
     Raises:

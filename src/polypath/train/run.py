@@ -67,7 +67,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
     (bit for bit, when ``save_steps`` ends a generation cycle). A finished run is not repeated.
 
     Args:
-        recipe: from ``load_recipe``.
+        recipe: recipe from ``load_recipe``.
         progress: told in a line what happens; printed by default. Called on the main process only.
 
     Returns:

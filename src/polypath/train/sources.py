@@ -175,8 +175,8 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
     """Return the task's reward first, so that it says what is correct, then the named ones.
 
     Args:
-        arguments: of the recipe.
-        max_completion_length: of the training; ``cosine_length_reward`` is lowest there.
+        arguments: arguments of the recipe.
+        max_completion_length: length of the training; ``cosine_length_reward`` is lowest there.
 
     Raises:
         ConfigError: no reward was named, one that does not exist, or one that needs a task; or an option

@@ -80,7 +80,7 @@ def length_reward(
 
     Args:
         texts: completions.
-        verdicts: of the same completions.
+        verdicts: verdicts of the same completions.
         groups: what each answers; those that are equal are compared.
     """
     rewards = []
@@ -172,7 +172,7 @@ def cosine_length_reward(
     Args:
         settings: shape of the reward.
         texts: completions.
-        verdicts: of the same completions. No answer, a timeout and an error count as wrong.
+        verdicts: verdicts of the same completions. No answer, a timeout and an error count as wrong.
         num_tokens: lengths of the same completions; needed if the unit is tokens.
 
     Raises:
