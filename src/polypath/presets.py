@@ -28,11 +28,11 @@ def preset(name: str) -> dict[str, Any]:
     """Return the settings of a preset, as keyword arguments of ``DiversityGRPOConfig``.
 
     - ``balanced`` rehearses the base's different right solutions weakly, and ends with the mean of the
-        weights over the second half of training. It is meant to cost no pass@1.
+      weights over the second half of training. It is meant to cost no pass@1.
     - ``diverse`` rehearses somewhat more. It also adjusts rewards by the answers of right completions, so
-        that no right answer is made less likely. It is meant to keep more, at some cost on hard tasks. Its
-        answers must tell solutions apart, as expressions and queries do. If all right completions have one
-        answer (a number, in mathematics), also set ``similarity`` to ``"ngram"`` or ``"embedding"``.
+      that no right answer is made less likely. It is meant to keep more, at some cost on hard tasks. Its
+      answers must tell solutions apart, as expressions and queries do. If all right completions have one
+      answer (a number, in mathematics), also set ``similarity`` to ``"ngram"`` or ``"embedding"``.
 
     ``rehearsal_set`` is ``"auto"``: ``polypath train`` samples the set before it trains. In Python, pass an
     existing one: ``{**preset("balanced"), "rehearsal_set": FOLDER}``. Both presets average weights, which

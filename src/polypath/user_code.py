@@ -123,7 +123,7 @@ def checked_rewards(rewards: Any, count: int, who: str) -> list[float | None]:
 
     Raises:
         DataError: the value is of another type or length, or infinite; or reading it (from a generator,
-                for example) failed.
+            for example) failed.
     """
     no_list = isinstance(rewards, (str, bytes, Mapping, Set)) or not hasattr(rewards, "__iter__")
     if no_list or getattr(rewards, "shape", None) == ():  # a tensor of no axis has __iter__

@@ -87,8 +87,8 @@ def analyse(
 
     Args:
         run: its samples, or those of several seeds of one method. Seeds count as one run: the result is the
-                mean over seeds, on the problems that all seeds have, with intervals that include the
-                differences between seeds.
+            mean over seeds, on the problems that all seeds have, with intervals that include the
+            differences between seeds.
         settings: by default those of ``AnalysisSettings``.
         groups: members of ``GROUPS``; only their metrics are computed.
         sizes: sizes from ``choose_sizes`` over several runs, so that all are measured alike.

@@ -23,12 +23,12 @@ class AnalysisSettings:
 
     Attributes:
         ks: the k of pass@k and similar metrics, each at least 1; ``None`` uses 1, 2, 4, ... up to the fewest
-                samples of a problem. Problems with fewer than k samples are left out at that k, and counted.
+            samples of a problem. Problems with fewer than k samples are left out at that k, and counted.
         level: confidence level of intervals and tests, in (0, 1).
         seed: seed of the bootstrap and of all draws, at least 0.
         num_resamples: number of bootstrap resamples, at least 100.
         text_samples: samples per problem for measures of diversity, at least 2, so that runs and problems
-                with different numbers can be compared; ``None`` uses 16, or the fewest samples of a problem.
+            with different numbers can be compared; ``None`` uses 16, or the fewest samples of a problem.
         correct_samples: the same for correct samples only; ``None`` uses 4. Problems with fewer are left
             out, and counted.
 

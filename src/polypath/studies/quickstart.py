@@ -29,11 +29,11 @@ def quickstart_study(
     """Return the study of the quickstart.
 
     Args:
-        methods: keys of the file's methods; empty for all. GRPO is always among them, as what the
-            others are compared with.
+        methods: keys of the file's methods; empty for all. GRPO is always included, because the others
+            are compared with it.
         steps: rounds of 512 completions and 4 updates each, >= 1.
-        problems: held-out problems; half as many out of domain, and of dev to choose a temperature on.
-        samples: samples of each held-out problem; out of domain as the file says.
+        problems: held-out problems; half as many out of domain, and on dev to choose a temperature.
+        samples: samples of each held-out problem; out of domain the file's number.
         seed: seed of training and of all samples.
 
     Raises:
