@@ -43,6 +43,12 @@ class RunSettings:
     correctness_threshold: float = setting(
         0.5, "A completion is correct if its raw reward is above this.", within="(-inf, inf)"
     )
+    skip_rows_without_gradient: bool = setting(
+        False,
+        "Leave completions without a gradient out of the training forward and backward: those whose "
+        "advantage is 0, as in a group of equal rewards, unless a term acts on them. The update is the "
+        "same up to rounding. Entropy and clip ratios are then logged over the completions that are left.",
+    )
     diversity_metrics: bool = setting(
         True,
         "Log accuracy, distinct solutions, similarity and the other metrics of diversity.",

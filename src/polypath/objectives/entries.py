@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.settings import Setting, build, is_number, settings_of
@@ -170,11 +170,24 @@ class Advantage(Entry):
     KIND: ClassVar = "advantage"
 
 
+Acts = Literal["all", "correct", "advantage"]
+
+
+def _on_all(config: Any) -> Acts:
+    """Say that a term acts on all completions."""
+    del config
+    return "all"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyTerm(Entry):
     """A term of the policy's loss: ``(config, logp_B_T, behaviour_logp_B_T, mask_B_T, ...) -> TokenTerm``.
 
     Switched on by ``<name>_coef`` above 0, its weight in the loss.
+
+    Attributes:
+        acts_on: on which completions it has a gradient, called with the config: ``all``, the ``correct``
+            ones, or those with an ``advantage`` other than 0.
     """
 
     LEAD: ClassVar = ("config", "logp_B_T", "behaviour_logp_B_T", "mask_B_T")
@@ -184,6 +197,8 @@ class PolicyTerm(Entry):
         "entropy_B_T": "entropy of the next-token distribution in nats, with gradient",
     }
     KIND: ClassVar = "policy term"
+
+    acts_on: Callable[[Any], Acts] = _on_all
 
     @property
     def switch(self) -> Setting:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from polypath.checks import check_shapes
 from polypath.errors import ConfigError
 from polypath.objectives.capping import MAX_EXPONENT, cap_value
-from polypath.objectives.entries import PolicyTerm, TokenTerm
+from polypath.objectives.entries import Acts, PolicyTerm, TokenTerm
 from polypath.settings import check_settings, setting
 from polypath.torch_later import torch
 
@@ -146,11 +146,16 @@ def _needs(config: PositiveEntropyConfig) -> frozenset[str]:
     return frozenset({"entropy_B_T"} if config.form == "exact" else ())
 
 
+def _acts_on(config: PositiveEntropyConfig) -> Acts:
+    return "correct" if config.gate == "correct" else "all"
+
+
 POSITIVE_ENTROPY = PolicyTerm(
     name="positive_entropy",
     config=PositiveEntropyConfig,
     function=positive_entropy,
     needs=_needs,
+    acts_on=_acts_on,
     line="Keeps the policy uncertain on the tokens of correct completions. The paper's weight is 0.01.",
     paper="Yao 2025, Diversity-Aware Policy Optimization (R1-zero-Div), arXiv:2505.23433",
 )

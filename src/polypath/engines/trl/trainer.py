@@ -27,6 +27,7 @@ from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, warn_inexact_resume
 from polypath.core.terms import TokenBatch, policy_terms
 from polypath.core.verdicts import completion_text
+from polypath.engines.trl import skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.forward import mean_hidden_states, sequence_logps
@@ -52,6 +53,12 @@ LOSS_RULES = {
     "cispo": "token_mean",
     "vespo": "token_mean",
 }
+
+
+def _counted_tokens(inputs: dict[str, Any]) -> Tensor:
+    """Return the tokens of completions that count in the loss: not what tools wrote."""
+    mask_B_T: Tensor = inputs["completion_mask"]
+    return mask_B_T * inputs["tool_mask"] if "tool_mask" in inputs else mask_B_T
 
 
 class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no types
@@ -300,10 +307,11 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._read_settings()
         training, measured = self.model.training, self.args.diversity_metrics
         own_kl = self.beta != 0.0 and self.args.kl_gradient is not None
+        step = self._step_shape(inputs)
+        inputs, share = self._rows_to_run(inputs)
         loss, logp_B_T, entropy_B_T = self._policy_loss(model, inputs, 0.0 if own_kl else self.beta)
-        mask_B_T = inputs["completion_mask"]
-        if "tool_mask" in inputs:
-            mask_B_T = mask_B_T * inputs["tool_mask"]
+        loss = loss if share is None else loss * share
+        mask_B_T = _counted_tokens(inputs)
         old_B_T = inputs.get("old_per_token_logps")
         batch = TokenBatch(
             logp_B_T=logp_B_T,
@@ -315,7 +323,6 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             entropy_B_T=entropy_B_T,
             sampler_weight_B_T=inputs.get("importance_sampling_ratio"),
         )
-        step = self._step_shape(inputs)
         terms = {}
         if own_kl:
             terms["kl"] = self.beta * self._kl_penalty(batch, inputs["ref_per_token_logps"], step)
@@ -339,6 +346,21 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if not training or self.accelerator.sync_gradients:
             self._log_means(self._means.flush(self._processes))
         return loss
+
+    def _rows_to_run(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], Tensor | float | None]:
+        """Return the rows of a micro-batch with a gradient, and by what their loss is multiplied."""
+        skips = self.args.skip_rows_without_gradient and self.model.training
+        if not skips or skipping.acts_on_all_rows(self, inputs) is not None:
+            return inputs, None
+        mask_B_T = _counted_tokens(inputs)
+        moved_B = skipping.rows_with_gradient(inputs, self._objectives.terms)
+        rows = skipping.choose_rows(moved_B, inputs["completion_mask"], self._processes)
+        total = torch.tensor(float(len(mask_B_T)), device=mask_B_T.device)
+        self._means.add("rows_skipped", total - len(rows), total)
+        if len(rows) == len(mask_B_T):
+            return inputs, None
+        share = skipping.share_of_loss(LOSS_RULES[self.loss_type], mask_B_T, rows)
+        return skipping.part(inputs, rows), share
 
     def _policy_loss(
         self, model: Any, inputs: dict[str, Any], beta: float

@@ -1,0 +1,102 @@
+"""Rows of a micro-batch that have no gradient, left out of its forward and backward.
+
+In a group whose rewards are all equal every advantage is 0. Such a row adds nothing to the policy's loss;
+where no penalty and no entropy term acts on it, its forward and backward are for nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from polypath.core.processes import Processes
+from polypath.objectives import Active, PolicyTerm
+
+
+def acts_on_all_rows(trainer: Any, inputs: dict[str, Any]) -> str | None:
+    """Return the setting by which every row of TRL's loss has a gradient, or by which rows hang together.
+
+    Args:
+        trainer: of TRL.
+        inputs: its micro-batch.
+    """
+    reasons = {
+        "beta": trainer.beta != 0.0,
+        "entropy_coef": trainer._entropy_bonus_enabled,
+        "router_aux_loss_coef": trainer.aux_loss_enabled,
+        "top_entropy_quantile": trainer.top_entropy_quantile < 1.0,
+        "images": inputs.get("pixel_values") is not None,
+    }
+    return next((name for name, holds in reasons.items() if holds), None)
+
+
+def rows_with_gradient(inputs: dict[str, Any], terms: Sequence[Active[PolicyTerm]]) -> Tensor:
+    """Return which rows the policy's loss or a term acts on, ``(B,)`` booleans.
+
+    Args:
+        inputs: TRL's micro-batch.
+        terms: of the policy's loss.
+    """
+    advantages = inputs["advantages"]
+    moved_B = (advantages.reshape(len(advantages), -1) != 0).any(dim=1)
+    for term in terms:
+        acts_on = term.entry.acts_on(term.config)
+        if acts_on == "all" or (acts_on == "correct" and "correct" not in inputs):
+            moved_B = torch.ones_like(moved_B)
+        elif acts_on == "correct":
+            moved_B = moved_B | inputs["correct"].bool()
+    return moved_B & inputs["completion_mask"].bool().any(dim=1)
+
+
+def choose_rows(moved_B: Tensor, mask_B_T: Tensor, processes: Processes) -> Tensor:
+    """Return the rows to run, equally many on every process and one at least, in their order.
+
+    A process with fewer rows of its own adds its shortest ones: TRL gathers a number for each row, and
+    sharded models wait for each other's forwards.
+
+    Args:
+        moved_B: which rows have a gradient.
+        mask_B_T: the tokens of the completions.
+        processes: that share the step.
+    """
+    count = moved_B.sum().reshape(1)
+    if processes.world > 1:
+        count = processes.gather(count).max()
+    length_B = mask_B_T.sum(dim=1)
+    # Those with a gradient first, then the shortest.
+    order_B = torch.where(moved_B, -1, length_B).argsort(stable=True)
+    chosen: Tensor = order_B[: max(int(count), 1)].sort().values
+    return chosen
+
+
+def part(inputs: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+    """Return some rows of a micro-batch, without the columns that are padding in all of them."""
+    batch, width = inputs["completion_mask"].shape
+    length = max(int(inputs["completion_mask"][rows].bool().any(dim=0).nonzero()[-1:].sum()) + 1, 1)
+    empty = inputs["prompt_mask"][rows].bool().any(dim=0).int().argmax()
+    kept = {}
+    for name, value in inputs.items():
+        if isinstance(value, Tensor) and value.dim() > 0 and len(value) == batch:
+            value = value[rows]
+            if name.startswith("prompt_"):
+                value = value[:, int(empty) :]
+            elif value.dim() > 1 and value.shape[1] == width:
+                value = value[:, :length]
+        kept[name] = value
+    return kept
+
+
+def share_of_loss(rule: str, mask_B_T: Tensor, rows: Tensor) -> Tensor | float:
+    """Return by what the loss of some rows is multiplied to be their part of the whole micro-batch's.
+
+    Args:
+        rule: how the loss is normalised, as ``polypath.core.step.normalize`` names it.
+        mask_B_T: the tokens that count, of all rows.
+        rows: those that are run.
+    """
+    if rule == "token_mean":
+        return 1.0  # divided by a number of the whole step
+    if rule == "micro_batch_mean":
+        return mask_B_T[rows].sum() / mask_B_T.sum().clamp(min=1)
+    return len(rows) / len(mask_B_T)
