@@ -113,7 +113,7 @@ def step_times(
     for arm in arms:
         trainer = world.trainer(arm, rounds + warm + 1)
         if "MiniLM" in arm:
-            watch(trainer._groups._similarity, "features", embedding, tick)
+            watch(trainer._groups.similarity, "features", embedding, tick)
         turns[arm] = Turns(trainer, tick)
         del trainer
     for done in range(rounds + warm):

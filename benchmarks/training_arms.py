@@ -25,6 +25,7 @@ PROBLEMS = 64
 STOCK, AGAIN = "stock", "stock again"
 SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "solve", "+", "="]
 DRA, ENTROPY, REHEARSAL = {"dra": True}, {"positive_entropy_coef": 0.01}, {"rehearsal_coef": 0.05}
+SKIP = {"skip_rows_without_gradient": True}
 ARMS: dict[str, dict[str, Any]] = {
     STOCK: {"stock": True},
     AGAIN: {"stock": True},
@@ -44,6 +45,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "rehearsal": REHEARSAL,
     "rehearsal, all tokens": {**REHEARSAL, "rehearsal_share": 1.0},
     "all three": {**DRA, **ENTROPY, **REHEARSAL},
+    "skipping": SKIP,
+    "all three, skipping": {**DRA, **ENTROPY, **REHEARSAL, **SKIP},
     "TRL beta": {"stock": True, "beta": 0.04},
     "TRL entropy_coef": {"stock": True, "entropy_coef": 0.01},
 }
@@ -83,6 +86,18 @@ def coin(completions: Sequence[str], **_: Any) -> list[float]:
     return [Sums(0.5).verify(text, "").reward for text in completions]
 
 
+def partly(constant: float) -> Any:
+    """Return a reward that is 0 for all completions of a share of the problems."""
+
+    def coin_or_nothing(
+        prompts: Sequence[str], completions: Sequence[str], **_: Any
+    ) -> list[float]:
+        solved = [zlib.crc32(prompt.encode()) % 1000 >= 1000 * constant for prompt in prompts]
+        return [r * s for r, s in zip(coin(completions), solved, strict=True)]
+
+    return coin_or_nothing
+
+
 @dataclass(frozen=True, kw_only=True)
 class Setting:
     """The size of a step. ``width`` is the model's: 192 has 2 million parameters, 768 has 29."""
@@ -92,6 +107,7 @@ class Setting:
     group: int = 8
     vocabulary: int = 1007
     width: int = 192
+    constant: float = 0.0  # share of the problems whose completions all have the same reward
 
     def model(self, folder: Path) -> Path:
         return folder / f"model-{self.vocabulary}-{self.width}"
@@ -211,7 +227,7 @@ def make(arm: str, folder: Path, setting: Setting, steps: int) -> Any:
     )
     trainer = (GRPOTrainer if stock else DiversityGRPOTrainer)(
         model=str(setting.model(folder)),
-        reward_funcs=coin,
+        reward_funcs=partly(setting.constant) if setting.constant else coin,
         args=config,
         train_dataset=Dataset.from_list(
             [{"prompt": p.prompt} for p in Sums(0.5).problems("train")]

@@ -39,7 +39,7 @@ class Watched(Turns):
         self.features: list[float] = []
         self.texts: list[list[str]] = []
         watch(trainer, "_generate_single_turn", self.generation)
-        self.similarity = trainer._groups._similarity if hasattr(trainer, "_groups") else None
+        self.similarity = trainer._groups.similarity if hasattr(trainer, "_groups") else None
         if self.similarity is not None:
             watch(self.similarity, "features", self.features, see=self._keep_texts)
         super().__init__(trainer)
