@@ -1,0 +1,122 @@
+"""Run the notebooks of the site from top to bottom, and keep or check what they print.
+
+    python scripts/run_notebooks.py            # after an edit: store the outputs in the notebooks
+    python scripts/run_notebooks.py --check    # what CI does: fail where a cell fails or prints something else
+
+Each runs in an empty folder, in a kernel of this Python. ``--check`` leaves the files alone. It compares
+outputs without their numbers: training gives others on another processor. Words have to agree, so a
+difference that rose where the notebook was stored must rise here.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+SOURCE_KEY = "source_sha256"  # in a notebook's metadata: of the cells that gave its outputs
+NUMBER = re.compile(r"[-+<]*\d*\.?\d+")
+SECONDS = 1200  # for one cell, on a busy machine
+
+
+def source_hash(notebook: nbformat.NotebookNode) -> str:
+    """Return the SHA-256 of all code cells: what the outputs depend on."""
+    code = "\0".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return hashlib.sha256(code.encode()).hexdigest()
+
+
+def run(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return the notebook with the outputs of a run in an empty folder.
+
+    Raises:
+        CellExecutionError: a cell failed.
+    """
+    ran = nbformat.from_dict(notebook)
+    # One thread: tiny models lose time to thread hand-over. No network, no colours, tables of one width.
+    os.environ.update(
+        OMP_NUM_THREADS="1", HF_HUB_OFFLINE="1", NO_COLOR="1", TERM="dumb", COLUMNS="100"
+    )
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(
+            ran,
+            AsyncKernelManager(  # by sockets in the folder: no port that others could reach
+                kernel_name="python3", transport="ipc", ip=f"{folder}/.kernel"
+            ),
+            timeout=SECONDS,
+            record_timing=False,
+            coalesce_streams=True,
+            resources={"metadata": {"path": folder}},
+        ).execute()
+    ran.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        SOURCE_KEY: source_hash(ran),
+    }
+    return ran
+
+
+def printed(notebook: nbformat.NotebookNode) -> list[list[str]]:
+    """Return what each code cell printed: words without numbers, and the kinds of what is no text."""
+    cells = (cell for cell in notebook.cells if cell.cell_type == "code")
+    return [[said for output in cell.outputs for said in _said(output)] for cell in cells]
+
+
+def _said(output: nbformat.NotebookNode) -> Iterator[str]:
+    data = output.get("data", {})
+    if "image/png" in data:
+        yield "a picture"
+    else:
+        text = output.get("text", data.get("text/plain", ""))
+        yield " ".join(NUMBER.sub("#", text).split())
+
+
+def differences(stored: nbformat.NotebookNode, ran: nbformat.NotebookNode) -> list[str]:
+    """Return a line for each code cell that printed something else than is stored."""
+    pairs = zip(printed(stored), printed(ran), strict=True)
+    return [
+        f"code cell {place}: stored {before}, printed {after}"
+        for place, (before, after) in enumerate(pairs, 1)
+        if before != after
+    ]
+
+
+def main() -> int:
+    """Run all notebooks; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare, and change no file")
+    parser.add_argument("notebooks", nargs="*", type=Path, default=NOTEBOOKS)
+    options = parser.parse_args()
+    wrong = []
+    for path in options.notebooks:
+        stored, started = nbformat.read(path, as_version=4), time.monotonic()
+        try:
+            ran = run(stored)
+        except CellExecutionError as error:
+            wrong.append(f"{path.name}: {error}")
+            continue
+        print(f"{path.name}: ran in {time.monotonic() - started:.0f} s", flush=True)
+        if options.check:
+            wrong += [f"{path.name}, {line}" for line in differences(stored, ran)]
+        else:
+            nbformat.write(ran, path)
+    for line in wrong:
+        print(line, file=sys.stderr)
+    if wrong:
+        print("Look at these cells; `make notebooks` stores new outputs.", file=sys.stderr)
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
