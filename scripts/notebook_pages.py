@@ -85,7 +85,9 @@ def shown(output: dict[str, Any]) -> str:
     if "image/png" in data:
         alt = output["metadata"].get("image/png", {}).get("alt")
         if not alt:
-            raise ValueError("a picture has no words for those who cannot see it: Image(..., alt=...)")
+            raise ValueError(
+                "a picture has no words for those who cannot see it: Image(..., alt=...)"
+            )
         return f"![{alt}](data:image/png;base64,{''.join(data['image/png']).strip()})"
     if output["output_type"] == "stream":
         return fenced("".join(output["text"]), "text")

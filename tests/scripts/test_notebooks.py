@@ -84,6 +84,11 @@ def test_a_run_stores_what_cells_print_and_compares_words_only() -> None:
     first.cells[1].outputs[0].text = "pass@1 fell by 0.5"
     (line,) = runs.differences(first, second)
     assert "code cell 1" in line
+    for notebook in (first, second):
+        notebook.cells[1].metadata.tags = [runs.VARIES]
+    assert runs.differences(first, second) == []
+    second.cells[1].outputs = []
+    assert len(runs.differences(first, second)) == 1
     assert first.metadata[runs.SOURCE_KEY] == runs.source_hash(printing(source))
 
 
@@ -95,7 +100,9 @@ def test_a_cell_that_fails_is_no_run() -> None:
 
 def test_colours_of_a_terminal_are_not_shown() -> None:
     notebook = printing("print('x')")
-    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="\x1b[1;31mred\x1b[0m one\n")]
+    notebook.cells[1].outputs = [
+        nbformat.v4.new_output("stream", text="\x1b[1;31mred\x1b[0m one\n")
+    ]
     assert "```text\nred one\n```" in pages.markdown(notebook, "a.ipynb")
 
 
