@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+OUTPUT = "{ .text .output }"  # assets/site.css tells it from code
 HOW_TO_RUN = (
     '!!! note ""\n    This page is a notebook that was run from top to bottom, with what it printed. '
     '<a href="{name}" download>Download it</a> to run it yourself.\n'
@@ -90,9 +91,9 @@ def shown(output: dict[str, Any]) -> str:
             )
         return f"![{alt}](data:image/png;base64,{''.join(data['image/png']).strip()})"
     if output["output_type"] == "stream":
-        return fenced("".join(output["text"]), "text")
+        return fenced("".join(output["text"]), OUTPUT)
     if "text/plain" in data:
-        return fenced("".join(data["text/plain"]), "text")
+        return fenced("".join(data["text/plain"]), OUTPUT)
     raise ValueError(f"an output is neither text nor a PNG picture: {sorted(output)}")
 
 

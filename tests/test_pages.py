@@ -1,8 +1,8 @@
 """Every code block of the README and of the site's pages for beginners runs as it stands.
 
 In order, in one folder for each page: a block with a title is a file, Python without one is run, YAML without
-one is planned as a recipe, and commands are run. docs/trl.md is in tests/test_new_user.py, docs/own_task.md in
-tests/test_own_task.py.
+one is planned as a recipe, and commands are run. tests/test_new_user.py has
+docs/trl.md, and tests/test_own_task.py docs/own_task.md.
 """
 
 import re

@@ -103,7 +103,7 @@ def test_colours_of_a_terminal_are_not_shown() -> None:
     notebook.cells[1].outputs = [
         nbformat.v4.new_output("stream", text="\x1b[1;31mred\x1b[0m one\n")
     ]
-    assert "```text\nred one\n```" in pages.markdown(notebook, "a.ipynb")
+    assert "\nred one\n```" in pages.markdown(notebook, "a.ipynb")
 
 
 @pytest.mark.parametrize(
