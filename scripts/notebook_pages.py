@@ -5,7 +5,6 @@ links checked. Only what is stored in it is shown; nothing runs. ``scripts/run_n
 """
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 OUTPUT = "{ .text .output }"  # assets/site.css tells it from code
 HOW_TO_RUN = (
     '!!! note ""\n    This page is a notebook that was run from top to bottom, with what it printed. '
@@ -99,4 +97,4 @@ def shown(output: dict[str, Any]) -> str:
 
 def fenced(text: str, language: str) -> str:
     """Return a code block."""
-    return f"```{language}\n{COLOUR.sub('', text).rstrip()}\n```"
+    return f"```{language}\n{text.rstrip()}\n```"

@@ -27,6 +27,8 @@ NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 SOURCE_KEY = "source_sha256"  # in a notebook's metadata: of the cells that gave its outputs
 VARIES = "varies"
 NUMBER = re.compile(r"[-+<]*\d*\.?\d+")
+PROGRESS = re.compile(r"\x1b\[2K[^\n]+\n")  # a line that was written anew
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SECONDS = 1200  # for one cell, on a busy machine
 
 
@@ -57,12 +59,23 @@ def run(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
         ).execute()
+    for cell in ran.cells:
+        if cell.cell_type == "code":
+            tidy(cell)
     ran.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
         SOURCE_KEY: source_hash(ran),
     }
     return ran
+
+
+def tidy(cell: nbformat.NotebookNode) -> None:
+    """Take out of a cell's outputs what a terminal would not leave on the screen: progress and colours."""
+    for output in cell.outputs:
+        if output.output_type == "stream":
+            output.text = CONTROL.sub("", PROGRESS.sub("", output.text))
+    cell.outputs = [o for o in cell.outputs if o.output_type != "stream" or o.text.strip()]
 
 
 def printed(notebook: nbformat.NotebookNode) -> list[list[str]]:

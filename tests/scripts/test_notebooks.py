@@ -98,12 +98,14 @@ def test_a_cell_that_fails_is_no_run() -> None:
         runs.run(printing("print('before')", "1 / 0"))
 
 
-def test_colours_of_a_terminal_are_not_shown() -> None:
-    notebook = printing("print('x')")
-    notebook.cells[1].outputs = [
-        nbformat.v4.new_output("stream", text="\x1b[1;31mred\x1b[0m one\n")
-    ]
-    assert "\nred one\n```" in pages.markdown(notebook, "a.ipynb")
+def test_progress_and_colours_are_not_stored() -> None:
+    cell = nbformat.v4.new_code_cell("x")
+    told = "\x1b[2Ksampling \x1b[90m━━\x1b[0m 8/8\n\x1b[?25h\x1b[1;31mred\x1b[0m one\n"
+    shown = nbformat.v4.new_output("stream", text=told)
+    gone = nbformat.v4.new_output("stream", name="stderr", text="\x1b[2K⠼ Reading\n\x1b[1A\x1b[2K")
+    cell.outputs = [shown, gone]
+    runs.tidy(cell)
+    assert [output.text for output in cell.outputs] == ["red one\n"]
 
 
 @pytest.mark.parametrize(
