@@ -43,7 +43,7 @@ docs: $(STAMP)  ## build the site into build/site; a dead link or a page that no
 	@! grep -rnE '<(script|link|img)[^>]+https?://' build/site --include='*.html' || \
 	  { echo "the site must work without a network"; exit 1; }
 
-notebooks: $(STAMP)  ## run the site's notebooks after an edit and store what they print (2 to 3 minutes)
+notebooks: $(STAMP)  ## run the site's notebooks after an edit and store what they print (about 5 minutes)
 	$(BIN)/python scripts/run_notebooks.py
 
 check-notebooks: $(STAMP)  ## run the site's notebooks; fail where a cell fails or prints something else
