@@ -10,6 +10,7 @@ folder=$(mkdir -p "${1:-runs/verl-countdown}" && cd "${1:-runs/verl-countdown}" 
 [ $# -gt 0 ] && shift
 workers=${WORKERS:-1}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+export RAY_TMPDIR=${RAY_TMPDIR:-$(mktemp -d /tmp/verl-XXXXXX)}  # a cluster of its own, whatever runs here
 export RAY_DEDUP_LOGS=0 PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} PYTHONWARNINGS=ignore::UserWarning:verl
 [ -f "$folder/train.parquet" ] || python "$here/make_data.py" "$folder"
 
@@ -22,7 +23,7 @@ polypath=(
 )
 on_cpus_only=(
   trainer.device=cpu +ray_kwargs.ray_init.num_gpus="$workers" ray_kwargs.ray_init.num_cpus=16
-  +ray_kwargs.ray_init.include_dashboard=False
+  +ray_kwargs.ray_init.address=local +ray_kwargs.ray_init.include_dashboard=False
   trainer.v1.sampler.custom_sampler.path="$here/sorted_sampler.py"
   trainer.v1.sampler.custom_sampler.name=SortedReplayBuffer
   actor_rollout_ref.rollout.name=hf actor_rollout_ref.rollout.dtype=float32
