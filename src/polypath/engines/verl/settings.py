@@ -1,5 +1,7 @@
 """polypath's settings in a verl configuration, ``+polypath.dra=true`` and the like; keys as on TRL."""
 
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 
 from polypath.core.flat_settings import FlatSettings
@@ -19,9 +21,10 @@ def read_settings(config: DictConfig) -> FlatSettings:
         MissingFileError: a file of a user's methods does not exist.
     """
     section = OmegaConf.select(config, SECTION)
-    given = {} if section is None else OmegaConf.to_container(section, resolve=True)
-    if not isinstance(given, dict):
-        raise ConfigError(f"{SECTION} must hold settings, as +{SECTION}.dra=true, got {given!r}.")
+    section = OmegaConf.create({}) if section is None else section
+    if not isinstance(section, DictConfig):
+        raise ConfigError(f"{SECTION} must hold settings, as +{SECTION}.dra=true, got {section!r}.")
+    given: Any = OmegaConf.to_container(section, resolve=True)
     settings = FlatSettings.read({str(key): value for key, value in given.items()}, SECTION)
     settings.objectives.check_groups(int(config.actor_rollout_ref.rollout.n), "sum_then_normalize")
     _refuse_settings(config, settings)
@@ -79,8 +82,8 @@ def _check_loss(config: DictConfig, settings: FlatSettings) -> None:
     actor = config.actor_rollout_ref.actor
     _refuse(
         str(actor.strategy) not in ("fsdp", "fsdp2"),
-        f"actor_rollout_ref.actor.strategy={actor.strategy}: terms of the loss and rehearsal need fsdp or "
-        "fsdp2. Methods that work on groups, such as dra, run with every strategy",
+        f"actor_rollout_ref.actor.strategy={actor.strategy}: terms of the loss and rehearsal need fsdp "
+        "or fsdp2. Methods that work on groups, such as dra, run with every strategy",
     )
     owners = (actor, actor.get("fsdp_config", {}))
     _refuse(
