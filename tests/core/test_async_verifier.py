@@ -3,7 +3,6 @@
 import asyncio
 import threading
 
-
 from polypath.core.async_verifier import AsyncVerifier
 from polypath.tasks import get_task
 
@@ -61,5 +60,3 @@ def test_an_error_reaches_those_who_asked_and_the_next_are_served():
     assert isinstance(first, RuntimeError)
     (second,) = ask(verifier, [("9 * 2", "18 from 2 4 8 9")])
     assert second.reward == task.inner.verify("9 * 2", "18 from 2 4 8 9").reward
-
-

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from polypath.core.flat_settings import FlatSettings
+from polypath.core.flat_settings import FlatSettings, require_same
 from polypath.core.objectives import BUILT_IN
 from polypath.errors import ConfigError
 from polypath.presets import PRESETS
@@ -76,6 +76,6 @@ def test_a_users_method_goes_to_another_process(tmp_path):
 
 def test_a_run_goes_on_with_its_settings_only():
     before = FlatSettings.read({"dra": True}, "polypath")
-    before.require_same(before.record(), "checkpoint")
+    require_same(before.record(), before.record(), "checkpoint")
     with pytest.raises(ConfigError, match=r"dra=True.*False"):
-        FlatSettings.read({}, "polypath").require_same(before.record(), "checkpoint")
+        require_same(before.record(), FlatSettings.read({}, "polypath").record(), "checkpoint")

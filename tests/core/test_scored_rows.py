@@ -65,7 +65,7 @@ def test_sums_are_exact_where_the_parts_are_not():
 def test_solutions_come_from_the_key_or_the_function_or_are_not_known():
     infos = [{"solution": "2+3"}, {"solution": None}]
     assert read([1.0, 0.0], infos).solutions == ["2+3", None]
-    by_text = read([1.0, 0.0], infos, solution_fn=lambda text, row: text.upper())
+    by_text = read([1.0, 0.0], infos, solution_fn=lambda text, _: text.upper())
     assert by_text.solutions == ["TEXT 0", "TEXT 1"]
     assert read([1.0, 0.0], [{}, {}]).solutions is None
 

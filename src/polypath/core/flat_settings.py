@@ -104,20 +104,21 @@ class FlatSettings:
         """Return the settings as plain values, for a run's record."""
         return {**self.values, ENTRIES: list(self.entries)}
 
-    def require_same(self, before: Mapping[str, Any], where: str) -> None:
-        """Check that a run goes on with the settings it was begun with.
 
-        Args:
-            before: their ``record``.
-            where: the run, for the error.
+def require_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> None:
+    """Check that a run goes on with the settings it was begun with.
 
-        Raises:
-            ConfigError: naming the first setting that differs, and both values.
-        """
-        now = self.record()
-        for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key):
-                raise ConfigError(
-                    f"{where} was trained with {key}={before.get(key)!r}, but this run has {now.get(key)!r}. "
-                    "Use the same settings to continue it, or another folder."
-                )
+    Args:
+        before: its record, ``FlatSettings.record`` and what else may not change.
+        now: that of the run that goes on.
+        where: the run, for the error.
+
+    Raises:
+        ConfigError: naming the first setting that differs, and both values.
+    """
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise ConfigError(
+                f"{where} was trained with {key}={before.get(key)!r}, but this run has {now.get(key)!r}. "
+                "Use the same settings to continue it, or another folder."
+            )

@@ -273,7 +273,7 @@ def _summed_rewards(rows: GroupRows) -> Tensor:
 
 
 def _means(found: Sequence[tuple[int, dict[str, float]]]) -> dict[str, float]:
-    """Return means of metrics over completions, each metric given for a number of them; NaN counts nothing."""
+    """Return means over completions of metrics that are given for a number of them; NaN does not count."""
     means = {}
     for name in dict.fromkeys(name for _, metrics in found for name in metrics):
         known = [(n, m[name]) for n, m in found if not math.isnan(m.get(name, math.nan))]

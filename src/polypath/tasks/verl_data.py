@@ -10,14 +10,23 @@ from polypath.rollouts.parquet import write_parquet
 from polypath.tasks.base import Task
 
 
-def write_task(task: Task, path: str | Path, *, split: str, limit: int | None = None) -> int:
+def write_task(
+    task: Task,
+    path: str | Path,
+    *,
+    split: str,
+    limit: int | None = None,
+    source: str | None = None,
+) -> int:
     """Write the problems of a split as a Parquet file for ``data.train_files`` or ``data.val_files``.
 
     Args:
-        task: whose name goes into the column ``data_source``, where ``compute_score`` looks for it.
+        task: gives the problems.
         path: of the file.
         split: of the task.
         limit: only the first problems; ``None`` for all.
+        source: the column ``data_source``, in which ``compute_score`` looks for the name of the task; by
+            default the task's own.
 
     Returns:
         The number of problems.
@@ -27,7 +36,7 @@ def write_task(task: Task, path: str | Path, *, split: str, limit: int | None = 
     """
     rows = [
         {
-            "data_source": task.name,
+            "data_source": source or task.name,
             "prompt": [{"role": "user", "content": problem.prompt}]
             if isinstance(problem.prompt, str)
             else [dict(message) for message in problem.prompt],

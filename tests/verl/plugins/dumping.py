@@ -35,7 +35,7 @@ class _Dumping:
 
     def update_actor(self, batch: Any) -> Any:
         data = transfer_queue.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id)
-        rows = [{n: row[n] for n in FIELDS if n in row.keys()} for row in data]
+        rows = [{n: row[n] for n in FIELDS if n in set(data.keys())} for row in data]
         infos = [(extra or {}).get("reward_extra_info") for extra in data["extra_fields"]]
         torch.save(
             {

@@ -14,6 +14,13 @@ from polypath.core.scored_rows import ScoreReader
 from polypath.errors import ConfigError
 
 
+def fetch(batch: Any, *names: str) -> Any:
+    """Return fields of a batch's rows from the transfer queue, those that are there."""
+    return transfer_queue.kv_batch_get(
+        keys=batch.keys, partition_id=batch.partition_id, select_fields=list(names)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepGroups:
     """What the groups of a step give, for each row; rows of padding count as wrong and not scored.
@@ -59,10 +66,7 @@ class GroupReader:
         Raises:
             ConfigError: completions are compared by their solutions, and nothing says what these are.
         """
-        names = ["uid", "responses", "response_mask", "rm_scores", "extra_fields"]
-        data = transfer_queue.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=names
-        )
+        data = fetch(batch, "uid", "responses", "response_mask", "rm_scores", "extra_fields")
         last, real = _last_of_session(batch)
         pairs = zip(data["responses"].unbind(), data["response_mask"].unbind(), strict=True)
         written = [ids[mask.bool()].tolist() for ids, mask in pairs]  # not what tools said

@@ -112,7 +112,7 @@ def _rehearsal(
     step_tokens_B = rows[STEP_TOKENS]
     lengths_B = data["responses"].offsets().diff()
     places_T = torch.arange(logp_B_T.shape[1], device=logp_B_T.device)
-    mask_B_T = (places_T < lengths_B[:, None]) & (step_tokens_B > 0)[:, None]
+    mask_B_T: Tensor = (places_T < lengths_B[:, None]) & (step_tokens_B > 0)[:, None]
     total, _ = rehearsal_term(
         settings.objectives.divergence,
         logp_B_T,
@@ -121,7 +121,8 @@ def _rehearsal(
         step_tokens=step_tokens_B.max(),
         means=means,
     )
-    return settings.rehearsal.coef * total * data["dp_size"]
+    loss: Tensor = settings.rehearsal.coef * total * data["dp_size"]
+    return loss
 
 
 def _keep_means(metrics: dict[str, Any], means: TokenMeans, *, counts: bool) -> None:

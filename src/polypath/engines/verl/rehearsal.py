@@ -14,18 +14,22 @@ from typing import Any
 
 import torch
 import transfer_queue
+from omegaconf import DictConfig
 from torch import Tensor
 from transfer_queue import KVBatchMeta
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from polypath.core.flat_settings import FlatSettings
 from polypath.core.rehearsal import check_start
+from polypath.engines.verl.groups import fetch
 from polypath.engines.verl.loss import CORRECT, REF_LOGPS, STEP_TOKENS
 from polypath.rehearsal import RehearsalSchedule, RehearsalSet
 from polypath.sampling import fingerprint
 
+_KEY = "rehearsal"
 
-@dataclass(kw_only=True)
+
+@dataclass
 class WovenRehearsal:
     """Serves the rows of a rehearsal set to verl's workers.
 
@@ -35,75 +39,68 @@ class WovenRehearsal:
     Attributes:
         settings: of the run.
         stored: the set.
+        config: section ``actor_rollout_ref`` of verl's configuration.
         ranks: data-parallel workers.
-        mini_batch: rows of the policy in a mini-batch, over all ranks.
-        micro_batch: rows of a forward on one rank, which must divide a rank's rows; 1 where micro-batches
-            are cut by tokens.
-        seed: of the order of the rows.
     """
 
     settings: FlatSettings
     stored: RehearsalSet
+    config: DictConfig
     ranks: int
-    mini_batch: int
-    micro_batch: int
-    seed: int
 
     def __post_init__(self) -> None:
-        rows = self.mini_batch // self.ranks
+        actor = self.config.actor
+        self._mini_batch = int(actor.ppo_mini_batch_size) * int(self.config.rollout.n)
+        rows = self._mini_batch // self.ranks
         self._schedule = RehearsalSchedule(
             num_rows=len(self.stored),
             rows_per_step=self.settings.rehearsal.rows_per_step(rows, self.ranks),
-            seed=self.seed,
+            seed=int(actor.data_loader_seed),
         )
-        self._filler = -(rows + self._schedule.rows_per_step // self.ranks) % self.micro_batch
+        # Rows of a forward, by which a rank's rows must divide; 1 where micro-batches are cut by tokens.
+        self._forward = 1 if actor.use_dynamic_bsz else int(actor.ppo_micro_batch_size_per_gpu)
+        self._filler = -(rows + self._schedule.rows_per_step // self.ranks) % self._forward
 
     @contextmanager
-    def woven(self, batch: KVBatchMeta, first_step: int) -> Iterator[KVBatchMeta]:
-        """Put the rows of a batch's mini-batches into the transfer queue, and take them out afterwards.
+    def woven(self, batch: KVBatchMeta, update: int) -> Iterator[KVBatchMeta]:
+        """Yield the batch with the rows of its mini-batches, which are in the transfer queue so long.
 
         Args:
             batch: of the policy.
-            first_step: number of its first mini-batch since the start of training.
-
-        Yields:
-            The larger batch.
+            update: number of the update since the start of training, from 0.
         """
-        template = transfer_queue.kv_batch_get(
-            keys=batch.keys[:1], partition_id=batch.partition_id
-        )[0]
-        each = self.mini_batch // self.ranks
-        count = len(batch) // self.mini_batch
-        keys, tags, new, new_rows = [], [], [], []
-        for rank in range(self.ranks):
-            for mini in range(count):
-                step = first_step + mini
-                rows = self._schedule.part(step, 0, 1, rank, self.ranks)
-                tokens = self._step_tokens(step)
-                start = (rank * count + mini) * each
-                keys += batch.keys[start : start + each]
-                tags += batch.tags[start : start + each]
-                for place in range(len(rows) + self._filler):
-                    new.append(f"rehearsal{step}_{rank}_{place}")
-                    new_rows.append(
-                        self._row(template, rows[place], tokens)
-                        if place < len(rows)
-                        else self._row(template, rows[0], 0)
-                    )
-                    keys.append(new[-1])
-                    tags.append({**batch.tags[0], "is_padding": True})
-        self._put(new, new_rows, batch)
-        extra = len(new) // count
+        template = transfer_queue.kv_batch_get(batch.keys[:1], batch.partition_id)[0]
+        each, count = self._mini_batch // self.ranks, len(batch) // self._mini_batch
+        tag = {**batch.tags[0], "is_padding": True}
+        keys: list[str] = []
+        tags: list[Any] = []
+        new: dict[str, dict[str, Any]] = {}
+        for part in range(self.ranks * count):
+            rank, mini = divmod(part, count)
+            step = update * count + mini
+            rows = self._schedule.part(step, 0, 1, rank, self.ranks)
+            tokens = sum(self.stored.completion_lengths[row] for row in self._schedule.rows(step))
+            counted = [(row, tokens) for row in rows] + [(rows[0], 0)] * self._filler
+            added = [f"{_KEY}{step}_{rank}_{place}" for place in range(len(counted))]
+            new.update(zip(added, (self._row(template, *one) for one in counted), strict=True))
+            keys += [*batch.keys[part * each : (part + 1) * each], *added]
+            tags += [*batch.tags[part * each : (part + 1) * each], *([tag] * len(added))]
+        transfer_queue.kv_batch_put(
+            keys=list(new),
+            partition_id=batch.partition_id,
+            fields=list_of_dict_to_tensordict(list(new.values())),
+            tags=[tag] * len(new),
+        )
         try:
             yield KVBatchMeta(
                 keys=keys,
                 tags=tags,
                 partition_id=batch.partition_id,
                 fields=batch.fields,
-                extra_info={**batch.extra_info, "mini_batch_size": self.mini_batch + extra},
+                extra_info={**batch.extra_info, "mini_batch_size": len(keys) // count},
             )
         finally:
-            transfer_queue.kv_clear(keys=new, partition_id=batch.partition_id)
+            transfer_queue.kv_clear(keys=list(new), partition_id=batch.partition_id)
 
     def check_start(self, batch: KVBatchMeta, workers: Any, temperature: float) -> None:
         """Check that the policy gives the first rows the log-probabilities that are stored.
@@ -117,7 +114,7 @@ class WovenRehearsal:
             ConfigError: the log-ratio is not 0 up to ``rehearsal_tolerance``.
         """
         with self.woven(batch, 0) as larger:
-            keys = [key for key in larger.keys if key.startswith("rehearsal0_")]
+            keys = [key for key in larger.keys if key.startswith(f"{_KEY}0_")]
             chosen = KVBatchMeta(
                 keys=keys,
                 tags=[dict(larger.tags[0]) for _ in keys],
@@ -128,47 +125,31 @@ class WovenRehearsal:
                     "compute_loss": False,
                     "temperature": temperature,
                     # verl's own need not divide the number of rows.
-                    "micro_batch_size_per_gpu": math.gcd(len(keys) // self.ranks, self.micro_batch),
+                    "micro_batch_size_per_gpu": math.gcd(len(keys) // self.ranks, self._forward),
                 },
             )
             workers.compute_log_prob(chosen)
-            names = ["log_probs", "responses", REF_LOGPS, STEP_TOKENS]
-            data = transfer_queue.kv_batch_get(
-                keys=keys, partition_id=batch.partition_id, select_fields=names
-            )
-            total, tokens = 0.0, 0
-            for logps, ids, ref, counted in zip(
-                *(data[name].unbind() for name in names), strict=True
-            ):
-                if counted > 0:
-                    mine = logps[-len(ids) - 1 : -1]
-                    total += float((mine - ref).abs().sum())
-                    tokens += len(ids)
-        check_start(self.settings.rehearsal, total / max(tokens, 1))
-
-    def _step_tokens(self, step: int) -> int:
-        lengths = self.stored.completion_lengths
-        return sum(lengths[row] for row in self._schedule.rows(step))
-
-    def _put(self, keys: list[str], rows: list[dict[str, Any]], batch: KVBatchMeta) -> None:
-        transfer_queue.kv_batch_put(
-            keys=keys,
-            partition_id=batch.partition_id,
-            fields=list_of_dict_to_tensordict(rows),
-            tags=[{**batch.tags[0], "is_padding": True} for _ in keys],
-        )
+            data = fetch(chosen, "log_probs", REF_LOGPS, STEP_TOKENS)
+        rows = zip(*(data[n].unbind() for n in ("log_probs", REF_LOGPS, STEP_TOKENS)), strict=True)
+        off = [logp[-len(ref) - 1 : -1] - ref for logp, ref, tokens in rows if tokens > 0]
+        check_start(self.settings.rehearsal, float(torch.cat(off).abs().mean()))
 
     def _row(self, template: Any, row: int, step_tokens: int) -> dict[str, Any]:
         """Return a stored row with every field of the template; all that verl counts is 0."""
         tensors = self.stored.batch([row], 0)
         prompt, completion = tensors["prompt_ids"][0], tensors["completion_ids"][0]
         ids = torch.cat([prompt, completion])
-        responses, sequence = len(template["responses"]), len(template["input_ids"])
+        lengths = {
+            len(template["responses"]): len(completion),
+            len(template["input_ids"]): len(ids),
+        }
         filled = {}
         for name, value in template.items():
-            length = {responses: len(completion), sequence: len(ids)}.get(_length(value))
+            by_token = isinstance(value, Tensor) and value.dim() == 1 and len(value) in lengths
             filled[name] = (
-                copy.deepcopy(value) if length is None else torch.zeros(length, dtype=value.dtype)
+                torch.zeros(lengths[len(value)], dtype=value.dtype)
+                if by_token
+                else copy.deepcopy(value)
             )
         return filled | {
             "prompts": prompt,
@@ -180,10 +161,6 @@ class WovenRehearsal:
             REF_LOGPS: tensors["ref_logps"][0],
             STEP_TOKENS: torch.tensor(float(step_tokens)),
         }
-
-
-def _length(value: Any) -> int | None:
-    return len(value) if isinstance(value, Tensor) and value.dim() == 1 else None
 
 
 def load_set(settings: FlatSettings, tokenizer: Any, temperature: float) -> RehearsalSet | None:

@@ -27,7 +27,7 @@ def read_settings(config: DictConfig) -> FlatSettings:
     given: Any = OmegaConf.to_container(section, resolve=True)
     settings = FlatSettings.read({str(key): value for key, value in given.items()}, SECTION)
     settings.objectives.check_groups(int(config.actor_rollout_ref.rollout.n), "sum_then_normalize")
-    _refuse_settings(config, settings)
+    _refuse_settings(settings)
     if settings.objectives.of_groups:
         _check_groups(config, settings)
     if settings.in_loss:
@@ -41,7 +41,7 @@ def verl_advantages(config: DictConfig) -> AdvantageConfig:
     return AdvantageConfig(scale="group" if by_deviation else "none", eps=VERL_EPS)
 
 
-def _refuse_settings(config: DictConfig, settings: FlatSettings) -> None:
+def _refuse_settings(settings: FlatSettings) -> None:
     _refuse(
         settings.run.average_weights_from is not None,
         "average_weights_from (also of the presets) works on TRL only. Set "
@@ -63,8 +63,8 @@ def _check_groups(config: DictConfig, settings: FlatSettings) -> None:
     algorithm = config.algorithm
     _refuse(
         settings.objectives.compare and settings.values["similarity"] == "policy",
-        "similarity=policy needs the policy's hidden states, which verl does not return. Use ngram, answer or "
-        "embedding",
+        "similarity=policy needs the policy's hidden states, which verl does not return. Use ngram, "
+        "answer or embedding",
     )
     _refuse(
         str(algorithm.adv_estimator) != "grpo",
@@ -88,7 +88,8 @@ def _check_loss(config: DictConfig, settings: FlatSettings) -> None:
     owners = (actor, actor.get("fsdp_config", {}))
     _refuse(
         any(int(o.get("ulysses_sequence_parallel_size", 1) or 1) > 1 for o in owners),
-        "ulysses_sequence_parallel_size above 1 was not tried with terms of the loss and rehearsal. Set it to 1",
+        "ulysses_sequence_parallel_size above 1 was not tried with terms of the loss and rehearsal. Set "
+        "it to 1",
     )
     _refuse(
         bool(config.get("distillation", {}).get("enabled", False)),
@@ -96,8 +97,8 @@ def _check_loss(config: DictConfig, settings: FlatSettings) -> None:
     )
     _refuse(
         settings.rehearsal.on and bool(actor.shuffle),
-        "actor_rollout_ref.actor.shuffle=true would mix rehearsal rows unevenly into the mini-batches. Set it "
-        "to false",
+        "actor_rollout_ref.actor.shuffle=true would mix rehearsal rows unevenly into the mini-batches. "
+        "Set it to false",
     )
 
 

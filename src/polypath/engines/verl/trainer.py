@@ -22,13 +22,14 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.utils.padding import response_to_nested
 
+from polypath.core.flat_settings import require_same
 from polypath.core.groups import GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.processes import SingleProcess
 from polypath.core.rehearsal import exploration_rows
 from polypath.core.scored_rows import ScoreReader
 from polypath.core.statistics import TokenMeans
-from polypath.engines.verl.groups import GroupReader, StepGroups
+from polypath.engines.verl.groups import GroupReader, StepGroups, fetch
 from polypath.engines.verl.loss import (
     CORRECT,
     REF_LOGPS,
@@ -59,6 +60,8 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         MissingFileError, DataError: the rehearsal set cannot be read.
     """
 
+    actor_rollout_wg: Any
+
     def __init__(self, config: DictConfig) -> None:
         self._settings = settings = read_settings(config)
         with open_dict(config):
@@ -77,8 +80,10 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     def _init_dataloader(self) -> None:
         """Load the rehearsal set, and leave its problems out of the training data."""
         self._stored = load_set(self._settings, self.tokenizer, self._temperature)
-        explored = self._stored is not None and self._settings.rehearsal.explore_only
-        with _excluding(self._stored.excluded_prompts if explored else frozenset()):
+        excluded: frozenset[str] = frozenset()
+        if self._stored is not None and self._settings.rehearsal.explore_only:
+            excluded = self._stored.excluded_prompts
+        with _excluding(excluded):
             super()._init_dataloader()
 
     def on_init_end(self) -> None:
@@ -106,16 +111,8 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
             actor = omega_conf_to_dataclass(config.actor)
             self.actor_rollout_wg.set_loss_fn(partial(diversity_loss, settings, actor))
         if self._stored is not None:
-            self._rehearsal = WovenRehearsal(
-                settings=settings,
-                stored=self._stored,
-                ranks=max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1,
-                mini_batch=int(config.actor.ppo_mini_batch_size) * int(config.rollout.n),
-                micro_batch=1
-                if config.actor.use_dynamic_bsz
-                else int(config.actor.ppo_micro_batch_size_per_gpu),
-                seed=int(config.actor.data_loader_seed),
-            )
+            ranks = max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
+            self._rehearsal = WovenRehearsal(settings, self._stored, config, ranks)
 
     # --- groups --------------------------------------------------------------------------------------
 
@@ -136,10 +133,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         assert self._groups is not None
         groups, self._groups = self._groups.result(), None
         metrics.update(groups.metrics)
-        names = ["response_mask", "old_log_probs", "entropy"]
-        data = transfer_queue.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=names
-        )
+        data = fetch(batch, "response_mask", "entropy")
         masks = data["response_mask"]
         mask_B_T = masks.to_padded_tensor(0)
         if self._settings.run.diversity_metrics and "entropy" in data:
@@ -169,58 +163,49 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         """Update with the rehearsal rows woven in, and log the terms of the loss."""
         if not self._settings.in_loss:
             return super()._update_actor(batch, metrics)
-        workers = self.actor_rollout_wg
-        self.actor_rollout_wg = wrapped = _Workers(
-            workers, self._rehearsal, self._mini_batches_so_far
-        )
+        workers, rehearsal = self.actor_rollout_wg, self._rehearsal
+        self.actor_rollout_wg = wrapped = _Workers(workers, rehearsal, self.global_steps - 1)
         try:
-            if (
-                self._rehearsal is not None
-                and self.global_steps == 1
-                and not self.local_trigger_step
-            ):
-                self._rehearsal.check_start(batch, workers, self._temperature)
+            if rehearsal is not None and self.global_steps == 1:
+                rehearsal.check_start(batch, workers, self._temperature)
             batch = super()._update_actor(batch, metrics)
         finally:
             self.actor_rollout_wg = workers
         metrics.update(_finite(wrapped.means))
         return batch
 
-    @property
-    def _mini_batches_so_far(self) -> int:
-        """Mini-batches of training before this update, each counted once whatever ``ppo_epochs``."""
-        updates = (self.global_steps - 1) * self.parameter_sync_step + self.local_trigger_step
-        rows = int(self.config.data.train_batch_size) // self.parameter_sync_step
-        return updates * max(
-            rows // int(self.config.actor_rollout_ref.actor.ppo_mini_batch_size), 1
-        )
-
     # --- checkpoints ---------------------------------------------------------------------------------
 
     def _save_checkpoint(self) -> None:
         """Record the settings first: verl's own files make a checkpoint whole."""
-        folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        folder = self._checkpoint()
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RECORD, self._settings.record())
+        write_json(folder / RECORD, self._record())
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
         """Refuse to go on with other settings than the checkpoint was made with."""
         super()._load_checkpoint()
-        named = self.config.trainer.resume_from_path
-        folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        folder = self._checkpoint()
         if self.config.trainer.resume_mode == "resume_path":
-            folder = Path(named)
+            folder = Path(self.config.trainer.resume_from_path)
         if self.global_steps and (folder / RECORD).is_file():
             before = read_json(folder / RECORD, "polypath's settings")
-            self._settings.require_same(before, str(folder))
+            require_same(before, self._record(), str(folder))
+
+    def _checkpoint(self) -> Path:
+        return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+
+    def _record(self) -> dict[str, Any]:
+        files = {} if self._stored is None else dict(self._stored.manifest.files)
+        return {**self._settings.record(), "files of the rehearsal set": files}
 
 
 class _Workers:
     """verl's workers for one update: the batch goes in wider, and our means are taken out."""
 
-    def __init__(self, workers: Any, rehearsal: WovenRehearsal | None, first_step: int) -> None:
-        self._workers, self._rehearsal, self._first_step = workers, rehearsal, first_step
+    def __init__(self, workers: Any, rehearsal: WovenRehearsal | None, update: int) -> None:
+        self._workers, self._rehearsal, self._update = workers, rehearsal, update
         self.means: dict[str, float] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -230,19 +215,16 @@ class _Workers:
         if self._rehearsal is None:
             output = self._workers.update_actor(batch)
         else:
-            with self._rehearsal.woven(batch, self._first_step) as larger:
+            with self._rehearsal.woven(batch, self._update) as larger:
                 output = self._workers.update_actor(larger)
         self.means = take_means(output["metrics"])
         return output
 
 
 def _sequence_logps(batch: Any) -> Tensor:
-    data = transfer_queue.kv_batch_get(
-        keys=batch.keys,
-        partition_id=batch.partition_id,
-        select_fields=["old_log_probs", "response_mask"],
-    ).to_padded_tensor()
-    return (data["old_log_probs"] * data["response_mask"]).sum(dim=1)
+    data = fetch(batch, "old_log_probs", "response_mask").to_padded_tensor()
+    logp_B: Tensor = (data["old_log_probs"] * data["response_mask"]).sum(dim=1)
+    return logp_B
 
 
 def _finite(means: dict[str, float]) -> dict[str, float]:
