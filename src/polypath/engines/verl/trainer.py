@@ -78,19 +78,18 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     # --- start ---------------------------------------------------------------------------------------
 
     def _init_dataloader(self) -> None:
-        """Load the rehearsal set, and leave its problems out of the training data."""
+        """Load what the methods need, before any worker starts, and leave out rehearsed problems."""
         self._stored = load_set(self._settings, self.tokenizer, self._temperature)
+        self._reader = self._group_reader()
         excluded: frozenset[str] = frozenset()
         if self._stored is not None and self._settings.rehearsal.explore_only:
             excluded = self._stored.excluded_prompts
         with _excluding(excluded):
             super()._init_dataloader()
 
-    def on_init_end(self) -> None:
-        """Give the workers the loss, where anything is added to it."""
-        super().on_init_end()
-        config, settings = self.config.actor_rollout_ref, self._settings
-        run, special = settings.run, self.tokenizer.all_special_ids
+    def _group_reader(self) -> GroupReader:
+        settings, special = self._settings, self.tokenizer.all_special_ids
+        run = settings.run
         chosen = read_similarity(settings.values, ignored_token_ids=tuple(special))
         scores = ScoreReader(
             chosen=run.correctness_reward,
@@ -106,7 +105,12 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
             special_ids=frozenset(special),
             measured=run.diversity_metrics,
         )
-        self._reader = GroupReader(settings, stage, scores, self.tokenizer)
+        return GroupReader(settings, stage, scores, self.tokenizer)
+
+    def on_init_end(self) -> None:
+        """Give the workers the loss, where anything is added to it."""
+        super().on_init_end()
+        config, settings = self.config.actor_rollout_ref, self._settings
         if settings.in_loss:
             actor = omega_conf_to_dataclass(config.actor)
             self.actor_rollout_wg.set_loss_fn(partial(diversity_loss, settings, actor))
