@@ -111,7 +111,7 @@ def run(data: Path, folder: Path, *overrides: str, workers: int = 1, fails: bool
 
 def kill(process: subprocess.Popen[str]) -> None:
     """Kill a run and everything it started, Ray's processes included."""
-    mine = f"RAY_TMPDIR={_ray_folder(process.pid)}".encode()
+    mine = f"RAY_TMPDIR={_ray_folder(process)}".encode()
     os.killpg(process.pid, 9)
     process.wait()
     for entry in Path("/proc").iterdir():
@@ -123,11 +123,21 @@ def kill(process: subprocess.Popen[str]) -> None:
                 continue
 
 
-def _ray_folder(pid: int) -> str:
-    for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-        if variable.startswith(b"RAY_TMPDIR="):
-            return variable.decode().partition("=")[2]
+def _ray_folder(process: subprocess.Popen[str]) -> str:
+    """Return Ray's folder, which the recipe sets in what it starts: Python is a child of the script."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and f" {process.pid} " in _read(entry / "stat"):
+            for variable in _read(entry / "environ").split("\0"):
+                if variable.startswith("RAY_TMPDIR="):
+                    return variable.partition("=")[2]
     raise AssertionError("the recipe sets RAY_TMPDIR")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # the process has ended
+        return ""
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

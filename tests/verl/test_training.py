@@ -14,7 +14,7 @@ import torch
 from polypath.objectives import AdvantageConfig, DRAConfig, adjust_rewards, group_advantages
 from tests.verl.conftest import PACKED
 from tests.verl.recompute import Update, groups, is_filler, is_rehearsal, recompute
-from tests.verl.runs import Run, kill, run, start, wait_for
+from tests.verl.runs import PLUGINS, Run, kill, run, start, wait_for
 
 ON = Update(positive_entropy=0.1, rehearsal=0.2)
 # float32 log-probs of logits up to 14 are off by 1e-6, and the gradient's norm by as much as that.
@@ -35,11 +35,14 @@ def check_advantages(dump: dict) -> int:
     """Compare the advantages with those of the adjusted rewards of each group; return how many groups."""
     rows, infos = dump["rows"], dump["infos"]
     for places in groups(dump).values():
+        scored = torch.tensor([[infos[n].get("scored", True) for n in places]])
         rewards = torch.tensor([[float(rows[n]["rm_scores"].sum()) for n in places]])
+        rewards = rewards.masked_fill(~scored, torch.nan)
+        paid = torch.tensor([[float(infos[n]["acc"]) for n in places]]).masked_fill(~scored, 0.0)
         answers = [infos[n]["solution"] for n in places]
         same = torch.tensor([[[float(a == b and a is not None) for b in answers] for a in answers]])
         same[0].fill_diagonal_(1.0)
-        adjusted = adjust_rewards(DRAConfig(), rewards, same, correct_rewards_P_G=rewards)
+        adjusted = adjust_rewards(DRAConfig(), rewards, same, correct_rewards_P_G=paid)
         expected = group_advantages(AdvantageConfig(eps=1e-6), adjusted)[0]
         for n, advantage in zip(places, expected.tolist(), strict=True):
             known = rows[n]["advantages"]
@@ -116,7 +119,7 @@ def test_two_workers_padded_mini_batches_and_epochs(
     check_update(found, data, update)
 
 
-def test_dynamic_batches_and_the_exact_entropy(
+def test_dynamic_batches_the_exact_entropy_and_an_own_reward_function(
     data: Path, methods: tuple[str, ...], tmp_path: Path
 ) -> None:
     found = run(
@@ -129,8 +132,12 @@ def test_dynamic_batches_and_the_exact_entropy(
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=256",
         "actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=256",
         "+polypath.positive_entropy_form=exact",
+        f"reward.custom_reward_function.path={PLUGINS}/own_reward.py",
         "trainer.total_training_steps=1",
     )
+    assert check_advantages(found.dump(1)) == 8
+    unscored = [i is not None and i.get("scored") is False for i in found.dump(1)["infos"]]
+    assert 0 < sum(unscored) < 32
     check_update(found, data, Update(positive_entropy=0.1, form="exact", rehearsal=0.2))
 
 

@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
-# Train the Countdown base with verl's main_ppo on CPU cores, 8 steps, all three methods; 2 to 3 minutes.
+# Train the Countdown base with verl's main_ppo on CPU cores, 8 steps, and print the curves. About 2 minutes.
 #
-#   recipes/verl/countdown.sh [FOLDER] [verl overrides]
+#   recipes/verl/countdown.sh [FOLDER] [overrides of verl, such as +polypath.dra=true]
 #
-# Needs an environment with polypath[verl]. On GPUs leave out the block "on CPUs only".
+# Needs an environment with polypath[verl]. On GPUs leave out what is under "on_cpus_only".
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mkdir -p "${1:-runs/verl-countdown}" && cd "${1:-runs/verl-countdown}" && pwd)
 [ $# -gt 0 ] && shift
 workers=${WORKERS:-1}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
-export RAY_TMPDIR=${RAY_TMPDIR:-$(mktemp -d /tmp/verl-XXXXXX)}  # a cluster of its own, whatever runs here
+if [ -z "${RAY_TMPDIR:-}" ]; then  # a cluster of its own, whatever runs here
+  RAY_TMPDIR=$(mktemp -d /tmp/verl-XXXXXX)
+  export RAY_TMPDIR
+  trap 'rm -rf "$RAY_TMPDIR"' EXIT
+fi
 export RAY_DEDUP_LOGS=0 PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} PYTHONWARNINGS=ignore::UserWarning:verl
 [ -f "$folder/train.parquet" ] || python "$here/make_data.py" "$folder"
 
@@ -36,8 +40,9 @@ on_cpus_only=(
 )
 export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda
 
+export VERL_FILE_LOGGER_PATH=${VERL_FILE_LOGGER_PATH:-$folder/log.jsonl}
 cd "$folder"
-exec python -m verl.trainer.main_ppo \
+python -m verl.trainer.main_ppo \
   "${polypath[@]}" "${on_cpus_only[@]}" \
   algorithm.adv_estimator=grpo \
   data.train_files="$folder/train.parquet" data.val_files="$folder/dev.parquet" \
@@ -51,3 +56,4 @@ exec python -m verl.trainer.main_ppo \
   trainer.nnodes=1 trainer.n_gpus_per_node="$workers" trainer.logger='[console,file]' \
   trainer.val_before_train=False trainer.test_freq=-1 trainer.save_freq=-1 trainer.resume_mode=disable \
   trainer.default_local_dir="$folder/checkpoints" trainer.total_training_steps=8 "$@"
+python "$here/curves.py" "$VERL_FILE_LOGGER_PATH"
