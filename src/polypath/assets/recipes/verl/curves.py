@@ -1,6 +1,6 @@
 """Print polypath's curves of a verl run, from the file that verl's logger "file" writes.
 
-    python curves.py log.jsonl
+python curves.py log.jsonl
 """
 
 import json

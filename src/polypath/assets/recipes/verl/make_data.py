@@ -1,6 +1,6 @@
 """Countdown for verl: the shipped base with a chat template, and its problems as Parquet files.
 
-    python make_data.py FOLDER [TRAIN_PROBLEMS] [DEV_PROBLEMS]
+python make_data.py FOLDER [TRAIN_PROBLEMS] [DEV_PROBLEMS]
 
 verl's prompts are chat messages. The template is the message's own text, so that the base sees what it
 was trained on.
