@@ -43,7 +43,8 @@ test-shuffled: $(STAMP)  ## run the tests in a random order
 	POLYPATH_TEST_ORDER=$${POLYPATH_TEST_ORDER:-$$(date +%s)} $(BIN)/python -m pytest -q -n 2
 
 test-verl: $(VERL_STAMP)  ## run the tests of the verl engine, in an environment of its own (.venv-verl)
-	$(VERL_BIN)/python -m pytest -q --confcutdir=tests/verl --override-ini addopts= tests/verl
+	$(VERL_BIN)/python -m pytest -q --confcutdir=tests/verl --override-ini addopts= \
+	  -W 'ignore:.*engine is not available' --durations=10 tests/verl
 
 lint: $(STAMP)  ## check formatting, lint and types
 	$(BIN)/ruff format --check .
