@@ -57,7 +57,10 @@ def groups(dump: dict[str, Any]) -> dict[str, list[int]]:
 
 
 def recompute(dump: dict[str, Any], model: Path, update: Update) -> dict[str, float]:
-    """Return means over the mini-batches of loss, its terms and the gradient's norm."""
+    """Return means over the mini-batches of loss, its terms and the gradient's norm.
+
+    ``divergence`` and ``log_ratio_abs`` are means over the rehearsal tokens of all of them.
+    """
     policy = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float64)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=update.lr, weight_decay=0.01)
     size, rows = dump["mini_batch_size"], dump["rows"]
@@ -73,12 +76,17 @@ def recompute(dump: dict[str, Any], model: Path, update: Update) -> dict[str, fl
             optimizer.step()
             for name, value in {**terms, "grad_norm": float(norm)}.items():
                 found[name].append(value)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+    tokens = sum(found.pop("tokens"))
+    totals = {
+        name: sum(found.pop(name)) / max(tokens, 1) for name in ("divergence", "log_ratio_abs")
+    }
+    return totals | {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def _terms(policy: Any, rows: list[dict[str, Any]], update: Update) -> dict[str, float]:
     tokens = sum(int(row["response_mask"].sum()) for row in rows)
-    found = dict.fromkeys(("pg", "positive_entropy", "rehearsal", "log_ratio_abs", "loss"), 0.0)
+    names = ("pg", "positive_entropy", "rehearsal", "loss", "divergence", "log_ratio_abs", "tokens")
+    found = dict.fromkeys(names, 0.0)
     for row in rows:
         if is_filler(row):
             continue
@@ -86,15 +94,17 @@ def _terms(policy: Any, rows: list[dict[str, Any]], update: Update) -> dict[str,
         if is_rehearsal(row):
             total = float(row["polypath_step_tokens"])
             d = logp - row["polypath_ref_logps"].double()
-            term = (torch.exp(d) - 1 - d).sum() if False else (-d + torch.expm1(d)).sum()
+            term = (torch.expm1(d) - d).sum()
             parts = {"rehearsal": update.rehearsal * term / total}
-            found["log_ratio_abs"] += float(d.abs().sum()) / total
+            found["divergence"] += float(term.detach())
+            found["log_ratio_abs"] += float(d.detach().abs().sum())
+            found["tokens"] += len(d)
         else:
             parts = _policy_row(row, logp, entropy, update, tokens)
         loss = sum(parts.values())
         loss.backward()
         for name, value in {**parts, "loss": loss}.items():
-            found[name] += float(value)
+            found[name] += float(value.detach())
     return found
 
 
