@@ -1,4 +1,4 @@
-"""The rehearsal term of a step: which stored rows now, and what they add to the loss."""
+"""The rehearsal term of a step: which stored rows it uses, and what they add to the loss."""
 
 import warnings
 from dataclasses import dataclass, field
@@ -37,18 +37,18 @@ class RehearsalBatch:
 
 @dataclass(kw_only=True)
 class Rehearsal:
-    """Serves the rows of a rehearsal set to the processes of a run.
+    """Gives the rows of a rehearsal set to the processes of a run.
 
-    Which rows come next is a pure function of the seed, the optimizer step, the micro-step and the
-    rank, so nothing of it needs saving in a checkpoint.
+    The next rows are a pure function of the seed, the optimizer step, the micro-step and the
+    rank, so a checkpoint need not save anything about them.
 
     Attributes:
         config: settings of the term.
         member: the divergence.
         stored: the rehearsal set.
         rows_per_step: rehearsal rows of one optimizer step over all processes.
-        pad_token_id: fills the padding.
-        seed: of the order of the rows.
+        pad_token_id: id that fills the padding.
+        seed: seed of the order of the rows.
     """
 
     config: RehearsalConfig
@@ -102,8 +102,8 @@ class Rehearsal:
         Args:
             logp_B_T: log-probabilities of the stored completions under the policy, with gradient.
             batch: the rows.
-            first: whether no update was made yet: the log-ratio must then be 0.
-            processes: that share the step.
+            first: whether no update was made yet; the log-ratio must then be 0.
+            processes: processes that share the step.
             means: where ``rehearsal/...`` is logged.
 
         Raises:
@@ -149,7 +149,7 @@ def rehearsal_term(
     log_ratio_B_T = logp_B_T - ref_logp_B_T
     term = divergence(member.entry, member.config, log_ratio_B_T, mask_B_T)
     total = token_sum(term.loss_B_T, mask_B_T, tokens=step_tokens)
-    # Not by index, which would make a GPU wait.
+    # Not by index, because that would make a GPU wait.
     known_B_T = torch.where(mask_B_T.bool(), log_ratio_B_T.detach(), 0.0)
     tokens = mask_B_T.sum()
     means.add("rehearsal/divergence", total.detach() * step_tokens, tokens)
@@ -161,7 +161,7 @@ def rehearsal_term(
 
 
 def check_start(config: RehearsalConfig, mean_abs_log_ratio: float) -> None:
-    """Refuse to go on when the first forward does not reproduce the stored log-probabilities.
+    """Refuse to continue if the first forward does not reproduce the stored log-probabilities.
 
     Args:
         config: settings of the term.
@@ -180,7 +180,7 @@ def check_start(config: RehearsalConfig, mean_abs_log_ratio: float) -> None:
 
 
 def exploration_rows(dataset: Any, excluded: frozenset[str]) -> Any:
-    """Return the dataset without the problems that are rehearsed (or dropped) instead of explored.
+    """Return the dataset without the problems that are rehearsed (or dropped) and not explored.
 
     Warns when none of them is in the dataset.
 
@@ -193,7 +193,7 @@ def exploration_rows(dataset: Any, excluded: frozenset[str]) -> Any:
     """
     if dataset is None or not excluded:
         return dataset
-    # The cache of filter() would pickle this module's state for a pass of a few seconds.
+    # filter() would pickle this module's state for its cache, which is not worth it for a few seconds.
     options = {"load_from_cache_file": False} if hasattr(dataset, "num_rows") else {}
     kept = dataset.filter(lambda row: not _is_excluded(row["prompt"], excluded), **options)
     if hasattr(kept, "num_rows") and kept.num_rows == 0:
