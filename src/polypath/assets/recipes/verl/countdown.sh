@@ -38,7 +38,7 @@ on_cpus_only=(
   +actor_rollout_ref.actor.fsdp_config.mixed_precision.reduce_dtype=fp32
   actor_rollout_ref.rollout.checkpoint_engine.update_weights_bucket_megabytes=16
 )
-export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda
+export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda RAY_worker_niceness=0
 
 export VERL_FILE_LOGGER_PATH=${VERL_FILE_LOGGER_PATH:-$folder/log.jsonl}
 cd "$folder"
