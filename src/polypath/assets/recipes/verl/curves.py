@@ -25,14 +25,17 @@ def main(path: Path) -> None:
     """Print a row for every step; a curve that the run did not log is left out."""
     steps = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     there = {k: key for k, key in CURVES.items() if any(key in step["data"] for step in steps)}
-    table = Table(title=f"Curves of {path}", title_justify="left")
+    table = Table()
     for name in ("step", *there):
         table.add_column(name, justify="right")
     for step in steps:
         values = (step["data"].get(key) for key in there.values())
         cells = ("-" if value is None else f"{value:.3f}" for value in values)
         table.add_row(str(step["step"]), *cells)
-    Console().print(table)
+    if there:
+        Console(soft_wrap=True).print(table)
+    else:
+        print(f"{path} has none of polypath's curves: it is a run of verl's own trainer.")
 
 
 if __name__ == "__main__":
