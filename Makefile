@@ -23,7 +23,7 @@ $(VERL_STAMP): pyproject.toml constraints-verl.txt
 	$(VERL_BIN)/python -m pip install --quiet --constraint constraints-verl.txt --editable '.[verl]' pytest
 	touch $(VERL_STAMP)
 
-.PHONY: help setup quickstart test test-random test-shuffled test-verl lint docs wheel release-check check format base bench bench-gpu
+.PHONY: help setup quickstart test test-random test-shuffled test-verl lint docs notebooks check-notebooks wheel release-check check format base bench bench-gpu
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
@@ -55,6 +55,12 @@ docs: $(STAMP)  ## build the site into build/site; a dead link or a page that no
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@! grep -rnE '<(script|link|img)[^>]+https?://' build/site --include='*.html' || \
 	  { echo "the site must work without a network"; exit 1; }
+
+notebooks: $(STAMP)  ## run the site's notebooks after an edit and store what they print (about 5 minutes)
+	$(BIN)/python scripts/run_notebooks.py
+
+check-notebooks: $(STAMP)  ## run the site's notebooks; fail where a cell fails or prints something else
+	$(BIN)/python scripts/run_notebooks.py --check
 
 wheel:  ## build sdist and wheel, and use the wheel without extras in an empty folder
 	scripts/check_wheel.sh $(PYTHON)

@@ -60,6 +60,7 @@ FIRST = (
     "tests/report/test_page.py",
     "tests/cli/test_launch.py",
     "tests/train/test_resume.py",
+    "tests/test_new_user.py",
     "tests/test_pages.py",
 )
 ORDER = os.environ.get("POLYPATH_TEST_ORDER")  # a seed, from `make test-shuffled`

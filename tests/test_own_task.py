@@ -14,6 +14,7 @@ from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.samples import load_samples
 from polypath.tasks import get_task
+from polypath.tasks.checking import gold_completion
 from polypath.verify.base import Status
 from tests.forks import python
 from tests.refusals import refused
@@ -248,6 +249,15 @@ def test_a_reward_that_gives_something_else_is_one_line(given, fact) -> None:
 def test_data_that_cannot_be_used_is_one_line(data, error, facts) -> None:
     with refused(error, *facts):
         task_from(data, lambda **_: []).problems("train")
+
+
+def test_rows_without_an_answer_are_told_with_their_columns() -> None:
+    rows = [{"prompt": "1 + 1", "total": 2}]
+    task = task_from(rows, lambda **_: [1.0], name="sums", test_share=0)
+    with refused(ConfigError, "sums", "total", "answer="):
+        gold_completion(task, task.problems("train")[0].gold)
+    task = task_from(rows, lambda **_: [1.0], answer="total", test_share=0)
+    assert gold_completion(task, task.problems("train")[0].gold) == "2"
 
 
 YAML = 'data: p.jsonl\nverify: {verify}\ntemplate: "{{question}} Say it."\ntest_share: 0\n'

@@ -138,7 +138,7 @@ def _problems(settings: Settings) -> tuple[int | None, str]:
         return (limit, "task_limit") if limit else (None, "not known before the data is read")
     source = f"assumed: the published size of {task} {split}"
     if rehearses(settings) and settings.flag("rehearsal_explore_only"):
-        source += "; the rehearsed ones come off it"
+        source += "; rehearsed problems are subtracted"
     return (min(count, limit) if limit else count), source
 
 

@@ -98,8 +98,8 @@ def _memory_lines(plan: Plan, memory: Memory) -> list[tuple[str, str]]:
     parts = ", ".join(f"{name} {size:.1f}" for name, size in memory.parts.items() if size)
     lines = [
         ("memory a GPU", f"about {memory.peak:.1f} GB at its peak: {parts}"),
-        ("", f"for {plan.prompt_tokens:,} prompt tokens and the longest completion; CUDA's own, buffers "
-         "and the embedder come on top"),
+        ("", f"for {plan.prompt_tokens:,} prompt tokens and the longest completion; CUDA's own memory, "
+         "buffers and the embedder are not included"),
     ]  # fmt: skip
     if memory.host:
         lines.append(("memory of the host", f"{memory.host:.0f} GB"))

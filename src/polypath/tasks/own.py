@@ -221,7 +221,12 @@ class RewardedRows(Rows):
         """Return the answer, if the rows have one."""
         answer = json.loads(gold).get("answer")
         if answer is None:
-            raise ConfigError(f"Task {self.name} cannot be checked: its rows have no answer.")
+            _, row = self._by_id[gold]
+            raise ConfigError(
+                f"Task {self.name} cannot be checked: its rows have no answer (a column called "
+                f"{', '.join(ANSWER_FIELDS)}); they have {', '.join(row)}. If one of these is the answer, "
+                "name it: task_from(..., answer=COLUMN)."
+            )
         return str(answer)
 
     def _rewards(
