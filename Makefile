@@ -3,6 +3,8 @@
 PYTHON ?= $(shell for v in 3.14 3.13 3.12 3.11; do python$$v -c "" 2>/dev/null && echo python$$v && break; done || echo python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
+VERL_BIN := .venv-verl/bin
+VERL_STAMP := .venv-verl/.installed
 RESULTS := benchmarks/results
 
 # torch first, by its exact version: an open range pulls several GB of GPU libraries.
@@ -14,7 +16,14 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,docs,dev]'
 	touch $(STAMP)
 
-.PHONY: help setup quickstart test test-random test-shuffled lint docs notebooks check-notebooks wheel release-check check format base bench bench-gpu
+# verl wants an older transformers than TRL.
+$(VERL_STAMP): pyproject.toml constraints-verl.txt
+	$(PYTHON) -m venv .venv-verl
+	$(VERL_BIN)/python -m pip install --quiet --constraint constraints-verl.txt torch==2.13.0
+	$(VERL_BIN)/python -m pip install --quiet --constraint constraints-verl.txt --editable '.[verl]' pytest
+	touch $(VERL_STAMP)
+
+.PHONY: help setup quickstart test test-random test-shuffled test-verl lint docs notebooks check-notebooks wheel release-check check format base bench bench-gpu
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
@@ -32,6 +41,10 @@ test-random: $(STAMP)  ## run the tests with properties tried on new random exam
 
 test-shuffled: $(STAMP)  ## run the tests in a random order
 	POLYPATH_TEST_ORDER=$${POLYPATH_TEST_ORDER:-$$(date +%s)} $(BIN)/python -m pytest -q -n 2
+
+test-verl: $(VERL_STAMP)  ## run the tests of the verl engine, in an environment of its own (.venv-verl)
+	$(VERL_BIN)/python -m pytest -q --confcutdir=tests/verl --override-ini addopts= \
+	  -W 'ignore:.*engine is not available' --durations=10 tests/verl
 
 lint: $(STAMP)  ## check formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -43,7 +43,10 @@ def own_floor(path: Path) -> str:
 
 
 # The package's own __init__ offers names of every floor, lazily; nothing imports from it (see below).
-FILES = [path for path in sorted(ROOT.rglob("*.py")) if own_floor(path) != "__init__"]
+# What ships among the assets is copied and run by users, and is no part of the package.
+FILES = [
+    path for path in sorted(ROOT.rglob("*.py")) if own_floor(path) not in ("__init__", "assets")
+]
 
 
 def imported(source: str, package: list[str]) -> set[str]:
@@ -134,7 +137,7 @@ def module_graph() -> dict[str, set[str]]:
         ".".join(["polypath", *p.relative_to(ROOT).with_suffix("").parts]).removesuffix(
             ".__init__"
         ): p
-        for p in sorted(ROOT.rglob("*.py"))
+        for p in [ROOT / "__init__.py", *FILES]
     }
     graph: dict[str, set[str]] = {}
     for name, path in files.items():

@@ -227,3 +227,27 @@ def test_answers_that_tell_nothing_apart_are_told_once(solutions, warns):
         made(given)
         made(given)
     assert len(caught) == int(warns)
+
+
+def test_groups_of_unequal_size_go_through_size_by_size():
+    three = [("r", "a", 1.0), ("r", "b", 0.0), ("r", "a", 1.0)]
+    mixed = [TWO_GROUPS[0], three[0], *TWO_GROUPS[1:5], three[1], *TWO_GROUPS[5:], three[2]]
+    acting = stage(dra=True)
+    found = acting.of_any_size(rows(*mixed))
+    whole, small = acting(rows(*TWO_GROUPS)), acting(rows(*three))
+    of_three = [place for place, row in enumerate(mixed) if row[0] == "r"]
+    rest = [place for place in range(len(mixed)) if place not in of_three]
+    assert_close(found.advantages_B[rest], whole.advantages_B, rtol=0, atol=0)
+    assert_close(found.advantages_B[of_three], small.advantages_B, rtol=0, atol=0)
+    name = "diversity/accuracy"
+    expected = (8 * whole.metrics[name] + 3 * small.metrics[name]) / 11
+    assert found.metrics[name] == pytest.approx(expected)
+
+
+def test_an_engine_may_want_the_advantages_of_its_own_rule():
+    found = stage(own_advantages=True)(rows(*TWO_GROUPS))
+    expected = group_advantages(
+        AdvantageConfig(scale="group"), torch.tensor([[r for *_, r in TWO_GROUPS]]).reshape(2, 4)
+    )
+    assert_close(found.advantages_B, expected.flatten(), rtol=0, atol=0)
+    assert stage()(rows(*TWO_GROUPS)).advantages_B is None

@@ -63,6 +63,9 @@ EXAMPLES = {
     "tasks show": """
         polypath tasks show countdown
         polypath tasks show math500 --task-option data=math500.jsonl""",
+    "tasks export": """
+        polypath tasks export countdown --split train --out train.parquet
+        polypath tasks export my_task.py:additions --split train --out train.parquet""",
     "tasks check": """
         polypath tasks check countdown --limit 100
         polypath tasks check my_task.py:additions --split train --json check.json""",

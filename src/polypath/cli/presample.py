@@ -1,6 +1,7 @@
 """``polypath presample``: from an initial policy and a task to a rehearsal set."""
 
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ from polypath.settings import setting
 
 if TYPE_CHECKING:
     from polypath.rehearsal.summary import PresampleSummary
+    from polypath.rehearsal.write_set import CompletionLogps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +57,12 @@ def presample(options: PresampleOptions) -> None:
     A problem that the policy solves in nearly all samples enters the rehearsal set, with one of its
     answers and the answer's log-probs. The other problems form the exploration set. Train with the
     result as --rehearsal_set. Rerun the command to resume. Several processes can share the sampling,
-    under torchrun or with --shard. Needs polypath[trl].
+    under torchrun or with --shard. Needs polypath[trl] or polypath[verl].
     """
     from polypath.rehearsal.presample import presample as run
     from polypath.rehearsal.problems import read_problems
 
-    with needs_extra("presample", "trl"):
-        from polypath.engines.trl import completion_logps
+    completion_logps = _training_forward()
     if options.problems is not None and options.task.task is None:
         raise ConfigError(
             f"--problems {options.problems} needs --task: whose verifier says which answers are right?"
@@ -95,6 +96,19 @@ def presample(options: PresampleOptions) -> None:
             "parts are done, run them once more to draw the samples that confirm; then run the "
             "command without --shard, which draws what is missing and writes the set."
         )
+
+
+def _training_forward() -> "CompletionLogps":
+    """Return TRL's forward; where TRL is not installed, as beside verl, that of transformers alone."""
+    if find_spec("trl") is not None:
+        with needs_extra("presample", "trl"):
+            from polypath.engines.trl import completion_logps as of_trl
+
+            return of_trl
+    with needs_extra("presample", "verl"):
+        from polypath.rehearsal.logps import completion_logps
+
+        return completion_logps
 
 
 def _print_summary(console: Console, summary: "PresampleSummary", k: int) -> None:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -81,6 +82,31 @@ def list_tasks(context: typer.Context, json_file: JsonOption = None) -> None:
         "KEY=VALUE, or under task_options in a recipe."
     )
     write_json(json_file, records)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Options of ``polypath tasks export``."""
+
+    task: NamedTask
+    out: Annotated[Path, typer.Option(help="Parquet file to write.")]
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first problems.")] = None
+
+
+@tasks.command(epilog=examples("tasks export"))
+@command
+def export(options: ExportOptions) -> None:
+    """Write the problems of a task as a Parquet file for verl.
+
+    The columns are those that verl reads. The column data_source names the task for polypath's reward
+    function on verl.
+    """
+    from polypath.tasks.verl_data import write_task
+
+    named = options.task
+    task, split = named.load()
+    count = write_task(task, options.out, split=split, limit=options.limit, source=named.name)
+    Terminal().out(f"{count} problems of {named.name}, split {split}, are in {options.out}.")
 
 
 @tasks.command(epilog=examples("tasks show"))

@@ -3,6 +3,7 @@
 Rows come from every process in any order. A key says to which prompt each belongs.
 """
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +46,20 @@ class GroupRows:
     hidden_B_D: Callable[[], Tensor]
     sequence_logp_B: Callable[[], Tensor]
 
+    def part(self, places: Sequence[int]) -> "GroupRows":
+        """Return some of the rows."""
+        chosen = list(places)
+        return GroupRows(
+            keys=[self.keys[place] for place in chosen],
+            texts=[self.texts[place] for place in chosen],
+            token_ids=[self.token_ids[place] for place in chosen],
+            solutions=[self.solutions[place] for place in chosen],
+            rewards_B_F=self.rewards_B_F[chosen],
+            weights_F=self.weights_F,
+            hidden_B_D=lambda: self.hidden_B_D()[chosen],
+            sequence_logp_B=lambda: self.sequence_logp_B()[chosen],
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class GroupResult:
@@ -75,6 +90,8 @@ class GroupStage:
         special_ids: token ids without content: a completion of only these is empty.
         measured: whether to compute the metrics.
         knows_solutions: whether anything defines a solution; if not, nothing about solutions is logged.
+        own_advantages: whether to compute advantages without a method that works on groups, for an
+            engine whose own rule cannot leave out a completion without a score.
     """
 
     objectives: Objectives
@@ -85,6 +102,7 @@ class GroupStage:
     special_ids: frozenset[int]
     measured: bool
     knows_solutions: bool = True
+    own_advantages: bool = False
     _answers: UninformativeAnswers = field(default_factory=UninformativeAnswers)
 
     @property
@@ -122,7 +140,7 @@ class GroupStage:
             inputs["sequence_logp_P_G"] = groups.grid(rows.sequence_logp_B())
         adjusted_P_G, advantages_P_G = rewards_P_G, None
         # A group of one has nothing to be compared with, so the engine's own rule holds.
-        if groups.size > 1 and acting:
+        if groups.size > 1 and (acting or self.own_advantages):
             adjusted_P_G, advantages_P_G = self._apply(rewards_P_G, inputs)
         metrics: dict[str, float] = {}
         if self.measured:
@@ -145,6 +163,31 @@ class GroupStage:
             advantages_all=advantages_all,
             metrics=metrics,
         )
+
+    def of_any_size(self, rows: GroupRows) -> GroupResult:
+        """Return advantages and metrics of completions of one process, in groups that may be unequal.
+
+        Groups of one size go through together; the metrics are means over completions.
+
+        Raises:
+            ConfigError, DataError, ShapeError: of the methods.
+        """
+        groups: dict[Hashable, list[int]] = {}
+        for place, key in enumerate(rows.keys):
+            groups.setdefault(key, []).append(place)
+        by_size: dict[int, list[int]] = {}
+        for places in groups.values():
+            by_size.setdefault(len(places), []).extend(places)
+        advantages_B: Tensor | None = None
+        found: list[tuple[int, dict[str, float]]] = []
+        for places in by_size.values():
+            result = self(rows.part(places))
+            found.append((len(places), result.metrics))
+            if result.advantages_B is not None:
+                if advantages_B is None:
+                    advantages_B = torch.zeros(len(rows.keys), dtype=torch.float64)
+                advantages_B[places] = result.advantages_B.cpu()
+        return GroupResult(advantages_B=advantages_B, metrics=_means(found))
 
     def _apply(self, rewards_P_G: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return the adjusted rewards and the advantages."""
@@ -227,6 +270,16 @@ def _summed_rewards(rows: GroupRows) -> Tensor:
     weights_F = rows.weights_F.to(rows.rewards_B_F.device)
     summed_B = (rows.rewards_B_F * weights_F).nansum(dim=1)
     return summed_B.masked_fill(rows.rewards_B_F.isnan().all(dim=1), torch.nan)
+
+
+def _means(found: Sequence[tuple[int, dict[str, float]]]) -> dict[str, float]:
+    """Return means over completions of metrics that are given for a number of them; NaN does not count."""
+    means = {}
+    for name in dict.fromkeys(name for _, metrics in found for name in metrics):
+        known = [(n, m[name]) for n, m in found if not math.isnan(m.get(name, math.nan))]
+        total = sum(n for n, _ in known)
+        means[name] = sum(n * value for n, value in known) / total if total else math.nan
+    return means
 
 
 def watched_groups(

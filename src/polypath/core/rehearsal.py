@@ -1,5 +1,6 @@
 """The rehearsal term of a step: which stored rows it uses, and what they add to the loss."""
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,36 +109,84 @@ class Rehearsal:
         Raises:
             ConfigError: the first log-ratio is not 0 up to ``rehearsal_tolerance``.
         """
-        mask_B_T = batch.completion_mask
-        log_ratio_B_T = logp_B_T - batch.ref_logp_B_T
-        term = divergence(self.member.entry, self.member.config, log_ratio_B_T, mask_B_T)
-        total = token_sum(term.loss_B_T, mask_B_T, tokens=float(batch.step_tokens))
-        # Not by index, because that would make a GPU wait.
-        known_B_T = torch.where(mask_B_T.bool(), log_ratio_B_T.detach(), 0.0)
-        tokens = mask_B_T.sum()
-        means.add("rehearsal/divergence", total.detach() * batch.step_tokens, tokens)
-        means.add("rehearsal/log_ratio", known_B_T.sum(), tokens)
-        means.add("rehearsal/log_ratio_abs", known_B_T.abs().sum(), tokens)
-        for name, values_B_T in term.statistics.items():
-            means.add_tokens(f"rehearsal/{name}", values_B_T, mask_B_T)
+        total, known_B_T = rehearsal_term(
+            self.member,
+            logp_B_T,
+            batch.ref_logp_B_T,
+            batch.completion_mask,
+            step_tokens=float(batch.step_tokens),
+            means=means,
+        )
         if first:
+            tokens = batch.completion_mask.sum()
             sums = processes.sum(torch.stack([known_B_T.abs().sum().float(), tokens.float()]))
-            self._check_start(float(sums[0]) / max(float(sums[1]), 1.0))
+            check_start(self.config, float(sums[0]) / max(float(sums[1]), 1.0))
         return total * processes.world
 
-    def _check_start(self, mean_abs_log_ratio: float) -> None:
-        """Refuse to continue if the first forward does not reproduce the stored log-probabilities."""
-        if not mean_abs_log_ratio <= self.config.tolerance:
-            raise ConfigError(
-                f"The log-ratio to the rehearsal set {self.config.folder} must be 0 before the first "
-                f"update, but its mean size is {mean_abs_log_ratio:.4g} (rehearsal_tolerance "
-                f"{self.config.tolerance}): this model, its dtype or its dropout is not what made the "
-                "set. Run `polypath presample` with the settings of this run."
-            )
+
+def rehearsal_term(
+    member: Active[Divergence],
+    logp_B_T: Tensor,
+    ref_logp_B_T: Tensor,
+    mask_B_T: Tensor,
+    *,
+    step_tokens: Tensor | float,
+    means: TokenMeans,
+) -> tuple[Tensor, Tensor]:
+    """Return a part of the divergence's mean over a step's rehearsal tokens, and log it.
+
+    Args:
+        member: the divergence.
+        logp_B_T: log-probabilities of stored completions under the policy, with gradient.
+        ref_logp_B_T: those that are stored.
+        mask_B_T: 1 on the tokens of stored completions.
+        step_tokens: rehearsal tokens of the whole optimizer step, over all processes.
+        means: where ``rehearsal/...`` is logged.
+
+    Returns:
+        The sum over these tokens divided by ``step_tokens``, and the log-ratios, 0 outside the mask.
+    """
+    log_ratio_B_T = logp_B_T - ref_logp_B_T
+    term = divergence(member.entry, member.config, log_ratio_B_T, mask_B_T)
+    total = token_sum(term.loss_B_T, mask_B_T, tokens=step_tokens)
+    # Not by index, because that would make a GPU wait.
+    known_B_T = torch.where(mask_B_T.bool(), log_ratio_B_T.detach(), 0.0)
+    tokens = mask_B_T.sum()
+    means.add("rehearsal/divergence", total.detach() * step_tokens, tokens)
+    means.add("rehearsal/log_ratio", known_B_T.sum(), tokens)
+    means.add("rehearsal/log_ratio_abs", known_B_T.abs().sum(), tokens)
+    for name, values_B_T in term.statistics.items():
+        means.add_tokens(f"rehearsal/{name}", values_B_T, mask_B_T)
+    return total, known_B_T
+
+
+def check_start(config: RehearsalConfig, mean_abs_log_ratio: float) -> None:
+    """Refuse to continue if the first forward does not reproduce the stored log-probabilities.
+
+    Args:
+        config: settings of the term.
+        mean_abs_log_ratio: mean size of the log-ratio over the rehearsal tokens, before any update.
+
+    Raises:
+        ConfigError: it is above ``rehearsal_tolerance``.
+    """
+    if not mean_abs_log_ratio <= config.tolerance:
+        raise ConfigError(
+            f"The log-ratio to the rehearsal set {config.folder} must be 0 before the first "
+            f"update, but its mean size is {mean_abs_log_ratio:.4g} (rehearsal_tolerance "
+            f"{config.tolerance}): this model, its dtype or its dropout is not what made the "
+            "set. Run `polypath presample` with the settings of this run."
+        )
 
 
 def exploration_rows(dataset: Any, excluded: frozenset[str]) -> Any:
     """Return the dataset without the problems that are rehearsed (or dropped) and not explored.
+
+    Warns when none of them is in the dataset.
+
+    Args:
+        dataset: of the library ``datasets``, with a column ``prompt``; ``None`` is returned as it is.
+        excluded: ``RehearsalSet.excluded_prompts``.
 
     Raises:
         ConfigError: nothing would be left to explore.
@@ -146,10 +195,26 @@ def exploration_rows(dataset: Any, excluded: frozenset[str]) -> Any:
         return dataset
     # filter() would pickle this module's state for its cache, which is not worth it for a few seconds.
     options = {"load_from_cache_file": False} if hasattr(dataset, "num_rows") else {}
-    kept = dataset.filter(lambda row: prompt_key(row["prompt"]) not in excluded, **options)
+    kept = dataset.filter(lambda row: not _is_excluded(row["prompt"], excluded), **options)
     if hasattr(kept, "num_rows") and kept.num_rows == 0:
         raise ConfigError(
             f"The rehearsal set takes all {dataset.num_rows} training problems out of exploration. "
             "Raise the presample threshold, or set rehearsal_explore_only to false."
         )
+    if hasattr(kept, "num_rows") and kept.num_rows == dataset.num_rows:
+        warnings.warn(
+            f"rehearsal_explore_only: none of the {len(excluded)} problems that the rehearsal set takes out "
+            "of exploration is in the training data, so all of it is explored. If it should be there, "
+            "presample with the prompts of the training data.",
+            stacklevel=3,
+        )
     return kept
+
+
+def _is_excluded(prompt: Any, excluded: frozenset[str]) -> bool:
+    """Return whether a prompt is one of these; a chat of one user message is also its text."""
+    if prompt_key(prompt) in excluded:
+        return True
+    alone = not isinstance(prompt, str) and len(prompt) == 1 and prompt[0].get("role") == "user"
+    text = prompt[0].get("content") if alone else None
+    return isinstance(text, str) and prompt_key(text) in excluded

@@ -126,11 +126,16 @@ class TokenMeans:
             chosen_B_T = mask_B_T * chosen_B.unsqueeze(1)
             self.add_tokens(f"diversity/entropy_{name}", entropy_B_T, chosen_B_T)
 
+    def take(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return this process's parts, ``(sum, count)`` by name, and reset them."""
+        parts, self._parts = self._parts, {}
+        return parts
+
     def flush(self, processes: Processes) -> dict[str, float]:
         """Return the means over all processes, and reset their parts. A mean over nothing is NaN."""
-        if not self._parts:
+        parts = self.take()
+        if not parts:
             return {}
-        parts, self._parts = self._parts, {}
         stacked = torch.stack([value.float() for pair in parts.values() for value in pair])
         sums = processes.sum(stacked).tolist()
         return {

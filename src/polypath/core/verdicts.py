@@ -55,12 +55,10 @@ class CachedVerifier:
         Warns once if ``bad_gold``, ``timeout`` and ``error`` together exceed ``TROUBLE_SHARE`` of all
         that was counted.
         """
-        counts = Counter(verdict.status for verdict in verdicts)
-        self.statuses.update(counts)
+        statuses = [verdict.status for verdict in verdicts]
+        self.statuses.update(statuses)
         self._warn_of_trouble()
-        if not verdicts:
-            return {}
-        return {f"verify/{status}": counts[status] / len(verdicts) for status in NOT_GRADED}
+        return shares_without_verdict(statuses)
 
     def _warn_of_trouble(self) -> None:
         meant: frozenset[Status] = getattr(
@@ -79,6 +77,12 @@ class CachedVerifier:
             "'polypath tasks check', or give the verifier more time.",
             stacklevel=4,
         )
+
+
+def shares_without_verdict(statuses: Sequence[Status]) -> dict[str, float]:
+    """Return the shares of completions without a verdict: ``verify/timeout`` and the like; none of none."""
+    counts = Counter(statuses)
+    return {f"verify/{status}": counts[status] / len(statuses) for status in NOT_GRADED if statuses}
 
 
 def completion_text(completion: Any) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from trl.trainer.utils import add_fused_lm_head
 
-from polypath.rehearsal.padding import pad_left, pad_right
+from polypath.rehearsal.logps import batched_logps
 from polypath.sampling.progress import ProgressReport
 
 
@@ -91,43 +91,27 @@ def completion_logps(
     Returns:
         One float32 CPU tensor per completion, of the completion's length.
     """
-    # Rows of like length go together. The order is fixed, so a repeated run has the same padding.
-    order = sorted(
-        range(len(prompt_ids)), key=lambda i: (len(prompt_ids[i]) + len(completion_ids[i]), i)
-    )
-    found: dict[int, Tensor] = {}
-    with _training_forward(model, temperature), torch.no_grad():
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            prompts, prompt_mask = pad_left([prompt_ids[i] for i in batch], pad_token_id)
-            completions, mask = pad_right([completion_ids[i] for i in batch], pad_token_id)
-            logps = _forward(model, prompts, prompt_mask, completions, mask, autocast)
-            for row, i in enumerate(batch):
-                found[i] = logps[row, : len(completion_ids[i])].clone()
-            if progress is not None:
-                progress.advance(len(batch))
-    return [found[i] for i in range(len(prompt_ids))]
 
+    def forward(ids: Tensor, attention: Tensor, keep: int) -> Tensor:
+        ids, attention = ids.to(model.device), attention.to(model.device)
+        labels = ids.masked_fill(attention == 0, -100)
+        labels[:, :-keep] = -100
+        with torch.autocast(model.device.type, dtype=autocast, enabled=autocast is not None):
+            outputs = model(
+                input_ids=ids, attention_mask=attention, labels=labels, fused_lm_head=True
+            )
+        logps: Tensor = outputs.log_probs[:, -keep:]
+        return logps
 
-def _forward(
-    model: Any,
-    prompts: Tensor,
-    prompt_mask: Tensor,
-    completions: Tensor,
-    mask: Tensor,
-    autocast: torch.dtype | None,
-) -> Tensor:
-    input_ids = torch.cat([prompts, completions], dim=1).to(model.device)
-    attention_mask = torch.cat([prompt_mask, mask], dim=1).to(model.device)
-    keep = completions.shape[1]
-    labels = input_ids.masked_fill(attention_mask == 0, -100)
-    labels[:, :-keep] = -100
-    with torch.autocast(model.device.type, dtype=autocast, enabled=autocast is not None):
-        outputs = model(
-            input_ids=input_ids, attention_mask=attention_mask, labels=labels, fused_lm_head=True
+    with _training_forward(model, temperature):
+        return batched_logps(
+            forward,
+            prompt_ids,
+            completion_ids,
+            pad_token_id=pad_token_id,
+            batch_size=batch_size,
+            progress=progress,
         )
-    logps: Tensor = outputs.log_probs[:, -keep:]
-    return logps.float().cpu()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,133 @@
+"""The groups of a step, in verl's controller: rows of the transfer queue to the core's group stage."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transfer_queue
+from torch import Tensor
+
+from polypath.core.flat_settings import FlatSettings
+from polypath.core.groups import GroupRows, GroupStage
+from polypath.core.scored_rows import ScoreReader
+from polypath.errors import ConfigError
+
+
+def fetch(batch: Any, *names: str) -> Any:
+    """Return fields of a batch's rows from the transfer queue, those that are there."""
+    return transfer_queue.kv_batch_get(
+        keys=batch.keys, partition_id=batch.partition_id, select_fields=list(names)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepGroups:
+    """What the groups of a step give, for each row; rows of padding count as wrong and not scored.
+
+    Attributes:
+        correct_B: which are correct.
+        known_B: of which it is known whether they are correct.
+        advantages_B: in float64; ``None`` where verl's own stand.
+        metrics: to log.
+    """
+
+    correct_B: Tensor
+    known_B: Tensor
+    advantages_B: Tensor | None
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class GroupReader:
+    """Runs the group stage on the rows of a step.
+
+    Attributes:
+        settings: of the run.
+        stage: works on groups.
+        scores: says which rows are correct.
+        tokenizer: of the model.
+    """
+
+    settings: FlatSettings
+    stage: GroupStage
+    scores: ScoreReader
+    tokenizer: Any
+
+    def read(self, batch: Any) -> Callable[[Callable[[], Tensor]], StepGroups]:
+        """Fetch the rows of a step, and return what works on them.
+
+        Args:
+            batch: of verl, a ``KVBatchMeta``.
+
+        Returns:
+            A function of one that returns the log-probability of each row; it may run in another thread.
+
+        Raises:
+            ConfigError: completions are compared by their solutions, and nothing says what these are.
+        """
+        data = fetch(batch, "uid", "responses", "response_mask", "rm_scores", "extra_fields")
+        last, real = _last_of_session(batch)
+        pairs = zip(data["responses"].unbind(), data["response_mask"].unbind(), strict=True)
+        written = [ids[mask.bool()].tolist() for ids, mask in pairs]  # not what tools said
+        texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
+        infos = [(extra or {}).get("reward_extra_info") or {} for extra in data["extra_fields"]]
+        scores_B = torch.stack([row.sum() for row in data["rm_scores"].unbind()])
+        scored = self.scores(scores_B, infos, texts)
+        if scored.solutions is None and self.settings.by_answer:
+            raise ConfigError(
+                "similarity 'answer' (also of preset diverse) compares solutions, but the reward function "
+                "returns none. Return {'score': ..., 'solution': ...} from it, set +polypath.solution_fn, or "
+                "+polypath.similarity=ngram."
+            )
+
+        def work(sequence_logp_B: Callable[[], Tensor]) -> StepGroups:
+            self.stage.own_advantages = scored.unscored
+            self.stage.knows_solutions = scored.solutions is not None
+            metrics, advantages_B = scored.metrics, None
+            if self.stage.acts or scored.unscored:
+                rows = GroupRows(
+                    keys=list(data["uid"]),
+                    texts=texts,
+                    token_ids=written,
+                    solutions=scored.solutions or [None] * len(texts),
+                    rewards_B_F=scored.rewards_B_2,
+                    weights_F=torch.ones(2, dtype=torch.float64),
+                    hidden_B_D=_no_hidden_states,
+                    sequence_logp_B=sequence_logp_B,
+                )
+                chosen = [
+                    n for n, (m, r) in enumerate(zip(last, real, strict=True)) if r and m == n
+                ]
+                result = self.stage.of_any_size(rows.part(chosen))
+                metrics = metrics | {n: v for n, v in result.metrics.items() if v == v}
+                if result.advantages_B is not None:
+                    advantages_B = torch.zeros(len(texts), dtype=torch.float64)
+                    advantages_B[chosen] = result.advantages_B
+                    advantages_B = advantages_B[last]
+            real_B = torch.tensor(real)
+            return StepGroups(
+                correct_B=scored.correct_B[last] & real_B,
+                known_B=scored.known_B[last] & real_B,
+                advantages_B=advantages_B,
+                metrics=metrics,
+            )
+
+        return work
+
+
+def _last_of_session(batch: Any) -> tuple[list[int], list[bool]]:
+    """Return for every row the last row of its session, which was scored, and whether it is no padding.
+
+    A session of several turns may have several rows, with keys ``<prompt>_<session>_<row>``.
+    """
+    keys = [key.rsplit("_", 1) for key in batch.keys]
+    last: dict[str, tuple[int, int]] = {}
+    for place, (session, number) in enumerate(keys):
+        last[session] = max(last.get(session, (-1, -1)), (int(number), place))
+    real = [not tag.get("is_padding", False) for tag in batch.tags]
+    return [last[session][1] for session, _ in keys], real
+
+
+def _no_hidden_states() -> Tensor:
+    raise AssertionError("similarity 'policy' is refused at the start")

@@ -1,0 +1,107 @@
+"""polypath's settings in a verl configuration, ``+polypath.dra=true`` and the like; keys as on TRL."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from polypath.core.flat_settings import FlatSettings
+from polypath.errors import ConfigError
+from polypath.objectives import AdvantageConfig
+from polypath.rehearsal.settings import AUTO
+
+SECTION = "polypath"
+VERL_EPS = 1e-6  # what verl's GRPO adds to the deviation
+
+
+def read_settings(config: DictConfig) -> FlatSettings:
+    """Read the section ``polypath`` of a verl configuration, and refuse what does not work on verl.
+
+    Raises:
+        ConfigError: a key is unknown, a value out of range, or a setting does not fit the others.
+        MissingFileError: a file of a user's methods does not exist.
+    """
+    section = OmegaConf.select(config, SECTION)
+    section = OmegaConf.create({}) if section is None else section
+    if not isinstance(section, DictConfig):
+        raise ConfigError(f"{SECTION} must hold settings, as +{SECTION}.dra=true, got {section!r}.")
+    given: Any = OmegaConf.to_container(section, resolve=True)
+    settings = FlatSettings.read({str(key): value for key, value in given.items()}, SECTION)
+    settings.objectives.check_groups(int(config.actor_rollout_ref.rollout.n), "sum_then_normalize")
+    _refuse_settings(settings)
+    if settings.objectives.of_groups:
+        _check_groups(config, settings)
+    if settings.in_loss:
+        _check_loss(config, settings)
+    return settings
+
+
+def verl_advantages(config: DictConfig) -> AdvantageConfig:
+    """Return verl's own rule for GRPO, as the core computes it."""
+    by_deviation = config.algorithm.get("norm_adv_by_std_in_grpo", True)
+    return AdvantageConfig(scale="group" if by_deviation else "none", eps=VERL_EPS)
+
+
+def _refuse_settings(settings: FlatSettings) -> None:
+    _refuse(
+        settings.run.average_weights_from is not None,
+        "average_weights_from (also of the presets) works on TRL only. Set "
+        f"+{SECTION}.average_weights_from=null",
+    )
+    _refuse(
+        settings.run.kl_gradient is not None,
+        "kl_gradient works on TRL only. On verl actor_rollout_ref.actor.kl_loss_type=k3+ has the gradient of "
+        "the reverse KL, and k3 that of the forward KL",
+    )
+    _refuse(
+        settings.rehearsal.folder == AUTO,
+        "rehearsal_set=auto works with `polypath train` only. Make a set with `polypath presample` and name "
+        "its folder",
+    )
+
+
+def _check_groups(config: DictConfig, settings: FlatSettings) -> None:
+    algorithm = config.algorithm
+    _refuse(
+        settings.objectives.compare and settings.values["similarity"] == "policy",
+        "similarity=policy needs the policy's hidden states, which verl does not return. Use ngram, "
+        "answer or embedding",
+    )
+    _refuse(
+        str(algorithm.adv_estimator) != "grpo",
+        f"algorithm.adv_estimator={algorithm.adv_estimator} does not compare the completions of a group as "
+        "GRPO does. Set algorithm.adv_estimator=grpo",
+    )
+    _refuse(
+        bool(algorithm.use_kl_in_reward),
+        "algorithm.use_kl_in_reward changes rewards token by token. Use actor_rollout_ref.actor.use_kl_loss "
+        "with methods that work on groups",
+    )
+
+
+def _check_loss(config: DictConfig, settings: FlatSettings) -> None:
+    actor = config.actor_rollout_ref.actor
+    _refuse(
+        str(actor.strategy) not in ("fsdp", "fsdp2"),
+        f"actor_rollout_ref.actor.strategy={actor.strategy}: terms of the loss and rehearsal need fsdp "
+        "or fsdp2. Methods that work on groups, such as dra, run with every strategy",
+    )
+    owners = (actor, actor.get("fsdp_config", {}))
+    _refuse(
+        any(int(o.get("ulysses_sequence_parallel_size", 1) or 1) > 1 for o in owners),
+        "ulysses_sequence_parallel_size above 1 was not tried with terms of the loss and rehearsal. Set "
+        "it to 1",
+    )
+    _refuse(
+        bool(config.get("distillation", {}).get("enabled", False)),
+        "distillation has a loss of its own. Switch it off, or the terms of the loss and rehearsal",
+    )
+    _refuse(
+        settings.rehearsal.on and bool(actor.shuffle),
+        "actor_rollout_ref.actor.shuffle=true would mix rehearsal rows unevenly into the mini-batches. "
+        "Set it to false",
+    )
+
+
+def _refuse(wrong: bool, reason: str) -> None:
+    if wrong:
+        raise ConfigError(f"{reason}.")
