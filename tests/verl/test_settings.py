@@ -46,6 +46,7 @@ def test_keys_are_those_of_the_other_engine() -> None:
         (["+polypath.preset=balanced"], "average_weights_from"),
         (["+polypath.kl_gradient=reverse"], "kl_loss_type"),
         (["+polypath.rehearsal_set=auto"], "presample"),
+        (["+polypath.skip_rows_without_gradient=true"], "filter_groups"),
         (["+polypath.dra=true", "+polypath.similarity=policy"], "similarity"),
         (["+polypath.dra=true", "algorithm.adv_estimator=gae"], "adv_estimator"),
         (["+polypath.dra=true", "algorithm.use_kl_in_reward=true"], "use_kl_in_reward"),

@@ -53,6 +53,11 @@ def _refuse_settings(settings: FlatSettings) -> None:
         "the reverse KL, and k3 that of the forward KL",
     )
     _refuse(
+        settings.run.skip_rows_without_gradient,
+        "skip_rows_without_gradient works on TRL only. On verl algorithm.filter_groups.enable=true replaces "
+        "groups of equal rewards",
+    )
+    _refuse(
         settings.rehearsal.folder == AUTO,
         "rehearsal_set=auto works with `polypath train` only. Make a set with `polypath presample` and name "
         "its folder",
