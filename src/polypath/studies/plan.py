@@ -16,8 +16,8 @@ from polypath.studies.arguments import checked_recipe, training_arguments
 from polypath.studies.config import COOLED, SHARED, Evaluation, Study, is_test
 from polypath.studies.jobs import Job
 from polypath.tasks.shipped import shipped_model
-from polypath.train.callbacks import read_log
-from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
+from polypath.train.callbacks import LOG_FILE, read_log
+from polypath.train.record import FINISHED_FILE, FREE_ON_RESUME
 
 SMALL_BASE = 256 * 2**20  # bytes of a model up to which its weights are hashed
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"  # kinds of evaluated models
