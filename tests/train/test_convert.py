@@ -277,6 +277,10 @@ def test_what_converts_to_what(kinds: Callable[[str], Path]) -> None:
             "trust_remote_code in model_init_kwargs",
         ),
         (
+            OPEN_R1 + '\nmodel_init_kwargs: \'{"a": 1, "trust_remote_code": true}\'\n',
+            "trust_remote_code in model_init_kwargs",
+        ),
+        (
             OPEN_R1 + "\ndatasets:\n- {path: a/b, trust_remote_code: true}\n",
             "trust_remote_code in datasets",
         ),
