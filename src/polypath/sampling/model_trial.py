@@ -50,8 +50,8 @@ def _architecture_fault(folder: Path) -> str | None:
     """Return what is wrong with the name of the architecture, by which TRL loads a model."""
     config = read_json(folder / CONFIG_NAME, "a config") if (folder / CONFIG_NAME).is_file() else {}
     names = config.get("architectures")
-    known = isinstance(names, list) and all(isinstance(name, str) for name in names) and names
-    if not config or (known and hasattr(transformers, names[0])):
+    name = names[0] if isinstance(names, list) and names else None
+    if not config or (isinstance(name, str) and hasattr(transformers, name)):
         return None
     return f"{CONFIG_NAME} must name a model class of transformers in architectures, got {names!r}"
 
@@ -79,7 +79,8 @@ def _try_config(folder: Path) -> None:
     """Build the model on no device, and train on two tokens as far as shapes go."""
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config)
+        make: Any = AutoModelForCausalLM.from_config
+        model = make(config)
         model.train()(input_ids=torch.zeros((1, 2), dtype=torch.long))
 
 

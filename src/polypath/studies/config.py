@@ -11,7 +11,9 @@ from polypath.rehearsal.settings import PresampleSettings
 from polypath.studies.keys import Bounds, key, nested
 
 BASE = "base"
-COOLED = "base, cooled"  # in results files: the base at its best temperature; shown as at_temperature()
+COOLED = (
+    "base, cooled"  # in results files: the base at its best temperature; shown as at_temperature()
+)
 SHARED = "shared"  # draws of the base
 Settings = Mapping[str, Any]
 Pairs = Sequence[tuple[str, str]]
