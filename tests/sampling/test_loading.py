@@ -106,6 +106,8 @@ DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
     ("config.json", changed(num_hidden_layers=10**12), "num_hidden_layers"),
     ("config.json", changed(hidden_size=64), "config.json"),
     ("config.json", changed(attention_dropout=-1), "attention_dropout"),
+    ("generation_config.json", changed(eos_token_id="zzz"), "eos_token_id"),
+    ("generation_config.json", changed(num_beams="zzz"), "num_beams"),
     ("tokenizer_config.json", changed(eos_token=3), "eos_token"),
 ]
 
@@ -188,22 +190,28 @@ def test_every_command_names_the_damaged_file(
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"architectures": None}, {"hidden_size": 64}, {"attention_dropout": None}],
+    ("file", "settings"),
+    [
+        ("config.json", {"architectures": None}),
+        ("config.json", {"hidden_size": 64}),
+        ("config.json", {"attention_dropout": None}),
+        ("tokenizer_config.json", {"eos_token": None}),
+    ],
     ids=str,
 )
 def test_settings_that_only_training_reads_are_named(
     copied: Path,
+    file: str,
     settings: dict[str, Any],
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(copied.parent)
-    changed(**settings)(copied / "config.json")
+    changed(**settings)(copied / file)
     assert run([*CALLS["train"], "--model_name_or_path", str(copied)]) == 2
     told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("polypath:")]
     assert len(told) == 1
-    assert "config.json" in told[0]
+    assert file in told[0]
 
 
 @pytest.mark.parametrize("command", CALLS)

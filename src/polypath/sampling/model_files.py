@@ -14,7 +14,7 @@ from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME
 from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.rollouts.files import read_json
-from polypath.sampling.model_trial import config_fault, settings_fault
+from polypath.sampling.model_trial import config_fault, generation_fault, settings_fault
 
 WEIGHTS = (
     "model.safetensors",
@@ -76,7 +76,9 @@ def _check_unnoticed(folder: Path) -> None:
     """
     settings = folder / GENERATION_CONFIG_NAME
     if settings.is_file():
-        read_json(settings, "a generation config")
+        fault = generation_fault(read_json(settings, "a generation config"))
+        if fault is not None:
+            raise DataError(f"The generation config {settings} is damaged: {fault}.")
     fault = config_fault(json_object(folder / CONFIG_NAME), _count_tensors(folder))
     if fault is not None:
         raise DataError(f"The config {folder / CONFIG_NAME} is damaged: {fault}.")

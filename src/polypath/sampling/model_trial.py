@@ -15,6 +15,8 @@ from polypath.rollouts.files import read_json
 TOKENIZER_CONFIG_NAME = "tokenizer_config.json"
 OWN_CODE = "auto_map"  # key of a config whose model brings code of its own, which is not run here
 LAYERS = ("num_hidden_layers", "num_layers", "n_layers", "n_layer")  # as architectures call them
+IDS = "_token_id"  # how the names of numbers of a generation config end, and how others begin
+NUMBERS = ("num_", "max_", "min_", "top_", "temperature", "repetition_penalty")
 DROPOUTS = ("dropout", "pdrop")  # how the names of probabilities end that only training uses
 
 
@@ -75,6 +77,16 @@ def config_fault(config: dict[str, Any], tensors: int | None) -> str | None:
     return None
 
 
+def generation_fault(settings: dict[str, Any]) -> str | None:
+    """Return which setting of a generation config is no number; transformers looks when it samples."""
+    for key, value in settings.items():
+        values = value if isinstance(value, list) and key.endswith(IDS) else [value]
+        numbers = key.endswith(IDS) or (key.startswith(NUMBERS) and not key.endswith("_schedule"))
+        if numbers and not all(one is None or isinstance(one, int | float) for one in values):
+            return f"{key} must be a number, got {value!r}"
+    return None
+
+
 def _try_config(folder: Path) -> None:
     """Build the model on no device, and train on two tokens as far as shapes go."""
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -92,6 +104,8 @@ def _try_tokenizer(folder: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(
         folder, padding_side="left", truncation_side="left", trust_remote_code=False
     )
+    if tokenizer.eos_token_id is None:
+        raise TypeError("eos_token is not set")
     tokenizer(["a", "a a"], padding=tokenizer.pad_token is not None)
 
 
