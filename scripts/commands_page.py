@@ -14,10 +14,17 @@ from polypath.cli.main import app
 
 HEAD = """# Every command
 
-`polypath COMMAND --help` prints the same on the command line. Exit codes: 0 done; 2 a mistake in the
-input, told in one line; 130 interrupted; 1, with a traceback, a bug in polypath.
+This page lists every command with its arguments, options and examples. `polypath COMMAND --help` prints
+the same on the command line.
 
-This page is written by `python scripts/commands_page.py`; a test holds it to the commands."""
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a bug in polypath, with a traceback |
+| 2 | a mistake in the input, reported in one line |
+| 130 | interrupted |
+
+`python scripts/commands_page.py` writes this page, and a test compares it with the commands."""
 
 
 def page() -> str:

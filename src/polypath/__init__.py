@@ -1,7 +1,7 @@
 """Diversity-aware reinforcement learning for LLM reasoning.
 
 ``DiversityGRPOConfig`` and ``DiversityGRPOTrainer`` are drop-in subclasses of ``trl.GRPOConfig`` and
-``trl.GRPOTrainer``. They load TRL and torch when they are first used; ``import polypath`` does not.
+``trl.GRPOTrainer``. They load TRL and torch on first use; ``import polypath`` does not.
 """
 
 from importlib import import_module

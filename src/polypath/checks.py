@@ -1,6 +1,6 @@
-"""Shape checks that read the name: ``rewards_P_G`` must be 2-D, and every ``_P`` must agree.
+"""Shape checks that read the name: ``rewards_P_G`` must be 2-D, and all ``_P`` must agree.
 
-Works on anything with a ``shape``: torch tensors and numpy arrays alike; imports neither.
+Works on anything with a ``shape``, such as torch tensors and numpy arrays, and imports neither.
 """
 
 from typing import Protocol
@@ -25,13 +25,13 @@ _HINTS = {
 
 
 def check_shapes(**arrays: HasShape) -> None:
-    """Check that each array has the axes its name ends with.
+    """Check that each array has the axes that its name ends with.
 
-    ``rewards_P_G`` must be 2-D and ``similarity_P_G_G`` 3-D with equal last two axes, and every
-    axis letter must have one length across all arrays of the call.
+    ``rewards_P_G`` must be 2-D. ``similarity_P_G_G`` must be 3-D with equal last two axes. Every axis letter
+    must have one length across all arrays of the call.
 
     Raises:
-        ShapeError: naming the array, the axis, both lengths and where the first came from.
+        ShapeError: names the array, the axis, both lengths and where the first came from.
 
     >>> import numpy as np
     >>> check_shapes(rewards_P_G=np.zeros((2, 4)), similarity_P_G_G=np.zeros((2, 3, 3)))

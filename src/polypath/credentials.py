@@ -1,7 +1,7 @@
-"""Keys, tokens and passwords: what they are called, what they look like, and texts without them.
+"""Keys, tokens and passwords: recognise their names and forms, and remove them from texts.
 
-Every ``PolypathError`` takes its message through ``redact``. What is shown in part only goes through
-``one_line``, which hides first and cuts then, so that half a key is never left.
+Every ``PolypathError`` passes its message through ``redact``. A text that is shown only in part goes through
+``one_line``, which first hides keys and then cuts, so that half a key is never left.
 """
 
 import os
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 HIDDEN = "[hidden]"
-_LEAST = 5  # characters of a value that is hidden wherever it occurs; "1" is in any text
+_LEAST = 5  # shortest value that is hidden wherever it occurs; "1" is in any text
 _NAME = re.compile(
     r"(?:^|_)(?:(?:api|access|secret|private|auth|account|service|signing|encryption|subscription|ssh|aws"
     r"|hf|hub|wandb|openai|azure|anthropic|comet|neptune|kaggle)_?keys?(?:_id)?|(?:api|access|auth|bearer"
@@ -20,12 +20,12 @@ _NAME = re.compile(
     r"|auth|(?:proxy_)?authori[sz]ation|bearer|credentials?|(?:set_)?cookies?|sig(?:nature)?)$"
     r"|apikeys?$|(?:auth|access|hub|hf|gh|session|refresh)token$|token_secret$"
 )
-_VOCABULARY = re.compile(  # tokens of a tokenizer, and what counts or weighs them
+_VOCABULARY = re.compile(  # names about a tokenizer's tokens, their counts and weights
     r"(?:^|_)(?:pad|eos|bos|unk|sep|cls|mask|image|audio|video|special|start|end|stop|think|per|next|last"
     r"|first|new|each|one|by)_token$"
 )
-_VARIABLE = re.compile(r"KEYS?\b|_KEY_|TOKEN\b|_PAT\b", re.ASCII)  # environments have no other keys
-# Servers choose the texts: every repetition begins at a place of its own or is bounded, so that none is slow.
+_VARIABLE = re.compile(r"KEYS?\b|_KEY_|TOKEN\b|_PAT\b", re.ASCII)  # only for environment variables
+# Servers choose the texts. Every repetition starts at its own place or is bounded, so none is slow.
 _NAMED = re.compile(
     r"""(?<![\w-])(?P<name>-{0,2}[A-Za-z][\w-]{0,200})(?P<sign>["']?\s*(?::(?!//)|=>?)\s*(?:b?["'](?=[^\s"']))?)"""
     r"""(?P<value>(?<=")(?:[^"\\]|\\.)+|(?<=')(?:[^'\\]|\\.)+|[^\s"',;&)}\]]+)"""
@@ -54,7 +54,7 @@ _remembered: set[str] = set()
 
 @lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
-    """Return whether what goes by this name is a key, a token or a password.
+    """Return whether this is the name of a key, a token or a password.
 
     >>> [is_secret(name) for name in ("hub_token", "WANDB_API_KEY", "--password", "eos_token", "max_tokens")]
     [True, True, True, False, False]
@@ -64,13 +64,13 @@ def is_secret(name: str) -> bool:
 
 
 def remember(value: str) -> None:
-    """Hide this value from now on, whatever name or text it comes in, unless it is very short."""
+    """Hide this value from now on, in any text and under any name, unless it is very short."""
     if len(value.strip()) >= _LEAST:
         _remembered.add(value.strip())
 
 
 def redact(text: str) -> str:
-    """Return the text without keys: of the environment, remembered, named, or of a well-known form."""
+    """Return the text without keys: those of the environment, remembered, named, or of a well-known form."""
     known = _remembered | {
         value.strip()
         for name, value in os.environ.items()
@@ -97,11 +97,11 @@ def _without_value(found: re.Match[str]) -> str:
 
 
 def hidden(content: Any, name: str = "") -> Any:
-    """Return settings without keys: the values of secret names, and keys within other texts.
+    """Return settings without keys: hides values with secret names, and keys within other texts.
 
     Args:
-        content: values of any kind, in mappings and lists to any depth.
-        name: of the setting.
+        content: values of any kind, in mappings and lists of any depth.
+        name: name of the setting.
     """
     if isinstance(content, Mapping):
         return {key: hidden(value, str(key)) for key, value in content.items()}
@@ -113,7 +113,7 @@ def hidden(content: Any, name: str = "") -> Any:
 
 
 def remember_all(content: Any, name: str = "") -> None:
-    """Remember every key among some settings, which may be nested."""
+    """Remember every key in some settings, which may be nested."""
     if isinstance(content, Mapping):
         for key, value in content.items():
             remember_all(value, str(key))
@@ -125,12 +125,12 @@ def remember_all(content: Any, name: str = "") -> None:
 
 
 def one_line(text: object, most: int | None = None) -> str:
-    """Return a text from elsewhere on one line, without keys and then cut to ``most`` characters."""
+    """Return foreign text on one line, without keys and then cut to ``most`` characters."""
     return " ".join(redact(str(text)).split())[:most]
 
 
 def environment_without_keys(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for code that is not to know any key."""
+    """Return an environment for code that must not see any key."""
     return {
         name: value
         for name, value in environ.items()

@@ -1,8 +1,8 @@
-"""Every error this library raises on purpose.
+"""Every error that this library raises on purpose.
 
-Each is also the builtin it replaces, so ``except ValueError`` keeps working. The command line
-prints one of these as one line and exits with code 2; anything else is a bug and shows a traceback.
-No message holds a key, a token or a password, also where it passes on what another library said.
+Each is also the builtin that it replaces, so ``except ValueError`` keeps working. The command line
+prints one of these on one line and exits with code 2. Anything else is a bug and shows a traceback.
+No message contains a key, a token or a password, even if it passes on another library's message.
 """
 
 import difflib
@@ -13,7 +13,7 @@ from polypath.credentials import redact
 
 
 class PolypathError(Exception):
-    """Catch this to catch anything polypath raises itself."""
+    """Catch this to catch any error that polypath raises on purpose."""
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(redact(arg) if isinstance(arg, str) else arg for arg in args))
@@ -24,18 +24,18 @@ class ConfigError(PolypathError, ValueError):
 
 
 class ShapeError(PolypathError, ValueError):
-    """An array does not have the shape its name promises."""
+    """An array does not have the shape that its name promises."""
 
 
 class DataError(PolypathError, ValueError):
-    """A file or a row does not hold what it should."""
+    """A file or a row does not contain what it should."""
 
 
 class MissingFileError(PolypathError, FileNotFoundError):
     """A file or folder that was named does not exist."""
 
     def __str__(self) -> str:
-        """Return the message alone; FileNotFoundError would try to read an errno out of it."""
+        """Return the message only; FileNotFoundError would try to read an errno from it."""
         return str(self.args[0]) if self.args else ""
 
 
@@ -45,7 +45,7 @@ class MissingExtraError(PolypathError, ImportError):
 
 @contextmanager
 def needs_extra(what: str, extra: str) -> Iterator[None]:
-    """Turn a failed import inside into one line that says what to install.
+    """Turn a failed import in this block into one line that says what to install.
 
     Raises:
         MissingExtraError: a package is not installed.
@@ -64,7 +64,7 @@ LISTED_NAMES = 20  # more would bury the message
 
 
 def unknown_name(kind: str, got: object, known: Iterable[str]) -> ConfigError:
-    """Build the error for a name that is not in a registry, naming the closest known one.
+    """Build the error for a name that is not in a registry. It names the closest known one.
 
     >>> print(unknown_name("similarity", "ngrams", ["ngram", "answer"]))
     Unknown similarity 'ngrams'. Did you mean 'ngram'? Known: answer, ngram.
@@ -79,10 +79,10 @@ def unknown_name(kind: str, got: object, known: Iterable[str]) -> ConfigError:
 def unknown_names(
     kind: str, got: Sequence[str], known: Iterable[str], fate: Callable[[str], str]
 ) -> ConfigError:
-    """Build the one error for all names that are not in a registry.
+    """Build one error for all names that are not in a registry.
 
-    ``kind`` is in the plural; ``fate`` says in a few words what became of a name, or nothing: then the
-    closest name is given.
+    ``kind`` is in the plural. ``fate`` says in a few words what to use instead of a name. If it returns
+    nothing, the closest name is given.
 
     >>> print(unknown_names("keys", ["betta", "x", "old"], ["beta"], {"old": "is gone"}.get))
     Unknown keys: 'betta' (did you mean 'beta'?); 'x'; 'old' is gone.

@@ -1,7 +1,7 @@
-"""Keys of public GRPO recipes of 2025 that no setting has today, and what became of each.
+"""Keys of public GRPO recipes of 2025 that are no settings today, and what replaces each.
 
-Of older versions of TRL and transformers, of open-r1's script and of DRA-GRPO's. The plan tells of unknown
-keys without importing TRL, so nothing is imported here.
+They come from older versions of TRL and transformers, from open-r1's script and from DRA-GRPO's. A plan
+reports unknown keys without importing TRL, so nothing is imported here.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from polypath.errors import ConfigError, unknown_name, unknown_names
 
 RENAMED = {
     "torch_dtype": "dtype",
-    "warmup_ratio": "warmup_steps",  # below 1 it is a share
+    "warmup_ratio": "warmup_steps",  # a value below 1 is a share
     "evaluation_strategy": "eval_strategy",
     "no_cuda": "use_cpu",
     "per_gpu_train_batch_size": "per_device_train_batch_size",
@@ -31,14 +31,14 @@ VARIABLES = {
     "wandb_entity": "WANDB_ENTITY",
     "wandb_run_group": "WANDB_RUN_GROUP",
 }
-# What became of others -> their keys.
+# What replaces the others -> their keys.
 _GONE = {
     "is gone: TRL does not cut prompts": "max_prompt_length",
     "is gone: vllm_mode says where vLLM runs": "vllm_device",
     "is gone: an option of 'trl vllm-serve'": "vllm_dtype vllm_enforce_eager vllm_enable_prefix_caching",
-    "is gone: a run goes on where it stopped, another output_dir starts anew": "overwrite_output_dir",
+    "is gone: a run resumes where it stopped; another output_dir starts anew": "overwrite_output_dir",
     "is gone: set the variable TENSORBOARD_LOGGING_DIR under env": "logging_dir",
-    "is gone: transformers does without": "save_safetensors include_tokens_per_second past_index use_ipex "
+    "is gone: transformers works without": "save_safetensors include_tokens_per_second past_index use_ipex "
     "half_precision_backend fp16_backend fp16_opt_level jit_mode_eval torchdynamo tpu_num_cores ray_scope "
     "use_mps_device mp_parameters adafactor group_by_length include_inputs_for_metrics",
     "is a setting of TRL's SFT": "max_seq_length max_length packing dataset_text_field dataset_num_proc "
@@ -54,7 +54,7 @@ _OPEN_R1 = {
     "is open-r1's: an option under reward_options here": "cosine_min_value_wrong cosine_max_value_wrong "
     "cosine_min_value_correct cosine_max_value_correct cosine_max_len repetition_n_grams "
     "repetition_max_penalty max_completion_len soft_punish_cache",
-    "is open-r1's, for rewards that run programs: not here": "code_language code_eval_test_batch_size "
+    "is open-r1's, for rewards that run programs: none here": "code_language code_eval_test_batch_size "
     "code_eval_scoring_mode parallel_code_exec_per_proc code_provider ioi_provider e2b_router_url "
     "morph_router_url",
     "is open-r1's: TRL's datasets": "dataset_mixture",
@@ -65,7 +65,7 @@ GONE = {key: told for told, keys in _GONE.items() for key in keys.split()} | OPE
 
 
 def fate(key: str) -> str:
-    """Return what became of a key, in a few words; empty where that is not known."""
+    """Return what replaces a key, in a few words; empty if that is not known."""
     return f"is {RENAMED[key]} now" if key in RENAMED else GONE.get(key, "")
 
 
@@ -73,12 +73,12 @@ def check_keys(keys: Iterable[str], known: Iterable[str], source: object = None)
     """Check that there is a setting for every key.
 
     Args:
-        keys: of a recipe, or given on the command line.
+        keys: keys of a recipe, or given on the command line.
         known: every setting.
         source: the recipe; ``None`` for the command line.
 
     Raises:
-        ConfigError: naming every key that is none, with what became of it or the nearest setting.
+        ConfigError: names every key that is not a setting, with its replacement or the nearest setting.
     """
     names = sorted(known)
     unknown = [key for key in keys if key not in names]

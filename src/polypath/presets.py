@@ -1,4 +1,4 @@
-"""Settings under one name: ``preset: balanced`` in a recipe."""
+"""Settings under one name, such as ``preset: balanced`` in a recipe."""
 
 from types import MappingProxyType
 from typing import Any
@@ -27,22 +27,22 @@ PRESETS: MappingProxyType[str, MappingProxyType[str, Any]] = MappingProxyType(
 def preset(name: str) -> dict[str, Any]:
     """Return the settings of a preset, as keyword arguments of ``DiversityGRPOConfig``.
 
-    - ``balanced`` rehearses the base's different right solutions a little, and ends with the mean of the
-      weights over the second half of training. Meant to cost no pass@1.
-    - ``diverse`` rehearses somewhat more, and adjusts rewards by the answers of right completions so that
-      none is made less likely. Meant to keep more, at some cost where it is hard. Its answers must tell
-      solutions apart, as expressions and queries do; where all right completions have one answer (a
-      number, in mathematics), set ``similarity`` to ``"ngram"`` or ``"embedding"`` besides.
+    - ``balanced`` rehearses the base's different right solutions weakly, and ends with the mean of the
+      weights over the second half of training. It is meant to cost no pass@1.
+    - ``diverse`` rehearses somewhat more. It also adjusts rewards by the answers of right completions, so
+      that no right answer is made less likely. It is meant to keep more, at some cost on hard tasks. Its
+      answers must tell solutions apart, as expressions and queries do. If all right completions have one
+      answer (a number, in mathematics), also set ``similarity`` to ``"ngram"`` or ``"embedding"``.
 
-    ``rehearsal_set`` is ``"auto"``: ``polypath train`` samples the set before it trains. In Python, name
-    the folder of one: ``{**preset("balanced"), "rehearsal_set": FOLDER}``. Both average weights, which
-    takes one process or DDP. What they gave with five seeds is in docs/studies/both_ends.md.
+    ``rehearsal_set`` is ``"auto"``: ``polypath train`` samples the set before it trains. In Python, pass an
+    existing one: ``{**preset("balanced"), "rehearsal_set": FOLDER}``. Both presets average weights, which
+    needs one process or DDP. Their results with five seeds are in docs/studies/both_ends.md.
 
     >>> preset("balanced")["average_weights_from"]
     0.5
 
     Raises:
-        ConfigError: there is no preset of that name; the nearest one is named.
+        ConfigError: there is no preset of that name. The nearest one is named.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)

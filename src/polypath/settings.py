@@ -1,4 +1,4 @@
-"""Settings written once: a field of a config dataclass, with its help.
+"""Settings defined once: a field of a config dataclass, with its help.
 
 A method's settings are fields of a frozen dataclass that checks itself. Recipes, keyword arguments and
 help texts are flat (``dra_strength``), so each field also has a flat *key*. Everything that shows or
@@ -21,7 +21,7 @@ def setting(default: Any, help: str, *, key: str | None = None, within: str | No
     Args:
         default: its default value.
         help: what it does, its range and unit, in a line or a few.
-        key: flat key; without one it is the owner's prefix and the name of the field, joined by ``_``.
+        key: flat key; by default the owner's prefix and the name of the field, joined by ``_``.
         within: the interval of a number, such as ``"(0, 1]"``; ``inf)`` is any finite number. Checked by
             ``check_settings``.
     """
@@ -30,13 +30,13 @@ def setting(default: Any, help: str, *, key: str | None = None, within: str | No
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting as recipes, commands and documents see it.
+    """One setting as it appears in recipes, commands and documents.
 
     Attributes:
         key: flat name, such as ``dra_strength``.
-        field: name of the field in its config class; empty for a switch, which is in none.
-        type: as annotated; choices (``Literal``) as ``str``, which the config class checks.
-        default: value where nothing is set.
+        field: name of the field in its config class; empty for a switch, which is no field.
+        type: the annotation; choices (``Literal``) are ``str``, and the config class checks them.
+        default: value if nothing is set.
         help: what it does.
     """
 
@@ -49,11 +49,11 @@ class Setting:
 
 @cache
 def settings_of(config: type, prefix: str) -> tuple[Setting, ...]:
-    """Return the settings of a config class; fields made without ``setting`` are none.
+    """Return the settings of a config class. Fields made without ``setting`` are not settings.
 
     Args:
         config: a dataclass.
-        prefix: put before the name of every field that has no key of its own; empty for none.
+        prefix: put before the name of every field that has no key of its own; empty for no prefix.
     """
     hints = get_type_hints(config)
     return tuple(
@@ -76,7 +76,7 @@ def build(config: type, prefix: str, values: Mapping[str, Any], **given: Any) ->
         config: a dataclass.
         prefix: as in ``settings_of``.
         values: flat key to value; other keys are ignored.
-        **given: fields that are no settings, or win over the values.
+        **given: fields that are not settings, or that override the values.
 
     Raises:
         ConfigError: a value is out of range or of a wrong type.
@@ -84,7 +84,7 @@ def build(config: type, prefix: str, values: Mapping[str, Any], **given: Any) ->
     chosen = {s.field: values[s.key] for s in settings_of(config, prefix) if s.key in values}
     try:
         return config(**{**chosen, **given})
-    except TypeError as error:  # a comparison that the type does not know: a text for a number
+    except TypeError as error:  # a comparison that the type lacks, such as a text with a number
         told = ", ".join(
             f"{s.key}={values[s.key]!r}" for s in settings_of(config, prefix) if s.key in values
         )
@@ -113,7 +113,7 @@ def merged(groups: Iterable[tuple[str, Iterable[Setting]]]) -> dict[str, Setting
 
 
 def read_overrides(texts: Sequence[str]) -> dict[str, list[str]]:
-    """Return the values of ``--key value ...`` texts by key, with ``_`` for ``-``; none for a bare key.
+    """Return the values of ``--key value ...`` texts by key, with ``_`` for ``-``; a bare key has none.
 
     >>> read_overrides(["--max-steps=3", "--objectives", "a.py:A", "b.py:B", "--dra"])
     {'max_steps': ['3'], 'objectives': ['a.py:A', 'b.py:B'], 'dra': []}
@@ -136,14 +136,14 @@ def read_overrides(texts: Sequence[str]) -> dict[str, list[str]]:
 
 
 def check_settings(config: Any, owner: str = "") -> None:
-    """Check type, choices and interval of every setting of a config: for its ``__post_init__``.
+    """Check type, choices and interval of every setting of a config. Call it in ``__post_init__``.
 
     Args:
-        config: a dataclass; fields made without ``setting`` are not looked at.
+        config: a dataclass; fields made without ``setting`` are not checked.
         owner: put before a name that has no key of its own, as in ``settings_of``.
 
     Raises:
-        ConfigError: naming the setting, what is allowed, the value and what the setting does.
+        ConfigError: names the setting, what is allowed, the value and the meaning of the setting.
     """
     for name, rule in _rules(config.__class__, owner).items():
         value = getattr(config, name)
@@ -157,7 +157,7 @@ def check_settings(config: Any, owner: str = "") -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Rule:
-    """What a setting may be."""
+    """What values a setting may have."""
 
     key: str
     help: str
@@ -186,7 +186,7 @@ class _Rule:
 
 @cache
 def _rules(config: type, owner: str) -> dict[str, _Rule]:
-    """Return by field what is checked; a type that is none of the plain ones is not."""
+    """Return by field what is checked. A type other than the plain ones is not checked."""
     within = {f.name: f.metadata.get("within") for f in fields(config)}
     rules = {}
     for one in settings_of(config, owner):
@@ -208,14 +208,14 @@ def _rules(config: type, owner: str) -> dict[str, _Rule]:
 
 
 def _inside(value: float, interval: str) -> bool:
-    """Return whether a number lies in an interval such as ``"(0, 1]"``; NaN lies in none."""
+    """Return whether a number is in an interval such as ``"(0, 1]"``; NaN is in none."""
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = low <= value if interval[0] == "[" else low < value
     return above and (value <= high if interval[-1] == "]" else value < high)
 
 
 def is_number(value: object) -> bool:
-    """Return whether the value is a real number; True and False are none."""
+    """Return whether the value is a real number. True and False are not."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 

@@ -1,4 +1,4 @@
-"""What is shown in a terminal: text from anywhere, as text, which moves no cursor and turns no line round."""
+"""Shows foreign text in a terminal as plain text, so that it cannot move the cursor or reorder a line."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-# Unseen, reordering, or not to be written in UTF-8; the same signs as in assets/page/text.js.
+# Invisible, reordering, or not encodable in UTF-8; the same signs as in assets/page/text.js.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff"
     "\U000e0000-\U000e007f]"
@@ -16,9 +16,9 @@ _UNSEEN = re.compile(
 
 
 def visible(text: str) -> str:
-    r"""Return the text with signs that are unseen, or that do things, as their code points.
+    r"""Return the text with invisible and control signs written as their code points.
 
-    Line ends and tabs stay.
+    Line ends and tabs stay as they are.
 
     >>> visible("a \x1b[31mred one")
     'a [U+001B][31mred one'
@@ -29,24 +29,24 @@ def visible(text: str) -> str:
 class Terminal(Console):
     """A console that shows names, answers and errors without markup, emoji codes and control signs.
 
-    ``out`` prints one line, whatever the text holds.
+    ``out`` prints exactly one line, whatever the text contains.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def out(self, *objects: Any, **options: Any) -> None:
-        """Print as one line, which is not wrapped."""
+        """Print on one line, without wrapping."""
         super().out(*(str(one).replace("\n", "[U+000A]") for one in objects), **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a text to show; made visible here, it is measured as it is shown."""
+        """Return a text to show. It is made visible here, so its measured width is the shown width."""
         return super().render_str(visible(text), **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Yield the pieces of whatever is shown, the console's own control codes as they are."""
+        """Yield the rendered pieces, with the console's own control codes as they are."""
         if isinstance(renderable, Text) and visible(renderable.plain) != renderable.plain:
             renderable = renderable.copy()
             renderable.plain = visible(renderable.plain)  # before it is wrapped

@@ -1,4 +1,4 @@
-"""torch, imported when it is first used: settings, help and plans are read without it."""
+"""torch, imported on first use, so that settings, help and plans work without it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 else:
 
     class _Later:
-        """Stands for the module torch until something of it is needed."""
+        """Stands for the module torch until one of its attributes is needed."""
 
         def __getattr__(self, name: str) -> Any:
             with needs_extra("This", "trl"):

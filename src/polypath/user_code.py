@@ -1,4 +1,4 @@
-"""The user's own code: objects by ``path/to/file.py:name`` or ``package.module:name``, and what they give."""
+"""The user's own code: load objects by ``path/to/file.py:name`` or ``package.module:name``, check results."""
 
 import hashlib
 import importlib
@@ -16,21 +16,21 @@ from typing import Any
 from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 
-LARGEST_REWARD = 3.4e38  # of float32, in which rewards are summed
+LARGEST_REWARD = 3.4e38  # largest float32; rewards are summed in float32
 
 
 def load_object(spec: str, what: str) -> Any:
-    """Load what a user named by its place. Loading runs the code of its module.
+    """Load an object that the user named by its place. Loading runs the code of its module.
 
-    A file is loaded once in a process: two names from one file come from one module.
+    A file is loaded once per process: two names from one file come from one module.
 
     Args:
         spec: ``"package.module:name"`` or ``"path/to/file.py:name"``.
-        what: what it is for, named in errors: "similarity", "objective".
+        what: its purpose, named in errors: "similarity", "objective".
 
     Raises:
         MissingFileError: there is no such file.
-        ConfigError: the text is not of that form, the module cannot be imported, or has no such name.
+        ConfigError: the text does not have that form, or the module cannot be imported or lacks the name.
     """
     source, _, name = spec.rpartition(":")
     if not source or not name:
@@ -40,7 +40,7 @@ def load_object(spec: str, what: str) -> Any:
     is_file = source.endswith(".py")
     if (
         os.getcwd() not in sys.path
-    ):  # a module beside where the command runs, as TRL's script has it
+    ):  # a module in the folder where the command runs, as with TRL's script
         sys.path.insert(0, os.getcwd())
     if is_file and not Path(source).is_file():
         raise MissingFileError(f"{what} {spec!r}: there is no file {source!r}.")
@@ -57,10 +57,10 @@ def load_object(spec: str, what: str) -> Any:
 
 
 def load_function(spec: str, what: str) -> Any:
-    """Load a function, or another object that can be called, as ``load_object`` does.
+    """Load a function or another callable object, as ``load_object`` does.
 
     Raises:
-        MissingFileError, ConfigError: as ``load_object``; ConfigError also where it cannot be called.
+        MissingFileError, ConfigError: as ``load_object``; ConfigError also if it cannot be called.
     """
     found = load_object(spec, what)
     if not callable(found):
@@ -69,8 +69,8 @@ def load_function(spec: str, what: str) -> Any:
 
 
 def _import_file(path: Path) -> ModuleType:
-    # Path and time are in the name: two files of one name must not take each other's place, nor an
-    # edited file that of the one before.
+    # The name contains path and time, so that two files with one name, or an edited file and its older
+    # version, do not replace each other.
     place = f"{path.resolve()} {path.stat().st_mtime_ns}"
     name = f"polypath_user_{path.stem}_{hashlib.sha256(place.encode()).hexdigest()[:12]}"
     if name in sys.modules:
@@ -90,13 +90,13 @@ def _import_file(path: Path) -> ModuleType:
 
 @contextmanager
 def blamed(who: str) -> Iterator[None]:
-    """Say in one line which function of the user's failed inside, how and where.
+    """Report in one line which function of the user failed in this block, how and where.
 
     Args:
         who: the function, for the error: "The reward function even".
 
     Raises:
-        DataError: from what was raised, whose traceback stays behind it; a ``PolypathError`` passes.
+        DataError: from the original error, which keeps its traceback. A ``PolypathError`` passes unchanged.
     """
     try:
         yield
@@ -112,18 +112,18 @@ def blamed(who: str) -> Iterator[None]:
 
 
 def checked_rewards(rewards: Any, count: int, who: str) -> list[float | None]:
-    """Return what a reward function gave for each completion: a number, or None for "not scored".
+    """Return a reward function's result for each completion: a number, or None for "not scored".
 
-    NaN is "not scored" as well.
+    NaN also means "not scored".
 
     Args:
-        rewards: what it returned.
-        count: of the completions.
+        rewards: the returned value.
+        count: number of completions.
         who: the function, for the errors.
 
     Raises:
-        DataError: it is something else, of another length, or infinite; or taking it out of what the
-            function returned (a generator, say) failed.
+        DataError: the value is of another type or length, or infinite; or reading it (from a generator,
+            for example) failed.
     """
     no_list = isinstance(rewards, (str, bytes, Mapping, Set)) or not hasattr(rewards, "__iter__")
     if no_list or getattr(rewards, "shape", None) == ():  # a tensor of no axis has __iter__

@@ -1,4 +1,4 @@
-"""YAML files that hold a mapping; what is wrong with one is a line that names it."""
+"""YAML files that hold a mapping. A faulty file is reported in one line that names it."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from polypath.errors import DataError, MissingFileError
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is there twice: of two methods of one name YAML would keep the last."""
+    """Refuses a key that occurs twice: YAML would keep the last of two methods with one name."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
             key = key_node.value
-            if isinstance(key, str) and key != "<<":  # which may be there several times
+            if isinstance(key, str) and key != "<<":  # which may occur several times
                 if key in seen:
                     raise yaml.constructor.ConstructorError(
                         None, None, f"the key {key!r} is there twice", key_node.start_mark
@@ -31,18 +31,18 @@ def read_yaml(path: Path, kind: str, *, repeated: bool = False) -> dict[Any, Any
     Args:
         path: the file.
         kind: what to call it in errors: "Recipe", "Study".
-        repeated: whether a key may be there twice; the last holds.
+        repeated: whether a key may occur twice; the last one counts.
 
     Raises:
         MissingFileError: there is no such file.
-        DataError: it is not YAML, not a mapping, or has a key twice.
+        DataError: it is not YAML, not a mapping, or contains a key twice.
     """
     loader = yaml.SafeLoader if repeated else _Loader
     if not path.is_file():
         raise MissingFileError(f"{kind} {path} does not exist. Give the path of a YAML file.")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), loader)
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or no such date
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or an invalid date
         reason = one_line(error)
         raise DataError(f"{kind} {path} is not readable as YAML: {reason}") from None
     if not isinstance(content, dict):

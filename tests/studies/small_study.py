@@ -119,7 +119,7 @@ def killed_and_finished(folder: Path) -> FinishedStudy:
     with (folder / "told").open("w") as file:
         results = run_study(load_study(path), out, workers=1, console=Console(file=file, width=160))
     told = (folder / "told").read_text()
-    assert f"{len(done)} of {len(plan.jobs())} jobs were done before" in told
+    assert f"{len(done)} of {len(plan.jobs())} jobs" in told
     assert {result: Path(result).stat().st_mtime_ns for result in done} == written
     assert load_samples(lost) == before
     return path, out, results, told

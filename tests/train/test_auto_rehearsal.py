@@ -47,7 +47,7 @@ def test_a_run_rehearses_the_bases_different_solutions(
     assert (
         run(load_recipe(write_recipe(**RECIPE, **moving))) == folder
     )  # the record is the recipe's words
-    assert "finished already" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
 
 
 def test_a_set_that_is_there_is_not_made_again(write_recipe: WriteRecipe) -> None:

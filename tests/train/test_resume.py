@@ -207,7 +207,7 @@ def test_a_setting_of_infinity_is_recorded_and_resumed(
     run(load_recipe(recipe), progress=say_nothing)
     told: list[str] = []
     run(load_recipe(recipe), progress=told.append)
-    assert "finished already" in told[0]
+    assert "already finished" in told[0]
     assert (
         json.loads((folder / "run.json").read_text())["settings"]["positive_entropy_max_ratio"]
         == "Infinity"
@@ -222,7 +222,7 @@ def test_a_finished_run_says_so_and_is_not_repeated(
     before = (folder / "model.safetensors").stat().st_mtime_ns
     told: list[str] = []
     run(load_recipe(recipe), progress=told.append)
-    assert "finished already" in told[0]
+    assert "already finished" in told[0]
     assert len(told) == 1
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 

@@ -1,13 +1,13 @@
 """Options of a command from a settings class: each field is an option.
 
-A parameter of a command function that is annotated with a dataclass stands for one option per field:
+A command function may have a parameter annotated with a dataclass. It stands for one option per field:
 
     @command
     def sample(options: SampleOptions) -> None: ...
 
-A field that is a dataclass itself is flattened. Names, types and defaults are the class's, and the help
-is that of ``setting(default, help)``. What else typer should know about an option is in the field's
-annotation: ``Annotated[int, typer.Option(min=1)]``.
+A field that is itself a dataclass is flattened. Names, types and defaults are those of the class, and the
+help is that of ``setting(default, help)``. Anything else that typer should know about an option is in the
+field's annotation: ``Annotated[int, typer.Option(min=1)]``.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ _NO_DEFAULT = inspect.Parameter.empty
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
-    """In ``Annotated[Settings, Fields(...)]``: which fields are options. Others keep their defaults.
+    """In ``Annotated[Settings, Fields(...)]``: the fields that are options. Others keep their defaults.
 
     Attributes:
         only: names of the fields; all if empty.
         without: names of fields to leave out.
-        of: the settings class, where the annotation is ``dict[str, Any]``. The dictionary then holds
+        of: the settings class, if the annotation is ``dict[str, Any]``. The dictionary then holds
             the chosen fields of a class whose other fields have no defaults.
     """
 
@@ -42,7 +42,7 @@ class Fields:
 
 
 def command(function: Callable[..., Returned]) -> Callable[..., Returned]:
-    """Make a function of settings classes a function of options, as typer takes it."""
+    """Turn a function of settings classes into a function of options, which typer accepts."""
     parameters = inspect.signature(function).parameters
     options: list[inspect.Parameter] = []
     for parameter in parameters.values():
@@ -91,7 +91,7 @@ class _Group:
 
 
 def _group(annotation: Any) -> _Group | None:
-    """Return the options an annotation stands for, or ``None`` where it is an option itself."""
+    """Return the options that an annotation stands for, or ``None`` if it is an option itself."""
     kind, marks = _split(annotation)
     fields = next((mark for mark in marks if isinstance(mark, Fields)), Fields())
     settings = fields.of or kind
@@ -99,7 +99,7 @@ def _group(annotation: Any) -> _Group | None:
 
 
 def _value(name: str, annotation: Any, values: Mapping[str, Any]) -> Any:
-    """Return what a field or parameter gets: a settings object, or the value of its option."""
+    """Return the value for a field or parameter: a settings object, or the value of its option."""
     group = _group(annotation)
     return values[name] if group is None else group.build(values)
 
@@ -108,7 +108,7 @@ def _option(name: str, annotation: Any, default: Any, text: str | None) -> inspe
     kind, marks = _split(annotation)
     info = next((copy(mark) for mark in marks if isinstance(mark, ParameterInfo)), None)
     if info is None:
-        # By itself typer adds --no-name; an option that is off by default does not need it.
+        # By default typer adds --no-name; an option that is off by default does not need it.
         flag = [f"--{name.replace('_', '-')}"] if kind is bool and default is False else []
         info = typer.Option(*flag)
     info.help = info.help or text
@@ -118,6 +118,6 @@ def _option(name: str, annotation: Any, default: Any, text: str | None) -> inspe
 
 
 def _split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return a type and what ``Annotated`` adds to it."""
+    """Return a type and the metadata that ``Annotated`` adds to it."""
     marks = getattr(annotation, "__metadata__", ())
     return (get_args(annotation)[0] if marks else annotation), marks

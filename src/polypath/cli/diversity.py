@@ -1,4 +1,4 @@
-"""``polypath diversity`` and ``polypath compare``: what samples show, and what changed."""
+"""``polypath diversity`` and ``polypath compare``: measure samples, and what changed between runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ OtherRuns = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Where what was measured is written."""
+    """Where the results are written."""
 
     json_file: JsonOption = None
     csv_file: Annotated[Path | None, typer.Option("--csv")] = setting(
@@ -48,7 +48,7 @@ class OutputOptions:
     figure: Path | None = setting(None, "Draw the curves to this file: .png, .pdf or .svg.")
 
     def console(self) -> Console:
-        """Return where tables go. Raises ConfigError where the figure cannot be drawn, before any work."""
+        """Return where tables go. Raises ConfigError before any work if the figure cannot be drawn."""
         from polypath.report.figures import check_figure
 
         if self.figure is not None:
@@ -63,7 +63,7 @@ class OutputOptions:
         csv: Callable[[], str],
         draw: Callable[[Path], object],
     ) -> None:
-        """Write what was asked for."""
+        """Write the requested files."""
         write_json(self.json_file, record)
         if self.csv_file is not None:
             write_text(self.csv_file, csv())
@@ -83,7 +83,7 @@ def diversity(runs: Runs, options: RunOptions, output: OutputOptions) -> None:
 
 
 def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None:
-    """Measure runs, print the tables, and write what was asked for."""
+    """Measure runs, print the tables, and write the requested files."""
     from polypath.report import figures, records
     from polypath.report.analysis import analyse, combine
     from polypath.report.model import GROUPS, RunAnalysis
@@ -96,7 +96,7 @@ def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None
     start = [analyse(run, settings=settings, groups=(), sizes=sizes) for run in read]
     print_reading(console, start, notes)
     parts: list[list[RunAnalysis]] = []
-    for group in GROUPS:  # tables appear one after the other: measures of texts take longest
+    for group in GROUPS:  # tables appear one by one, because measures of texts take longest
         parts.append([analyse(run, settings=settings, groups=[group], sizes=sizes) for run in read])
         print_tables(console, [metrics_table(parts[-1], group)])
     analyses = [combine(of_run) for of_run in zip(*parts, strict=True)]

@@ -1,4 +1,4 @@
-"""Examples in the help of each command. A test reads every line with the command it names."""
+"""Examples in the help of each command. A test parses every line with its command."""
 
 EXAMPLES = {
     "": """

@@ -1,7 +1,7 @@
 """The ``polypath`` command: parse, one library call, print.
 
-Exit codes: 0 done; 2 the user's mistake, or a place that cannot be written to, in one line; 130
-interrupted; 1, with a traceback, a bug.
+Exit codes: 0 done; 2 a mistake of the user or a place that cannot be written to, reported in one line; 130
+interrupted; 1 a bug, with a traceback.
 Nothing here imports torch; a command imports what it needs when it runs.
 """
 
@@ -30,7 +30,7 @@ from polypath.credentials import one_line
 from polypath.errors import PolypathError
 from polypath.terminal import Terminal, visible
 
-# Packages that a base install is without -> the extra that brings them.
+# Packages that a base install lacks -> the extra that installs them.
 EXTRAS = {
     **dict.fromkeys(
         ("torch", "transformers", "trl", "accelerate", "datasets", "safetensors"), "trl"
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    # Transformers deprecates what TRL 1.16 still sets; its users can do nothing about it.
+    # Transformers deprecates what TRL 1.16 still sets; users cannot do anything about it.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     warnings.formatwarning = _warning
     errors = Terminal(stderr=True)
@@ -116,11 +116,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         errors.out("polypath: interrupted. Rerun the command to resume.")
         return 130
-    except OSError as error:  # a full disk, a folder that may not be written to, and their kin
+    except OSError as error:  # a full disk, a folder without write permission, and similar
         _leave_stdout()
         reason = error.strerror or " ".join(str(error.args[0] if error.args else error).split())
         place = error.filename or "the output"
-        errors.out(f"polypath: Cannot use {place}: {reason}. Name another place, or make room.")
+        errors.out(
+            f"polypath: Cannot use {place}: {reason}. Name another place, or free some space."
+        )
         return 2
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
@@ -132,7 +134,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except Exception as error:
-        # A usage error: of click's class, or of typer's own copy of it, by typer's version.
+        # A usage error: of click's class or of typer's own copy, depending on typer's version.
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
             raise
         errors.out(one_line(_usage_line(error)))
@@ -148,7 +150,7 @@ def _warning(*parts: Any, **named: Any) -> str:
 
 
 def _leave_stdout() -> None:
-    """Let go of what stdout cannot take, or the interpreter would fail on it once more at its end."""
+    """Drop the output that stdout cannot take, or the interpreter would fail on it again at its end."""
     try:
         sys.stdout.flush()
     except OSError:

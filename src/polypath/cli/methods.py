@@ -51,7 +51,9 @@ def methods(
     for table in (_METHODS, _DIVERGENCES, *([_SETTINGS] if settings else [])):
         printed = Table(title=table.title, title_justify="left")
         for column in table.columns:
-            printed.add_column(column, overflow="fold")  # names are to be copied: never cut
+            printed.add_column(
+                column, overflow="fold"
+            )  # names are copied from here: never cut them
         for row in table.rows(registry):
             printed.add_row(*row)
         console.print(printed)
@@ -76,7 +78,7 @@ def _method_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
         "rehearsal",
         "rehearsal_set: FOLDER",
         "stored samples of mastered problems",
-        "Keeps what the initial policy solved likely, by a divergence on stored samples.",
+        "Keeps solutions of the initial policy likely, by a divergence on stored samples.",
         next(iter(registry.divergences.values())).paper,
     )
     yield (
@@ -100,7 +102,7 @@ def _setting_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
 
 
 def settings_by_owner(registry: "Registry") -> Iterator[tuple[str, list[Setting]]]:
-    """Yield each owner of settings, such as a method, with its settings. Each setting comes once."""
+    """Yield each owner of settings, such as a method, with its settings. Each setting occurs once."""
     from polypath.train.task_settings import TaskSettings
 
     shown: set[str] = set()

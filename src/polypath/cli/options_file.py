@@ -1,4 +1,4 @@
-"""``--config FILE`` of a command: its options from a flat YAML file. The command line wins over it."""
+"""``--config FILE`` of a command: its options from a flat YAML file. The command line overrides it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ def _fill(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def _options(context: typer.Context) -> dict[str, Any]:
-    """Return the command's options by the names a file may use: the long ones, with _ for -."""
+    """Return the command's options by the names that a file may use: the long ones, with _ for -."""
     return {
         spelling.lstrip("-").replace("-", "_"): parameter
         for parameter in context.command.params
@@ -43,7 +43,7 @@ def _options(context: typer.Context) -> dict[str, Any]:
 
 
 def _value(key: str, value: Any, option: Any, path: Path) -> Any:
-    """Return a value as the option takes it on the command line."""
+    """Return a value in the form that the option has on the command line."""
     where = f"{key} in {path}"
     if option.multiple:
         return option_texts(value, setting=where)
@@ -61,6 +61,6 @@ ConfigOption = Annotated[
         "--config",
         callback=_fill,
         is_eager=True,
-        help="YAML file with these options, one 'option: value' per line. The command line wins.",
+        help="YAML file with these options, one 'option: value' per line. The command line overrides it.",
     ),
 ]

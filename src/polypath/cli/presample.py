@@ -92,7 +92,7 @@ def presample(options: PresampleOptions) -> None:
     else:
         console.out(
             f"{summary.new_samples} new samples; {summary.missing} are missing so far. When all "
-            "parts are done, run them once more for the samples that confirm; then run the "
+            "parts are done, run them once more to draw the samples that confirm; then run the "
             "command without --shard, which draws what is missing and writes the set."
         )
 

@@ -1,4 +1,4 @@
-"""``polypath recipes``: the recipes and studies that ship with polypath, to look at and to copy."""
+"""``polypath recipes``: lists, prints and copies the recipes and studies that ship with polypath."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +54,7 @@ def recipes(
 
     target = to / source.name
     if target.exists():
-        raise ConfigError(f"{target} exists already. Name another folder, or move it away.")
+        raise ConfigError(f"{target} exists already. Name another folder, or move this one away.")
     copy_whole(source, target)
     console.out(f"Copied to {target}")
 
@@ -65,7 +65,7 @@ def _files() -> Iterator[Path]:
 
 
 def _name(path: Path) -> str:
-    """Return what a file is called here: recipes by their folder, studies as studies/NAME."""
+    """Return the listed name of a file: recipes by their folder, studies as studies/NAME."""
     return str(path.relative_to(FOLDER)).removeprefix("recipes/")
 
 
@@ -79,6 +79,6 @@ def _find(name: str) -> Path:
 
 
 def _first_comment(path: Path) -> str:
-    """Return what a file says of itself: its first line, if that is a comment."""
+    """Return a file's description: its first line, if that is a comment."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -1,4 +1,4 @@
-"""``polypath report``: one HTML file on what changed, with the solutions to look at."""
+"""``polypath report``: one HTML file on what changed, with the solutions to explore."""
 
 from pathlib import Path
 from typing import Annotated

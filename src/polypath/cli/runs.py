@@ -1,4 +1,4 @@
-"""What the commands that measure runs share: reading them, settings from options, writing files."""
+"""Shared by the commands that measure runs: reading them, settings from options, writing files."""
 
 import json
 import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from polypath.report.settings import AnalysisSettings
     from polypath.rollouts.samples import Samples
 
-WIDE = 160  # columns where no terminal says how many there are: a file, a pipe
+WIDE = 160  # columns if no terminal says how many there are: for a file or a pipe
 STDOUT = Path("-")
 
 TaskOptionsOption = Annotated[
@@ -52,7 +52,7 @@ WorkersOption = Annotated[
 
 
 def console_beside(*outputs: Path | None) -> Terminal:
-    """Return where tables go: stderr when a file was asked for on stdout."""
+    """Return where tables go: stderr if a file was requested on stdout."""
     stream: IO[str] = sys.stderr if STDOUT in outputs else sys.stdout
     measured = stream.isatty() or "COLUMNS" in os.environ
     return Terminal(file=stream, width=None if measured else WIDE)
@@ -94,7 +94,7 @@ class RunOptions:
         """Return the settings of an analysis.
 
         Raises:
-            ConfigError: --k is no list of whole numbers, or a value is out of range.
+            ConfigError: --k is not a list of whole numbers, or a value is out of range.
         """
         from polypath.report.settings import AnalysisSettings
 
@@ -110,7 +110,7 @@ class RunOptions:
         """Read the runs named on the command line, each as its seeds.
 
         A run is a file or folder, NAME=PATH, or NAME=PATH,PATH,... for several seeds of one method.
-        With a run key, a file is as many runs as its column has values; NAME says which.
+        With a run key, a file holds one run for each value of its column; NAME chooses one.
 
         Raises:
             PolypathError: a run cannot be read, an option cannot be understood, or there are fewer
@@ -165,7 +165,7 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
     """Return the whole numbers of a comma-separated option.
 
     Raises:
-        ConfigError: a part is no whole number.
+        ConfigError: a part is not a whole number.
     """
     try:
         return tuple(map(int, names(text)))
@@ -176,7 +176,7 @@ def numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def write_json(path: Path | None, record: object) -> None:
-    """Write a record where ``--json`` says, if it was given."""
+    """Write a record to the place that ``--json`` names, if it was given."""
     if path is not None:
         write_text(path, json.dumps(record, indent=2) + "\n")
 
@@ -194,13 +194,13 @@ def print_reading(
 
 
 def print_lines(console: Console, lines: Iterable[str], *, style: str = "") -> None:
-    """Print texts as they are, a paragraph each."""
+    """Print texts as they are, one paragraph each."""
     for line in lines:
         console.print(Text(line, style))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, its folder too; ``-`` is stdout."""
+    """Write a file and create its folder; ``-`` is stdout."""
     from polypath.rollouts.files import write_file
 
     if path == STDOUT:
@@ -210,7 +210,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def waiting(what: str) -> AbstractContextManager[object]:
-    """Show on a terminal's stderr what is being done."""
+    """Show on a terminal's stderr what the command is doing."""
     return Terminal(stderr=True).status(Text(what))
 
 
@@ -218,7 +218,7 @@ def named_path(argument: str) -> tuple[str | None, Path]:
     """Read PATH or NAME=PATH.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the text is neither.
     """
     name, paths = _parse(argument)
     if len(paths) > 1:
@@ -238,7 +238,7 @@ def _parse(argument: str) -> tuple[str | None, list[Path]]:
 
 
 def _keys_of_runs(keys: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return what each run calls things: what is said of all, and of NAME in ``NAME:OURS=THEIRS``."""
+    """Return the key names of each run: those for all runs, and those for NAME in ``NAME:OURS=THEIRS``."""
     of_run: dict[str, list[str]] = {"": [], **{name: [] for name in names}}
     for text in keys:
         ours, equals, theirs = text.partition("=")
@@ -272,7 +272,7 @@ def status_line(statuses: Mapping[str, int]) -> str | None:
 def _with_names_apart(
     runs: "Sequence[tuple[Path, tuple[Samples, ...]]]",
 ) -> "list[tuple[Samples, ...]]":
-    """Put the folder before the names of runs that would be called the same."""
+    """Put the folder before the names of runs whose names would be equal."""
     times = Counter(seeds[0].name for _, seeds in runs)
     result = []
     for path, seeds in runs:

@@ -34,7 +34,7 @@ class SampleOptions:
     out: Annotated[Path, typer.Option(help="Run folder to write. Rerun the command to resume.")]
     task: TaskOptions
     split: str = setting("test", "Split of the task.")
-    # Under torchrun only the long name works: torchrun takes --n for one of its own options.
+    # Under torchrun only the long name works, because torchrun uses --n for one of its own options.
     n: Annotated[int | None, typer.Option("--n", "--num-samples")] = setting(
         None, "Samples per problem, at least 1; the task's default if left out."
     )

@@ -1,4 +1,4 @@
-"""``polypath score`` and ``polypath export``: samples verified again, and given to other tools."""
+"""``polypath score`` and ``polypath export``: verify samples again, and pass them to other tools."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -100,13 +100,11 @@ def score(
     if source.store is None:
         if not ranks.part.is_whole:
             raise ConfigError(
-                f"{path} is a file, which one process verifies, with as many workers as it has "
-                "cores; start it without --shard and torchrun."
+                f"{path} is a file, and one process verifies a file, with as many workers as it has "
+                "cores. Start it without --shard and torchrun."
             )
         if task is None:
-            raise ConfigError(
-                f"{path} is a file of samples; to verify it, --task is needed as well."
-            )
+            raise ConfigError(f"{path} is a file of samples. To verify it, add --task.")
         keys, verifier = key_mapping(key or ()), get_task(task, options)
         verify = partial(_verify_file, console, path, task, verifier, split, keys)
         if apart is None:
@@ -146,7 +144,7 @@ def _verify_run(
     out: Path,
     ranks: "Ranks",
 ) -> dict[str, object]:
-    """Verify a run and return what changed; nothing while other parts are at work."""
+    """Verify a run and return what changed; return nothing while other parts are running."""
     from polypath.rollouts import RolloutStore
     from polypath.rollouts.manifest import TASK_FILE_HASH
     from polypath.rollouts.reverify import compare_verdicts, count_shards, reverify_run
@@ -158,11 +156,13 @@ def _verify_run(
     recorded = RolloutStore.open(source.store or run).manifest
     name = task or recorded.task
     if name is None:
-        raise ConfigError(f"{run} does not say which task verifies it; name it with --task.")
+        raise ConfigError(f"{run} does not record the task that verifies it. Name it with --task.")
     if absolute_place(name) == recorded.task:
         kept = {k: v for k, v in recorded.task_options.items() if HIDDEN not in v}
         if task is not None:
-            kept.pop(TASK_FILE_HASH, None)  # named again: as its file is now
+            kept.pop(
+                TASK_FILE_HASH, None
+            )  # the user names the task again, so its file counts as it is now
         options = {**kept, **options}
     verifier = get_task(name, options)
     new = reverify_run(
@@ -185,10 +185,12 @@ def _verify_run(
         )
         return {}
     elif not new:
-        console.out(f"{out} was complete already; to verify again, delete it or name another.")
+        console.out(
+            f"{out} was already complete. To verify again, delete it or name another folder."
+        )
     changed = compare_verdicts(run, out)
     _print_changes(console, name, changed)
-    console.out(f"Written to {out}; {run} is as it was.")
+    console.out(f"Written to {out}; {run} is unchanged.")
     return {store: asdict(summary) for store, summary in changed.items()}
 
 
@@ -260,7 +262,7 @@ def _runs(path: Path, name: str | None, run_key: str, keys: Mapping[str, str]) -
 
 
 def _folder_name(run: str) -> str:
-    """Return a run's name as one part of a path, which leads nowhere else."""
+    """Return a run's name as one part of a path that cannot lead to another folder."""
     name = quote(run.replace("/", "--"), safe=" ") or "%"
     return f"%2E{name[1:]}" if name.startswith(".") else name
 

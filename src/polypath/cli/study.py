@@ -1,4 +1,4 @@
-"""``polypath study``: a grid of methods and seeds from one base, from a file to its tables."""
+"""``polypath study``: a grid of methods and seeds from one base model, from a file to its tables."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""``polypath tasks``: what there is to train and evaluate on; a check that gold answers verify."""
+"""``polypath tasks``: lists the tasks, and checks that their gold answers verify."""
 
 import inspect
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from polypath.tasks import Problem, Task
     from polypath.tasks.checking import GoldCheck
 
-SHOWN = 20  # failed golds in the terminal; --json has all
+SHOWN = 20  # failed golds printed in the terminal; --json has all
 
 tasks = typer.Typer(
     help="List tasks, show one, or check its gold answers.\n\nWithout a command, all tasks are listed.",
@@ -108,7 +108,7 @@ def show(options: NamedTask) -> None:
     try:
         problems = task.problems(split)
     except PolypathError as error:
-        # Without data the options are still worth showing; not if the user named data or a split.
+        # The options are useful even without data, unless the user named data or a split.
         if options.task_option or split not in task.splits:
             raise
         console.out(f"Not read: {error}")
@@ -170,7 +170,7 @@ def _print_check(console: Console, done: "GoldCheck") -> None:
             f"{done.num_shuffled} are wrong ({share:.1%})."
         )
     for pair in done.accepted[:SHOWN]:
-        console.out(f"  right nevertheless: {pair.answer} for {pair.gold}")
+        console.out(f"  still right: {pair.answer} for {pair.gold}")
     _print_rest(console, len(done.accepted))
 
 
@@ -180,7 +180,7 @@ def _print_rest(console: Console, total: int) -> None:
 
 
 def _record(task: "Task") -> dict[str, Any]:
-    """Describe a task, whether or not it has more than the interface requires."""
+    """Describe a task, even if it has only the members that the interface requires."""
     from polypath.tasks import task_options
 
     lines = (inspect.getdoc(inspect.getmodule(type(task))) or "").splitlines()

@@ -1,4 +1,4 @@
-"""``polypath train``: a recipe in, a trained model out; or, with ``--plan``, what that would take."""
+"""``polypath train``: trains a model from a recipe, or with ``--plan`` prints what that would take."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from polypath.settings import setting
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Options of ``polypath train``, beside the settings of the recipe."""
+    """Options of ``polypath train`` besides the settings of the recipe."""
 
     config: Path | None = setting(
         None,
@@ -66,7 +66,7 @@ def train(context: typer.Context, options: TrainOptions) -> None:
     """Train a model with GRPO and any combination of the methods.
 
     Settings come from the recipe (--config) and from the command line, as --key value; the command line
-    wins. A key is a setting of TRL's GRPO script, such as learning_rate, or one of polypath's, listed
+    overrides it. A key is a setting of TRL's GRPO script, such as learning_rate, or one of polypath's, listed
     below with its default. Rerun the command to resume from the last complete checkpoint. Works under
     torchrun and accelerate launch. Needs polypath[trl].
     """
@@ -100,9 +100,9 @@ def _convert(options: TrainOptions, overrides: Sequence[str]) -> None:
 
     config, out = options.config, options.convert
     if config is None or out is None or overrides or options.plan:
-        raise ConfigError("--convert takes --config RECIPE.yaml and nothing else beside it.")
+        raise ConfigError("--convert takes --config RECIPE.yaml and no other option.")
     if out.exists():
-        raise ConfigError(f"--convert writes a new file, and {out} exists. Name another.")
+        raise ConfigError(f"--convert writes a new file, but {out} exists. Name another.")
     made = convert(config)
     write_text(out, made.text)
     console = console_beside(out)
@@ -110,7 +110,7 @@ def _convert(options: TrainOptions, overrides: Sequence[str]) -> None:
         console.out(line)
     if made.missing:
         told = "; ".join(f"{name}: {why}" for name, why in made.missing.items())
-        raise ConfigError(f"What is written to {out} does not run yet. Missing here: {told}.")
+        raise ConfigError(f"{out} is written, but it does not run yet. Missing here: {told}.")
     if str(out) != "-":
         console.out(f"{out} is written. Next: polypath train --config {out} --plan")
 

@@ -1,5 +1,5 @@
 """One training step without an engine: groups, loss terms, rehearsal, statistics.
 
-An engine brings arrays and texts, and carries what comes back into its own batch, loss and log. Nothing
-here knows a trainer.
+An engine supplies arrays and texts, and puts the results into its own batch, loss and log. Nothing here
+knows a trainer.
 """

@@ -1,4 +1,4 @@
-"""Which completions are correct, where several reward functions score them."""
+"""Which completions are correct, if several reward functions score them."""
 
 import re
 import warnings
@@ -20,17 +20,17 @@ STYLE = frozenset(
     {"brevity", "cosine", "language", "len", "length", "overlong", "penalty", "punishment"}
     | {"repetition", "steps", "style", "think", "thinking"}
 )
-ENOUGH = 256  # scored completions of a process, before anything is said of their rewards
+ENOUGH = 256  # scored completions of a process before a warning about their rewards
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What was found of completions.
+    """The verdicts on some completions.
 
     Attributes:
-        correct_B: which are correct; those that no function scored are not.
-        reward_B: raw reward of the function that scored each; NaN where none did.
-        column_B: which function that was, as a column of the raw rewards; any where none did.
+        correct_B: which completions are correct. Those that no function scored are not.
+        reward_B: raw reward of the function that scored each; NaN if none did.
+        column_B: that function, as a column of the raw rewards; any column if none did.
     """
 
     correct_B: Tensor
@@ -40,14 +40,14 @@ class Judged:
 
 @dataclass(kw_only=True)
 class Correctness:
-    """Says which completions are correct: those that the reward function which scored them pays for.
+    """Says which completions are correct: those that get a reward from the function that scored them.
 
     Attributes:
-        columns: reward functions that say so, as columns of the raw rewards. The first of them that
+        columns: reward functions that decide, as columns of the raw rewards. The first of them that
             scored a completion (its reward is not NaN) decides.
-        names: of all reward functions.
+        names: names of all reward functions.
         threshold: a raw reward above this is correct.
-        warned: whether ``watch`` says anything.
+        warned: whether ``watch`` warns.
     """
 
     columns: tuple[int, ...]
@@ -58,7 +58,7 @@ class Correctness:
     _count: int = 0
 
     def __call__(self, rewards_B_F: Tensor) -> Judged:
-        """Judge completions by their raw rewards, ``(B, functions)``."""
+        """Return the verdicts from the raw rewards, ``(B, functions)``."""
         rewards_B_C = rewards_B_F[:, list(self.columns)]
         first_B_1 = (~rewards_B_C.isnan()).int().argmax(dim=1, keepdim=True)
         reward_B = rewards_B_C.gather(1, first_B_1).squeeze(1)
@@ -70,7 +70,7 @@ class Correctness:
         )
 
     def watch(self, judged: Judged) -> None:
-        """Warn, once, when the rewards of the first completions do not look like right and wrong."""
+        """Warn once if the rewards of the first completions do not look like right and wrong."""
         if self._count >= ENOUGH or not self.warned:
             return
         scored = judged.reward_B[~judged.reward_B.isnan()]
@@ -103,19 +103,19 @@ def find_correctness(
     *,
     warned: bool = False,
 ) -> Correctness:
-    """Return which reward functions say what is correct.
+    """Return which reward functions decide what is correct.
 
     Args:
-        chosen: names of functions, as the user gave them; ``None`` to look for them: those that verify (they
-            have a method ``solution``, or a name such as ``accuracy_reward``); without one all but those
-            named for format, length or style.
+        chosen: names of functions, as the user gave them. ``None`` looks for functions that verify: they
+            have a method ``solution``, or a name such as ``accuracy_reward``. If there are none, all
+            functions but those named for format, length or style are used.
         functions: the reward functions.
-        names: of them.
+        names: their names.
         threshold: a raw reward above this is correct.
-        warned: whether to warn of rewards that do not look like right and wrong.
+        warned: whether to warn about rewards that do not look like right and wrong.
 
     Raises:
-        ConfigError: there is no function of a name.
+        ConfigError: no function has one of these names.
     """
     wanted = chosen.split(",") if isinstance(chosen, str) else list(chosen or ())
     columns = []
@@ -130,7 +130,7 @@ def find_correctness(
 
 
 def _rank(function: Any, name: str) -> int:
-    """Return how likely it is that a function says what is correct: 0 is the likeliest."""
+    """Return how likely a function is to decide what is correct; 0 is the most likely."""
     words = set(re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()))
     if callable(getattr(function, "solution", None)):
         return 0

@@ -1,4 +1,4 @@
-"""What a trainer is given, data and reward functions: every fault of it in one line."""
+"""Checks of what a trainer is given, data and reward functions. Every fault is reported in one line."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ _KINDS: tuple[tuple[type[Exception], type[PolypathError]], ...] = (
 
 @contextmanager
 def own_errors() -> Iterator[None]:
-    """Raise what a library's checks of settings, files and extras raise inside as one of our errors.
+    """Turn errors of a library's checks of settings, files and extras in this block into ours.
 
     Raises:
         MissingExtraError, MissingFileError, ConfigError: from an ImportError, an OSError or a ValueError.
@@ -45,7 +45,7 @@ def own_errors() -> Iterator[None]:
 
 @contextmanager
 def logger_errors(names: Sequence[str]) -> Iterator[None]:
-    """Raise what a logger refuses inside, such as to log without a key, as ``ConfigError``.
+    """Turn a logger's refusal in this block, such as to log without a key, into ``ConfigError``.
 
     Args:
         names: the setting ``report_to`` as a list.
@@ -61,15 +61,15 @@ def logger_errors(names: Sequence[str]) -> Iterator[None]:
 
 
 def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
-    """Check the reward functions and the data sets of a trainer, as far as they are known beforehand.
+    """Check the reward functions and the data sets of a trainer, as far as possible beforehand.
 
     Args:
         named: arguments of ``GRPOTrainer`` by name, its settings as ``args``.
         has_template: as in ``check_prompts``.
 
     Raises:
-        ConfigError: a reward is no function, or a data set is none of the library ``datasets``.
-        DataError: a data set has no rows, its first row no prompt, or the training data has fewer rows
+        ConfigError: a reward is not a function, or a data set is not one of the library ``datasets``.
+        DataError: a data set has no rows, its first row has no prompt, or the training data has fewer rows
             than one generation takes.
     """
     rewards = named.get("reward_funcs")
@@ -80,7 +80,7 @@ def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
                 f"reward_funcs must be a function or a list of them, got {function!r}."
             )
     evaluated = named.get("eval_dataset")
-    # Of these there may be several.
+    # There may be several of these.
     parts = list(evaluated.values()) if isinstance(evaluated, Mapping) else [evaluated]
     data = [("train_dataset", named.get("train_dataset")), *(("eval_dataset", p) for p in parts)]
     for name, part in data:
@@ -91,7 +91,7 @@ def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
                 f"{name} must be a datasets.Dataset, got {type(part).__name__}. "
                 "datasets.Dataset.from_list(rows) makes one, and data['train'] takes a split."
             )
-        if hasattr(part, "num_rows"):  # a stream is looked at when it comes
+        if hasattr(part, "num_rows"):  # the rows of a stream are checked when they arrive
             if not part.num_rows:
                 raise DataError(f"{name} has no rows.")
             check_prompts([part[0]], f"The first row of {name}", has_template=has_template)
@@ -101,16 +101,16 @@ def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
 
 
 def check_prompts(rows: Iterable[Mapping[str, Any]], where: str, *, has_template: bool) -> None:
-    """Check that every row has a prompt that the model can be asked.
+    """Check that every row has a prompt that the model can read.
 
     Args:
-        rows: of a data set.
-        where: they are, for the errors: "A row of the training data".
-        has_template: whether every tokenizer that is to read them has a chat template.
+        rows: rows of a data set.
+        where: description of the rows, for the errors: "A row of the training data".
+        has_template: whether every tokenizer that will read them has a chat template.
 
     Raises:
         DataError: a row has no prompt, or one that is neither a text nor chat messages.
-        ConfigError: a prompt is chat messages, and nothing says how these become a text.
+        ConfigError: a prompt is chat messages, and no chat template turns these into a text.
     """
     for row in rows:
         if "prompt" not in row:
@@ -129,7 +129,7 @@ def check_prompts(rows: Iterable[Mapping[str, Any]], where: str, *, has_template
         if chat and not has_template:
             raise ConfigError(
                 f"{where} has chat messages for a prompt, and the tokenizer of the model, or of a reward "
-                "model, has no chat template. Take an instruction-tuned model, pass a tokenizer with a "
+                "model, has no chat template. Use an instruction-tuned model, pass a tokenizer with a "
                 "template as processing_class, or give prompts as texts."
             )
 
@@ -137,23 +137,23 @@ def check_prompts(rows: Iterable[Mapping[str, Any]], where: str, *, has_template
 def check_loggers(
     names: Iterable[str], known: Mapping[str, Callable[[], Any]], installed: Iterable[str]
 ) -> None:
-    """Check that what a run is to report to is there.
+    """Check that the loggers of a run are available.
 
     Args:
         names: the setting ``report_to`` as a list.
-        known: what makes each one there is.
-        installed: those that are, as far as is known.
+        known: every logger, with the class that makes it.
+        installed: the installed ones, as far as known.
 
     Raises:
-        ConfigError: there is no such name.
-        MissingExtraError: its package is not installed, or not set up.
+        ConfigError: a name is unknown.
+        MissingExtraError: a package is not installed, or not set up.
     """
     for name in names:
         if name not in known:
             raise unknown_name("report_to", name, known)
         if name in installed:
             continue
-        try:  # some are never among the installed ones
+        try:  # some are never listed as installed
             known[name]()
         except (ImportError, RuntimeError) as error:
             reason = one_line(error)
@@ -161,13 +161,13 @@ def check_loggers(
 
 
 def checked_functions(functions: Sequence[Any], names: Sequence[str]) -> list[Any]:
-    """Return reward functions whose results are checked and whose own errors are one line.
+    """Return reward functions whose results are checked and whose errors are one line.
 
-    Models among them are returned as they are.
+    Models among them are returned unchanged.
 
     Args:
-        functions: as a trainer calls them, by keyword, ``completions`` among these; some may be async.
-        names: of them.
+        functions: functions that a trainer calls by keyword, including ``completions``; some may be async.
+        names: their names.
     """
     return [
         function if isinstance(function, nn.Module) else _checked(function, name)

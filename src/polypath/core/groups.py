@@ -1,6 +1,6 @@
 """The group stage: from raw rewards of whole groups to adjusted rewards and advantages.
 
-Rows come from every process in any order; a key says which prompt each belongs to.
+Rows come from every process in any order. A key says to which prompt each belongs.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -26,13 +26,13 @@ class GroupRows:
     """The completions of one process.
 
     Attributes:
-        keys: which prompt a completion belongs to; equal keys, on whichever process, are one group.
+        keys: the prompt that each completion belongs to. Equal keys, on any process, are one group.
         texts: decoded completions.
         token_ids: tokens of each, without padding.
-        solutions: canonical solutions; None where there is none.
-        rewards_B_F: raw rewards by reward function; NaN where a function did not score a completion.
-        weights_F: of the reward functions.
-        hidden_B_D: the policy's mean hidden states; called only where a method wants them.
+        solutions: canonical solutions; None if there is none.
+        rewards_B_F: raw rewards by reward function; NaN if a function did not score a completion.
+        weights_F: weights of the reward functions.
+        hidden_B_D: the policy's mean hidden states; called only if a method needs them.
         sequence_logp_B: log-probability of each completion under the policy that sampled it; likewise.
     """
 
@@ -48,13 +48,13 @@ class GroupRows:
 
 @dataclass(frozen=True, kw_only=True)
 class GroupResult:
-    """What the group stage gives back.
+    """The result of the group stage.
 
     Attributes:
-        advantages_B: of this process's completions, in float64; ``None`` where no method is on, and the
-            engine's own stand.
-        advantages_all: of all processes' completions, in the order of ranks; ``None`` likewise.
-        metrics: to log; the same on every process.
+        advantages_B: advantages of this process's completions, in float64; ``None`` if no method is on, and
+            the engine's own advantages hold.
+        advantages_all: advantages of all processes' completions, in the order of ranks; ``None`` likewise.
+        metrics: metrics to log; the same on every process.
     """
 
     advantages_B: Tensor | None = None
@@ -67,14 +67,14 @@ class GroupStage:
     """Works on the groups of a generation.
 
     Attributes:
-        objectives: what is switched on.
+        objectives: the methods that are on.
         similarity: compares the completions of a group.
-        processes: that share the groups.
+        processes: processes that share the groups.
         correctness: says which completions are correct.
         advantages: the engine's own rule, for adjusted rewards without an ``advantage`` of their own.
-        special_ids: token ids that are no content: a completion of only these is empty.
+        special_ids: token ids without content: a completion of only these is empty.
         measured: whether to compute the metrics.
-        knows_solutions: whether anything says what a solution is; without it nothing is said of them.
+        knows_solutions: whether anything defines a solution; if not, nothing about solutions is logged.
     """
 
     objectives: Objectives
@@ -89,7 +89,7 @@ class GroupStage:
 
     @property
     def acts(self) -> bool:
-        """Whether a call has anything to do."""
+        """Whether a call has any effect."""
         return self.measured or bool(self.objectives.of_groups)
 
     def __call__(self, rows: GroupRows) -> GroupResult:
@@ -121,7 +121,7 @@ class GroupStage:
         if "sequence_logp_P_G" in wanted:
             inputs["sequence_logp_P_G"] = groups.grid(rows.sequence_logp_B())
         adjusted_P_G, advantages_P_G = rewards_P_G, None
-        # A group of one has nothing to be compared with: the engine's own rule stands.
+        # A group of one has nothing to be compared with, so the engine's own rule holds.
         if groups.size > 1 and acting:
             adjusted_P_G, advantages_P_G = self._apply(rewards_P_G, inputs)
         metrics: dict[str, float] = {}
@@ -182,7 +182,7 @@ class GroupStage:
 
 
 class _Groups:
-    """Where the rows of each group are among the rows of all processes."""
+    """The positions of each group's rows among the rows of all processes."""
 
     def __init__(self, processes: Processes, rows: GroupRows, special_ids: frozenset[int]) -> None:
         self._processes = processes
@@ -223,7 +223,7 @@ class _Groups:
 
 
 def _summed_rewards(rows: GroupRows) -> Tensor:
-    """Return the weighted sum of the reward functions; NaN where none of them scored."""
+    """Return the weighted sum of the reward functions; NaN if none of them scored."""
     weights_F = rows.weights_F.to(rows.rewards_B_F.device)
     summed_B = (rows.rewards_B_F * weights_F).nansum(dim=1)
     return summed_B.masked_fill(rows.rewards_B_F.isnan().all(dim=1), torch.nan)
@@ -235,11 +235,11 @@ def watched_groups(
     group_size: int,
     correctness: Correctness,
 ) -> dict[str, float]:
-    """Return the metrics of groups that lie one after the other, of a run without a group stage.
+    """Return the metrics of consecutive groups, for a run without a group stage.
 
     Args:
         rewards_PG_F: raw rewards of all completions by reward function.
-        solutions_PG: canonical solutions; ``None`` where nothing says what a solution is.
+        solutions_PG: canonical solutions; ``None`` if nothing defines a solution.
         group_size: completions of a prompt.
         correctness: says which completions are correct; it sees these.
     """

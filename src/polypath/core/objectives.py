@@ -1,6 +1,6 @@
-"""Which methods are switched on: from flat settings, or from Python objects, to one value.
+"""Which methods are on: from flat settings, or from Python objects, to one value.
 
-The flat settings are the same on every engine: those of the registries' entries, those of rehearsal and
+The flat settings are the same for every engine: those of the registries' entries, those of rehearsal and
 similarity, and a few of the run. An engine adds them to its own config class (``setting_fields``) and
 reads them back (``read_objectives``).
 """
@@ -39,7 +39,7 @@ CHOSEN_DIVERGENCE = "rehearsal_divergence"
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """The methods that settings can switch on: the package's own, and a user's.
+    """The methods that settings can switch on: the package's own, and the user's.
 
     Attributes:
         adjustments, advantages, terms, divergences: entries by name.
@@ -60,7 +60,7 @@ class Registry:
         """Return the registry with more entries.
 
         Raises:
-            ConfigError: something is no entry, or its name or one of its settings is taken.
+            ConfigError: an object is not an entry, or its name or one of its settings is taken.
         """
         kinds: dict[type[Entry], dict[str, Any]] = {
             RewardAdjustment: dict(self.adjustments),
@@ -89,7 +89,7 @@ class Registry:
         _ = larger.settings  # refuses two settings of one key
         return larger
 
-    @cached_property  # a trainer asks at every step
+    @cached_property  # a trainer reads it at every step
     def settings(self) -> dict[str, Setting]:
         """Return every flat setting by key, in the order in which people should read them."""
         return merged(self.groups)
@@ -139,7 +139,7 @@ def setting_fields(name: str, settings: Mapping[str, Setting]) -> type:
     """Return a dataclass whose fields are flat settings, for an engine's config class to inherit.
 
     Args:
-        name: of the class.
+        name: name of the class.
         settings: by key.
     """
     return make_dataclass(
@@ -152,13 +152,13 @@ def setting_fields(name: str, settings: Mapping[str, Setting]) -> type:
 
 
 def load_entries(specs: Sequence[str] | str | None) -> list[Entry]:
-    """Load a user's entries.
+    """Load the user's entries.
 
     Args:
-        specs: where they are, such as ``my_file.py:my_entry``; one text or several.
+        specs: their places, such as ``my_file.py:my_entry``; one text or several.
 
     Raises:
-        MissingFileError, ConfigError: a text names nothing.
+        MissingFileError, ConfigError: nothing exists at a place.
     """
     texts = [specs] if isinstance(specs, str) else specs or ()
     return [load_object(str(text), "Objective") for text in texts]
@@ -166,13 +166,13 @@ def load_entries(specs: Sequence[str] | str | None) -> list[Entry]:
 
 @dataclass(frozen=True, kw_only=True)
 class Objectives:
-    """What is switched on.
+    """The methods that are on.
 
     Attributes:
-        adjustments: of the rewards, applied one after the other.
+        adjustments: adjustments of the rewards, applied one after the other.
         advantage: rule for advantages; ``None`` is the engine's own.
-        terms: of the policy's loss with a weight above 0.
-        divergence: of the rehearsal term.
+        terms: terms of the policy's loss with a weight above 0.
+        divergence: divergence of the rehearsal term.
     """
 
     adjustments: tuple[Active[RewardAdjustment], ...] = ()
@@ -182,16 +182,16 @@ class Objectives:
 
     @property
     def of_groups(self) -> tuple[Active[Any], ...]:
-        """Return what works on whole groups."""
+        """Return the methods that work on whole groups."""
         return (*self.adjustments, *([self.advantage] if self.advantage else []))
 
     @property
     def compare(self) -> bool:
-        """Whether a method wants to know how alike the completions of a group are."""
+        """Whether a method needs the similarity of a group's completions."""
         return any("similarity_P_G_G" in active.wants for active in self.of_groups)
 
     def check_groups(self, num_generations: int | None, aggregation: str) -> None:
-        """Refuse what cannot work with methods that look at whole groups.
+        """Refuse settings that cannot work with methods that use whole groups.
 
         Args:
             num_generations: completions of a prompt.
@@ -217,7 +217,7 @@ class Objectives:
         """Return these and more, which were switched on in Python.
 
         Raises:
-            ConfigError: something is not switched on (``entry.on(...)``), is on already, or is a second
+            ConfigError: an object is not switched on (``entry.on(...)``), is already on, or is a second
                 advantage.
         """
         adjustments, terms = list(self.adjustments), list(self.terms)
@@ -255,15 +255,15 @@ class Objectives:
 def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) -> Objectives:
     """Read which methods flat settings switch on, and check the settings of all methods.
 
-    Settings of a method that is off are checked as well: a value that cannot be right is a mistake
-    wherever it stands.
+    Settings of a method that is off are checked as well, because an invalid value is always a
+    mistake.
 
     Args:
         values: every flat setting by key.
         registry: where names are looked up.
 
     Raises:
-        ConfigError: a value is out of range, or a name is not known.
+        ConfigError: a value is out of range, or a name is unknown.
     """
     configs = {entry.name: entry.build(values) for entry in registry.entries}
     chosen, named = values.get(CHOSEN_ADVANTAGE), values[CHOSEN_DIVERGENCE]
@@ -296,10 +296,10 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
 
 
 def warn_of_idle_settings(values: Mapping[str, Any], registry: Registry = BUILT_IN) -> None:
-    """Warn of settings that were changed and do nothing, as what they belong to is off.
+    """Warn about settings that were changed but have no effect, because their method is off.
 
     Args:
-        values: every flat setting by key, as ``read_objectives`` takes them.
+        values: every flat setting by key, as for ``read_objectives``.
         registry: where names are looked up.
     """
     rehearsed, named = read_rehearsal(values).on, values[CHOSEN_DIVERGENCE]
@@ -314,14 +314,14 @@ def warn_of_idle_settings(values: Mapping[str, Any], registry: Registry = BUILT_
     idle = [s.key for s in unused if s.key not in used and values[s.key] != s.default]
     if idle:
         warnings.warn(
-            f"{', '.join(dict.fromkeys(idle))}: set, but without effect, as the method is off. "
+            f"{', '.join(dict.fromkeys(idle))}: set, but without effect, because the method is off. "
             "Switch the method on, or leave the setting out.",
             stacklevel=4,
         )
 
 
 def _switched(key: str, values: Mapping[str, Any]) -> bool:
-    """Return a switch. Raises ConfigError for what is neither true nor false: a text is always true."""
+    """Return a switch. Raise ConfigError for a value other than true or false: a text would be true."""
     value = values[key]
     if not isinstance(value, bool):
         raise ConfigError(f"{key} must be true or false, got {value!r}.")
@@ -335,6 +335,6 @@ def read_similarity(values: Mapping[str, Any], **given: Any) -> SimilarityConfig
 
 
 def read_rehearsal(values: Mapping[str, Any]) -> RehearsalConfig:
-    """Return the settings of rehearsal. Raises ConfigError where one is out of range."""
+    """Return the settings of rehearsal. Raise ConfigError if one is out of range."""
     found: RehearsalConfig = build(RehearsalConfig, "rehearsal", values)
     return found

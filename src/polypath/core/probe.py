@@ -1,4 +1,4 @@
-"""A probe of held-out problems: what a policy can do now, and whether it lost ways to be right."""
+"""A probe of held-out problems: what a policy can solve now, and whether it lost ways to be right."""
 
 import math
 import warnings
@@ -16,12 +16,12 @@ from polypath.verify.base import Verdict
 
 
 class Probe:
-    """Measures samples of the same problems again and again, and compares with the first time.
+    """Measures samples of the same problems repeatedly, and compares them with the first time.
 
     Args:
-        problems: to sample; none of them should be trained on.
-        num_samples: of each problem, >= 2.
-        ks: of pass@k; those above ``num_samples`` are refused.
+        problems: problems to sample; none of them should be trained on.
+        num_samples: number of samples of each problem, >= 2.
+        ks: the k of pass@k; values above ``num_samples`` are refused.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -46,27 +46,27 @@ class Probe:
         self._first_pass_N_K: np.ndarray | None = None
 
     def part(self, rank: int, processes: int) -> tuple[list[Problem], str | None]:
-        """Return the problems of one process, equally many on each, and the id of the one not its own.
+        """Return one process's problems, equally many on each, and the id of the one that is not its own.
 
-        Where parameters are split over processes (FSDP, ZeRO-3) every forward waits for all of them, so
-        a process with less to do repeats the first problem; what it draws for it is thrown away.
+        With parameters split over processes (FSDP, ZeRO-3) every forward waits for all of them. So a
+        process with less to do repeats the first problem, and its samples of it are discarded.
         """
         mine = self.problems[rank::processes]
         if len(mine) == math.ceil(len(self.problems) / processes):
             return mine, None
-        first = self.problems[0]  # the first process is never the one that lacks
+        first = self.problems[0]  # the first process never lacks one
         return [*mine, first], first.problem_id
 
     def measure(
         self, step: int, verdicts: Sequence[Verdict], entropies: Sequence[float]
     ) -> dict[str, float]:
-        """Return pass@k, diversity and entropy, and warn when pass@k of the largest k fell.
+        """Return pass@k, diversity and entropy, and warn if pass@k at the largest k fell.
 
-        Completions that could not be verified are neither right nor wrong, and left out.
+        Completions that could not be verified are neither right nor wrong, and are left out.
 
         Args:
-            step: of training, for the warning.
-            verdicts: of ``num_samples`` completions of each problem, problem after problem.
+            step: step of training, for the warning.
+            verdicts: verdicts of ``num_samples`` completions of each problem, problem after problem.
             entropies: mean entropy in nats over the tokens of each completion.
         """
         correct_N_S = np.array([v.correct for v in verdicts]).reshape(-1, self.num_samples)
@@ -91,7 +91,7 @@ class Probe:
         return values
 
     def _warn_if_fallen(self, step: int, pass_N_K: np.ndarray) -> None:
-        """Warn when the largest k's pass@k is below its first value by more than the interval."""
+        """Warn if pass@k at the largest k is below its first value by more than the interval."""
         if self._first_pass_N_K is None:
             self._first_pass_N_K = pass_N_K
             return

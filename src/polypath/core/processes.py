@@ -1,4 +1,4 @@
-"""What a step needs of the other processes."""
+"""The interface to the other processes that a step needs."""
 
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ class Processes(Protocol):
         ...
 
     def gather(self, rows: Tensor) -> Tensor:
-        """Return the rows of all processes, joined along the first axis. Equally many on each."""
+        """Return the rows of all processes, joined along the first axis. Each must have equally many."""
         ...
 
     def gather_objects(self, rows: list[Any]) -> list[Any]:
@@ -32,7 +32,7 @@ class Processes(Protocol):
 
 
 class SingleProcess:
-    """A process that trains alone."""
+    """One process that trains alone."""
 
     rank = 0
     world = 1

@@ -1,4 +1,4 @@
-"""The rehearsal term of a step: which stored rows now, and what they add to the loss."""
+"""The rehearsal term of a step: which stored rows it uses, and what they add to the loss."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,18 +36,18 @@ class RehearsalBatch:
 
 @dataclass(kw_only=True)
 class Rehearsal:
-    """Serves the rows of a rehearsal set to the processes of a run.
+    """Gives the rows of a rehearsal set to the processes of a run.
 
-    Which rows come next is a pure function of the seed, the optimizer step, the micro-step and the
-    rank, so nothing of it needs saving in a checkpoint.
+    The next rows are a pure function of the seed, the optimizer step, the micro-step and the
+    rank, so a checkpoint need not save anything about them.
 
     Attributes:
         config: settings of the term.
         member: the divergence.
         stored: the rehearsal set.
         rows_per_step: rehearsal rows of one optimizer step over all processes.
-        pad_token_id: fills the padding.
-        seed: of the order of the rows.
+        pad_token_id: id that fills the padding.
+        seed: seed of the order of the rows.
     """
 
     config: RehearsalConfig
@@ -101,8 +101,8 @@ class Rehearsal:
         Args:
             logp_B_T: log-probabilities of the stored completions under the policy, with gradient.
             batch: the rows.
-            first: whether no update was made yet: the log-ratio must then be 0.
-            processes: that share the step.
+            first: whether no update was made yet; the log-ratio must then be 0.
+            processes: processes that share the step.
             means: where ``rehearsal/...`` is logged.
 
         Raises:
@@ -112,7 +112,7 @@ class Rehearsal:
         log_ratio_B_T = logp_B_T - batch.ref_logp_B_T
         term = divergence(self.member.entry, self.member.config, log_ratio_B_T, mask_B_T)
         total = token_sum(term.loss_B_T, mask_B_T, tokens=float(batch.step_tokens))
-        # Not by index, which would make a GPU wait.
+        # Not by index, because that would make a GPU wait.
         known_B_T = torch.where(mask_B_T.bool(), log_ratio_B_T.detach(), 0.0)
         tokens = mask_B_T.sum()
         means.add("rehearsal/divergence", total.detach() * batch.step_tokens, tokens)
@@ -126,7 +126,7 @@ class Rehearsal:
         return total * processes.world
 
     def _check_start(self, mean_abs_log_ratio: float) -> None:
-        """Refuse to go on when the first forward does not reproduce the stored log-probabilities."""
+        """Refuse to continue if the first forward does not reproduce the stored log-probabilities."""
         if not mean_abs_log_ratio <= self.config.tolerance:
             raise ConfigError(
                 f"The log-ratio to the rehearsal set {self.config.folder} must be 0 before the first "
@@ -137,14 +137,14 @@ class Rehearsal:
 
 
 def exploration_rows(dataset: Any, excluded: frozenset[str]) -> Any:
-    """Return the dataset without the problems that are rehearsed (or dropped) instead of explored.
+    """Return the dataset without the problems that are rehearsed (or dropped) and not explored.
 
     Raises:
         ConfigError: nothing would be left to explore.
     """
     if dataset is None or not excluded:
         return dataset
-    # The cache of filter() would pickle this module's state for a pass of a few seconds.
+    # filter() would pickle this module's state for its cache, which is not worth it for a few seconds.
     options = {"load_from_cache_file": False} if hasattr(dataset, "num_rows") else {}
     kept = dataset.filter(lambda row: prompt_key(row["prompt"]) not in excluded, **options)
     if hasattr(kept, "num_rows") and kept.num_rows == 0:

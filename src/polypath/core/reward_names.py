@@ -1,4 +1,4 @@
-"""Reward functions by name: which there are, and their options. Light: a plan reads it, too."""
+"""Reward functions by name, and their options. Quick to import, because a plan reads it as well."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ NAMES = (
     *("boxed_format_reward", "dra_think_format_reward", "think_answer_format_reward"),
     *("tag_count_reward", "reasoning_steps_reward", *WITH_SOLUTION, *WITH_TASK),
 )
-# What open-r1's script and its kin call them.
+# The names in open-r1's script and similar ones.
 OF_SCRIPTS = {
     "accuracy": "accuracy_reward",
     "think_accuracy": "reasoning_accuracy_reward",
@@ -35,7 +35,7 @@ OF_SCRIPTS = {
 _PROGRAMS = "runs programs in a sandbox, which polypath does not have"
 WITHOUT = dict.fromkeys(("code", "binary_code", "ioi_code", "cf_code"), _PROGRAMS)
 WITHOUT |= {"code_format": "asks for the program that 'code' runs"}
-# `reward_options` and their defaults, under the names that open-r1's script has for them.
+# `reward_options` and their defaults, under the names in open-r1's script.
 OPTIONS: dict[str, float] = {
     "cosine_max_len": 1000,  # characters
     "cosine_min_value_wrong": 0.0,  # of the shortest
@@ -50,13 +50,13 @@ OPTIONS: dict[str, float] = {
 
 
 def read_reward_options(given: Any) -> dict[str, Any]:
-    """Return every option of ``reward_options``, those that are not given at their defaults.
+    """Return every option of ``reward_options``; options that are not given have their defaults.
 
     Args:
         given: KEY=VALUE texts, or a mapping.
 
     Raises:
-        ConfigError: an unknown option, or a value that it cannot have.
+        ConfigError: an option is unknown, or has an invalid value.
     """
     texts = option_texts(given, setting="reward_options")
     found = key_values(texts, setting="reward_options", example="cosine_max_len=1000")
@@ -74,14 +74,14 @@ def read_reward_options(given: Any) -> dict[str, Any]:
 
 
 def check_rewards(names: Sequence[str], *, task: bool) -> dict[str, Any]:
-    """Check that there is a reward function of every name; return the user's own, loaded.
+    """Check that there is a reward function for every name. Return the user's own functions, loaded.
 
     Args:
         names: as the recipe lists them.
         task: whether the recipe names a task.
 
     Raises:
-        ConfigError: naming every one that is none; or one needs a task, or cannot be loaded.
+        ConfigError: names every unknown one; or one needs a task, or cannot be loaded.
         MissingFileError: the file of one does not exist.
     """
     own = [name for name in names if name not in NAMES and (":" in name or "." in name)]
@@ -90,7 +90,7 @@ def check_rewards(names: Sequence[str], *, task: bool) -> dict[str, Any]:
         raise unknown_name("reward function", unknown[0], NAMES)
     if unknown:
         error = unknown_names("reward functions", unknown, NAMES, _fate)
-        raise ConfigError(f"{error} Your own go by place: my_file.py:function.")
+        raise ConfigError(f"{error} Name your own by place: my_file.py:function.")
     for name in names:
         if name in WITH_TASK and not task:
             raise ConfigError(f"{name} needs a task: its verifier says what is right.")

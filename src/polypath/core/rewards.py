@@ -27,23 +27,23 @@ def task_dataset(task: Task, split: str, limit: int | None = None) -> Dataset:
 class TaskReward(CachedVerifier):
     """A task's verifier as a reward function for ``GRPOTrainer``.
 
-    Needs a dataset column ``gold``. Returns the verdict's reward for each completion. Its
+    It needs a dataset column ``gold``, and returns the verdict's reward for each completion. Its
     ``solution`` tells the trainer which completions are the same solution. Every text is verified
-    once: the completions of a call in one batch, and what was verified before is remembered.
+    once: the completions of a call in one batch, and earlier verdicts are remembered.
 
-    Logs the shares of completions without a verdict, over all processes: ``verify/no_answer``,
-    ``verify/bad_gold``, ``verify/timeout``, ``verify/error``. Where the last three together exceed 3 % of
-    what was verified so far, a warning says so, once.
+    It logs the shares of completions without a verdict, over all processes: ``verify/no_answer``,
+    ``verify/bad_gold``, ``verify/timeout``, ``verify/error``. If the last three together exceed 3 % of the
+    completions verified so far, it warns once.
 
     Args:
-        task: verifies.
-        timeout_reward: reward of a completion whose check took too long: ``"zero"``, as if it were
-            wrong, or ``"none"``, no reward at all: TRL then leaves it out of its group's mean and
-            deviation and gives it advantage 0. With further reward functions, TRL sums those it
+        task: task that verifies.
+        timeout_reward: reward of a completion whose verification took too long. ``"zero"`` treats it as
+            wrong. ``"none"`` gives no reward: TRL then leaves it out of its group's mean and
+            deviation and gives it advantage 0. With further reward functions, TRL sums those that it
             has, so the completion stays in its group without this function's part.
 
     Raises:
-        ConfigError: ``timeout_reward`` is neither.
+        ConfigError: ``timeout_reward`` has another value.
     """
 
     def __init__(self, task: Task, *, timeout_reward: TimeoutReward = "zero") -> None:
@@ -51,10 +51,10 @@ class TaskReward(CachedVerifier):
             raise unknown_name("timeout_reward", timeout_reward, get_args(TimeoutReward))
         super().__init__(task)
         self.timeout_reward = timeout_reward
-        # TRL logs under this name; an own task is called after its place, a file and a function.
+        # TRL logs under this name. A user's task is named after its place, a file and a function.
         self.__name__ = f"{re.sub(r'[^A-Za-z0-9_]+', '_', task.name.rpartition(':')[2])}_reward"
         if not getattr(task, "knows_solutions", True):
-            self.solution = None  # type: ignore[assignment]  # nothing says what a solution is
+            self.solution = None  # type: ignore[assignment]  # nothing defines a solution
 
     @property
     def unscored(self) -> frozenset[Status]:
@@ -77,7 +77,7 @@ class TaskReward(CachedVerifier):
         log_metric: Callable[[str, float], None] | None = None,
         **columns: Any,
     ) -> list[float | None]:
-        """Return one reward in [0, 1] per completion, or None for one that has none."""
+        """Return one reward in [0, 1] per completion, or None for a completion without one."""
         del columns  # TRL passes every dataset column
         verdicts = self.verdicts([completion_text(c) for c in completions], gold)
         shares = self.count(verdicts)

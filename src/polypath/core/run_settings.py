@@ -9,7 +9,7 @@ from polypath.settings import check_settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What is measured, what counts as correct, and what else changes a run.
+    """What is measured, what counts as correct, and other settings of a run.
 
     Raises:
         ConfigError: a value is out of range.

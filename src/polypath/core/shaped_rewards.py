@@ -1,4 +1,4 @@
-"""Rewards for form and length beside a task's verdict, as reward functions for ``GRPOTrainer``.
+"""Rewards for form and length in addition to a task's verdict, as reward functions for ``GRPOTrainer``.
 
 The formulas are those of ``polypath.verify.shaping``. Recipes name these under ``reward_funcs``.
 """
@@ -14,7 +14,7 @@ from polypath.verify.shaping import CosineLength
 
 
 class FormReward:
-    """A formula of texts as a reward function; ``name`` is the one under which TRL logs it."""
+    """A formula of texts as a reward function. TRL logs it under ``name``."""
 
     def __init__(self, formula: Callable[[list[str]], list[float]], name: str = "") -> None:
         self.__name__ = name or formula.__name__
@@ -27,12 +27,12 @@ class FormReward:
 
 
 class SolutionReward:
-    """Rewards by whether the answer is that of the column ``solution``, and by length.
+    """Rewards a completion by whether its answer is that of the column ``solution``, and by its length.
 
     Args:
-        accuracy: ``(completions, solution) -> [1, 0 or None, ...]``; no reward where it has none.
+        accuracy: ``(completions, solution) -> [1, 0 or None, ...]``; there is no reward if it has none.
         formula: ``(texts, verdicts, prompts) -> rewards``.
-        name: under which TRL logs it.
+        name: name under which TRL logs it.
     """
 
     def __init__(self, accuracy: Any, formula: Callable[..., list[float]], name: str) -> None:
@@ -42,7 +42,7 @@ class SolutionReward:
     def __call__(
         self, prompts: Any, completions: Any, solution: Sequence[str], **columns: Any
     ) -> list[float | None]:
-        """Return one reward per completion, or None where the solution cannot be read."""
+        """Return one reward per completion, or None if the solution cannot be read."""
         del columns
         texts = [completion_text(completion) for completion in completions]
         right = self._accuracy(completions=[[{"content": t}] for t in texts], solution=solution)
@@ -69,15 +69,15 @@ def cosine_scaled_reward(accuracy: Any, options: Mapping[str, Any]) -> SolutionR
 
 
 class CosineLengthReward:
-    """Rewards a right answer more, and the less the longer it is; see ``CosineLength``.
+    """Rewards right answers more, and shorter ones most; see ``CosineLength``.
 
-    The task's verifier says what is correct; a completion is verified once, whoever asks first.
-    A completion that ``task_reward`` leaves without reward has none here, either.
+    The task's verifier decides what is correct. A completion is verified once, even if both need it.
+    A completion to which ``task_reward`` gives no reward has none here either.
 
     Args:
-        task_reward: verifies; ``timeout_reward`` of it holds here, too.
+        task_reward: verifies; its ``timeout_reward`` applies here as well.
         settings: shape of the reward.
-        name: under which TRL logs it.
+        name: name under which TRL logs it.
     """
 
     def __init__(self, task_reward: TaskReward, settings: CosineLength, *, name: str) -> None:
@@ -92,7 +92,7 @@ class CosineLengthReward:
         completion_ids: Sequence[Sequence[int]],
         **columns: Any,
     ) -> list[float | None]:
-        """Return one reward per completion, or None for one that has none."""
+        """Return one reward per completion, or None for a completion without one."""
         del columns
         texts = [completion_text(completion) for completion in completions]
         verdicts = self._task_reward.verdicts(texts, gold)
@@ -104,13 +104,13 @@ class CosineLengthReward:
 
 
 def dra_cosine_length(max_completion_length: int) -> CosineLength:
-    """Return the authors' form: characters, 1000 of them, periodic, 1 for an unreadable gold."""
-    del max_completion_length  # theirs does not depend on it
+    """Return the authors' form: 1000 characters, periodic, 1 for an unreadable gold."""
+    del max_completion_length  # the authors' form does not depend on it
     return CosineLength(max_length=1000, unit="characters", clamp=False, bad_gold=1.0)
 
 
 def cosine_length(max_completion_length: int) -> CosineLength:
-    """Return the form with the faults mended: tokens, up to the limit of a completion."""
+    """Return the corrected form: tokens, up to the limit of a completion."""
     return CosineLength(max_length=max_completion_length)
 
 

@@ -1,4 +1,4 @@
-"""What says which completions are the same solution: the user, or a reward function."""
+"""What decides which completions are the same solution: the user, or a reward function."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ WITHOUT_SOLUTIONS = (
 def find_solution_function(
     chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any], *, warned: bool = False
 ) -> SolutionFunction | None:
-    """Return what says which completions are the same solution.
+    """Return the function that decides which completions are the same solution.
 
     Args:
-        chosen: as ``tasks.solutions.load_solution`` takes it; ``None``: the method ``solution`` of the
-            first reward function that has one.
-        reward_funcs: of the training.
-        warned: whether to say so where nothing is found.
+        chosen: as in ``tasks.solutions.load_solution``; ``None`` uses the method ``solution`` of the first
+            reward function that has one.
+        reward_funcs: reward functions of the training.
+        warned: whether to warn if nothing is found.
 
     Returns:
-        The function; ``None`` where nothing says so.
+        The function; ``None`` if nothing defines a solution.
 
     Raises:
-        MissingFileError, ConfigError: a function was named that is not there.
+        MissingFileError, ConfigError: the named function does not exist.
     """
     if chosen is not None:
         return load_solution(chosen)
@@ -42,10 +42,10 @@ def find_solution_function(
 def require_different_solutions(
     chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
 ) -> None:
-    """Refuse to compare completions by their solutions where these tell nothing apart.
+    """Refuse to compare completions by solutions that do not tell them apart.
 
     Raises:
-        ConfigError: nothing says what a solution is, or all right completions have the same.
+        ConfigError: nothing defines a solution, or all right completions have the same.
     """
     tasks = [function.task for function in reward_funcs if hasattr(function, "task")]
     task = next((task.name for task in tasks if getattr(task, "one_answer", False)), None)

@@ -1,7 +1,7 @@
-"""What is logged live: pure functions of arrays, and means that span micro-steps and processes.
+"""Live statistics: pure functions of arrays, and means over micro-steps and processes.
 
-docs/metrics.md explains each name. NaN means that there was nothing to measure (no wrong completion in
-the batch, say).
+docs/metrics.md explains each name. NaN means that there was nothing to measure (for example, no wrong
+completion in the batch).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,10 @@ def group_metrics(
     """Return accuracy and diversity of generated groups, under their logged names.
 
     Args:
-        solutions_P_G: canonical solutions; None where there is none. ``None`` alone: nothing says what a
-            solution is, and what counts them is left out.
+        solutions_P_G: canonical solutions; None for a completion without one. ``None`` as a whole means
+            that nothing defines a solution; then everything that counts solutions is left out.
         correct_P_G: which completions are correct.
-        similarity_P_G_G: where one was computed.
+        similarity_P_G_G: similarities, if they were computed.
         scored_P_G: which completions are known to be correct or wrong; ``None``: all.
     """
     correct = np.asarray(correct_P_G.cpu() if isinstance(correct_P_G, Tensor) else correct_P_G)
@@ -70,9 +70,9 @@ def gradient_sizes(
 ) -> dict[str, Tensor]:
     r"""Return for each term the sum over tokens of :math:`|\partial term / \partial \log \pi|`.
 
-    The value of a policy loss says nothing (on-policy it is 0 whatever its gradient), so terms
-    are compared by how hard they pull on the log-probabilities. A term without a path through
-    them (the exact entropy) has size NaN. Cheap: nothing is propagated into the model.
+    The value of a policy loss says nothing (on-policy it is 0 whatever its gradient). So terms are
+    compared by how hard they pull on the log-probabilities. A term without a path through
+    them (the exact entropy) has size NaN. This is cheap: nothing is propagated into the model.
     """
     sizes = {}
     for name, term in terms.items():
@@ -89,7 +89,7 @@ def gradient_sizes(
 
 
 class TokenMeans:
-    """Means over the tokens of an optimizer step, whichever micro-step and process holds them.
+    """Means over the tokens of an optimizer step, over all its micro-steps and processes.
 
     Parts stay on the device until ``flush``, which takes one collective for all of them.
     """
@@ -98,20 +98,20 @@ class TokenMeans:
         self._parts: dict[str, tuple[Tensor, Tensor]] = {}
 
     def add(self, name: str, total: Tensor, count: Tensor) -> None:
-        """Add this micro-step's part of a mean: a sum, and over how many."""
+        """Add this micro-step's part of a mean: a sum, and the number of values in it."""
         so_far = self._parts.get(name)
         if so_far is not None:
             total, count = so_far[0] + total, so_far[1] + count
         self._parts[name] = (total.detach(), count.detach())
 
     def add_tokens(self, name: str, values_B_T: Tensor, mask_B_T: Tensor) -> None:
-        """Add a value per token; outside the mask it may be anything."""
+        """Add a value per token. Values outside the mask are ignored."""
         # A product with the mask would keep a NaN of a masked token; indexing waits for the device.
         kept_B_T = torch.where(mask_B_T.bool(), values_B_T.detach(), 0)
         self.add(name, kept_B_T.sum(), mask_B_T.sum())
 
     def add_shares(self, prefix: str, sizes: Mapping[str, Tensor]) -> None:
-        """Add each size as a share of their sum; nothing where there is only one."""
+        """Add each size as a share of their sum; add nothing if there is only one."""
         if len(sizes) > 1:
             total = torch.stack(list(sizes.values())).nansum()
             for name, size in sizes.items():
@@ -120,14 +120,14 @@ class TokenMeans:
     def add_entropy(
         self, entropy_B_T: Tensor, mask_B_T: Tensor, correct_B: Tensor, scored_B: Tensor
     ) -> None:
-        """Add the entropy on tokens of correct and of wrong completions; not of those nobody scored."""
+        """Add the entropy on tokens of correct and of wrong completions. Unscored ones are left out."""
         right_B = correct_B.bool()
         for name, chosen_B in (("correct", right_B), ("wrong", ~right_B & scored_B)):
             chosen_B_T = mask_B_T * chosen_B.unsqueeze(1)
             self.add_tokens(f"diversity/entropy_{name}", entropy_B_T, chosen_B_T)
 
     def flush(self, processes: Processes) -> dict[str, float]:
-        """Return the means over all processes, and forget their parts. NaN is a mean over nothing."""
+        """Return the means over all processes, and reset their parts. A mean over nothing is NaN."""
         if not self._parts:
             return {}
         parts, self._parts = self._parts, {}

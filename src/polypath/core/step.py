@@ -16,7 +16,7 @@ RULES = ("sequence_mean", "token_mean", "micro_batch_mean", "constant", "sequenc
 class StepShape:
     """The optimizer step that a micro-batch is part of.
 
-    An engine sums the losses of an optimizer step's micro-batches and averages them over processes, so
+    An engine sums the losses of an optimizer step's micro-batches and averages them over processes. So
     each micro-batch must carry its share of the step's mean.
 
     Attributes:
@@ -38,11 +38,11 @@ def normalize(values_B_T: Tensor, mask_B_T: Tensor, step: StepShape, rule: str) 
     """Turn a micro-batch's values into its share of the step's mean, a 0-d tensor.
 
     Args:
-        values_B_T: the term, per token; anything outside the mask.
+        values_B_T: the term, per token; ignored outside the mask.
         mask_B_T: 1 on the tokens that count.
         step: the optimizer step.
         rule: ``sequence_mean``: mean over the tokens of each completion, then over all completions.
-            ``token_mean``: mean over all tokens. Both do not depend on how the step is cut into
+            ``token_mean``: mean over all tokens. Neither depends on how the step is divided into
             micro-batches and processes. ``constant``: sum divided by the largest possible number of
             tokens. ``sequence_sum``: sum over tokens, mean over completions. ``micro_batch_mean``: mean
             over the micro-batch's tokens, averaged over micro-batches.
@@ -65,9 +65,9 @@ def normalize(values_B_T: Tensor, mask_B_T: Tensor, step: StepShape, rule: str) 
 
 
 def warn_inexact_resume(*, save_steps: int, accumulation: int, cycle: int) -> None:
-    """Warn when checkpoints fall inside a generation cycle.
+    """Warn if checkpoints fall inside a generation cycle.
 
-    Completions that were generated and are not used up yet are not saved, so a run resumed from such a
+    Generated completions that are not used up are not saved. So a run that is resumed from such a
     checkpoint generates them again, from the newer policy.
 
     Args:

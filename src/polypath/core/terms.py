@@ -17,14 +17,14 @@ class TokenBatch:
 
     Attributes:
         logp_B_T: log-probabilities under the policy, with gradient.
-        behaviour_logp_B_T: under the policy that sampled; the policy's own, detached, strictly
-            on-policy.
+        behaviour_logp_B_T: log-probabilities under the policy that sampled; strictly on-policy these are
+            the policy's own, detached.
         mask_B_T: 1 on the tokens that count.
-        correct_B: which completions are correct; ``None`` where it is not known.
-        advantages_B: of the completions; likewise.
-        entropy_B_T: of the next-token distribution, with gradient; likewise.
-        sampler_weight_B_T: behaviour / sampler probability, ``(B, T)`` or ``(B, 1)``, where a serving
-            engine drew the completions by kernels of its own; 0 where masked.
+        correct_B: which completions are correct; ``None`` if unknown.
+        advantages_B: advantages of the completions; likewise.
+        entropy_B_T: entropy of the next-token distribution, with gradient; likewise.
+        sampler_weight_B_T: behaviour / sampler probability, ``(B, T)`` or ``(B, 1)``, if a serving
+            engine with its own kernels drew the completions; 0 where masked.
     """
 
     logp_B_T: Tensor
@@ -45,13 +45,13 @@ def policy_terms(
     """Return what each term adds to the loss of a micro-batch, weighted, by name.
 
     Args:
-        terms: switched on.
+        terms: terms that are on.
         batch: the tokens.
         step: the optimizer step.
         means: where ``<name>/loss`` and the term's statistics are logged; ``None`` logs nothing.
 
     Raises:
-        ConfigError: a term wants what the engine does not have.
+        ConfigError: a term needs an input that the engine does not have.
     """
     known = {
         name: getattr(batch, name) for name in PolicyTerm.INPUTS if getattr(batch, name) is not None
@@ -62,7 +62,7 @@ def policy_terms(
         missing = active.wants - known.keys()
         if missing:
             raise ConfigError(
-                f"{name} needs {', '.join(sorted(missing))}, which is not at hand here. Switch it off, or "
+                f"{name} needs {', '.join(sorted(missing))}, which is not available here. Switch it off, or "
                 "choose a form without it."
             )
         term = active.entry.function(
@@ -74,8 +74,8 @@ def policy_terms(
         )
         loss_B_T = term.loss_B_T
         if batch.sampler_weight_B_T is not None:
-            # A mean over completions, as the policy loss is, takes the same weight. Behaviour stays the
-            # trainer's own log-probs: the sampler's are in this ratio alone.
+            # A mean over completions has the policy loss's weight. Behaviour stays the trainer's own
+            # log-probs: the sampler's are only in this ratio.
             loss_B_T = loss_B_T * batch.sampler_weight_B_T
         if means is not None:
             for statistic, values_B_T in {**term.statistics, "loss": loss_B_T}.items():

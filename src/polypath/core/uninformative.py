@@ -1,19 +1,19 @@
-"""Says when answers do not tell solutions apart, so that comparing by them changes nothing."""
+"""Detects answers that do not tell solutions apart, so that comparing by them has no effect."""
 
 import warnings
 
 import torch
 from torch import Tensor
 
-ENOUGH = 64  # groups with two correct completions or more, before anything is said
+ENOUGH = 64  # groups with two or more correct completions before a warning
 
 
 class UninformativeAnswers:
     """Looks at the first groups and warns once.
 
-    ``similarity: answer`` needs canonical solutions. Where the verifier gives final results, as in
-    mathematics, all correct completions of a group are alike; where nothing gives canonical answers,
-    texts are compared whole and as good as never equal.
+    ``similarity: answer`` needs canonical solutions. If the verifier returns final results, as in
+    mathematics, all correct completions of a group are alike. If nothing returns canonical answers,
+    whole texts are compared, and these are almost never equal.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class UninformativeAnswers:
         self._alike = self._different = False
 
     def see(self, similarity_P_G_G: Tensor, correct_P_G: Tensor) -> None:
-        """Take in groups; ``(P, G, G)`` similarities by answer, ``(P, G)`` booleans."""
+        """Add groups: ``(P, G, G)`` similarities by answer, ``(P, G)`` booleans."""
         if self._groups >= ENOUGH:
             return
         pairs_P_G_G = correct_P_G.unsqueeze(1) & correct_P_G.unsqueeze(2)

@@ -19,14 +19,14 @@ Weights = Iterable[tuple[str, Tensor]]
 class RunningMean:
     """The mean of the weights after every step beyond a fraction of training.
 
-    Izmailov 2018, arXiv:1803.05407, Alg. 1, with weights taken after every step. Kept in float32
+    Izmailov 2018, arXiv:1803.05407, Alg. 1, with weights taken after every step. The mean is kept in float32
     (float64 for float64 weights).
 
     Args:
         start: fraction of training, in [0, 1), after which weights count.
 
     Attributes:
-        count: how many steps' weights the mean is of; 0 until averaging starts.
+        count: number of steps in the mean; 0 until averaging starts.
         mean: the mean by parameter name.
 
     Raises:
@@ -39,13 +39,13 @@ class RunningMean:
                 f"WeightAverage start must be a number in [0, 1), got {start!r}. 0.5 averages the "
                 "second half of training."
             )
-        # As written: 0.29 of 100 steps are 29, where 0.29 * 100 is a little less.
+        # Exact as written: 0.29 of 100 steps are 29, although 0.29 * 100 is a little less.
         self._start = Fraction(str(start))
         self.count = 0
         self.mean: dict[str, Tensor] = {}
 
     def expected(self, step: int, steps: int) -> int:
-        """Return how many steps' weights count once ``step`` of ``steps`` is done; may be below 1."""
+        """Return how many steps' weights count once ``step`` of ``steps`` is done. It may be below 1."""
         return step - int(self._start * steps)
 
     def reset(self) -> None:
@@ -54,7 +54,7 @@ class RunningMean:
 
     @torch.no_grad()
     def add(self, weights: Weights) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step."""
         self.count += 1
         for name, weight in weights:
             wide = torch.promote_types(weight.dtype, torch.float32)
@@ -65,12 +65,12 @@ class RunningMean:
 
     @torch.no_grad()
     def copy_to(self, weights: Weights) -> None:
-        """Put the mean in the place of the weights."""
+        """Replace the weights by the mean."""
         for name, weight in weights:
             weight.copy_(self.mean[name])
 
     def save(self, path: Path) -> None:
-        """Write the mean and its count as safetensors, at once."""
+        """Write the mean and its count as safetensors, in one step."""
         path.parent.mkdir(exist_ok=True)
         tensors = {name: mean.contiguous() for name, mean in self.mean.items()}
         with atomic_write(path) as file:
@@ -84,12 +84,12 @@ class RunningMean:
 
         Args:
             path: written by ``save``.
-            count: steps whose weights it must be the mean of.
-            weights: the parameters that are trained, by name.
+            count: number of steps that it must be the mean of.
+            weights: the trained parameters, by name.
 
         Raises:
             MissingFileError: it does not exist.
-            DataError: it is of other parameters, of other steps, or not readable.
+            DataError: it has other parameters or another number of steps, or is not readable.
         """
         if not path.is_file():
             raise MissingFileError(

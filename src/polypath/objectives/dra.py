@@ -37,7 +37,7 @@ RAISED = 1e-10
 
 @dataclass(frozen=True, kw_only=True)
 class DRAConfig:
-    """Settings of the reward adjustment. ``PAPER`` holds what the authors' code does."""
+    """Settings of the reward adjustment. ``PAPER`` has the settings of the authors' code."""
 
     mutual_information: MutualInformation = setting(
         "graph_cut",
@@ -52,7 +52,7 @@ class DRAConfig:
     )
     log_det_jitter: float = setting(
         0.05,
-        "Jitter e of the log-determinant kernel K = (1 - e) S + e I, in (0, 1]. Where S is positive "
+        "Jitter e of the log-determinant kernel K = (1 - e) S + e I, in (0, 1]. If S is positive "
         "semi-definite, the redundancy is at most log(1 / e). At 0, duplicates would make K singular.",
         within="(0, 1]",
     )
@@ -70,7 +70,7 @@ class DRAConfig:
     )
     negative_reward: NegativeReward = setting(
         "skip",
-        "Treatment of rewards below 0. skip leaves them as they are. paper divides them, too, which punishes "
+        "Treatment of rewards below 0. skip leaves them as they are. paper also divides them, which punishes "
         "a redundant wrong answer less than a rare one. invert multiplies them by 1 + redundancy and "
         "rescales them to their sum in the group, which punishes a redundant wrong answer more.",
     )
@@ -196,7 +196,7 @@ def reward_weights(
     """Return ``1 / (1 + redundancy)`` to the power of ``strength``, rescaled, ``(P, G)`` in float64.
 
     Without rescaling in [1/G, 1] for ``graph_cut`` with lambda 1/2, strength 1 and no negative
-    similarities; 1 means that nothing in the group resembles it. The rewards matter only where a setting
+    similarities. 1 means that nothing in the group resembles it. The rewards matter only if a setting
     is ``rewarded`` or ``protected``. Arguments and errors as in ``adjust_rewards``.
     """
     check_shapes(rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G)

@@ -1,7 +1,7 @@
-"""What a registry knows of a method: everything that anyone asks about it.
+"""What a registry knows about a method.
 
-From an entry come its settings in recipes and in ``DiversityGRPOConfig``, their help and checks, its line
-in ``polypath methods``, in plans and in the documentation, and which arrays an engine must bring. So a
+An entry supplies its settings in recipes and in ``DiversityGRPOConfig``, their help and checks, its line
+in ``polypath methods``, in plans and in the documentation, and the arrays that an engine must pass. So a
 new method is one file with one entry, here or in a file of the user's.
 """
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenTerm:
-    """A term of the loss, token by token, and what to log of it.
+    """A term of the loss, token by token, and the statistics to log.
 
     Attributes:
-        loss_B_T: to minimise, 0 outside the mask; with gradient.
+        loss_B_T: loss to minimise, 0 outside the mask; with gradient.
         statistics: name to ``(B, T)`` values, logged as their mean over the mask's tokens.
         normalization: how the tokens become a number, a rule of ``polypath.core.step.normalize``:
             ``sequence_mean`` or ``token_mean``.
@@ -46,14 +46,14 @@ def no_extra_needs(config: Any) -> frozenset[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A method. The function's parameters say what it works on, by name.
+    """A method. The names of the function's parameters are the inputs that it works on.
 
     Attributes:
         name: registry key, and prefix of the flat settings.
         config: frozen dataclass with the method's settings (``polypath.settings.setting``), whose
             ``__post_init__`` checks them.
-        function: the formula. After the arguments of its kind it may take any of the kind's inputs by
-            name; one with a default is given where the engine has it.
+        function: the formula. After the arguments of its kind it may have any of the kind's inputs as
+            parameters; one with a default is passed if the engine has it.
         line: what it does, in one line.
         paper: author, year, title, arXiv id.
         needs: optional inputs that a config makes necessary; called with the config.
@@ -91,7 +91,7 @@ class Entry:
         return build(self.config, self.name, values)
 
     def wants(self, config: Any) -> frozenset[str]:
-        """Return the inputs that must be there for this config."""
+        """Return the inputs that must be present for this config."""
         parameters = list(self._parameters().values())[len(self.LEAD) :]
         always = {p.name for p in parameters if p.default is inspect.Parameter.empty}
         return frozenset(always) | self.needs(config)
@@ -161,7 +161,7 @@ class RewardAdjustment(Entry):
 class Advantage(Entry):
     """Rewards of whole groups to advantages: ``(config, rewards_P_G, ...) -> advantages_P_G``.
 
-    Chosen by ``advantage: <name>``: one at a time, in the place of the engine's own rule. It sees rewards
+    Chosen by ``advantage: <name>``. Only one is used, in place of the engine's own rule. It sees rewards
     after any adjustment.
     """
 

@@ -8,8 +8,8 @@ from polypath.errors import ConfigError
 from polypath.plan.methods import rehearses
 from polypath.plan.settings import Settings
 
-# Problems of a split, as published with the data (Cobbe 2021, Dang 2025, Li 2023, Yu 2018); not
-# counted here. A recipe with max_steps does not need it.
+# Numbers of problems as published with the data (Cobbe 2021, Dang 2025, Li 2023, Yu 2018); they were not
+# counted here. A recipe with max_steps does not need them.
 PROBLEMS = {
     ("gsm8k", "train"): 7473,
     ("open_rs", "train"): 7000,
@@ -23,15 +23,15 @@ class Batches:
     """How much a run samples and trains on.
 
     A *generation* samples completions for ``prompts_per_generation`` prompts, which are used in
-    ``steps_per_generation`` optimizer steps (a fraction where one step uses several generations).
+    ``steps_per_generation`` optimizer steps (a fraction if one step uses several generations).
 
     Attributes:
-        processes: training GPUs.
-        completions_per_step, prompts_per_step: of an optimizer step; prompts counted with repeats.
-        rehearsed_per_step: rehearsal rows of an optimizer step.
-        steps, prompts, completions, tokens_generated, tokens_trained: of the whole run; ``None``
-            where the number of problems is not known. Tokens are the most there can be.
-        problems: of the split; ``problems_from`` says where the number comes from.
+        processes: number of training GPUs.
+        completions_per_step, prompts_per_step: numbers for an optimizer step; prompts counted with repeats.
+        rehearsed_per_step: number of rehearsal rows of an optimizer step.
+        steps, prompts, completions, tokens_generated, tokens_trained: totals of the run; ``None`` if the
+            number of problems is unknown. Tokens are upper bounds.
+        problems: problems of the split; ``problems_from`` says where the number comes from.
     """
 
     processes: int
@@ -52,10 +52,10 @@ class Batches:
 
 
 def plan_batches(settings: Settings, processes: int) -> Batches:
-    """Work out batches, steps and tokens, as TRL 1.16 does.
+    """Compute batches, steps and tokens, as TRL 1.16 does.
 
     Raises:
-        ConfigError: a value is not a number, or a generation does not hold whole groups.
+        ConfigError: a value is not a number, or a generation does not consist of whole groups.
         DataError: there are fewer problems than one generation needs.
     """
     if processes < 1:
@@ -103,7 +103,7 @@ def plan_batches(settings: Settings, processes: int) -> Batches:
 
 
 def _micro_steps(settings: Settings, per_micro_step: int, accumulation: int) -> int:
-    """Return micro-steps that share a generation; TRL's two keys for it exclude each other."""
+    """Return the number of micro-steps that share a generation. TRL's two keys for it exclude each other."""
     size, steps = (settings.get(n) for n in ("generation_batch_size", "steps_per_generation"))
     if size is not None and steps is not None:
         raise ConfigError(
@@ -125,7 +125,7 @@ def _micro_steps(settings: Settings, per_micro_step: int, accumulation: int) -> 
 def _steps(
     settings: Settings, problems: int | None, prompts: int, cycle: int, accumulation: int
 ) -> int | None:
-    """Return optimizer steps: ``max_steps``, or those of the epochs; the incomplete rest is left."""
+    """Return the number of optimizer steps: ``max_steps``, or those of the epochs, rounded down."""
     if settings.number("max_steps") > 0:
         return settings.count("max_steps")
     if problems is None:

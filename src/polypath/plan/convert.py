@@ -1,4 +1,4 @@
-"""From a public GRPO recipe of 2025 to one that runs here: what moved is moved, what is missing is said."""
+"""From a public GRPO recipe of 2025 to one that runs here. Moved keys are moved, missing ones reported."""
 
 import json
 import math
@@ -21,29 +21,29 @@ DRA = {
     "dra_divides": "sum",
     "dra_negative_similarity": "keep",
     **dict.fromkeys(("dra_negative_reward", "dra_uniform_group", "dra_empty_completion"), "paper"),
-    "beta": 0.04,  # this and the next: of TRL 0.15, which their code is
+    "beta": 0.04,  # this and the next are defaults of TRL 0.15, which their code uses
     "loss_type": "grpo",
 }
 JINA = "jinaai/jina-embeddings-v2-small-en"
-SCRIPT_REWARDS = ("accuracy", "format", "tag_count")  # open-r1's, where the recipe names none
+SCRIPT_REWARDS = ("accuracy", "format", "tag_count")  # open-r1's, if the recipe names none
 OVERLONG = {"max_completion_len": 16384, "soft_punish_cache": 4096}  # open-r1's defaults
-DEFAULTS = {"beta": "0.04, now 0", "loss_type": "grpo, now dapo"}  # TRL's, early in 2025
+DEFAULTS = {"beta": "0.04, now 0", "loss_type": "grpo, now dapo"}  # TRL's in early 2025
 TRUST = "trust_remote_code"
-# A recipe of someone else does not decide whose code runs here.
-NOT_TRUSTED = f"is left out: it runs code that models bring. To allow it, add {TRUST}: true"
-MERGED = ("env", "reward_options")  # several old keys go into one of these
+# Another person's recipe does not decide whose code runs here.
+NOT_TRUSTED = f"is left out: it runs code that models contain. To allow it, add {TRUST}: true"
+MERGED = ("env", "reward_options")  # several old keys become part of one of these
 
 
 @dataclass(kw_only=True)
 class Converted:
-    """A recipe that was converted.
+    """A converted recipe.
 
     Attributes:
         values: its settings, by key.
         text: the same as YAML, with the comments and the order of the recipe.
-        changes: what was done, by the key it was done to.
+        changes: what was changed, by key.
         missing: what has no counterpart, by key or reward function, and why.
-        notes: what is worth a look.
+        notes: what is worth checking.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -54,9 +54,9 @@ class Converted:
 
 
 def convert(path: Path) -> Converted:
-    """Convert a recipe of open-r1's script, of DRA-GRPO's or of an older TRL.
+    """Convert a recipe for open-r1's script, for DRA-GRPO's or for an older TRL.
 
-    What the machine has or has not (vLLM, a GPU, a login) is left as it is.
+    Settings that depend on the machine (vLLM, a GPU, a login) stay as they are.
 
     Raises:
         MissingFileError, DataError: the file cannot be read.
@@ -80,13 +80,13 @@ def convert(path: Path) -> Converted:
         made.notes.append(f"Written for {processes} processes: accelerate launch --num_processes.")
     if old := [f"{key} ({was})" for key, was in DEFAULTS.items() if key not in made.values]:
         made.notes.append(
-            f"Not set, and TRL's default was another in early 2025: {', '.join(old)}."
+            f"Not set, and TRL's default was different in early 2025: {', '.join(old)}."
         )
     return made
 
 
 def _moved(key: str, value: Any, given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
-    """Return what takes the place of a key; say so where it is not the key itself."""
+    """Return what replaces a key, and record it if it is not the key itself."""
     new = {key: _distrusting(value)}
     if new != {key: value}:
         made.changes[f"{TRUST} in {key}"] = NOT_TRUSTED
@@ -132,7 +132,7 @@ def _replaced(key: str, value: Any, given: Mapping[str, Any], made: Converted) -
 
 
 def _distrusting(value: Any) -> Any:
-    """Return a value without the permissions to run code inside it, a JSON text included."""
+    """Return a value without the permissions in it to run code, also in a JSON text."""
     if isinstance(value, str) and TRUST in value:
         try:
             inside = json.loads(value)
@@ -163,7 +163,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
-    """Return what the script did by itself, so that no key says it."""
+    """Return what the script did by default, so that no key of the recipe says it."""
     added: dict[str, Any] = {}
     names = _listed(given.get("reward_funcs"))
     marks = {*OPEN_R1, *OF_SCRIPTS, *WITHOUT, "SMI_reweighting", "num_processes", "dataset_configs"}
@@ -178,7 +178,7 @@ def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
         else:
             made.missing["reward_funcs"] = "none is named, the script had its own; name a task"
     if "cosine" in names and not {"accuracy", "accuracy_reward"}.intersection(names):
-        # Its sign says what is correct; the names of the others say nothing.
+        # Its sign says what is correct; the names of the other functions do not.
         added |= {"correctness_reward": "cosine_scaled_reward", "correctness_threshold": 0.0}
     if "soft_overlong_punishment" in names:
         added["reward_options"] = {k: v for k, v in OVERLONG.items() if k not in given}
@@ -190,7 +190,7 @@ def _added(given: Mapping[str, Any], made: Converted) -> dict[str, Any]:
 
 
 def _processes(given: Mapping[str, Any]) -> int:
-    """Return how many processes the recipe was written for: as it says, or so that groups are whole."""
+    """Return how many processes the recipe was written for: as it says, or such that groups are whole."""
     batch, steps, group, asked = (
         given.get(key, default)
         for key, default in (
@@ -216,7 +216,7 @@ def _plain(value: Any) -> str:
 def _edited(
     text: str, given: Mapping[str, Any], new: Mapping[str, dict[str, Any]], made: Converted
 ) -> str:
-    """Return the recipe's text with the keys that moved, the others and the comments as they are."""
+    """Return the recipe's text with the moved keys replaced; other keys and comments stay as they are."""
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     assert isinstance(node, yaml.MappingNode)  # read_yaml has seen it
     nodes = [key for key, _ in node.value]
@@ -236,7 +236,7 @@ def _edited(
             after.insert(0, block.pop())
         name, settings = key.value, new.get(key.value, {})
         if name in [other.value for other in nodes[number + 1 :]]:
-            made.changes[name] = "was there twice: the last is kept"
+            made.changes[name] = "occurred twice: the last is kept"
         elif settings == {name: given.get(name)} and name not in last:
             out += block
         elif block and list(settings.values()) == [given.get(name)] and not last & {*settings}:

@@ -1,6 +1,6 @@
-"""Flat YAML files as written: keys, values, and the comment beside each that names its source.
+"""Flat YAML files as written: keys, values, and the comments that name the sources.
 
-Light on purpose: nothing here imports torch, TRL or transformers.
+Quick to import: nothing here imports torch, TRL or transformers.
 """
 
 import re
@@ -14,7 +14,7 @@ import yaml
 from polypath.errors import ConfigError
 from polypath.yaml_file import read_yaml
 
-# How a comment beside a key begins, and the source it names.
+# Start of the comment beside a key -> the source that it names.
 SOURCES = {"paper": "paper", "authors' code": "authors' code", "ours": "ours"}
 UNSAID = "not said"
 COMMAND_LINE = "command line"
@@ -30,7 +30,7 @@ class GivenValue:
         key: as written.
         value: as YAML reads it.
         source: a value of ``SOURCES``, ``"not said"`` or ``"command line"``.
-        note: the whole comment beside the key; empty where there is none.
+        note: the whole comment beside the key; empty if there is none.
     """
 
     key: str
@@ -41,12 +41,12 @@ class GivenValue:
 
 @dataclass(frozen=True, kw_only=True)
 class FlatFile:
-    """What a flat YAML file holds.
+    """The content of a flat YAML file.
 
     Attributes:
-        settings: by key, in the file's order.
-        facts: numbers of the line ``# plan: name=number ...`` in the comments: what a recipe knows
-            and no setting says, such as the processes it was written for.
+        settings: settings by key, in the file's order.
+        facts: numbers of the line ``# plan: name=number ...`` in the comments. A recipe knows them and no
+            setting says them, such as the number of processes that it was written for.
     """
 
     settings: Mapping[str, GivenValue]
@@ -67,7 +67,7 @@ def read_flat(path: Path) -> FlatFile:
     Raises:
         MissingFileError: the file does not exist.
         DataError: it is not YAML, not a mapping, or has a key twice.
-        ConfigError: its ``# plan:`` line holds something else than ``name=number``.
+        ConfigError: its ``# plan:`` line has something other than ``name=number``.
     """
     values = read_yaml(path, "Recipe")
     text = path.read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def read_flat(path: Path) -> FlatFile:
 
 
 def source_of(note: str) -> str:
-    """Return the source of a setting, by how the comment beside it begins."""
+    """Return the source of a setting, from the start of the comment beside it."""
     for start, source in SOURCES.items():
         if re.match(rf"{re.escape(start)}\b", note):
             return source

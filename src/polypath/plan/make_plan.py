@@ -1,4 +1,4 @@
-"""What a recipe would do and cost: from its settings, and the config.json of its model if it is here."""
+"""What a recipe would do and cost, from its settings and, if present, its model's config.json."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class Price:
     Attributes:
         throughput: tokens generated per second and GPU of the run, averaged over whole steps, so
             that training time is included.
-        price: of one GPU for one hour, in any currency.
+        price: price of one GPU for one hour, in any currency.
     """
 
     throughput: float | None = None
@@ -57,7 +57,7 @@ class Price:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything ``polypath train --plan`` prints."""
+    """Everything that ``polypath train --plan`` prints."""
 
     recipe: str
     model: str
@@ -93,9 +93,9 @@ def make_plan(
 
     Args:
         config: YAML file of the recipe; ``None`` for overrides only.
-        overrides: ``["--key", "value", ...]``; they win over the file.
+        overrides: ``["--key", "value", ...]``; they override the file.
         gpus: training GPUs, one process each; the recipe's own number by default.
-        price: what is known about the hardware.
+        price: what is known about the hardware and its price.
 
     Raises:
         MissingFileError, DataError: the recipe or its DeepSpeed file cannot be read.
@@ -156,7 +156,7 @@ def _work(settings: Settings, batches: Batches) -> Work:
 def _measure(
     folder: Path | None, settings: Settings, zero: Zero | None, work: Work
 ) -> ModelSize | None:
-    """Return the sizes of the recipe's model, ``None`` where it is not here or of no known class."""
+    """Return the sizes of the recipe's model, ``None`` if it is not here or of no known class."""
     dtype = dtype_of(settings, zero)
     if folder is None:
         return None

@@ -1,16 +1,16 @@
-"""The memory of one training GPU, part by part: an estimate to choose hardware by.
+"""The memory of one training GPU, part by part: an estimate for choosing hardware.
 
-    weights       all of them, in the recipe's dtype
-    gradients     as the trained weights
-    optimizer     AdamW's two moments a trained weight
-    reference     the weights again, where beta > 0
+    weights       all weights, in the recipe's dtype
+    gradients     like the trained weights
+    optimizer     AdamW's two moments for each trained weight
+    reference     the weights again, if beta > 0
     average       float32, with average_weights_from
-    activations   what a forward keeps; with checkpointing its hidden states and one layer
+    activations   what a forward pass keeps; with checkpointing, its hidden states and one layer
     logits        TRL's tile of the output layer's result
-    generation    keys and values of every sequence under way, or vLLM's share of the GPU
+    generation    keys and values of all current sequences, or vLLM's share of the GPU
 
-Under DeepSpeed, weights, gradients and optimizer are by its own rule of thumb. What is checked, and
-against what, is in docs/recipes.md. Sizes are decimal: 1 GB is 1e9 bytes.
+Under DeepSpeed, weights, gradients and optimizer follow its own rule of thumb. docs/recipes.md says what
+was checked, and against what. Sizes are decimal: 1 GB is 1e9 bytes.
 """
 
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ class Work:
 
     Attributes:
         prompt, completion: tokens of the longest sequence.
-        rows: sequences of a micro-step, rehearsed ones included.
-        generated: sequences sampled together; 0 where vLLM samples.
+        rows: sequences of a micro-step, including rehearsed ones.
+        generated: number of sequences sampled together; 0 if vLLM samples.
     """
 
     prompt: int
@@ -49,15 +49,15 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSize:
-    """Sizes of a model; bytes where not said otherwise.
+    """Sizes of a model, in bytes unless stated otherwise.
 
     Attributes:
-        parameters: number of weights, tied ones once.
+        parameters: number of weights; tied ones count once.
         largest_layer: number of weights of the largest single module.
-        weights: of all weights.
-        kept: by one forward for its backward, without checkpointing: activations, and the copies of
-            the weights that autocast makes.
-        hidden_states: between the layers: what checkpointing keeps of ``kept``.
+        weights: size of all weights.
+        kept: what one forward pass keeps for its backward, without checkpointing: activations, and the copies
+            of the weights that autocast makes.
+        hidden_states: hidden states between the layers, which are what checkpointing keeps of ``kept``.
         layers: number of layers.
         cache: keys and values of the sequences sampled together.
     """
@@ -73,12 +73,12 @@ class ModelSize:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Decimal GB.
+    """Memory in decimal GB.
 
     Attributes:
-        parts: by name, on one training GPU.
+        parts: sizes by name, on one training GPU.
         peak: the most that is held there at one moment.
-        host: of the host's memory, for one machine with all training GPUs; 0 where it holds nothing.
+        host: memory of the host, for one machine with all training GPUs; 0 if it holds nothing.
     """
 
     parts: dict[str, float]
@@ -87,7 +87,7 @@ class Memory:
 
 
 def why_no_estimate(settings: Settings, zero: Zero | None) -> str:
-    """Return what of a recipe the estimate does not cover; empty where it covers everything."""
+    """Return what the estimate does not cover in a recipe; empty if it covers everything."""
     if settings.get("fsdp"):
         return "FSDP"
     if zero is not None and (zero.stage < 2 or zero.weights_on_host):
@@ -114,7 +114,7 @@ def dtype_of(settings: Settings, zero: Zero | None) -> str:
 
 
 def autocasts(settings: Settings, zero: Zero | None) -> bool:
-    """Return whether forwards compute in 16 bits whatever the dtype, which is TRL's default."""
+    """Return whether forward passes compute in 16 bits whatever the dtype, which is TRL's default."""
     half = settings.get("bf16") is None or settings.flag("bf16") or settings.flag("fp16")
     return zero is None and half
 
@@ -131,12 +131,12 @@ def estimate(
     """Estimate the memory of one training GPU.
 
     Args:
-        size: of the model, measured for ``work``.
-        settings: of the recipe.
+        size: size of the model, measured for ``work``.
+        settings: settings of the recipe.
         zero: how DeepSpeed shares out the model, if it does.
         work: what one GPU works on.
         gpus: training GPUs.
-        gpu_gb: memory of one, in GB; ``None`` where it is not known.
+        gpu_gb: memory of one GPU, in GB; ``None`` if unknown.
 
     Raises:
         ConfigError: TRL does not know this ``vllm_mode``.
@@ -180,7 +180,9 @@ def _states(size: ModelSize, zero: Zero | None, gpus: int) -> dict[str, float]:
             "optimizer": 2.0 * size.weights,
         }
     count = size.parameters
-    if zero.stage == 3:  # one layer is gathered whole; half of the gradients' 4 bytes is bfloat16's
+    if (
+        zero.stage == 3
+    ):  # one layer is gathered whole; half of the gradients' 4 bytes are bfloat16's
         weights, gradients = 2 * count / gpus + 4 * size.largest_layer, 4 * count / gpus
     else:
         weights, gradients = 2.0 * count, 6 * count / gpus
@@ -198,7 +200,7 @@ def _forward_and_backward(
         checkpointed = settings.flag("gradient_checkpointing")
     if not checkpointed:
         return size.kept, size.kept + logits
-    layer = size.kept / size.layers  # recomputed in the backward, when the logits are gone
+    layer = size.kept / size.layers  # recomputed in the backward pass, when the logits are gone
     return size.hidden_states + layer, size.hidden_states + max(layer, logits)
 
 

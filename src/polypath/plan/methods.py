@@ -61,7 +61,7 @@ def _penalty(settings: Settings) -> str:
 
 
 def _active(settings: Settings) -> list[Active[Any]]:
-    """Return the methods that are on, but rehearsal."""
+    """Return the methods that are on, except rehearsal."""
     objectives = settings.objectives
     return [*objectives.of_groups, *objectives.terms]
 
@@ -91,7 +91,7 @@ def rewards(settings: Settings) -> list[str]:
     """Return the reward functions with their weights, the task's verifier first.
 
     Raises:
-        ConfigError, MissingFileError: one is none, as the run would say.
+        ConfigError, MissingFileError: one does not exist; the message is that of the run.
     """
     names = [f"{settings.text('task')} verifier"] if settings.text("task") else []
     if settings.text("reward_model_name_or_path"):
@@ -106,5 +106,5 @@ def rewards(settings: Settings) -> list[str]:
     names += functions
     weights = settings.get("reward_weights") or [1.0] * len(names)
     if not isinstance(weights, list) or len(weights) != len(names):
-        return names  # the run says what is wrong
+        return names  # the run reports the error
     return [f"{weight} x {name}" for weight, name in zip(weights, names, strict=True)]

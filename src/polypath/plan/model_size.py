@@ -1,8 +1,8 @@
-"""The size of a model and of what its forward keeps, measured on its own class without weights.
+"""The size of a model and of what its forward pass keeps, measured on its own class without weights.
 
-The class is built from config.json on tensors that have a shape and no content (PyTorch's
+The class is built from config.json on tensors that have a shape but no content (PyTorch's
 ``FakeTensorMode``), so nothing is downloaded, allocated or computed. Importing this module takes
-seconds: it is imported only once a model's config.json is found.
+seconds, so it is imported only once a model's config.json is found.
 """
 
 from collections.abc import Iterable
@@ -27,15 +27,15 @@ def measure_model(
     """Measure a causal language model without its weights.
 
     Args:
-        folder: with its config.json.
+        folder: folder with its config.json.
         work: what one GPU works on.
-        dtype: of the weights, as in the recipe.
+        dtype: dtype of the weights, as in the recipe.
         autocast: whether the forward computes in bfloat16, whatever ``dtype`` is.
-        attention: ``attn_implementation`` of the recipe. Flash attention needs a GPU: in its place
+        attention: ``attn_implementation`` of the recipe. Flash attention needs a GPU. In its place,
             PyTorch's attention runs without a mask, which keeps the same tensors.
 
     Returns:
-        The sizes, or ``None`` where transformers has no class for the model.
+        The sizes, or ``None`` if transformers has no class for the model.
 
     Raises:
         DataError: config.json cannot be read.
@@ -76,14 +76,14 @@ def _attention_without_mask(
 
 
 def _forward(model: Any, work: Work) -> tuple[int, int]:
-    """Return the bytes a training forward keeps for its backward, and those of its hidden states."""
+    """Return the bytes that a training forward keeps for its backward, and those of its hidden states."""
     own = {weight.untyped_storage()._cdata for weight in model.parameters()}
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()._cdata
         if storage not in own:
-            kept[storage] = tensor  # held, so that no other storage gets this address
+            kept[storage] = tensor  # held, so that no other storage can get this address
         return tensor
 
     ids = torch.zeros((work.rows, work.prompt + work.completion), dtype=torch.long)
@@ -93,7 +93,7 @@ def _forward(model: Any, work: Work) -> tuple[int, int]:
 
 
 def _cache(model: Any, work: Work) -> int:
-    """Return the bytes of keys and values once every sequence has its greatest length."""
+    """Return the bytes of keys and values when every sequence has its greatest length."""
     if not work.generated:
         return 0
     ids = torch.zeros((work.generated, work.prompt + work.completion), dtype=torch.long)

@@ -1,4 +1,4 @@
-"""What a run reads, and whether it is on this machine."""
+"""What a run reads, and whether it exists on this machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Need:
     Attributes:
         what: model, data, databases, embedder, rehearsal set, DeepSpeed file, vLLM server.
         name: folder, file or hub id.
-        present: whether it is on this machine; ``None`` where this cannot be checked.
-        hint: how to get it; empty where the hub id is enough.
+        present: whether it is on this machine; ``None`` if this cannot be checked.
+        hint: how to get it; empty if the hub id is enough.
     """
 
     what: str
@@ -37,8 +37,8 @@ def needs(settings: Settings, folder: Path) -> list[Need]:
     """Return what the run reads, and whether it is on this machine.
 
     Args:
-        settings: of the recipe.
-        folder: of the recipe; a sibling that writes the rehearsal set is named as the way to it.
+        settings: settings of the recipe.
+        folder: folder of the recipe. A file next to it that makes the rehearsal set is named in the hint.
     """
     found = [_model_need(settings), *_data_needs(settings)]
     if settings.objectives.compare and settings.text("similarity") == "embedding":
@@ -86,7 +86,7 @@ def _data_needs(settings: Settings) -> list[Need]:
     ]
     if "data" in options:
         return found
-    hub = getattr(task, "hub", "")  # of tasks that read a data set; the others ship with polypath
+    hub = getattr(task, "hub", "")  # for tasks that read a data set; the others ship with polypath
     if hub:
         here = hub_folder(hub, "datasets") is not None
         return [Need(what="data", name=hub, present=here), *found]
@@ -95,14 +95,14 @@ def _data_needs(settings: Settings) -> list[Need]:
 
 
 def check_rehearsal_set(settings: Settings, folder: Path) -> None:
-    """Check that the rehearsal set a recipe names exists.
+    """Check that the rehearsal set of a recipe exists.
 
     Args:
-        settings: of the recipe.
-        folder: of the recipe.
+        settings: settings of the recipe.
+        folder: folder of the recipe.
 
     Raises:
-        MissingFileError: it does not; with the command that makes it.
+        MissingFileError: it does not exist. The message has the command that makes it.
     """
     name = settings.text("rehearsal_set")
     if rehearses(settings) and name != AUTO and not Path(name).is_dir():
@@ -113,7 +113,7 @@ def check_rehearsal_set(settings: Settings, folder: Path) -> None:
 def presample_command(settings: Settings, folder: Path) -> str:
     """Return the command that makes the rehearsal set of a recipe.
 
-    A YAML file next to the recipe that writes this set is named if there is one.
+    If a YAML file next to the recipe writes this set, the command names that file.
     """
     wanted = settings.text("rehearsal_set")
     for path in sorted(folder.glob("presample*.yaml")):

@@ -1,4 +1,4 @@
-"""Where a model or a data set lies on this machine: in a folder, or in the hub's cache."""
+"""Where a model or a data set is on this machine: in a folder, or in the hub's cache."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ WEIGHTS = ("*.safetensors", "*.bin")
 
 
 def find_model(name: str) -> Path | None:
-    """Return the folder with a model's config.json, ``None`` where it is not on this machine.
+    """Return the folder with a model's config.json, ``None`` if it is not on this machine.
 
     Raises:
-        MissingFileError: a folder was named that holds no config.json.
+        MissingFileError: the named folder has no config.json.
     """
     folder = Path(shipped_model(name))
     if not folder.is_dir():
@@ -27,12 +27,12 @@ def find_model(name: str) -> Path | None:
 
 
 def has_weights(folder: Path) -> bool:
-    """Return whether a model's folder holds its weights, not only its config."""
+    """Return whether a model's folder has its weights as well as its config."""
     return any(True for pattern in WEIGHTS for _ in folder.glob(pattern))
 
 
 def hub_folder(name: str, kind: str = "models") -> Path | None:
-    """Return a snapshot of a hub repository in the cache, ``None`` where there is none."""
+    """Return a snapshot of a hub repository in the cache, ``None`` if there is none."""
     home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     snapshots = cache / f"{kind}--{name.replace('/', '--')}" / "snapshots"

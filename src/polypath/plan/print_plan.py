@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""Prints a plan for people."""
 
 from rich.console import Console
 from rich.table import Table

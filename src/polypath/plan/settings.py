@@ -1,7 +1,7 @@
-"""Every setting a recipe leaves at its default, without importing TRL (6 seconds).
+"""Every setting that a recipe leaves at its default, without importing TRL (6 seconds).
 
-The classes that hold the settings are read as source text, so names and defaults are those of the
-versions that are installed.
+The classes with the settings are read as source text, so names and defaults are those of the
+installed versions.
 """
 
 import ast
@@ -28,7 +28,7 @@ from polypath.plan.flat_yaml import COMMAND_LINE, FlatFile, GivenValue, read_fla
 from polypath.presets import preset
 from polypath.settings import read_overrides
 
-# Where the keys of a recipe come from, bases first, so that later defaults win.
+# Where the keys of a recipe come from, base classes first, so that later defaults override earlier ones.
 CLASSES = (
     ("transformers", "training_args.py", "TrainingArguments"),
     ("trl", "trainer/base_config.py", "_BaseConfig"),
@@ -39,19 +39,19 @@ CLASSES = (
     ("trl", "scripts/grpo.py", "GRPOScriptArguments"),
     ("polypath", "train/task_settings.py", "TaskSettings"),
 )
-ENVIRONMENT = "env"  # variables to set; no field of any class
+ENVIRONMENT = "env"  # variables to set; not a field of any class
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none", "null", "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """A recipe's settings, those it leaves out at their defaults.
+    """A recipe's settings, with defaults for those that it omits.
 
     Attributes:
-        given: those of the file and the command line.
-        defaults: of every key there is; ``None`` also where the default is not a plain value.
-        file: the file as it was read; empty where there is none.
-        registry: the methods, a user's own included.
+        given: settings of the file and the command line.
+        defaults: default of every key; ``None`` also if the default is not a plain value.
+        file: the file as it was read; empty if there is none.
+        registry: the methods, including the user's own.
     """
 
     given: Mapping[str, GivenValue]
@@ -69,10 +69,10 @@ class Settings:
         return self.given[name].value if name in self.given else self.defaults.get(name)
 
     def number(self, name: str) -> float:
-        """Return a number, also one that YAML reads as text (``1e-6``).
+        """Return a number, even if YAML reads it as text (``1e-6``).
 
         Raises:
-            ConfigError: it is not one.
+            ConfigError: it is not a number.
         """
         value = self.get(name)
         try:
@@ -86,7 +86,7 @@ class Settings:
         """Return a whole number of at least ``least``.
 
         Raises:
-            ConfigError: it is not one.
+            ConfigError: it is not such a number.
         """
         value = self.number(name)
         if value != int(value) or value < least:
@@ -109,7 +109,7 @@ class Settings:
         raise ConfigError(f"{name} must be true or false, got {value!r}.")
 
     def text(self, name: str) -> str:
-        """Return a text; empty where nothing is set."""
+        """Return a text; empty if nothing is set."""
         value = self.get(name)
         return "" if value is None else str(value)
 
@@ -118,7 +118,7 @@ class Settings:
         """Return which methods are on.
 
         Raises:
-            ConfigError: a value of theirs is out of range.
+            ConfigError: one of their values is out of range.
         """
         values: dict[str, Any] = {}
         for key, setting in self.registry.settings.items():
@@ -136,11 +136,11 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
 
     Args:
         config: YAML file; ``None`` for overrides only.
-        overrides: ``["--key", "value", ...]``; they win over the file.
+        overrides: ``["--key", "value", ...]``; they override the file.
 
     Raises:
         MissingFileError, DataError: the file cannot be read.
-        ConfigError: unknown keys, each with what became of it or the nearest known one.
+        ConfigError: unknown keys, each with its replacement or the nearest known one.
         MissingExtraError: TRL, which defines most settings, is not installed.
     """
     file = FlatFile(settings={}, facts={}) if config is None else read_flat(Path(config))
@@ -162,7 +162,7 @@ def read_settings(config: str | Path | None, overrides: Sequence[str] = ()) -> S
 
 @cache
 def known_settings() -> dict[str, Any]:
-    """Return every key of a recipe but the methods', with its default (``None`` if that is no plain value).
+    """Return every key of a recipe but the methods', with its default (``None`` if it is no plain value).
 
     Raises:
         MissingExtraError: TRL or transformers is not installed.
@@ -212,7 +212,7 @@ def _default(value: ast.expr | None) -> Any:
 
 
 def _value(text: str) -> Any:
-    """Return what YAML would read; a bare ``--key`` is true."""
+    """Return the value that YAML would read. A bare ``--key`` is true."""
     if not text:
         return True
     try:

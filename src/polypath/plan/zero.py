@@ -1,4 +1,4 @@
-"""Which ZeRO stage a recipe's DeepSpeed file asks for."""
+"""The ZeRO stage in a recipe's DeepSpeed file."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from polypath.plan.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Zero:
-    """DeepSpeed's ZeRO: what every GPU holds only a share of.
+    """DeepSpeed's ZeRO: what is split over the GPUs.
 
     Attributes:
-        stage: 1 shares the optimizer's states, 2 the gradients too, 3 the weights too; 0 nothing.
+        stage: 1 splits the optimizer's states, 2 also the gradients, 3 also the weights; 0 nothing.
         optimizer_on_host: the optimizer's states are in the host's memory.
-        weights_on_host: so are the weights.
+        weights_on_host: the weights are there as well.
     """
 
     stage: int
@@ -33,11 +33,11 @@ class Zero:
 
 
 def read_zero(settings: Settings, folder: Path) -> Zero | None:
-    """Read a recipe's ``deepspeed`` key; ``None`` where it has none.
+    """Read a recipe's ``deepspeed`` key; ``None`` if it has none.
 
     Args:
-        settings: of the recipe.
-        folder: of the recipe; a relative path is looked up from the working directory, then upwards
+        settings: settings of the recipe.
+        folder: folder of the recipe; a relative path is looked up from the working directory, then upwards
             from here.
 
     Raises:
@@ -70,7 +70,7 @@ def read_zero(settings: Settings, folder: Path) -> Zero | None:
 
 
 def deepspeed_path(name: str, folder: Path) -> Path:
-    """Return where a DeepSpeed file lies: as named, or else up from the recipe's folder."""
+    """Return the place of a DeepSpeed file: as named, or else upwards from the recipe's folder."""
     for base in (Path(), *folder.resolve().parents):
         if (base / name).is_file():
             return base / name
@@ -81,7 +81,7 @@ def _read_json(name: str, folder: Path) -> Mapping[str, Any]:
     path = deepspeed_path(name, folder)
     if not path.is_file():
         raise MissingFileError(
-            f"The DeepSpeed file {name} does not exist here. Run from the folder it is relative to."
+            f"The DeepSpeed file {name} does not exist here. Run from the folder that it is relative to."
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

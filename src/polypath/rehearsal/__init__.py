@@ -1,4 +1,4 @@
-"""Presample, partition, reference log-probs: from an initial policy to a rehearsal set."""
+"""From an initial policy to a rehearsal set: presample, partition, reference log-probs."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ __all__ = ["PresampleSettings", "RehearsalSchedule", "RehearsalSet", "prompt_key
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is slow to import when it is first used, so that reading settings stays fast."""
+    """Import slow modules on first use, so that reading settings stays fast."""
     if name in _SLOW:
         return getattr(importlib.import_module(_SLOW[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
 """A rehearsal set: stored answers of mastered problems, with the reference's log-probs.
 
-A folder of ``rehearsal.safetensors`` (token ids and log-probs, flat, with offsets),
-``partition.parquet`` (where every problem went) and ``manifest.json``. Nothing in it is executed on
-loading.
+It is a folder of ``rehearsal.safetensors`` (token ids and log-probs, flat, with offsets),
+``partition.parquet`` (the set of every problem) and ``manifest.json``. Loading it executes nothing in
+it.
 """
 
 import hashlib
@@ -52,16 +52,16 @@ _PARTITION_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartitionRow:
-    """Where one problem went.
+    """The set that one problem was put into.
 
     Attributes:
-        problem_id: which problem.
-        prompt: as ``rollouts.encode_prompt`` writes it.
+        problem_id: id of the problem.
+        prompt: the prompt as ``rollouts.encode_prompt`` writes it.
         prompt_key: its ``prompt_key``.
         problem_set: a value of ``ProblemSet``.
-        correct: correct samples among the first ``sampled``.
-        sampled: samples that decided.
-        rows: the problem's rows in the rehearsal set.
+        correct: number of correct samples among the first ``sampled``.
+        sampled: number of samples that decided.
+        rows: numbers of the problem's rows in the rehearsal set.
     """
 
     problem_id: str
@@ -78,9 +78,9 @@ class RehearsalSet:
     """A rehearsal set in memory. Row r of a flat tensor is ``[offsets[r], offsets[r + 1])``.
 
     Attributes:
-        folder: where it was loaded from.
-        manifest: what made it.
-        partition: where every problem went, in the order of the task.
+        folder: folder that it was loaded from.
+        manifest: record of what made it.
+        partition: the set of every problem, in the order of the task.
         prompt_ids: int32, all prompts' tokens.
         prompt_offsets: int64, rows + 1 entries.
         completion_ids: int32, all completions' tokens.
@@ -106,8 +106,8 @@ class RehearsalSet:
         """Load and verify a rehearsal set.
 
         Raises:
-            MissingFileError: there is no such folder.
-            DataError: the folder holds no finished rehearsal set, or a damaged one.
+            MissingFileError: the folder does not exist.
+            DataError: the folder contains no finished rehearsal set, or a damaged one.
         """
         path = Path(folder)
         if not path.is_dir():
@@ -117,7 +117,7 @@ class RehearsalSet:
         if not (path / MANIFEST_NAME).exists():
             raise DataError(
                 f"{path} holds no finished rehearsal set (it has no {MANIFEST_NAME}). Run "
-                "`polypath presample` with this folder; it goes on where it was stopped."
+                "`polypath presample` with this folder to resume it."
             )
         manifest = RehearsalManifest.read(path / MANIFEST_NAME)
         tensor_bytes = _read_verified(path / TENSORS_NAME, manifest)
@@ -142,17 +142,17 @@ class RehearsalSet:
         temperature: float | None = None,
         vocab_size: int | None = None,
     ) -> None:
-        """Check that training starts from the policy this set is the memory of.
+        """Check that training starts from the policy that made this set.
 
         Args:
-            model_fingerprint: of the model before its first update; ``None`` skips a check.
-            tokenizer_fingerprint: of its tokenizer.
-            template_fingerprint: of its chat template.
-            temperature: that training divides logits by.
-            vocab_size: token ids the model has.
+            model_fingerprint: fingerprint of the model before its first update; ``None`` skips a check.
+            tokenizer_fingerprint: fingerprint of its tokenizer.
+            template_fingerprint: fingerprint of its chat template.
+            temperature: temperature by which training divides logits.
+            vocab_size: number of the model's token ids.
 
         Raises:
-            ConfigError: naming what differs, both values, and what to do.
+            ConfigError: names the field that differs, both values, and what to do.
             DataError: a token id is not below ``vocab_size``.
         """
         _check_ids(
@@ -185,8 +185,8 @@ class RehearsalSet:
         """Return rows as rectangles, laid out as TRL's GRPOTrainer lays out its own.
 
         Args:
-            rows: row numbers, at least one; a number may come twice.
-            pad_token_id: fills up ids.
+            rows: row numbers, at least one; a number may occur twice.
+            pad_token_id: id that fills up rows.
 
         Returns:
             ``prompt_ids`` and ``prompt_mask`` (B, L), left-padded; ``completion_ids``,
@@ -194,7 +194,7 @@ class RehearsalSet:
             masks 1 at real tokens; ``ref_logps`` is float32 and 0 at padding.
 
         Raises:
-            ConfigError: there is no row, or a number is out of range.
+            ConfigError: there are no rows, or a number is out of range.
         """
         if not rows or min(rows) < 0 or max(rows) >= len(self):
             raise ConfigError(f"rows must be one or more of 0..{len(self) - 1}, got {list(rows)}.")
@@ -220,7 +220,7 @@ class RehearsalSet:
 
     @cached_property
     def excluded_prompts(self) -> frozenset[str]:
-        """``prompt_key`` of every problem not to be explored: near-perfect, dropped, listed."""
+        """``prompt_key`` of every problem that is not explored: near-perfect, dropped or listed."""
         return frozenset(
             row.prompt_key for row in self.partition if row.problem_set != ProblemSet.EXPLORATION
         )
@@ -274,7 +274,7 @@ def _read_verified(path: Path, manifest: RehearsalManifest) -> bytes:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest.files.get(path.name):
         raise DataError(
-            f"{path} is not the file its {MANIFEST_NAME} was written for. Delete the folder and "
+            f"{path} is not the file that its {MANIFEST_NAME} was written for. Delete the folder and "
             "run `polypath presample` again."
         )
     return content
@@ -283,7 +283,7 @@ def _read_verified(path: Path, manifest: RehearsalManifest) -> bytes:
 def _check_tensors(
     tensors: dict[str, torch.Tensor], manifest: RehearsalManifest, folder: Path
 ) -> None:
-    """Check what an ill-made file could get wrong; a damaged one fails its hash already."""
+    """Check for errors of a badly made file; a damaged file already fails its hash."""
     found = {name: tensor.dtype for name, tensor in tensors.items()}
     if found != _DTYPES:
         raise DataError(f"{folder} holds tensors {found}; expected {_DTYPES}.")

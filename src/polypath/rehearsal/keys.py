@@ -1,4 +1,4 @@
-"""One name for a prompt, whether it is met in a task, a dataset or a rehearsal set."""
+"""One key for a prompt, whether it comes from a task, a dataset or a rehearsal set."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from polypath.tasks.base import Problem
 def prompt_key(prompt: str | Sequence[Mapping[str, Any]]) -> str:
     """Hash a prompt: 32 hexadecimal digits.
 
-    Message fields that are ``None`` do not count, because columnar datasets add them; neither does
+    Message fields that are ``None`` do not count, because columnar datasets add them. Neither does
     the order of a message's fields.
 
     >>> prompt_key([{"role": "user", "content": "2"}]) == prompt_key(

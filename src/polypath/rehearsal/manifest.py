@@ -1,4 +1,4 @@
-"""What made a rehearsal set, written last: a folder without it is not finished."""
+"""The record of what made a rehearsal set. It is written last: a folder without it is not finished."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -15,32 +15,32 @@ from polypath.rollouts.manifest import require_same_task_file
 
 KIND = "rehearsal_set"
 SCHEMA_VERSION = 1
-_NOT_COMPARED = frozenset({"batch_size"})  # settings that move results by rounding only
+_NOT_COMPARED = frozenset({"batch_size"})  # settings that change results by rounding only
 
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalManifest:
-    """Where a rehearsal set comes from, and what is in it.
+    """Where a rehearsal set comes from, and what it contains.
 
     Attributes:
-        model: name or path of the reference model, as it was given.
+        model: name or path of the reference model, as the user gave it.
         model_fingerprint: hash of its weights.
         tokenizer_fingerprint: hash of its tokenizer.
         template_fingerprint: hash of its chat template.
-        temperature: that logits were divided by, in sampling and in the reference log-probs.
-        precision: of the forward that made the reference log-probs, ``"auto"`` resolved.
+        temperature: divisor of the logits, in sampling and in the reference log-probs.
+        precision: precision of the forward that made the reference log-probs, ``"auto"`` resolved.
         task: registry name of the task.
-        split: of the task.
-        problems_key: hash of the problems asked.
-        settings: all of ``PresampleSettings``, defaults resolved.
-        counts: problems in each set, by its name.
+        split: split of the task.
+        problems_key: hash of the sampled problems.
+        settings: all of ``PresampleSettings``, with defaults filled in.
+        counts: number of problems in each set, by its name.
         histogram: how many problems had 0, 1, ..., k correct samples.
-        num_rows: stored answers.
-        num_tokens: their tokens.
+        num_rows: number of stored answers.
+        num_tokens: number of their tokens.
         files: SHA-256 of the other files of the folder, by name.
-        task_options: what the task was built with; empty for the defaults.
-        vocab_size: token ids of the model; ``None`` in sets made before this was recorded.
-        versions: of the libraries.
+        task_options: options that the task was built with; empty for the defaults.
+        vocab_size: number of the model's token ids; ``None`` in sets made before this was recorded.
+        versions: versions of the libraries.
     """
 
     model: str
@@ -72,12 +72,12 @@ class RehearsalManifest:
         """Check that this finished set is the one that a call would make.
 
         Args:
-            identity: some fields of this manifest as the call has them.
+            identity: some fields of this manifest, as the call has them.
             settings: its ``PresampleSettings``, as a dictionary.
-            folder: of the set, for the error.
+            folder: folder of the set, for the error.
 
         Raises:
-            ConfigError: naming the first setting that differs, and both values.
+            ConfigError: names the first setting that differs, and both values.
         """
         stored = (
             {name: getattr(self, name) for name in identity} | ADDED_LATER | dict(self.settings)
@@ -101,7 +101,7 @@ class RehearsalManifest:
 
         Raises:
             MissingFileError: there is no such file.
-            DataError: it is not the manifest of a rehearsal set this version can read.
+            DataError: it is not the manifest of a rehearsal set that this version can read.
         """
         content = read_json(path, "the manifest of a rehearsal set")
         kind, version = content.pop("kind", None), content.pop("schema_version", None)
@@ -111,7 +111,7 @@ class RehearsalManifest:
             raise DataError(
                 f"{path} has schema_version {version!r}; this polypath reads {SCHEMA_VERSION}."
             )
-        content = {"task_options": {}, "vocab_size": None, **content}  # sets made before these were
+        content = {"task_options": {}, "vocab_size": None, **content}  # older sets lack these
         odd = sorted({entry.name for entry in fields(cls)} ^ content.keys())
         if odd:
             raise DataError(f"{path} has missing or unknown fields: {', '.join(odd)}.")

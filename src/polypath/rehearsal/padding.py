@@ -1,4 +1,4 @@
-"""Rows of unequal length as one rectangle: prompts end, and completions start, at one column."""
+"""Rows of unequal length as one rectangle. Prompts end at one column, and completions start at it."""
 
 from collections.abc import Sequence
 

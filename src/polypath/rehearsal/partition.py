@@ -1,4 +1,4 @@
-"""Near-perfect, exploration, hopeless, dropped: which set each problem belongs to, and why."""
+"""The set that each problem belongs to (near-perfect, exploration, hopeless, dropped), and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from polypath.rehearsal.settings import PresampleSettings
 
 
 class ProblemSet(StrEnum):
-    """The sets a problem can belong to. Only near-perfect problems have rehearsal rows."""
+    """The sets that a problem can belong to. Only near-perfect problems have rehearsal rows."""
 
     NEAR_PERFECT = "near_perfect"
     EXPLORATION = "exploration"
@@ -19,7 +19,7 @@ class ProblemSet(StrEnum):
 
 
 class Sampled(NamedTuple):
-    """What the partition needs to know of one sample."""
+    """The fields of one sample that the partition needs."""
 
     sample_id: int
     correct: bool
@@ -29,12 +29,12 @@ class Sampled(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assignment:
-    """One problem's place.
+    """The set of one problem.
 
     Attributes:
-        problem_id: which problem.
-        problem_set: where it belongs.
-        correct: how many of the first ``sampled`` samples were right.
+        problem_id: id of the problem.
+        problem_set: set that it belongs to.
+        correct: number of the first ``sampled`` samples that were right.
         sampled: the settings' ``k``.
         chosen: numbers of the samples to rehearse; empty unless near-perfect.
     """
@@ -68,10 +68,10 @@ def count_correct(
 
 
 def near_perfect_candidates(counts: Mapping[str, int], settings: PresampleSettings) -> list[str]:
-    """Return the problems that reach the threshold, confirmation pending.
+    """Return the problems that reach the threshold, before confirmation.
 
     Raises:
-        ConfigError: there are none, so that nothing could be rehearsed.
+        ConfigError: there are none, so nothing could be rehearsed.
     """
     chosen = [problem_id for problem_id, c in counts.items() if c >= settings.threshold]
     if not chosen:
@@ -97,12 +97,12 @@ def partition(
 ) -> list[Assignment]:
     """Assign every problem to a set.
 
-    Samples 0..k-1 decide which problems are candidates, samples k..k+confirm-1 confirm them. Any
-    further samples of a store are ignored, so the result depends on the settings alone.
+    Samples 0..k-1 decide which problems are candidates, and samples k..k+confirm-1 confirm them. Further
+    samples of a store are ignored, so the result depends on the settings only.
 
     Raises:
-        ConfigError: no problem reaches the threshold, or none that does has a usable answer.
-        DataError: a sample that the settings ask for is missing.
+        ConfigError: no problem reaches the threshold, or none of those has a usable answer.
+        DataError: a sample that the settings require is missing.
     """
     counts = count_correct(problem_ids, samples, settings)
     candidates = set(near_perfect_candidates(counts, settings))
@@ -141,7 +141,7 @@ def _place_candidate(
             f"Problem {problem_id!r} has {len(extra)} of its {settings.confirm} extra samples."
         )
     extra = [s for s in extra if _usable(s, settings)]
-    # Without confirmation a candidate may still have no usable answer: all were cut off.
+    # Without confirmation a candidate may have no usable answer, if all its answers were cut off.
     confirmed = bool(extra) if settings.confirm else bool(first)
     if confirmed:
         chosen = _choose([*extra, *first], settings)
@@ -174,14 +174,14 @@ def _usable(sample: Sampled, settings: PresampleSettings) -> bool:
 
 
 def _choose(usable: Sequence[Sampled], settings: PresampleSettings) -> tuple[int, ...]:
-    """Take the first of each answer, then, unless they are dropped, repeated answers, in the order given."""
+    """Take the first sample of each answer in the given order, then repeats, unless they are dropped."""
     drop = settings.repeated_answers == "drop"
     seen: set[str | None] = set()
     fresh: list[int] = []
     repeated: list[int] = []
     for sample in usable:
-        # Two samples without a canonical answer cannot be told apart: as there is no saying that the
-        # second repeats the first, "keep" takes both for fresh; nor that it does not, so "drop" has one.
+        # Two samples without a canonical answer cannot be told apart. It is unknown whether the second
+        # repeats the first, so "keep" treats both as new, and "drop" stores one.
         known = sample.answer in seen and (drop or sample.answer is not None)
         (repeated if known else fresh).append(sample.sample_id)
         seen.add(sample.answer)

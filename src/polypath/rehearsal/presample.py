@@ -1,10 +1,10 @@
-"""From an initial policy and a task to a rehearsal set on disk, going on wherever it was stopped.
+"""From an initial policy and a task to a rehearsal set on disk. It can be resumed at any point.
 
-sample k -> verify -> count -> one more sample of the near-perfect -> partition -> reference log-probs
--> write.
-Samples are kept in ``samples/`` as they come; all the rest is computed from them, in the end and at
-once, and the manifest is written last. A kill at any moment costs one batch of samples, or the
-reference log-probs (one forward per stored answer). Several processes may share the sampling; one does the
+Steps: k samples -> verify -> count -> one more sample of near-perfect problems -> partition -> reference
+log-probs -> write.
+Samples are stored in ``samples/`` as they are drawn. Everything else is computed from them at the end, in
+one go, and the manifest is written last. A kill at any moment costs one batch of samples, or the reference
+log-probs (one forward per stored answer). Several processes may share the sampling. One process does the
 rest.
 """
 
@@ -62,35 +62,35 @@ def presample(
     console: Console | None = None,
     trust_remote_code: bool = False,
 ) -> PresampleSummary:
-    """Make a rehearsal set, or go on making one.
+    """Make a rehearsal set, or resume making one.
 
     Args:
         model: the initial policy: a folder or a hub name.
-        task: verifies completions, and gives the problems unless ``problems`` does.
-        out: folder of the rehearsal set. The same call on it continues; what decides the samples
-            may then not change, while ``threshold`` and the like may, until the set is finished.
-        completion_logps: the forward of the engine that will train, which computes the reference
+        task: verifies completions, and supplies the problems unless ``problems`` does.
+        out: folder of the rehearsal set. The same call on it resumes. Settings that decide the samples may
+            not change then. Others, such as ``threshold``, may change until the set is finished.
+        completion_logps: forward pass of the engine that will train. It computes the reference
             log-probs: ``polypath.engines.trl.completion_logps`` for TRL.
-        split: of the task; a name for the record when ``problems`` is given.
-        limit: ask only the first so many problems.
-        problems: asked instead of the task's own, for example from ``read_problems``.
-        settings: how; the defaults are the paper's for Llama-3.1-8B-Instruct, except that a
+        split: split of the task; a name for the record when ``problems`` is given.
+        limit: sample only the first problems, this many.
+        problems: problems to sample in place of the task's own, for example from ``read_problems``.
+        settings: settings of the set. The defaults are the paper's for Llama-3.1-8B-Instruct, except that a
             problem whose extra sample fails is explored rather than dropped.
-        device: ``"cpu"`` or ``"cuda"``; a GPU if there is one by default.
-        engine: to sample with vLLM instead of transformers. The reference log-probs come from
-            training's forward all the same.
-        ranks: which process of several this is. Rank 0 of those a launcher started makes the set;
-            the others return when they have done their part, as do parts named by hand, after
-            which a plain call makes the set.
-        console: where progress goes; ``None`` for nowhere.
+        device: ``"cpu"`` or ``"cuda"``; by default a GPU if there is one.
+        engine: engine to sample with vLLM instead of transformers. The reference log-probs come from
+            training's own forward.
+        ranks: which of several processes this is. Rank 0 of a launcher's processes makes the set, and the
+            others return when they have done their part. Parts that were started by hand also return;
+            then a call without parts makes the set.
+        console: where progress is shown; ``None`` for nowhere.
         trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
-        ConfigError: settings differ from those of the folder, nothing is near-perfect, or there is
+        ConfigError: settings differ from those of the folder, no problem is near-perfect, or there is
             no problem.
-        DataError: the folder holds something else, or damaged files; or a file of the model is damaged.
-        MissingFileError: the model is not there.
-        MissingExtraError: vLLM is asked for and not installed.
+        DataError: the folder contains something else or damaged files, or a file of the model is damaged.
+        MissingFileError: the model does not exist.
+        MissingExtraError: vLLM is requested and not installed.
     """
     started = time.monotonic()
     settings = settings or PresampleSettings()
@@ -98,7 +98,7 @@ def presample(
         settings = replace(settings, max_new_tokens=task.max_completion_length)
     chosen = list(task.problems(split, limit) if problems is None else problems)[:limit]
     if not chosen:
-        raise ConfigError(f"There are no problems to ask (split {split!r}, limit {limit}).")
+        raise ConfigError(f"There are no problems to sample (split {split!r}, limit {limit}).")
     where = resolve_device(device, ranks.local_rank)
     precision = resolve_precision(settings.precision, where)
     settings = replace(settings, precision=precision)
@@ -115,7 +115,7 @@ def presample(
         }
         finished.require_same(identity, asdict(settings), folder)
         if console is not None:
-            console.out(f"{folder} is complete already; nothing to do.", highlight=False)
+            console.out(f"{folder} is already complete; there is nothing to do.", highlight=False)
         return summarize(folder, finished, new_samples=0, started=started, already_complete=True)
     check_verifier(task, chosen[0])
     run = PresampleRun(
@@ -163,10 +163,10 @@ def presample(
 
 
 def _sample(run: PresampleRun, backend: Backend, store: RolloutStore) -> tuple[int, int]:
-    """Bring the store to hold all samples the settings ask for.
+    """Draw until the store has all samples that the settings require.
 
     Returns:
-        How many were drawn here, and how many others have yet to draw: 0 where all are there.
+        How many were drawn here, and how many others have yet to draw; 0 if all exist.
     """
     settings = run.settings
     require_same_problems(store, run.problems)
@@ -196,7 +196,7 @@ def _draw(
     num_samples: int,
     first_sample_id: int = 0,
 ) -> tuple[int, int]:
-    """Draw this process's part of some samples, and wait for the others' where there is a launcher."""
+    """Draw this process's part of some samples, and wait for the others' parts under a launcher."""
     new = collect_from(
         backend.draw,
         store,
@@ -211,7 +211,7 @@ def _draw(
     )
     wanted = wanted_keys(problems, num_samples, first_sample_id)
     held = partial(count_held, store, wanted)
-    # Whom to ask once more follows from all samples of the first round, so every rank waits for it.
+    # All samples of the first round decide which problems are sampled once more, so every rank waits.
     if run.ranks.waits and (run.ranks.leads or not first_sample_id):
         wait_for(held, len(wanted), label="samples", console=run.console)
     return new, len(wanted) - held()

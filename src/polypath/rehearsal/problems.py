@@ -1,4 +1,4 @@
-"""Problems from a file, for those whose data is not one of the built-in tasks."""
+"""Problems from a file, for data that is not one of the built-in tasks."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_problems(path: str | Path, limit: int | None = None) -> list[Problem]:
 
     Raises:
         MissingFileError: there is no such file.
-        DataError: a line is not such an object (naming the line), or an id occurs twice.
+        DataError: a line is not such an object (the line is named), or an id occurs twice.
     """
     source = Path(path)
     if not source.is_file():

@@ -1,4 +1,4 @@
-"""What the rehearsal pipeline reads from its sample store."""
+"""Reads what the rehearsal pipeline needs from its sample store."""
 
 from polypath.errors import DataError
 from polypath.rehearsal.partition import Sampled
@@ -6,10 +6,10 @@ from polypath.rollouts import RolloutStore
 
 
 def read_samples(store: RolloutStore) -> dict[str, list[Sampled]]:
-    """Read what the partition needs of every row, by problem.
+    """Read the fields of every row that the partition needs, by problem.
 
-    Of rows with one key the first counts: a part that ran twice, where the file system has no locks
-    to prevent it, may have left two.
+    If several rows have one key, the first counts. If the file system has no locks, a part that ran twice
+    may have left two.
     """
     samples: dict[str, dict[int, Sampled]] = {}
     columns = ("problem_id", "sample_id", "correct", "answer", "finish_reason")
@@ -23,10 +23,10 @@ def read_samples(store: RolloutStore) -> dict[str, list[Sampled]]:
 def read_tokens(
     store: RolloutStore, wanted: set[tuple[str, int]]
 ) -> dict[tuple[str, int], list[int]]:
-    """Read the tokens of some rows; those of all rows may not fit in memory as lists.
+    """Read the tokens of some rows. Those of all rows may not fit in memory as lists.
 
     Raises:
-        DataError: a row holds no tokens, as imported rows may.
+        DataError: a row has no tokens, as is possible for imported rows.
     """
     found: dict[tuple[str, int], list[int]] = {}
     for batch in store.iter_batches(("problem_id", "sample_id", "token_ids")):
@@ -37,7 +37,7 @@ def read_tokens(
                 if row is None:
                     raise DataError(
                         f"Sample {key[1]} of problem {key[0]!r} in {store.path} has no token_ids, "
-                        "and tokenising its text again need not give them back."
+                        "and tokenising its text again may give other ones."
                     )
                 found[key] = row
     return found

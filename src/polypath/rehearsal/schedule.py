@@ -1,4 +1,4 @@
-"""Which rehearsal rows a training step uses: a pure function, so there is no state to save."""
+"""The rehearsal rows that a training step uses: a pure function, so there is no state to save."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,17 +10,17 @@ from polypath.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalSchedule:
-    """Walk through the rows in a shuffled order, again and again, each epoch shuffled anew.
+    """Walks through the rows in a shuffled order again and again, with a new order in each epoch.
 
-    Step s takes places s*n .. s*n + n - 1 of one endless stream (n = ``rows_per_step``); the stream
-    holds every row once per epoch and goes on over the border of two epochs. Rows of any step can
-    be asked for at any time: a resumed run needs only its step number.
+    Step s takes places s*n .. s*n + n - 1 of one endless stream (n = ``rows_per_step``). The stream has
+    every row once per epoch and continues over the border of two epochs. Rows of any step can be
+    computed at any time, so a resumed run needs only its step number.
 
     Attributes:
         num_rows: rows of the rehearsal set, at least 1.
         rows_per_step: rows of one optimiser step over all processes and micro-steps, at least 1;
             it may exceed ``num_rows``.
-        seed: of the order, at least 0.
+        seed: seed of the order, at least 0.
     """
 
     num_rows: int
@@ -56,7 +56,7 @@ class RehearsalSchedule:
         """Return the part of a step's rows that one process uses in one micro-step.
 
         Over all micro-steps and ranks the parts join to ``rows(step)``, and their sizes differ by at most
-        one: the last step of an epoch may have fewer micro-steps than the rows were made for.
+        one. The last step of an epoch may have fewer micro-steps than the rows were made for.
 
         Args:
             step: the optimiser step, from 0.
@@ -88,8 +88,8 @@ class RehearsalSchedule:
 def _epoch_order(num_rows: int, seed: int, epoch: int) -> np.ndarray:
     """Shuffle the rows by sorting random numbers.
 
-    Philox's raw stream is guaranteed by numpy; ``Generator.permutation`` is not, and a resumed
-    run may meet another numpy.
+    numpy guarantees Philox's raw stream but not ``Generator.permutation``, and a resumed run may
+    use another numpy.
     """
     key = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
     order = np.argsort(np.random.Philox(key=key).random_raw(num_rows), kind="stable")

@@ -8,8 +8,8 @@ from polypath.sampling.settings import SamplingSettings
 from polypath.settings import check_settings, setting
 
 PRECISIONS = ("auto", "float32", "bf16-mixed", "bfloat16")
-AUTO = "auto"  # as a rehearsal_set: the run makes the set itself, before it trains
-# Settings that came later -> what a set was made with before there were any.
+AUTO = "auto"  # as a rehearsal_set: the run makes the set itself before it trains
+# Settings added later -> the value that older sets were made with.
 ADDED_LATER = {"repeated_answers": "keep"}
 
 
@@ -18,19 +18,19 @@ class PresampleSettings:
     """How a rehearsal set is made (DPH-RL, arXiv 2509.07430, pre-sampling stage).
 
     A problem solved in at least ``threshold`` of ``k`` samples is near-perfect. Its accuracy is
-    over-estimated, because it was chosen by these samples; therefore one more sample is drawn, and
-    it becomes the rehearsed answer if it is correct. The authors use 6 of 8 for
+    over-estimated, because these samples chose it. Therefore one more sample is drawn. If it is correct,
+    it becomes the rehearsed answer. The authors use 6 of 8 for
     Llama-3.1-8B-Instruct and 7 of 8 for Qwen2.5-Math-7B, temperature 1. They sample with top_p 0.95
     or 0.9 and drop a problem whose extra sample fails (``failed_confirm="drop"``).
 
     With more than one answer per problem (our extension), usable extra samples come before usable
-    ones of the first ``k``, and an answer that was not chosen yet before a repeated one. Such a set
-    favours rare solutions, so it is no longer a fair draw from the correct samples. Samples whose
-    verifier names no answer cannot be told apart: ``repeated_answers="drop"`` stores at most one of
-    them, while ``"keep"`` takes each for a new one.
+    ones of the first ``k``, and new answers come before repeated ones. Such a set
+    favours rare solutions, so it is no longer a fair draw from the correct samples. Samples for which
+    the verifier names no answer cannot be told apart: ``repeated_answers="drop"`` stores at most one of
+    them, and ``"keep"`` treats each as new.
 
-    The count of correct samples includes those that hit the length limit, as training's reward does;
-    their end is not the model's own, so they are usable only with ``truncated="allow"``. With top_p
+    The count of correct samples includes those that hit the length limit, as training's reward does.
+    Their end is not the model's own, so they are usable only with ``truncated="allow"``. With top_p
     below 1 or top_k, samples do not come from the distribution that the reference log-probs
     describe, and E_ref[pi_theta/pi_ref] = 1 fails.
     """

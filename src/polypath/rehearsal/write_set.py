@@ -24,15 +24,15 @@ from polypath.sampling.ranks import Ranks
 from polypath.sampling.transformers import pad_token_id
 from polypath.tasks.base import Problem, Task
 
-# Log-probs of completions by the forward of the engine that will train: called with the model, token ids
-# of prompts and completions, and temperature, pad_token_id, batch_size, autocast and progress by name;
-# returns a float32 CPU tensor per completion. ``polypath.engines.trl.completion_logps`` is one.
+# Log-probs of completions by the forward pass of the engine that will train. It is called with the model
+# and token ids of prompts and completions; temperature, pad_token_id, batch_size, autocast and progress are
+# passed by name. It returns a float32 CPU tensor per completion, like polypath.engines.trl.completion_logps.
 CompletionLogps = Callable[..., list[torch.Tensor]]
 
 
 @dataclass(kw_only=True)
 class PresampleRun:
-    """What the steps of one call of ``presample`` share."""
+    """Values that the steps of one call of ``presample`` share."""
 
     model_name: str
     device: torch.device
@@ -47,7 +47,7 @@ class PresampleRun:
     trust_remote_code: bool = False
 
     def rollout_manifest(self, identity: RolloutManifest) -> RolloutManifest:
-        """Return what describes the samples drawn from ``identity``."""
+        """Return the manifest of the samples that are drawn from ``identity``."""
         sampling = self.settings.sampling(self.settings.max_new_tokens or 0)
         return replace(
             identity,
@@ -65,8 +65,8 @@ class PresampleRun:
 def write_set(
     run: PresampleRun, model: Any, tokenizer: Any, store: RolloutStore
 ) -> RehearsalManifest:
-    """Partition, compute reference log-probs, write the set; the manifest comes last, and makes it valid."""
-    if model is None:  # vLLM drew; the log-probs are for training to start from
+    """Partition, compute reference log-probs and write the set. The manifest comes last and validates it."""
+    if model is None:  # vLLM drew the samples; the log-probs come from the trained model
         dtype = PRECISIONS[run.settings.precision][0]
         model, tokenizer = load_model(
             run.model_name,

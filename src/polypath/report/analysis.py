@@ -1,4 +1,4 @@
-"""Measure runs, and compare them on the problems they share."""
+"""Measure runs, and compare them on the problems that they share."""
 
 import math
 import multiprocessing
@@ -50,12 +50,12 @@ NO_CURVE = Curve(ks=(), estimate=np.empty(0), low=np.empty(0), high=np.empty(0))
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun:
-    """A run with its seeds, and the values per problem of each, that its numbers come from.
+    """A run with its seeds, and the values per problem of each seed that its numbers come from.
 
     Attributes:
         analysis: its numbers, over all seeds.
         prepared: R seeds.
-        values: of each seed its measures, every one with a value for each problem.
+        values: the measures of each seed, with a value for each problem.
     """
 
     analysis: RunAnalysis
@@ -86,19 +86,19 @@ def analyse(
     """Measure one run.
 
     Args:
-        run: its samples; or those of several seeds of one method, which then count as one run: the
-            mean over seeds, on the problems that all seeds have, with intervals that take in how
-            much seeds differ.
-        settings: the defaults of ``AnalysisSettings`` if left out.
-        groups: of ``GROUPS``; only their metrics are computed.
-        sizes: from ``choose_sizes`` over several runs, so that all are measured alike.
+        run: its samples, or those of several seeds of one method. Seeds count as one run: the result is the
+            mean over seeds, on the problems that all seeds have, with intervals that include the
+            differences between seeds.
+        settings: by default those of ``AnalysisSettings``.
+        groups: members of ``GROUPS``; only their metrics are computed.
+        sizes: sizes from ``choose_sizes`` over several runs, so that all are measured alike.
 
     Returns:
         The run's metrics and curves.
 
     Raises:
         ConfigError: a group is unknown.
-        DataError: an asked-for k is more than any problem has samples, or seeds share no problem.
+        DataError: a requested k is more than the samples of any problem, or seeds share no problem.
     """
     settings, groups = settings or AnalysisSettings(), tuple(groups)
     unknown = [group for group in groups if group not in MEASURES]
@@ -129,27 +129,29 @@ def compare(
 ) -> Comparison:
     """Measure what runs gained and lost against a base run, on the problems that all have.
 
-    Every difference is paired by problem. Numbers of samples may differ between runs and between
-    problems: all runs are measured at the same k and the same numbers of drawn texts.
+    Every difference is paired by problem. The number of samples may differ between runs and between
+    problems: all runs are measured at the same k and the same number of drawn texts.
 
     Args:
         base: as ``run`` of ``analyse``.
         runs: one or more, each as ``run`` of ``analyse``.
         settings: as in ``analyse``.
-        workers: processes that measure seeds side by side. More than 1 are spawned, so a script needs
+        workers: parallel processes that measure seeds. More than 1 are spawned, so a script needs
             ``if __name__ == "__main__":``; the numbers are the same.
 
     Returns:
-        The runs' numbers, their differences from the base, and what was kept, lost and found.
+        The runs' numbers, their differences to the base, and what was kept, lost and found.
 
     Raises:
-        ConfigError: no run to compare, two runs of one name, or fewer than 1 worker.
+        ConfigError: no run to compare, two runs with one name, or fewer than 1 worker.
         DataError: the runs share no problem, or as in ``analyse``.
     """
     settings = settings or AnalysisSettings()
     everyone = [as_seeds(run) for run in (base, *runs)]
     if len(everyone) < 2:
-        raise ConfigError("Nothing to compare the base run with; give at least one more run.")
+        raise ConfigError(
+            "There is nothing to compare with the base run. Give at least one more run."
+        )
     [(name, times)] = Counter(name_of(seeds) for seeds in everyone).most_common(1)
     if times > 1:
         raise ConfigError(f"Two runs are called {name!r}. Name them apart: NAME=PATH.")
@@ -173,11 +175,11 @@ def measure_runs(
     Args:
         runs: the seeds of each run.
         sizes: how many samples each measure looks at, the same for all runs.
-        settings: of intervals and draws.
-        workers: processes that measure seeds side by side, at least 1; more than 1 are spawned.
+        settings: settings of intervals and draws.
+        workers: parallel processes that measure seeds, at least 1; more than 1 are spawned.
 
     Returns:
-        The runs in the order given.
+        The runs, in the given order.
 
     Raises:
         ConfigError: fewer than 1 worker.
@@ -228,10 +230,10 @@ def _measured(
 
 
 def compare_measured(base: MeasuredRun, runs: Sequence[MeasuredRun]) -> Comparison:
-    """Compare runs that are measured already, on the same problems at the same sizes.
+    """Compare runs that are already measured, on the same problems at the same sizes.
 
     Args:
-        base: from ``measure_runs``.
+        base: base from ``measure_runs``.
         runs: one or more, from the same call as the base.
 
     Returns:
@@ -260,10 +262,10 @@ def combine(parts: Sequence[RunAnalysis]) -> RunAnalysis:
     """Join analyses of one run that were made group by group.
 
     Args:
-        parts: of one run, each with metrics of other groups; at least one.
+        parts: analyses of one run, each with metrics of other groups; at least one.
 
     Returns:
-        The analysis with all metrics, and the curves of whichever part has them.
+        The analysis with all metrics, and the curves of the part that has them.
     """
     return replace(
         parts[0],
@@ -275,7 +277,7 @@ def combine(parts: Sequence[RunAnalysis]) -> RunAnalysis:
 
 def _sharing_notes(not_shared: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     return tuple(
-        f"left out {count:,} problem{'s' if count != 1 else ''} of {name} that not all have"
+        f"left out {count:,} problem{'s' if count != 1 else ''} of {name} that some runs lack"
         for name, count in not_shared
         if count
     )
@@ -308,9 +310,9 @@ def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Fl
 
 
 def _fit_lines(runs: Sequence[RunAnalysis]) -> tuple[Fit, ...]:
-    """Fit Potential@k on every diversity that all of three or more runs have.
+    """Fit Potential@k on every diversity measure that all of three or more runs have.
 
-    Potential@k is the paper's where all runs have greedy samples, else that of sampling.
+    Potential@k has the paper's form if all runs have greedy samples, else that of sampling.
     """
     usable = [m for m in runs[0].metrics if np.isfinite(_of_all(runs, m.key)).all()]
     potentials = [m for m in usable if m.key.startswith("potential@")]
@@ -321,7 +323,7 @@ def _fit_lines(runs: Sequence[RunAnalysis]) -> tuple[Fit, ...]:
 
 
 def _of_all(runs: Sequence[RunAnalysis], key: str) -> FloatArray:
-    """Return the values of all runs; NaN for one without."""
+    """Return the values of all runs; NaN for a run without one."""
     found = [run.metric(key) for run in runs]
     return np.array([math.nan if metric is None else metric.estimate for metric in found])
 

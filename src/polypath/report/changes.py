@@ -1,4 +1,4 @@
-"""What a run kept, lost and found against a base run: problems, correct solutions, and shares."""
+"""Problems, correct solutions and shares that a run kept, lost and found, compared with a base run."""
 
 import math
 from collections import Counter
@@ -16,7 +16,7 @@ from polypath.rollouts.samples import Samples
 
 
 def statuses(base: Samples, run: Samples) -> tuple[str, ...]:
-    """Return what became of each problem: solved means by any of its verified samples.
+    """Return the status of each problem: it is solved if any of its verified samples is right.
 
     Args:
         base: samples of the base run.
@@ -32,7 +32,7 @@ def statuses(base: Samples, run: Samples) -> tuple[str, ...]:
 
 
 def count_statuses(status_N: Sequence[str]) -> dict[str, int]:
-    """Count the problems of each status; ``unjudged`` is there only if there are any."""
+    """Count the problems of each status. ``unjudged`` is included only if there are any."""
     counts = Counter(status_N)
     return {status: counts[status] for status in STATUSES if counts[status] or status != UNJUDGED}
 
@@ -46,10 +46,10 @@ def solutions_by_problem(samples: Samples) -> list[set[str]]:
 
 
 def modes(base: Samples, run: Samples) -> dict[str, int]:
-    """Count the distinct correct solutions of all problems: in both runs, in one, in the other.
+    """Count the distinct correct solutions of all problems: in both runs, in the base only, in the run only.
 
-    A solution that is rare in both runs may be seen in one of them by chance; with equal runs as
-    many are lost as are found.
+    A solution that is rare in both runs may occur in one of them by chance. With equal runs, as many are
+    lost as are found.
 
     Args:
         base: samples of the base run.
@@ -67,10 +67,10 @@ def modes(base: Samples, run: Samples) -> dict[str, int]:
 
 
 def expected_modes(base: Seeds, run: Seeds, k: int) -> dict[str, float]:
-    """Return the solutions kept, lost and found in k samples of each, and lost under resampling.
+    """Return the solutions kept, lost and found in k samples of each, and the losses expected by luck.
 
-    Summed over the problems with k samples in both runs, and averaged over seeds. Empty if there
-    are no such problems, or no solutions.
+    They are summed over the problems with k samples in both runs, and averaged over seeds. The result is
+    empty if there are no such problems, or no solutions.
 
     Args:
         base: seeds of the base run.
@@ -96,9 +96,9 @@ def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[Prob
     """Return Keep and Explore from pass@k of the base and of one seed, on the same problems.
 
     Args:
-        base_N: pass@k of the base, in [0, 1]; NaN where it has fewer than k samples.
+        base_N: pass@k of the base, in [0, 1]; NaN if it has fewer than k samples.
         run_N: pass@k of the run on the same problems.
-        k: samples that "solved" means, at least 1.
+        k: number of samples in which a problem counts as solved, at least 1.
 
     Returns:
         Keep, then Explore; NaN on problems where either run has no value.
@@ -123,10 +123,10 @@ def keep_and_explore(base_N: FloatArray, run_N: FloatArray, k: int) -> list[Prob
 
 
 def expected_keep(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
-    r"""Return Keep expected under resampling: a model against fresh samples of itself.
+    r"""Return Keep expected under resampling: a model compared with fresh samples of itself.
 
-    Both draws of k solve a problem with chance :math:`(1-(1-p)^k)^2 = 2\,pass@k - pass@2k`, which
-    2k samples estimate without bias; squaring the estimate of pass@k would be biased upwards.
+    Both draws of k solve a problem with chance :math:`(1-(1-p)^k)^2 = 2\,pass@k - pass@2k`. 2k samples
+    estimate this without bias; squaring the estimate of pass@k would be biased upwards.
 
     Args:
         pass_k_N: pass@k of the model, in [0, 1]; NaN where unknown.
@@ -139,7 +139,7 @@ def expected_keep(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
 
 
 def expected_explore(pass_k_N: FloatArray, pass_2k_N: FloatArray) -> float:
-    r"""Return Explore expected under resampling: a model against fresh samples of itself.
+    r"""Return Explore expected under resampling: a model compared with fresh samples of itself.
 
     The first k fail and the next k do not with chance :math:`(1-p)^k - (1-p)^{2k} = pass@2k -
     pass@k`; the first k fail with chance :math:`1 - pass@k`.

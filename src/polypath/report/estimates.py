@@ -28,10 +28,10 @@ TOO_ALIKE = "interval likely too short: few problems, or nearly all with the sam
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """M measures of R training seeds of a run, ``(R, N, M)``; ``bottom_R_N_M`` is 1 below a mean.
+    """M measures of R training seeds of a run, ``(R, N, M)``; ``bottom_R_N_M`` is 1 for a mean.
 
     Attributes:
-        values: measures of the first seed, which say what each column is.
+        values: measures of the first seed, which describe the columns.
         top_R_N_M: numerators, or values of a mean; NaN where undefined.
         bottom_R_N_M: denominators; 1 for a mean.
     """
@@ -41,10 +41,10 @@ class Stack:
     bottom_R_N_M: FloatArray
 
     def only(self, keys: Container[str]) -> "Stack":
-        """Keep the measures of these keys.
+        """Keep only the measures with these keys.
 
         Args:
-            keys: of measures; others than those of the stack are ignored.
+            keys: keys of measures; keys that the stack lacks are ignored.
 
         Returns:
             A stack with fewer measures, in the same order.
@@ -61,7 +61,7 @@ def stack(seeds: Sequence[Sequence[ProblemValues]], num_problems: int) -> Stack:
     """Put the values of several seeds into one array, for the measures that all seeds have.
 
     Args:
-        seeds: of each seed the values of its measures, every one of shape ``(N,)``.
+        seeds: for each seed the values of its measures, each of shape ``(N,)``.
         num_problems: N.
 
     Returns:
@@ -83,8 +83,8 @@ def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
     """Return the measures with their intervals.
 
     Args:
-        measures: of all seeds of one run.
-        settings: of the intervals.
+        measures: measures of all seeds of one run.
+        settings: settings of the intervals.
 
     Returns:
         A metric for each of the M measures.
@@ -102,10 +102,10 @@ def metrics(measures: Stack, settings: AnalysisSettings) -> tuple[Metric, ...]:
 def intervals(
     top_R_N_M: FloatArray, bottom_R_N_M: FloatArray | None, settings: AnalysisSettings
 ) -> Interval:
-    """Return M ratios of sums, or means without ``bottom_R_N_M``, with their intervals.
+    """Return M ratios of sums, or means if ``bottom_R_N_M`` is None, with their intervals.
 
-    Of one seed by bootstrap over problems. Of several the mean over seeds, on the problems that
-    all have a value for, with the interval of ``seed_difference`` to nothing.
+    For one seed the interval is a bootstrap over problems. For several seeds the estimate is their mean,
+    on the problems that have a value in all of them, with the interval of ``seed_difference`` to zero.
 
     Args:
         top_R_N_M: numerators, or values of a mean; NaN where undefined.
@@ -123,7 +123,7 @@ def intervals(
 
 
 def curve(ks: Sequence[int], found: Interval) -> Curve:
-    """Return a column per k as a curve, without the k that no problem has a value for.
+    """Return a column per k as a curve, without the k for which no problem has a value.
 
     Args:
         ks: K numbers of samples.
@@ -143,22 +143,22 @@ def differences(
 ) -> tuple[Difference, ...]:
     """Return the paired difference of every measure that both runs have.
 
-    p-values are corrected within each family, the several k of one measure.
+    p-values are corrected within each family, that is over the several k of one measure.
 
     Args:
         base: measures of the base run.
-        run: measures of the other run, on the same problems; with any number of seeds.
-        settings: of intervals and tests.
-        base_name: of the base run.
-        run_name: of the other run.
+        run: measures of the other run, on the same problems, with any number of seeds.
+        settings: settings of intervals and tests.
+        base_name: name of the base run.
+        run_name: name of the other run.
 
     Returns:
         A difference, run minus base, for each shared measure in the order of tables.
     """
-    # Only some runs may have greedy samples, and the measures that take them.
+    # Only some runs may have greedy samples, and the measures that use them.
     base = base.only({value.key for value in run.values})
     run = run.only({value.key for value in base.values})
-    # Both sides rest on the problems that both have a value for.
+    # Both sides use the problems for which both have a value.
     known_N_M = _known(base.top_R_N_M, base.bottom_R_N_M, run.top_R_N_M, run.bottom_R_N_M)
     base_R_N_M = _contributions(base.top_R_N_M, base.bottom_R_N_M, known_N_M)
     run_R_N_M = _contributions(run.top_R_N_M, run.bottom_R_N_M, known_N_M)
@@ -186,12 +186,12 @@ def differences(
 def paired(
     run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
 ) -> tuple[PairedDifference, FloatArray]:
-    """Compare M measures of two runs, paired by problem; seeds, of any number, are clusters of values.
+    """Compare M measures of two runs, paired by problem. Seeds, in any number, are clusters of values.
 
     Args:
         run_R_N_M: values of the run; NaN where undefined.
-        base_R_N_M: values of the base on the same problems; its number of seeds may be another.
-        settings: of intervals and tests.
+        base_R_N_M: values of the base on the same problems; its number of seeds may differ.
+        settings: settings of intervals and tests.
 
     Returns:
         The means of run minus base, and their minimum detectable effects, ``(M,)``.
@@ -206,7 +206,7 @@ def paired(
 def _by_seeds(
     run_R_N_M: FloatArray, base_R_N_M: FloatArray, settings: AnalysisSettings
 ) -> tuple[PairedDifference, FloatArray]:
-    """Return the differences of M measures where one side has several seeds, and what is detectable."""
+    """Return the differences of M measures if a side has several seeds, and the detectable effects."""
     parts = np.full((5, run_R_N_M.shape[-1]), np.nan)
     known_N_M = _known(run_R_N_M, base_R_N_M)
     for m in np.flatnonzero(known_N_M.any(axis=0)):
@@ -233,7 +233,7 @@ def verdict(estimate: float, p_holm: float, level: float) -> str:
     Args:
         estimate: run minus base.
         p_holm: corrected p-value in [0, 1]; NaN where unknown.
-        level: of confidence, in (0, 1).
+        level: confidence level, in (0, 1).
 
     Returns:
         ``ROSE``, ``FELL`` or ``NOISE``.
@@ -244,18 +244,18 @@ def verdict(estimate: float, p_holm: float, level: float) -> str:
 
 
 def _known(*arrays_R_N_M: FloatArray) -> BoolArray:
-    """Say for which problems and measures every seed has a value in all of the arrays."""
+    """Return for which problems and measures every seed has a value in all of the arrays."""
     return np.asarray(~np.isnan(np.concatenate(arrays_R_N_M)).any(axis=0), dtype=np.bool_)
 
 
 def _contributions(
     top_R_N_M: FloatArray, bottom_R_N_M: FloatArray, known_N_M: BoolArray | None = None
 ) -> FloatArray:
-    r"""Return per problem what it contributes to each measure; NaN where a seed has no value.
+    r"""Return what each problem contributes to each measure; NaN where a seed has no value.
 
-    Of a mean that is the value itself. A ratio of sums r is linearised at its estimate,
-    :math:`r + (t_i - r b_i) / \bar b`, whose mean over problems is r; the spread of these values is
-    that of the ratio up to terms that vanish with the number of problems.
+    For a mean this is the value itself. A ratio of sums r is linearised at its estimate,
+    :math:`r + (t_i - r b_i) / \bar b`, whose mean over problems is r. The spread of these values is
+    that of the ratio, up to terms that vanish with the number of problems.
     """
     known_N_M = _known(top_R_N_M, bottom_R_N_M) if known_N_M is None else known_N_M
     top = np.where(known_N_M, top_R_N_M, 0.0)
@@ -264,13 +264,13 @@ def _contributions(
     total_R_1_M = np.where(total_R_1_M != 0, total_R_1_M, np.nan)
     ratio_R_1_M = top.sum(axis=1, keepdims=True) / total_R_1_M
     linear = ratio_R_1_M + (top - ratio_R_1_M * bottom) * known_N_M.sum(axis=0) / total_R_1_M
-    # Of a mean the same number comes out; taking it as it is keeps it free of rounding.
+    # For a mean the result is the value itself; using it directly avoids rounding.
     is_mean_M = (bottom_R_N_M == 1).all(axis=(0, 1))
     return np.where(known_N_M, np.where(is_mean_M, top_R_N_M, linear), np.nan)
 
 
 def _numbers(found: Interval, m: int, notes: Sequence[str], too_alike: bool) -> dict[str, Any]:
-    """Return what metrics and differences both say of one measure."""
+    """Return the numbers of one measure that metrics and differences share."""
     told = [note for note in dict.fromkeys(notes) if note]
     if not math.isfinite(found.estimate[m]):
         told = told or [NO_VALUE]
@@ -291,7 +291,7 @@ def _mean(value_R_N: FloatArray) -> float:
 
 
 def too_alike(value_N_M: FloatArray) -> BoolArray:
-    """Say for each measure whether resampling too few different problems makes its interval unreliable.
+    """Return for each measure whether too few different problems make its interval unreliable.
 
     Args:
         value_N_M: values by problem and measure; NaN where undefined.
@@ -303,7 +303,7 @@ def too_alike(value_N_M: FloatArray) -> BoolArray:
 
 
 def _holm_by_family(values: Sequence[ProblemValues], p_M: FloatArray) -> FloatArray:
-    """Correct what is tested at several k; a measure on its own keeps its p-value."""
+    """Correct the p-values of measures tested at several k. A measure on its own keeps its p-value."""
     families = np.array([value.family or value.key for value in values])
     result_M = p_M.copy()
     for family in np.unique(families):

@@ -8,7 +8,7 @@ from typing import Any
 from polypath.report.model import Curve
 from polypath.rollouts.files import write_file
 
-# Okabe & Ito 2008 without black, then Tol's muted scheme: a method keeps its colour and its marker.
+# Okabe & Ito 2008 without black, then Tol's muted scheme. A method keeps its colour and its marker.
 PALETTE = (
     *("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
     *("#882255", "#332288", "#999933", "#44AA99", "#661100", "#AA4499"),
@@ -16,13 +16,13 @@ PALETTE = (
 MARKERS = ("s", "^", "D", "v", "P", "X", "*", "p", "h", "<", ">", "d")
 LINES = ("-", "--", ":")
 BASE_LOOK = {"color": "#000000", "marker": "o", "linestyle": "--"}
-DARK = "#444444"  # what belongs to no method
-MOST_BANDS = 6  # with more lines the bands would hide each other
+DARK = "#444444"  # for what belongs to no method
+MOST_BANDS = 6  # with more lines, the bands would hide each other
 BAND = {"alpha": 0.12, "lw": 0}
 
 
 def look(place: int) -> dict[str, Any]:
-    """Return colour, marker and line of the method at a place from 0: twelve, then another line."""
+    """Return colour, marker and line style of the method at a place, from 0. After twelve, lines differ."""
     return {
         "color": PALETTE[place % len(PALETTE)],
         "marker": MARKERS[place % len(MARKERS)],
@@ -42,10 +42,10 @@ def new_figure(
     """Return a figure and the axes of its panels.
 
     Args:
-        panels: how many.
-        width: of each panel, in inches.
-        height: of each panel, in inches.
-        columns: panels of a row at most; 0 for all in one row.
+        panels: number of panels.
+        width: width of each panel, in inches.
+        height: height of each panel, in inches.
+        columns: most panels in a row; 0 puts all in one row.
         margin: inches added at the right, for a legend or names.
         wide_first: width of the first column relative to the others.
     """
@@ -55,7 +55,7 @@ def new_figure(
     from matplotlib import pyplot
 
     rows = -(-panels // (columns or panels))
-    columns = -(-panels // rows)  # as even as it goes: four are two by two
+    columns = -(-panels // rows)  # as even as possible: four panels are two by two
     widths = [wide_first, *[1.0] * (columns - 1)]
     figure, axes = pyplot.subplots(
         rows,
@@ -81,8 +81,8 @@ def draw_curve(
     Args:
         axis: matplotlib axis to draw on.
         curve: K estimates with their ends.
-        label: for the legend.
-        style: colour, marker and line of matplotlib; ``color`` must be there.
+        label: label for the legend.
+        style: colour, marker and line style of matplotlib; ``color`` is required.
         band: whether to draw the interval.
     """
     axis.plot(curve.ks, curve.estimate, ms=4, label=safe(label), **style)
@@ -95,18 +95,18 @@ def k_axis(axis: Any, curves: Sequence[Curve]) -> None:
     largest = max((max(curve.ks, default=1) for curve in curves), default=1)
     ticks = sorted({2**i for i in range(largest.bit_length()) if 2**i < 0.8 * largest} | {largest})
     axis.set_xscale("log", base=2)
-    axis.set_xlim(0.9, 1.1 * largest)  # a logarithmic axis without a point would find no limits
+    axis.set_xlim(0.9, 1.1 * largest)  # a logarithmic axis without points finds no limits
     axis.set_xticks(ticks, [str(k) for k in ticks])
     axis.set_xlabel("k (samples per problem)")
 
 
 def save(figure: Any, handles: Sequence[Any], path: Path, *, below: bool = False) -> None:
-    """Write the figure with a legend of these handles, below the panels or at their right.
+    """Write the figure with a legend of these handles, below the panels or to their right.
 
     Args:
         figure: matplotlib figure; closed afterwards.
-        handles: lines and markers that have labels.
-        path: to write; its ending is the format. Missing folders are made.
+        handles: lines and markers with labels.
+        path: file to write; its ending is the format. Missing folders are created.
         below: whether the legend is below the panels.
     """
     from matplotlib import pyplot
@@ -121,7 +121,7 @@ def save(figure: Any, handles: Sequence[Any], path: Path, *, below: bool = False
 
 
 def handles_of(axis: Any) -> list[Any]:
-    """Return what the legend of an axis shows."""
+    """Return the lines and markers that the legend of an axis shows."""
     found: list[Any] = axis.get_legend_handles_labels()[0]
     return found
 
@@ -134,5 +134,5 @@ def legend_entry(label: str, *, color: str = DARK, **style: Any) -> Any:
 
 
 def safe(name: str) -> str:
-    """Keep matplotlib from reading a name as mathematics, or hiding one that starts with "_"."""
+    """Keep matplotlib from reading a name as mathematics, and from hiding one that starts with "_"."""
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")

@@ -20,18 +20,18 @@ from polypath.report.figure_style import (
 from polypath.report.model import Comparison, Curve, Fit, RunAnalysis
 
 FORMATS = (".png", ".pdf", ".svg")
-WIDTH, HEIGHT, COLUMNS = 4.6, 4.2, 4  # inches of a panel, and panels of a row
+WIDTH, HEIGHT, COLUMNS = 4.6, 4.2, 4  # inches of a panel, and panels in a row
 
 
 def check_figure(path: Path) -> None:
-    """Refuse a file name that figures cannot be written to, before anything is computed.
+    """Refuse a file name that no figure can be written to, before anything is computed.
 
     Raises:
-        ConfigError: the ending is none of ``FORMATS``.
+        ConfigError: the ending is not in ``FORMATS``.
     """
     if path.suffix.lower() not in FORMATS:
         raise ConfigError(
-            f"A figure is written to a file ending in {', '.join(FORMATS)}, got {str(path)!r}."
+            f"A figure must be a file ending in {', '.join(FORMATS)}, got {str(path)!r}."
         )
 
 
@@ -39,11 +39,11 @@ def draw_runs(runs: Sequence[RunAnalysis], path: Path) -> None:
     """Draw pass@k and distinct correct solutions over k, with their bands.
 
     Args:
-        runs: in the order of colours; the first is black.
-        path: of the file to write.
+        runs: runs in the order of colours; the first is black.
+        path: file to write.
 
     Raises:
-        ConfigError: the ending of ``path``, which gives the format, is none of ``FORMATS``.
+        ConfigError: the ending of ``path``, which is the format, is not in ``FORMATS``.
     """
     _draw(runs, None, path)
 
@@ -51,12 +51,12 @@ def draw_runs(runs: Sequence[RunAnalysis], path: Path) -> None:
 def draw_comparison(comparison: Comparison, path: Path) -> None:
     """Draw pass@k, its difference to the base run, distinct solutions, and the fits.
 
-    Each fit is a panel: a point for each run, its diversity against Potential@k, the least-squares
+    Each fit is a panel. It has a point for each run, its diversity against Potential@k, the least-squares
     line and R² (figure 2 of R1-zero-Div, arXiv:2505.23433, for any diversity measured here).
 
     Args:
-        comparison: of a base, drawn in black, with its runs.
-        path: of the file to write.
+        comparison: a base, drawn in black, with its runs.
+        path: file to write.
 
     Raises:
         ConfigError: as ``draw_runs``.

@@ -1,4 +1,4 @@
-"""Text from outside, such as names and model output, as HTML that shows it and does nothing else."""
+"""Foreign text, such as names and model output, as HTML that shows it and does nothing else."""
 
 import html
 
@@ -7,12 +7,12 @@ from polypath.terminal import visible
 
 
 def mark(text: str, limit: int = 400, *, markup: bool = True) -> str:
-    """Return text from outside as inert HTML.
+    """Return foreign text as inert HTML.
 
     Args:
-        text: anything, lone surrogates included.
-        limit: characters shown.
-        markup: whether to keep its direction to itself by ``<bdi>``; titles can't hold markup.
+        text: any text, even with lone surrogates.
+        limit: most characters shown.
+        markup: whether to isolate its text direction by ``<bdi>``; titles can't contain markup.
     """
     cut = text[:limit] + ("…" if len(text) > limit else "")
     seen = html.escape(visible(cut))
@@ -23,7 +23,7 @@ def about(key: str) -> tuple[str, str] | None:
     """Return the link to a measure in the page's glossary, and its meaning; ``None`` if it is unknown.
 
     Args:
-        key: of a measure, such as ``pass@16``.
+        key: key of a measure, such as ``pass@16``.
     """
     place = {name: n for n, name in enumerate(EXPLAINED)}.get(stem(key))
     return None if place is None else (f"#about-{place}", EXPLAINED[stem(key)].meaning)
@@ -33,8 +33,8 @@ def term(inner: str, key: str) -> str:
     """Return HTML with the meaning of a measure as a tooltip, linked to the glossary.
 
     Args:
-        inner: HTML to show, escaped already.
-        key: of a measure; of an unknown one the HTML is returned unchanged.
+        inner: HTML to show, already escaped.
+        key: key of a measure; for an unknown one the HTML is returned unchanged.
     """
     found = about(key)
     if found is None:
@@ -43,7 +43,7 @@ def term(inner: str, key: str) -> str:
 
 
 def glossary() -> str:
-    """Return all measures with their meanings as a list in HTML; ``about`` leads there."""
+    """Return all measures with their meanings as an HTML list; ``about`` links to it."""
     items = (
         f'<dt id="about-{n}">{html.escape(one.name)}</dt><dd>{html.escape(one.meaning)}</dd>'
         for n, one in enumerate(EXPLAINED.values())

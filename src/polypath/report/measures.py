@@ -1,4 +1,4 @@
-"""Which measures there are, in the order of tables. To add one, write its values and list it here."""
+"""All measures, in the order of tables. To add one, write its values and list it here."""
 
 import math
 import re
@@ -45,11 +45,11 @@ Wanted = Callable[[str], bool]
 
 
 class Explained(NamedTuple):
-    """What a measure is called, and what it means.
+    """Name and meaning of a measure.
 
     Attributes:
-        label: name in tables, with a placeholder where a number belongs.
-        meaning: what it says, in one sentence.
+        label: name in tables, with a placeholder for a number.
+        meaning: what the measure says, in one sentence.
     """
 
     label: str
@@ -61,12 +61,12 @@ class Explained(NamedTuple):
         return self.label.format(k="k", answers="k answers", texts="k texts").replace(" = k", "")
 
 
-# By ``stem`` of the key: all that is shown of a measure's name and meaning comes from here. Those of
-# so many texts depend on the number of texts, and are taken at an equal one.
+# By ``stem`` of the key. Every name and meaning of a measure that is shown comes from here. Measures with
+# a number of texts in their name depend on that number, so they are computed at an equal number.
 EXPLAINED = {
     "pass@k": Explained(
         "pass@{k}",
-        "Chance that one or more of k samples is right; pass@1 is the share of right ones.",
+        "Chance that one or more of k samples is right; pass@1 is the share of right samples.",
     ),
     "pass^k": Explained(
         "pass^{k} (all right)", "Chance that all of k samples of a problem are right."
@@ -76,15 +76,16 @@ EXPLAINED = {
         "greedy pass@1", "Share of problems whose sample at temperature 0 is right."
     ),
     "potential@k": Explained(
-        "Potential@{k}", "Where one sample is wrong, chance that k others hold a right one."
+        "Potential@{k}",
+        "Chance that k other samples hold a right one, given that one sample is wrong.",
     ),
     "potential@k (greedy)": Explained(
         "Potential@{k} beyond greedy",
-        "Of the problems that the greedy sample gets wrong, share that k samples solve.",
+        "Share that k samples solve of the problems that the greedy sample gets wrong.",
     ),
     "distinct@k": Explained(
         "distinct correct in {k}",
-        "Different right solutions in k samples of a problem. It rises with accuracy, too.",
+        "Different right solutions in k samples of a problem. It also rises with accuracy.",
     ),
     "duplicates": Explained(
         "repeats among {answers}", "Share of answers to a problem that repeat another."
@@ -101,7 +102,7 @@ EXPLAINED = {
     ),
     "ngrams_per_text": Explained(
         "distinct n-grams of one text",
-        "Different n-grams as a share of all in a single text: low where it repeats itself.",
+        "Different n-grams as a share of all in a single text. It is low if the text repeats itself.",
     ),
     "self_bleu_diversity": Explained(
         "1 - Self-BLEU of {texts}",
@@ -117,11 +118,11 @@ EXPLAINED = {
     ),
     "keep@k": Explained(
         "Keep at k = {k}",
-        "Of the problems that the base solves with k samples, share that the run solves, too.",
+        "Share that the run also solves of the problems that the base solves with k samples.",
     ),
     "explore@k": Explained(
         "Explore at k = {k}",
-        "Of the problems that the base does not solve with k samples, share the run solves.",
+        "Share that the run solves of the problems that the base does not solve with k samples.",
     ),
     "token_entropy": Explained(
         "entropy (nats per token)", "Mean of -ln p over the sampled tokens."
@@ -149,9 +150,11 @@ EXPLAINED = {
         "KL to the initial model", "How far the model has moved, in nats per token."
     ),
     "log/completions/mean_length": Explained(
-        "mean length (tokens)", "Mean tokens of a completion in training."
+        "mean length (tokens)", "Mean number of tokens of a completion in training."
     ),
-    "log/loss": Explained("loss", "What the optimizer lowers; it says little of progress in GRPO."),
+    "log/loss": Explained(
+        "loss", "What the optimizer lowers; it says little about progress in GRPO."
+    ),
 }
 TEXT_MEASURES = (
     *("div_equ", "ngrams_pooled", "ngrams_per_text"),
@@ -160,10 +163,10 @@ TEXT_MEASURES = (
 
 
 def stem(key: str) -> str:
-    """Return the key of a measure in ``EXPLAINED``: without the number and the kind of samples.
+    """Return the key of a measure in ``EXPLAINED``, without the number and the kind of samples.
 
     Args:
-        key: of a measure, such as ``pass@16``.
+        key: key of a measure, such as ``pass@16``.
 
     >>> stem("pass@16"), stem("potential@4 (greedy)"), stem("vendi (correct)")
     ('pass@k', 'potential@k (greedy)', 'vendi')
@@ -178,8 +181,8 @@ def measure(
 
     Args:
         run: its samples, prepared.
-        wanted: says by its key whether a measure is wanted; no other that is slow is computed.
-        groups: of ``GROUPS``; only their measures.
+        wanted: returns for a key whether that measure is wanted; slow measures are computed only if wanted.
+        groups: members of ``GROUPS``; only their measures.
 
     Returns:
         A value for each problem of every measure, in the order of tables.
@@ -189,10 +192,10 @@ def measure(
 
 
 def _correctness(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
-    """Measures of being right: at least one of k, all of k, the majority of k; greedy; Potential@k."""
+    """Measures of correctness: at least one of k, all of k, the majority of k; greedy; Potential@k."""
     n_N, c_N = run.samples.num_verified_N, run.samples.num_correct_N
     note = without_verdict(run)
-    more = [k for k in run.sizes.ks if k > 1]  # at 1, all three are the same
+    more = [k for k in run.sizes.ks if k > 1]  # at k = 1, all three are the same
     yield from _at_each_k(run, "pass@k", run.sizes.ks, run.pass_at, note)
     all_right = partial(pass_hat_k, n_N, c_N)
     yield from _at_each_k(run, "pass^k", more, all_right, note)
@@ -252,7 +255,7 @@ def _at_each_k(
     group: str = "correctness",
     higher_is: str = "better",
 ) -> Iterator[ProblemValues]:
-    """Yield one measure at several k, which are tested together; undefined where there is a note."""
+    """Yield one measure at several k, which are tested together. With a note it is undefined."""
     if not ks:
         return
     value_N_K = np.full((run.samples.num_problems, len(ks)), np.nan) if note else values_at(ks)
@@ -273,7 +276,7 @@ def _repeats(
     run: Prepared, wanted: Wanted, over: str, size: int, note: str
 ) -> Iterator[ProblemValues]:
     ids_N_S = run.ids_N_S if over == "all" else run.correct_ids_N_S
-    # Samples without an answer repeat nothing and are no solution: they are no draws here.
+    # Samples without an answer repeat nothing and are no solution, so they are no draws here.
     ids_N_S = np.where(ids_N_S >= 0, ids_N_S, NO_SAMPLE)
     of = f"{size} {'correct ' if over == 'correct' else ''}answers"
 
@@ -304,8 +307,8 @@ def _entropy(ids_S: IntArray, size: int, seed: int) -> float:
 def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
     """Div-Equ, n-gram diversity, 1 - Self-BLEU, Vendi score and mean distance.
 
-    Those that depend on the number of texts are taken at ``sizes.text`` texts (``sizes.correct`` for
-    correct ones): exactly, or as a mean over draws. Similarity is the Jaccard index of the sets of
+    Measures that depend on the number of texts are computed at ``sizes.text`` texts (``sizes.correct`` for
+    correct ones), exactly or as a mean over draws. Similarity is the Jaccard index of the sets of
     1- to 4-grams.
     """
     samples, seed = run.samples, run.settings.seed
@@ -321,7 +324,7 @@ def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
         if wanted(f"{key} ({over})")
     }
     of_ngrams = [(key, over) for key, over in values if key != "div_equ"]
-    # Problem by problem, so that the n-grams of only one are in memory.
+    # One problem at a time, so that only its n-grams are in memory.
     for n, texts in enumerate(samples.completions if of_ngrams else ()):
         counts = count_ngrams(texts)
         chosen = {
@@ -341,7 +344,7 @@ def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
 
 
 def _ngram_measures(counts: NgramCounts, size: int, seed: int) -> dict[str, Callable[[], float]]:
-    """Return what is measured of some texts of one problem; nothing is computed before it is called."""
+    """Return functions that measure some texts of one problem. Nothing is computed before one is called."""
     similarity_S_S = cache(lambda: ngram_jaccard(counts))
     draws = {"draws": DRAWS, "seed": seed}
 

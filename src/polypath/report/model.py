@@ -1,7 +1,7 @@
-"""Results: the numbers of one run, and what changed between runs on the same problems.
+"""Results: the numbers of one run, and the changes between runs on the same problems.
 
-All numbers carry an interval by bootstrap over problems; see ``polypath.metrics.bootstrap`` for what
-such an interval covers and where it does not. The names of fields are the keys in JSON and CSV.
+All numbers have an interval by bootstrap over problems; ``polypath.metrics.bootstrap`` says what such an
+interval covers and where it fails. The names of fields are the keys in JSON and CSV.
 """
 
 from collections.abc import Mapping
@@ -18,22 +18,22 @@ FloatArray = npt.NDArray[np.float64]
 
 UNJUDGED = "unjudged"
 STATUSES = (KEPT, LOST, FOUND, UNSOLVED, UNJUDGED)  # of a problem, in the order of tables
-EXPECTED_LOST = "lost by luck"  # a key in JSON; expected under resampling of the base
+EXPECTED_LOST = "lost by luck"  # a key in JSON; the number expected if the base is sampled again
 ROSE, FELL, NOISE = "rose", "fell", "within noise"
 GROUPS = ("correctness", "solutions", "text diversity")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """What is measured; the fields that values per problem, metrics and differences share.
+    """What is measured: the fields that values per problem, metrics and differences share.
 
     Attributes:
-        key: unique within a run: ``pass@16``, ``self_bleu (correct)``.
+        key: unique within a run, such as ``pass@16`` or ``self_bleu (correct)``.
         label: name in tables.
         group: one of ``GROUPS``.
-        over: which samples it looks at, ``all`` or ``correct``.
+        over: samples that it uses, ``all`` or ``correct``.
         higher_is: ``better``, ``more diverse`` or ``less diverse``.
-        k: samples of a problem it looks at; 0 where it looks at all of them.
+        k: number of samples of a problem that it uses; 0 for all.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Metric(Measure):
         estimate: NaN where undefined.
         low: lower end of the interval; NaN with the estimate.
         high: upper end.
-        num_problems: problems that it rests on.
+        num_problems: number of problems that it is computed from.
         note: why it is undefined, or what was left out; else empty.
     """
 
@@ -70,7 +70,7 @@ class Metric(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A number for each of several k, with its band; arrays of shape ``(K,)``.
+    """A number at each of several k, with its band. Arrays have the shape ``(K,)``.
 
     Attributes:
         ks: K numbers of samples.
@@ -90,17 +90,17 @@ class RunAnalysis:
     """All metrics of one run, or of several seeds of one method.
 
     Attributes:
-        name: of the run.
-        samples: what was measured; of several seeds, their samples joined.
+        name: name of the run.
+        samples: the measured samples; for several seeds, their samples joined.
         num_seeds: number of seeds.
-        metrics: in the order of tables.
+        metrics: metrics in the order of tables.
         ks: numbers of samples in the tables.
-        pass_curve: pass@k over a finer ladder of k, for figures.
+        pass_curve: pass@k at more values of k, for figures.
         distinct_curve: distinct correct solutions over k; ``None`` if no correct sample has an answer.
         num_samples: number of samples read.
-        num_judged: of these, number with a verdict; measures of correctness leave out the others.
-        left_out: reason -> number of rows not read.
-        left_out_at: reason -> places of the first rows not read.
+        num_judged: number of these with a verdict; measures of correctness leave out the others.
+        left_out: reason -> number of rows that were left out.
+        left_out_at: reason -> places of the first such rows.
         notes: what a reader must know, such as why k stops where it does.
     """
 
@@ -118,7 +118,7 @@ class RunAnalysis:
     notes: tuple[str, ...] = ()
 
     def metric(self, key: str) -> Metric | None:
-        """Return the metric of this key, None where the run has none.
+        """Return the metric with this key, None if the run has none.
 
         Args:
             key: such as ``pass@16`` or ``vendi (correct)``.
@@ -128,18 +128,18 @@ class RunAnalysis:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference(Measure):
-    """How one metric of a run differs from the base run's, paired by problem.
+    """The difference of one metric between a run and the base run, paired by problem.
 
     Attributes:
         family: name shared by the several k of one measure, such as ``pass@k``; else empty.
         run: name of the run.
         base: name of the base run.
-        run_value: mean over the problems that both runs have a value for.
+        run_value: mean over the problems for which both runs have a value.
         base_value: mean over the same problems.
         estimate: run minus base.
         low: lower end of the interval.
         high: upper end.
-        p_value: two-sided, of no difference, in [0, 1].
+        p_value: two-sided p-value of no difference, in [0, 1].
         p_holm: the same after Holm's correction over the k of this measure and run.
         smallest_detectable: minimum detectable effect: smallest true difference detected with 80 % power.
         verdict: ``ROSE`` or ``FELL`` if ``p_holm`` is below 1 - level, else ``NOISE``.
@@ -165,19 +165,19 @@ class Difference(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Which problems and which solutions one run kept, lost and found, against the base run.
+    """Problems and solutions that one run kept, lost and found, compared with the base run.
 
     Attributes:
         run: name of the run.
-        status_N: of each shared problem one of ``STATUSES``, by whether any of its samples is correct.
+        status_N: one of ``STATUSES`` for each shared problem, by whether any of its samples is correct.
         problems: status -> number of problems.
         modes: ``kept``, ``lost``, ``found`` -> number of distinct correct solutions among all samples. A
             run with more samples seems to find more.
-        expected_modes: the same expected in ``k`` samples of each run, with ``lost by luck``; empty without
+        expected_modes: the same, expected in ``k`` samples of each run, with ``lost by luck``; empty without
             solutions.
-        keep: of the problems that the base solves with k samples, share that the run solves, too.
-        explore: of the problems that the base does not solve, share that the run solves.
-        keep_by_luck: Keep expected of the base against fresh samples of itself, in [0, 1].
+        keep: share that the run also solves of the problems that the base solves with k samples.
+        explore: share that the run solves of the problems that the base does not solve.
+        keep_by_luck: Keep expected for the base and fresh samples of itself, in [0, 1].
         k: samples per problem of ``keep`` and ``explore``.
         difference_curve: pass@k of the run minus the base run's, paired by problem.
     """
@@ -202,12 +202,12 @@ class Fit:
         key: key of the diversity on the x axis.
         label: name of that diversity.
         potential_key: key of the metric on the y axis.
-        names: of the runs, the base first.
+        names: names of the runs, the base first.
         x: diversity of each run.
         y: Potential@k of each run, in [0, 1].
-        slope: of the least-squares line; NaN with the intercept when all x are equal.
+        slope: slope of the least-squares line; NaN, as the intercept is, if all x are equal.
         intercept: y of the line at x = 0.
-        r_squared: share of the variance of y that the line explains, in [0, 1]; NaN when all x or all y are
+        r_squared: share of the variance of y that the line explains, in [0, 1]; NaN if all x or all y are
             equal. With three runs it is high by chance more often than not.
     """
 
@@ -224,19 +224,19 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Runs against a base run, on the problems that all of them have, in the same order.
+    """Runs compared with a base run, on the problems that all of them have, in the same order.
 
     Attributes:
         base: the base run.
         runs: the runs that are compared with it.
-        differences: in the order of ``runs``, and for each run in the order of tables.
-        flows: in the order of ``runs``.
-        fits: of Potential@k on diversity; empty with fewer than three runs.
+        differences: differences in the order of ``runs``, and for each run in the order of tables.
+        flows: flows in the order of ``runs``.
+        fits: fits of Potential@k on diversity; empty with fewer than three runs.
         num_shared_problems: problems that every run has.
-        not_shared: name of a run -> number of its problems that not all runs have, which are left out.
+        not_shared: name of a run -> number of its problems that are left out because some runs lack them.
         level: confidence level of all intervals, in (0, 1).
-        seed: of the bootstrap.
-        notes: what a reader must know about the comparison as a whole.
+        seed: seed of the bootstrap.
+        notes: what a reader must know about the whole comparison.
     """
 
     base: RunAnalysis

@@ -1,17 +1,17 @@
-"""How numbers are written, in tables, sentences and figures.
+"""How numbers are written in tables, sentences and figures.
 
-Every function returns a text. A number that is not known is NaN. ``places`` is the number of decimals,
-chosen by size where it is ``None``; ``sign`` says whether a number above 0 gets a plus.
+Every function returns a text. An unknown number is NaN. ``places`` is the number of decimals; ``None``
+chooses it by size. ``sign`` says whether a number above 0 gets a plus.
 """
 
 import math
 
-MISSING = "–"  # in place of a number that is not known
-UNVARIED = 1e-9  # a minimum detectable effect below is rounding: all problems differ by the same
+MISSING = "–"  # in place of an unknown number
+UNVARIED = 1e-9  # a smaller minimum detectable effect is rounding: all problems differ by the same
 
 
 def number(value: float, *, places: int | None = None, sign: bool = False) -> str:
-    """Write a number with three decimals, or ``places``; fewer where it is large, a dash for NaN.
+    """Write a number with three decimals, or ``places``; fewer if it is large, a dash for NaN.
 
     >>> number(0.03121), number(12.345), number(0.2, sign=True), number(1.5, places=2)
     ('0.031', '12.35', '+0.200', '1.50')
@@ -37,7 +37,7 @@ def ends(low: float, high: float, *, places: int | None = None, sign: bool = Fal
 def with_ends(
     value: float, low: float, high: float, *, places: int | None = None, sign: bool = False
 ) -> str:
-    """Write a number with both ends of its interval, where they are known.
+    """Write a number with both ends of its interval, if they are known.
 
     >>> with_ends(0.2, 0.1, 0.25)
     '0.200 [0.100, 0.250]'
@@ -48,7 +48,7 @@ def with_ends(
 
 
 def with_half(value: float, low: float, high: float, *, places: int = 3, sign: bool = False) -> str:
-    """Write a number with half the width of its interval, where that is known.
+    """Write a number with half the width of its interval, if that is known.
 
     >>> with_half(0.2, 0.1, 0.25), with_half(1.5, 0.1, 2.9, places=2, sign=True)
     ('0.200 ±.075', '+1.50 ±1.40')
@@ -61,7 +61,7 @@ def with_half(value: float, low: float, high: float, *, places: int = 3, sign: b
 
 
 def levels(before: float, after: float, *, share: bool = False) -> tuple[str, str]:
-    """Write two levels with few decimals, more where they would look equal and are not.
+    """Write two levels with few decimals; with more if they would look equal but are not.
 
     Args:
         before: the first level.
@@ -79,7 +79,7 @@ def levels(before: float, after: float, *, share: bool = False) -> tuple[str, st
 
 
 def effect(smallest: float) -> str:
-    """Write a minimum detectable effect: none where the paired differences did not vary.
+    """Write a minimum detectable effect, or that the paired differences did not vary.
 
     Args:
         smallest: the effect, at least 0, in the units of the measure.

@@ -1,6 +1,6 @@
 """A comparison as one HTML file that needs no network: numbers, charts, and the solutions themselves.
 
-Summary and tables are plain HTML, and are there without JavaScript, too.
+Summary and tables are plain HTML, so they show without JavaScript.
 """
 
 import base64
@@ -31,16 +31,16 @@ from polypath.report.sentences import (
 from polypath.report.table import ARROWS, ReportTable, by_first, differences_table, metrics_table
 from polypath.rollouts.files import write_file
 
-TEXT_BUDGET = 24_000_000  # characters of packed texts; with all else a page stays under 30 MB
+TEXT_BUDGET = 24_000_000  # characters of packed texts; with the rest a page stays under 30 MB
 NAME = 60  # characters shown of a run's name
-# With its licence, which must be in every copy.
+# With its licence, which every copy must contain.
 LIBRARIES = {"d3-7.9.0.min.js": "d3-LICENSE", "plot-0.6.17.min.js": "plot-LICENSE"}
 SCRIPTS = ("text.js", "charts.js", "explorer.js")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PagePicture:
-    """A PNG image; the title describes it to those who do not see it.
+    """A PNG image; the title describes it to people who cannot see it.
 
     Attributes:
         title: shown above the image, and read by screen readers.
@@ -60,18 +60,18 @@ def write_page(
 ) -> Path:
     """Write the page of a comparison.
 
-    Texts are packed (deflate, base64) and unpacked when a problem is opened; where they exceed
-    ``text_budget`` fewer and shorter ones are kept, and the page says so.
+    Texts are packed (deflate, base64) and unpacked when a problem is opened. If they exceed
+    ``text_budget``, fewer and shorter ones are kept, and the page says so.
 
-    Model output is data. It is stored as escaped JSON, shown as text nodes only, and signs that
-    can't be seen or would reorder the line are shown by their code point. A Content-Security-Policy
+    Model output is data. It is stored as escaped JSON and shown as text nodes only. Signs that can't be
+    seen or would reorder the line are shown by their code point. A Content-Security-Policy
     allows the page's own scripts and styles by their hashes, and no connection at all.
 
     Args:
         comparison: what to show.
-        path: of the HTML file; missing folders are made.
+        path: HTML file to write; missing folders are created.
         text_budget: characters of the file that packed texts may take.
-        more: tables and pictures of a study, for a section of their own after the summary.
+        more: tables and pictures of a study, for their own section after the summary.
 
     Returns:
         The path.
@@ -140,7 +140,7 @@ def _policy(scripts: list[str], styles: list[str]) -> str:
         "default-src 'none'",
         f"script-src {' '.join(map(_hash, scripts))}",
         f"style-src {' '.join(map(_hash, styles))}",
-        "img-src data:",  # the empty icon, else browsers ask the server for one
+        "img-src data:",  # the empty icon; without it browsers ask the server for one
         "base-uri 'none'",
         "form-action 'none'",
     ]
@@ -158,7 +158,7 @@ def _asset(name: str) -> str:
 
 
 def _headlines(comparison: Comparison) -> str:
-    """Return what ``sentences.headlines`` says, with its measures explained."""
+    """Return the sentences of ``sentences.headlines``, with their measures explained."""
     lines = []
     for run in comparison.runs:
         differences = comparison.differences_of(run.name)
@@ -171,7 +171,7 @@ def _headlines(comparison: Comparison) -> str:
 
 
 def _facts(comparison: Comparison) -> str:
-    """Return what was compared, in one line."""
+    """Return in one line what was compared."""
     parts = [f"{comparison.num_shared_problems:,} problems that all runs have"]
     parts += [f"{mark(run.name, NAME)}: {mark(reading(run))}" for run in comparison.everyone]
     parts.append(f"{100 * comparison.level:g} % intervals, seed {comparison.seed}")
@@ -179,7 +179,7 @@ def _facts(comparison: Comparison) -> str:
 
 
 def _summary(comparison: Comparison) -> str:
-    """Return for each run what rose, fell and is within noise: in sentences, then number by number."""
+    """Return for each run what rose, fell and is within noise, in sentences and then number by number."""
     cards = []
     for run, flow in zip(comparison.runs, comparison.flows, strict=True):
         differences = comparison.differences_of(run.name)
@@ -200,7 +200,7 @@ def _moves(differences: Sequence[Difference]) -> str:
 
 
 def _chip(members: Sequence[Difference]) -> str:
-    """Return a chip for a measure; one at several k shows its largest difference."""
+    """Return a chip for a measure. A measure at several k shows its largest difference."""
     d = max(members, key=lambda one: abs(one.estimate))
     label = name_of(members) + (f", most at {d.k}:" if len(members) > 1 else "")
     details = [ends(d.low, d.high, sign=True) or "no interval"]
@@ -212,7 +212,7 @@ def _chip(members: Sequence[Difference]) -> str:
 
 
 def _notes(comparison: Comparison) -> str:
-    """Return what limits the numbers; empty without any."""
+    """Return what limits the numbers; empty if nothing does."""
     about = by_first(
         (note, mark(run.name, NAME)) for run in comparison.everyone for note in run.notes
     )
@@ -236,7 +236,7 @@ def _tables(comparison: Comparison) -> str:
 
 
 def _texts_note(comparison: Comparison, texts: Texts) -> str:
-    """Return what of the texts is in the file."""
+    """Return a note on which texts are in the file."""
     limits = texts.limits
     if limits.texts is None:
         note = f"Every sample is here; texts of more than {limits.chars:,} characters are cut."
@@ -249,7 +249,7 @@ def _texts_note(comparison: Comparison, texts: Texts) -> str:
         note = (
             f"To keep this file small, texts are sampled: up to {limits.texts} for each solution, cut "
             f"at {limits.chars:,} characters, and up to {limits.solutions} solutions of each run for "
-            "a problem. Numbers and shares rest on all samples."
+            "a problem. Numbers and shares use all samples."
         )
     note += " Lost and found refer to these samples: rare solutions come and go by chance."
     missing = comparison.num_shared_problems - texts.num_problems
@@ -259,7 +259,7 @@ def _texts_note(comparison: Comparison, texts: Texts) -> str:
 
 
 def _study_section(parts: Sequence[ReportTable | PagePicture]) -> str:
-    """Return the section of a study's own tables and pictures; empty without any."""
+    """Return the section of a study's own tables and pictures; empty if there are none."""
     if not parts:
         return ""
     inner = "".join(

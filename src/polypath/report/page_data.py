@@ -1,4 +1,4 @@
-"""What the page's scripts read: the numbers behind the charts; the explorer's problems, texts packed."""
+"""Data for the page's scripts: the numbers of the charts, and the explorer's problems with packed texts."""
 
 import base64
 import json
@@ -21,8 +21,8 @@ from polypath.rollouts.samples import Samples
 MAX_LOG_POINTS = 300
 RIGHT, WRONG, UNKNOWN = 1, 0, 2
 STATUS_CODE = {"kept": "k", "lost": "l", "found": "f", "unsolved": "u", "unjudged": "?"}
-CHUNK_CHARS = 400_000  # unpacked in some 5 ms
-INDEX_CHARS = 2_000_000  # of prompts in the index, which every search reads
+CHUNK_CHARS = 400_000  # unpacks in some 5 ms
+INDEX_CHARS = 2_000_000  # for prompts in the index, which every search reads
 
 
 class Limits(NamedTuple):
@@ -41,7 +41,7 @@ class Limits(NamedTuple):
     prompt_chars: int
 
 
-# From all there is to next to nothing; the first that fits is taken.
+# From everything to almost nothing; the first that fits is used.
 LIMITS = (
     Limits(None, 20_000, 1_000, 20_000),
     Limits(None, 4_000, 1_000, 8_000),
@@ -57,7 +57,7 @@ LIMITS = (
     Limits(1, 300, 8, 500),
     Limits(0, 0, 4, 300),
 )
-PROBED = 64  # problems that tell how large all will be
+PROBED = 64  # problems from which the size of all is estimated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,8 @@ class Texts:
     Attributes:
         chunks: base64 of deflated JSON, each a list of consecutive problems.
         firsts: the first problem of each chunk.
-        num_problems: problems whose texts are there, from the first on; those after them were left out.
-        limits: that the texts were cut to.
+        num_problems: number of problems whose texts are included, from the first on.
+        limits: the limits to which the texts were cut.
     """
 
     chunks: tuple[str, ...]
@@ -113,7 +113,7 @@ def _points(curves: Sequence[Curve | None]) -> list[dict[str, Any]]:
 
 
 def _bars(runs: Sequence[RunAnalysis]) -> list[dict[str, Any]]:
-    """Return a panel for each measure of diversity, over all and over correct samples together."""
+    """Return a panel for each measure of diversity, with all samples and correct samples together."""
     panels: dict[str, list[tuple[int, Metric]]] = {}
     for run, analysis in enumerate(runs):
         for metric in _diversities(analysis):
@@ -141,7 +141,7 @@ def _bars(runs: Sequence[RunAnalysis]) -> list[dict[str, Any]]:
 
 
 def _diversities(run: RunAnalysis) -> list[Metric]:
-    """Return a run's measures of diversity; of one at several k, which rise, the last."""
+    """Return a run's measures of diversity. Of a measure at several k, return the last."""
     last = {re.sub(r"@\d+$", "", m.key): m for m in run.metrics if m.group != "correctness"}
     return list(last.values())
 
@@ -156,7 +156,7 @@ def _fits(comparison: Comparison) -> list[dict[str, Any]]:
         potential = comparison.base.metric(fit.potential_key)
         ends = (
             [min(fit.x), max(fit.x)] if math.isfinite(fit.slope) else []
-        )  # without spread no line
+        )  # without spread there is no line
         r_squared = f"R² = {fit.r_squared:.2f}" if math.isfinite(fit.r_squared) else "R² undefined"
         points = enumerate(zip(fit.x, fit.y, strict=True))
         data.append(
@@ -204,8 +204,8 @@ def index_data(comparison: Comparison, texts: Texts) -> dict[str, Any]:
     """Return the explorer's list of problems, column by column.
 
     Args:
-        comparison: of a base with its runs.
-        texts: of the same runs, from ``pack_texts``.
+        comparison: a base with its runs.
+        texts: texts of the same runs, from ``pack_texts``.
     """
     runs = [run.samples for run in comparison.everyone]
     base = runs[0]
@@ -234,11 +234,11 @@ def pack_texts(runs: Sequence[Samples], budget: int) -> Texts:
     """Pack prompts, solutions and sample texts into at most ``budget`` characters of base64.
 
     Args:
-        runs: the base first, on the same N problems in the same order.
+        runs: runs with the base first, on the same N problems in the same order.
         budget: characters, at least 0.
 
     Returns:
-        The texts within the widest of ``LIMITS`` that fits; if none does, those of the first problems.
+        The texts within the widest of ``LIMITS`` that fits. If none fits, those of the first problems.
     """
     num_problems = runs[0].num_problems
     step = max(1, num_problems // PROBED)
@@ -254,10 +254,10 @@ def pack_texts(runs: Sequence[Samples], budget: int) -> Texts:
 
 
 def to_json(value: Any) -> str:
-    """Return ASCII JSON that no HTML parser reads as markup, whatever strings it holds.
+    """Return ASCII JSON that no HTML parser reads as markup, whatever strings it contains.
 
     Args:
-        value: of dictionaries, lists, texts and finite numbers.
+        value: dictionaries, lists, texts and finite numbers.
 
     Raises:
         ValueError: a number is not finite.
@@ -267,7 +267,7 @@ def to_json(value: Any) -> str:
 
 
 def _first(runs: Sequence[Samples], field: str, n: int) -> str:
-    """Return the first run's text that is there; an empty one where no run has it."""
+    """Return the first run's text that exists; an empty one if no run has it."""
     return next((text for run in runs if (text := getattr(run, field)[n]) is not None), "")
 
 
@@ -300,7 +300,7 @@ def _deflate(text: str) -> str:
 
 def _packed_detail(runs: Sequence[Samples], n: int, limits: Limits) -> str:
     prompt, gold = _first(runs, "prompts", n), _first(runs, "golds", n)
-    keys: dict[str | None, int] = {}  # tells solutions apart, also those whose text is cut
+    keys: dict[str | None, int] = {}  # tells solutions apart, even if their text is cut
     detail = {
         "p": _cut(prompt, limits.prompt_chars) if prompt else None,
         "g": gold[: limits.prompt_chars] if gold else None,
@@ -312,10 +312,10 @@ def _packed_detail(runs: Sequence[Samples], n: int, limits: Limits) -> str:
 def _run_detail(
     run: Samples, n: int, limits: Limits, keys: dict[str | None, int]
 ) -> dict[str, Any]:
-    """Return one run's solutions of one problem: right ones first, frequent ones first.
+    """Return one run's solutions of one problem: right ones first, then by frequency.
 
-    A solution is its text, verdict, number of samples, sample texts and a number of its own; a
-    sample text is its beginning, end, characters missing between them, and how often it came.
+    A solution is its text, verdict, number of samples, sample texts and its own number. A sample
+    text is its beginning, its end, the number of characters left out between them, and its count.
     """
     found: dict[tuple[str | None, int], Counter[str]] = {}
     for text, right, answer in zip(run.completions[n], run.correct[n], run.answers[n], strict=True):
@@ -342,7 +342,7 @@ def _run_detail(
 def _cut(text: str, chars: int) -> tuple[str, str, int]:
     """Return a text's beginning, end, and the number of characters left out between them.
 
-    The end is kept because the answer is mostly in the last lines.
+    The end is kept because the answer is usually in the last lines.
     """
     if len(text) <= chars:
         return text, "", 0

@@ -1,4 +1,4 @@
-"""A run to be measured: its seeds, each prepared; and what measuring gives: a value for each problem."""
+"""A run ready to be measured (its seeds, each prepared), and the result: a value for each problem."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ BoolArray = npt.NDArray[np.bool_]
 Seeds = tuple[Samples, ...]
 Run = Samples | Sequence[Samples]
 
-DRAWS = 16  # random subsets at most, where there is no formula for fewer samples than there are
+DRAWS = 16  # most random subsets, if there is no formula for fewer samples than there are
 
 NO_VERDICT = (
     "no sample has a verdict (give a task to verify with, or a file with correct or reward)"
@@ -73,7 +73,7 @@ def shared_problems(runs: Sequence[Seeds]) -> tuple[str, ...]:
 def pool(seeds: Seeds) -> Samples:
     """Join seeds that hold the same problems in the same order into one, seed after seed.
 
-    Greedy samples are dropped, as a problem has one of each seed; the training log is the first's.
+    Greedy samples are dropped, because a problem has one for each seed. The training log is the first seed's.
 
     Args:
         seeds: one or more.
@@ -107,13 +107,13 @@ def pool(seeds: Seeds) -> Samples:
 class ProblemValues(Measure):
     """One measure of one run, problem by problem.
 
-    The measure is the sum of ``top_N`` divided by the sum of ``bottom_N``, over the problems where
-    neither is NaN; without ``bottom_N``, the mean of ``top_N``.
+    The measure is the sum of ``top_N`` divided by the sum of ``bottom_N``, over the problems where neither
+    is NaN. Without ``bottom_N`` it is the mean of ``top_N``.
 
     Attributes:
         top_N: numerators, or values of a mean; NaN where undefined.
         bottom_N: denominators; ``None`` for a mean.
-        family: name shared by measures that are corrected together, for being tested at several k; else
+        family: name shared by measures that are corrected together because they are tested at several k; else
             empty.
         note: why it is undefined, or how many problems were left out; else empty.
     """
@@ -126,12 +126,12 @@ class ProblemValues(Measure):
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One seed of a run ready to be measured: which samples are correct, and which solution each is.
+    """One seed of a run, ready to be measured: which samples are correct, and which solution each is.
 
     Attributes:
-        samples: of the seed.
-        sizes: how many samples each measure looks at.
-        settings: of intervals and draws.
+        samples: samples of the seed.
+        sizes: number of samples that each kind of measure uses.
+        settings: settings of intervals and draws.
     """
 
     samples: Samples
@@ -150,17 +150,17 @@ class Prepared:
 
     @cached_property
     def verified_ids_N_S(self) -> IntArray:
-        """Solution ids of the verified samples; the others do not exist as far as counting goes."""
+        """Solution ids of the verified samples; the others are not counted at all."""
         return np.where(self._verdicts_N_S >= 0, self.ids_N_S, NO_SAMPLE)
 
     @cached_property
     def correct_ids_N_S(self) -> IntArray:
-        """Solution ids of the correct samples alone."""
+        """Solution ids of the correct samples only."""
         return np.where(self.correct_N_S, self.ids_N_S, NO_SAMPLE)
 
     @cached_property
     def _verdicts_N_S(self) -> IntArray:
-        """1 for a correct sample, 0 for another, -1 without a verdict or sample."""
+        """1 for a correct sample, 0 for a wrong one, -1 without a verdict or sample."""
         verdicts_N_S = np.full(self.ids_N_S.shape, -1)
         for n, row in enumerate(self.samples.correct):
             verdicts_N_S[n, : len(row)] = [-1 if verdict is None else verdict for verdict in row]
@@ -168,7 +168,7 @@ class Prepared:
 
     @cached_property
     def greedy_N(self) -> FloatArray | None:
-        """1 where the greedy sample is correct, else 0, NaN without a verdict; None without any."""
+        """1 if the greedy sample is correct, else 0, NaN without a verdict; None if there are none."""
         greedy = self.samples.greedy_correct
         return None if greedy is None else np.array(greedy, dtype=np.float64)
 
@@ -178,7 +178,7 @@ class Prepared:
         return [[extract_equations(text) for text in texts] for texts in self.samples.completions]
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
-        """Return pass@k of each problem, ``(N, K)``; NaN where fewer than k samples are verified.
+        """Return pass@k of each problem, ``(N, K)``; NaN if fewer than k samples are verified.
 
         Args:
             ks: K numbers of samples, each at least 1.
@@ -205,10 +205,10 @@ def without_answer(run: Prepared) -> str:
 
 
 def few(value_N: FloatArray, of: str) -> str:
-    """Say how many problems have no value because they have too few of something; empty if none.
+    """Return how many problems have no value because they have too few of something; empty if none.
 
     Args:
-        value_N: values by problem; NaN where there is none.
+        value_N: values by problem; NaN if there is none.
         of: number and name of what is needed, such as ``4 correct texts``.
 
     Returns:

@@ -25,8 +25,8 @@ def comparison_record(comparison: Comparison, summary: Sequence[str]) -> dict[st
     """Return a comparison as an object for JSON, with its summary in sentences.
 
     Args:
-        comparison: to turn into an object; problem ids become the keys of ``status_N``.
-        summary: sentences.
+        comparison: comparison to turn into an object; problem ids become the keys of ``status_N``.
+        summary: its sentences.
     """
     ids = comparison.base.samples.problem_ids
     record = plain(comparison)
@@ -36,18 +36,18 @@ def comparison_record(comparison: Comparison, summary: Sequence[str]) -> dict[st
 
 
 def metrics_csv(runs: Sequence[RunAnalysis]) -> str:
-    """Return the metrics of all runs as CSV, a row for each metric of each run."""
+    """Return the metrics of all runs as CSV, one row for each metric of each run."""
     rows = [{"run": run.name, **asdict(metric)} for run in runs for metric in run.metrics]
     return _csv(["run", *(f.name for f in fields(Metric))], rows)
 
 
 def differences_csv(comparison: Comparison) -> str:
-    """Return the differences as CSV, a row for each metric of each run."""
+    """Return the differences as CSV, one row for each metric of each run."""
     return _csv([f.name for f in fields(Difference)], map(asdict, comparison.differences))
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return one row for each object, every number in full; what is undefined is empty."""
+    """Return one row for each object, with every number in full; undefined values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -56,17 +56,17 @@ def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Return what a cell holds; a text that a spreadsheet would run as a formula gets a quote in front."""
+    """Return the content of a cell. A text that a spreadsheet may run as a formula gets a quote before it."""
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return plain(value)
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold; NaN and infinity, which it cannot, become null.
+    """Turn a value into one that JSON can hold; NaN and infinity become null.
 
     Args:
-        value: a dataclass, mapping, array, list, path, text or number, and what these hold.
+        value: a dataclass, mapping, array, list, path, text or number, nested to any depth.
 
     Returns:
         Dictionaries, lists, texts, numbers, booleans and ``None``.

@@ -1,6 +1,6 @@
-"""What runs and comparisons show, in sentences; terminal, JSON and page use the same ones.
+"""Results of runs and comparisons in sentences; terminal, JSON and page use the same ones.
 
-No sentence about a comparison names its runs: whoever shows it puts "RUN against BASE" before it.
+No sentence about a comparison names its runs. The caller puts "RUN against BASE" before it.
 """
 
 import math
@@ -20,7 +20,7 @@ from polypath.report.model import (
 from polypath.report.numbers import UNVARIED, effect, levels, number, with_ends
 from polypath.rollouts.left_out import tell_left_out
 
-LISTED = 4  # measures within noise are counted when there are more
+LISTED = 4  # if more measures are within noise, they are counted
 FAMILIES = {
     "pass^k": "pass^k (all right)",
     "distinct@k": "distinct correct solutions in k samples",
@@ -29,13 +29,13 @@ _OPPOSITE = {"more diverse": "less diverse", "less diverse": "more diverse"}
 
 
 def headlines(comparison: Comparison) -> list[str]:
-    """Say in a plain sentence for each run what changed, then what limits that.
+    """Return a plain sentence for each run on what changed, then the limits of these sentences.
 
     Args:
-        comparison: of a base with its runs.
+        comparison: a base with its runs.
 
     Returns:
-        A line per run, and at most one on runs with a single seed.
+        One line per run, and at most one line about runs with a single seed.
     """
     base = comparison.base.name
     told = [(run.name, comparison.differences_of(run.name)) for run in comparison.runs]
@@ -44,16 +44,16 @@ def headlines(comparison: Comparison) -> list[str]:
 
 
 def headline(differences: Sequence[Difference]) -> str:
-    """Say what became of pass@1 and of distinct correct solutions, both levels of each.
+    """Say how pass@1 and distinct correct solutions changed, with both levels of each.
 
-    Taken are the smallest k of pass@k and the largest of distinct solutions.
+    The sentence uses the smallest k of pass@k and the largest k of distinct solutions.
     """
     told = [_levels(d, name) for name, d in headline_measures(differences).items()]
-    return "; ".join(told) + "." if told else "No measure of right solutions was asked for."
+    return "; ".join(told) + "." if told else "No measure of right solutions was requested."
 
 
 def headline_measures(differences: Sequence[Difference]) -> dict[str, Difference]:
-    """Return what a headline is about, by the name it has there."""
+    """Return the differences that a headline is about, by their names in it."""
     passed = [d for d in differences if d.family == "pass@k"][:1]
     distinct = [d for d in differences if d.family == "distinct@k"][-1:]
     found = {d.label: d for d in passed}
@@ -80,14 +80,14 @@ def closing(comparison: Comparison) -> list[str]:
 
 
 def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
-    """Say what changed between a run and the base, a sentence each.
+    """Say what changed between a run and the base, one sentence for each topic.
 
-    Correctness; diversity; the problems kept, lost and found, the solutions, and the shares; the
+    The topics are correctness, diversity, problems kept, lost and found, solutions, shares, and the
     minimum detectable effect. Sentences about measures without a value are left out.
 
     Args:
-        differences: of the run.
-        flow: of the same run.
+        differences: differences of the run.
+        flow: flow of the same run.
 
     Returns:
         The sentences in this order.
@@ -101,13 +101,13 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
 
 
 def reading(run: RunAnalysis) -> str:
-    """Say what a run holds and what was left out of it, without its name.
+    """Say what a run contains and what was left out of it, without its name.
 
     Args:
         run: one run.
 
     Returns:
-        Such as ``50 problems, 800 samples in 2 seeds``.
+        A text such as ``50 problems, 800 samples in 2 seeds``.
     """
     seeds = f" in {run.num_seeds} seeds" if run.num_seeds > 1 else ""
     problem_count = _count(run.samples.num_problems, "problem")
@@ -122,7 +122,7 @@ def reading(run: RunAnalysis) -> str:
 
 
 def problems(flow: Flow) -> str:
-    """Say how many problems were lost and found; empty where none is verified."""
+    """Say how many problems were lost and found; empty if none is verified."""
     kept, lost, found, unsolved = (
         flow.problems.get(status, 0) for status in (KEPT, LOST, FOUND, UNSOLVED)
     )
@@ -135,7 +135,7 @@ def problems(flow: Flow) -> str:
 
 
 def solutions(flow: Flow) -> str:
-    """Say how many solutions were kept, lost and found in equal samples of each; empty without any."""
+    """Say how many solutions were kept, lost and found in equal samples of each; empty if there are none."""
     modes = flow.expected_modes
     if not modes:
         return ""
@@ -148,7 +148,7 @@ def solutions(flow: Flow) -> str:
 
 
 def shares(flow: Flow) -> str:
-    """Say Keep and Explore with their intervals; empty where neither has a value."""
+    """Say Keep and Explore with their intervals; empty if neither has a value."""
     told = []
     for metric, expected in ((flow.keep, flow.keep_by_luck), (flow.explore, math.nan)):
         if math.isfinite(metric.estimate):
@@ -159,13 +159,13 @@ def shares(flow: Flow) -> str:
 
 
 def alike(differences: Sequence[Difference]) -> list[list[Difference]]:
-    """Join the k of one measure that have the same verdict: rises, then falls, then noise.
+    """Group the k of one measure that have the same verdict: rises, then falls, then noise.
 
     Args:
-        differences: of one run, in the order of tables.
+        differences: differences of one run, in the order of tables.
 
     Returns:
-        Lists that are not empty.
+        Lists, none of them empty.
     """
     families = dict.fromkeys(d.family or d.key for d in differences)
     found = (
@@ -177,7 +177,7 @@ def alike(differences: Sequence[Difference]) -> list[list[Difference]]:
 
 
 def name_of(members: Sequence[Difference]) -> str:
-    """Return the name of a measure, with its k's if there are several."""
+    """Return the name of a measure, with its k if there are several."""
     family = members[0].family
     if len(members) == 1:
         return members[0].label
@@ -192,13 +192,13 @@ def meaning(d: Difference) -> str:
 
 
 def join(parts: Sequence[str]) -> str:
-    """Join words with commas and a last "and"."""
+    """Join words with commas, and with "and" before the last."""
     *first, last = parts or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def _correctness(differences: Sequence[Difference]) -> str:
-    """pass@k whatever came of it; of the other measures those that moved."""
+    """Always mention pass@k; mention the other measures only if they moved."""
     parts = []
     for members in alike(differences):
         largest = max(members, key=lambda d: abs(d.estimate))
@@ -214,14 +214,14 @@ def _correctness(differences: Sequence[Difference]) -> str:
 
 
 def _diversity(differences: Sequence[Difference]) -> str:
-    """Name the measures that moved, by what that means, and count the others if they are many."""
+    """Name the measures that moved, grouped by meaning, and count the others if they are many."""
     told: dict[str, list[str]] = {"more diverse": [], "less diverse": [], NOISE: []}
     for members in alike(differences):
         told.setdefault(meaning(members[0]), []).append(name_of(members))
     quiet = told.pop(NOISE)
     parts = [f"{kind} by {join(names)}" for kind, names in told.items() if names]
     if differences and not parts:
-        return f"No measure of diversity moved beyond noise, of {len(quiet)}."
+        return f"None of {len(quiet)} measures of diversity moved beyond noise."
     if quiet:
         parts.append(f"{NOISE}: {join(quiet) if len(quiet) <= LISTED else f'{len(quiet)} others'}")
     text = "; ".join(parts)
@@ -229,7 +229,7 @@ def _diversity(differences: Sequence[Difference]) -> str:
 
 
 def _levels(d: Difference, name: str) -> str:
-    """Say whether a measure rose or fell, and from where to where."""
+    """Say whether a measure rose or fell, and from which level to which."""
     if not math.isfinite(d.estimate):
         return f"{name} cannot be compared: {d.note}"
     before, after = levels(d.base_value, d.run_value, share=d.family == "pass@k")
@@ -248,7 +248,11 @@ def _detectable(differences: Sequence[Difference]) -> str:
     if not known:
         equal = [d.label for d in of_pass if d.smallest_detectable < UNVARIED]
         every = f"every problem changed by the same in {join(equal)}"
-        return f"Minimum detectable effect: not known, as nothing varied; {every}." if equal else ""
+        return (
+            f"Minimum detectable effect: not known, because nothing varied; {every}."
+            if equal
+            else ""
+        )
     first_and_last = known[:1] + known[1:][-1:]
     sizes = join([f"{effect(d.smallest_detectable)} in {d.label}" for d in first_and_last])
     problem_count = f"{known[0].num_problems:,} problems"

@@ -1,4 +1,4 @@
-"""How runs are measured: what the user may choose, and the sample sizes that follow from the runs."""
+"""How runs are measured: the user's choices, and the sample sizes that follow from the runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class AnalysisSettings:
     """How runs are measured.
 
     Attributes:
-        ks: of pass@k and its kin, each at least 1; ``None`` takes 1, 2, 4, ... up to the fewest samples of
-            a problem. Problems with fewer samples than a k are left out of it, and counted.
+        ks: the k of pass@k and similar metrics, each at least 1; ``None`` uses 1, 2, 4, ... up to the fewest
+            samples of a problem. Problems with fewer than k samples are left out at that k, and counted.
         level: confidence level of intervals and tests, in (0, 1).
-        seed: of the bootstrap and of all draws, at least 0.
-        num_resamples: of the bootstrap, at least 100.
-        text_samples: samples that measures of diversity are taken at, at least 2, so that runs and problems
-            with different numbers compare; ``None`` takes 16, or the fewest samples of a problem.
-        correct_samples: the same for correct samples only; ``None`` takes 4. Problems with fewer are left
+        seed: seed of the bootstrap and of all draws, at least 0.
+        num_resamples: number of bootstrap resamples, at least 100.
+        text_samples: samples per problem for measures of diversity, at least 2, so that runs and problems
+            with different numbers can be compared; ``None`` uses 16, or the fewest samples of a problem.
+        correct_samples: the same for correct samples only; ``None`` uses 4. Problems with fewer are left
             out, and counted.
 
     Raises:
@@ -58,21 +58,21 @@ class AnalysisSettings:
 
     @property
     def resampling(self) -> dict[str, Any]:
-        """Return what every bootstrap takes."""
+        """Return the arguments that every bootstrap takes."""
         return {"level": self.level, "num_resamples": self.num_resamples, "seed": self.seed}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How many samples each kind of measure looks at, the same for all runs of a comparison.
+    """How many samples each kind of measure uses, the same for all runs of a comparison.
 
     Attributes:
-        ks: numbers of samples of pass@k and its kin, in tables.
+        ks: k of pass@k and similar metrics, in tables.
         curve_ks: the same for curves.
         potential_ks: the same for Potential@k.
-        keep_k: samples that "solved" means in the keep and explore shares.
-        text: texts that measures over all samples are taken at.
-        correct: texts or answers that measures over correct samples are taken at.
+        keep_k: number of samples in which a problem counts as solved, in the keep and explore shares.
+        text: number of texts for measures over all samples.
+        correct: number of texts or answers for measures over correct samples.
     """
 
     ks: tuple[int, ...]
@@ -86,17 +86,17 @@ class Sizes:
 def choose_sizes(
     runs: Sequence[Samples], settings: AnalysisSettings
 ) -> tuple[Sizes, tuple[str, ...]]:
-    """Choose sizes that all seeds of all runs can be measured at.
+    """Choose sizes at which all seeds of all runs can be measured.
 
     Args:
         runs: all seeds of all runs; at least one.
         settings: what the user chose.
 
     Returns:
-        The sizes, and a note where the fewest samples of a problem limit k.
+        The sizes, and a note if the fewest samples of a problem limit k.
 
     Raises:
-        DataError: an asked-for k is more than any problem of some run has samples.
+        DataError: a requested k is more than the samples of any problem of some run.
     """
     counts = [run.num_verified_N if run.num_verified_N.any() else run.num_samples_N for run in runs]
     fewest = _fewest(counts)
@@ -112,14 +112,14 @@ def choose_sizes(
         if ks[-1] > most:
             raise DataError(
                 f"{runs[most_by_run.index(most)].name} has at most {most} verified samples of a "
-                f"problem, so nothing can be said about k = {ks[-1]}. Ask for k <= {most}, or sample "
+                f"problem, so nothing can be said about k = {ks[-1]}. Use k <= {most}, or sample "
                 "more."
             )
     fewest_texts = _fewest([run.num_samples_N for run in runs])
     sizes = Sizes(
         ks=ks,
         curve_ks=ladder(ks[-1], finer=True),
-        # One sample beyond k is needed for an estimate without bias.
+        # An estimate without bias needs one sample more than k.
         potential_ks=(max((k for k in ks if k < fewest), default=ks[-1]),),
         # Twice as many are needed to say what fresh samples of the base would keep.
         keep_k=max((k for k in ks if 2 * k <= fewest), default=ks[0]),
@@ -130,7 +130,7 @@ def choose_sizes(
 
 
 def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
-    """Return 1, 2, 4, ... and the largest itself; finer, also 3, 6, 12, ...
+    """Return 1, 2, 4, ... and the largest itself; with ``finer`` also 3, 6, 12, ...
 
     Args:
         largest: at least 1.
@@ -146,7 +146,7 @@ def ladder(largest: int, *, finer: bool = False) -> tuple[int, ...]:
 
 
 def _fewest(counts: Sequence[IntArray]) -> int:
-    """Return the fewest samples of a problem of any run, of the problems that have samples."""
+    """Return the fewest samples of a problem in any run, among the problems that have samples."""
     return min(int(count_N[count_N > 0].min()) for count_N in counts)
 
 
@@ -159,5 +159,5 @@ def _limit(runs: Sequence[Samples], counts: Sequence[IntArray], fewest: int) -> 
     most = max(int(count_N.max()) for count_N in counts)
     return (
         f"k stops at {fewest}, the fewest verified samples: {who} no more, others up to {most}. "
-        f"Ask for a larger k to leave out the problems with fewer."
+        f"Request a larger k to leave out the problems with fewer."
     )

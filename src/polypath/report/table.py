@@ -1,4 +1,4 @@
-"""Tables, for the terminal, as Markdown and HTML; and those of runs and comparisons."""
+"""Tables for the terminal, as Markdown and as HTML, and the tables of runs and comparisons."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ class Cell(NamedTuple):
         text: what it shows.
         detail: shown small after the text, such as an interval.
         bold: whether it is emphasised.
-        verdict: of a difference: a colour in the terminal, an arrow in HTML; else empty.
+        verdict: verdict of a difference: a colour in the terminal, an arrow in HTML; else empty.
     """
 
     text: str
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 
     @property
     def style(self) -> str:
-        """How a terminal shows it."""
+        """Its style in a terminal."""
         return TERMINAL_STYLES.get(self.verdict, "bold" if self.bold else "")
 
 
@@ -61,9 +61,9 @@ class ReportTable:
         columns: headings, one per cell of a row.
         rows: in order.
         notes: sentences below the table.
-        words: headings of columns besides the first that hold words, not numbers.
+        words: headings of columns besides the first that hold words instead of numbers.
         sections: numbers of rows after which the terminal leaves a gap.
-        measures: heading or first cell -> key of the measure it names.
+        measures: heading or first cell -> key of the measure that it names.
     """
 
     title: str
@@ -97,7 +97,7 @@ class ReportTable:
         return drawn
 
     def markdown(self) -> str:
-        """Return the table under its title as a heading, and its notes."""
+        """Return the table with its title as a heading, and its notes."""
         lines = [f"## {self.title}", ""]
         lines.append("| " + " | ".join(_escaped(column) for column in self.columns) + " |")
         lines.append("|---" + "|---:" * (len(self.columns) - 1) + "|")
@@ -107,7 +107,7 @@ class ReportTable:
         return "\n".join([*lines, "", *(f"{note}\n" for note in self.notes)])
 
     def html(self) -> str:
-        """Return the table and its notes without its title; whatever its cells hold shows as text."""
+        """Return the table and its notes without its title. The content of cells is shown as plain text."""
         keys = self.measures
         names = (term(mark(name, 60), keys.get(name, "")) for name in self.columns)
         head = "".join(f"<th>{name}</th>" for name in names)
@@ -122,7 +122,7 @@ class ReportTable:
 
 
 def print_tables(console: Console, tables: Sequence[ReportTable]) -> None:
-    """Print tables; a note that several have is printed once, after the last of them."""
+    """Print tables. A note that several share is printed once, after the last of them."""
     for i, table in enumerate(tables):
         if table.rows:
             console.print(table.terminal())
@@ -146,12 +146,12 @@ def _escaped(text: str) -> str:
 
 
 def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
-    """Return the metrics of one group, a row each, with a column for each run.
+    """Return the metrics of one group, one row each, with a column for each run.
 
-    Metrics that no run has a value for are not rows; the notes say why.
+    Metrics without a value in any run have no row; the notes say why.
 
     Args:
-        runs: in the order of columns.
+        runs: runs in the order of columns.
         group: one of ``GROUPS``; also the title.
     """
     metrics = [(run, m) for run in runs for m in run.metrics if m.group == group]
@@ -172,10 +172,10 @@ def metrics_table(runs: Sequence[RunAnalysis], group: str) -> ReportTable:
 
 
 def differences_table(comparison: Comparison, run: RunAnalysis) -> ReportTable:
-    """Return the differences of one run from the base, a row for each measure with a value.
+    """Return the differences of one run to the base, one row for each measure with a value.
 
     Args:
-        comparison: of the base with its runs.
+        comparison: the base with its runs.
         run: one of these.
     """
     differences = comparison.differences_of(run.name)
@@ -206,7 +206,7 @@ def _difference_row(d: Difference) -> Cells:
 
 
 def _notes_of_differences(differences: Sequence[Difference]) -> Iterator[tuple[str, str]]:
-    """Leave out what the column of problems says already."""
+    """Leave out what the column of problems already says."""
     for d in differences:
         for note in d.note.split("; "):
             if math.isnan(d.estimate) or not note.startswith("left out"):
@@ -214,7 +214,7 @@ def _notes_of_differences(differences: Sequence[Difference]) -> Iterator[tuple[s
 
 
 def _directions(metrics: Sequence[Metric]) -> list[str]:
-    """Say in which direction the measures point: once, and for which of them it is another."""
+    """Say in which direction most measures point, and which measures point in another."""
     labels = by_first((m.higher_is, m.label) for m in metrics)
     most = max(labels, key=lambda direction: len(labels[direction]), default="")
     others = [f"{which}: {', '.join(of)}" for which, of in labels.items() if which != most]

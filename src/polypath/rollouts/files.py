@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written aside, flushed to the disk, then renamed."""
+"""Files that are either complete or absent: written to a temporary file, flushed to disk, then renamed."""
 
 import contextlib
 import errno
@@ -23,16 +23,16 @@ def atomic_write(path: Path, *, owner: str = "", new: bool = False) -> Iterator[
     """Open a temporary neighbour of ``path`` and rename it to ``path`` when the block ends well.
 
     A process killed inside the block leaves ``path`` as it was, plus one file whose name starts
-    with ``TEMP_PREFIX``, which every reader ignores. A link stays one: the file that it names is
-    written. What is no file, a device or a pipe, is written to directly.
+    with ``TEMP_PREFIX``, which every reader ignores. If ``path`` is a link, it stays one, and the file that
+    it names is written. Devices and pipes are written to directly.
 
     Args:
         path: the file.
-        owner: who writes, where several processes do: the name goes on with it.
-        new: ``path`` must not be there, though others may be writing it at the same time.
+        owner: who writes, if several processes do; it becomes part of the temporary name.
+        new: ``path`` must not exist, though others may write it at the same time.
 
     Raises:
-        FileExistsError: ``new``, and it is there; it stays as it is.
+        FileExistsError: ``new`` is set and ``path`` exists; it stays as it is.
         OSError: it cannot be written; its ``filename`` is ``path``.
     """
     try:
@@ -41,7 +41,7 @@ def atomic_write(path: Path, *, owner: str = "", new: bool = False) -> Iterator[
             with target.open("wb") as file:
                 yield file
             return
-        # The same process id may be at work on another machine.
+        # The same process id may run on another machine.
         temporary = target.with_name(f"{TEMP_PREFIX}{owner}{os.getpid()}-{secrets.token_hex(4)}")
         try:
             with temporary.open("wb") as file:
@@ -64,17 +64,17 @@ def atomic_write(path: Path, *, owner: str = "", new: bool = False) -> Iterator[
 
 
 def _target(path: Path) -> Path:
-    """Return the file that a path names, through links; refuse one that may not be written."""
+    """Return the file that a path names, following links; refuse one that may not be written."""
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    if target.exists() and not os.access(target, os.W_OK):  # a rename would replace it all the same
+    if target.exists() and not os.access(target, os.W_OK):  # a rename would replace it nevertheless
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return target
 
 
 def write_file(path: Path, content: bytes, *, owner: str = "", new: bool = False) -> None:
-    """Write a file atomically, its folder too; ``owner`` and ``new`` as in ``atomic_write``."""
+    """Write a file atomically and create its folder; ``owner`` and ``new`` as in ``atomic_write``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:  # and is a file
@@ -86,7 +86,7 @@ def write_file(path: Path, content: bytes, *, owner: str = "", new: bool = False
 
 
 def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file, or a folder to where there is none; it appears whole or not at all."""
+    """Copy a file, or a folder to a place where there is none. The copy appears complete or not at all."""
     if source.is_file():
         write_file(target, source.read_bytes())
         return
@@ -96,13 +96,13 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def _link(temporary: Path, path: Path) -> None:
-    """Rename, but not over a file; of several processes one wins, also across machines."""
+    """Rename, but never over a file. Of several processes one wins, even across machines."""
     try:
         os.link(temporary, path)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
-        # No hard links here (FAT, some network drives): look, then rename.
+        # There are no hard links here (FAT, some network drives), so check, then rename.
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         temporary.replace(path)
@@ -111,7 +111,7 @@ def _link(temporary: Path, path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the platform can open folders."""
+    """Make a rename survive a power failure, if the platform can open folders."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -121,9 +121,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path, owner: str = "") -> None:
-    """Delete what killed writers left in ``folder``; only what ``owner`` left, if there is one.
+    """Delete what killed writers left in ``folder``; with ``owner``, only that owner's files.
 
-    Call it only while no one else (of this owner) writes.
+    Call it only while nobody else (of this owner) writes.
     """
     for leftover in folder.glob(f"{TEMP_PREFIX}{owner}*"):
         leftover.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Logs of inspect_ai, without inspect_ai: an archive of JSON files (.eval), or one file (.json)."""
+"""Logs of inspect_ai, read without inspect_ai: an archive of JSON files (.eval), or one file (.json)."""
 
 import json
 import zipfile
@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from polypath.rollouts.left_out import Place
 
-_ZSTANDARD = 93  # as archives number it
+_ZSTANDARD = 93  # its number in archives
 _HEAD = 30  # bytes before a member's name; its last four are the lengths of name and extra field
-# What inspect_ai's value_to_float makes of a scorer's value.
+# The number that inspect_ai's value_to_float returns for a scorer's value.
 _VALUES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, pa.ArrowException),
@@ -22,13 +22,13 @@ _DAMAGED = (
 
 
 class UnreadableError(Exception):
-    """A file cannot be read as a whole."""
+    """A whole file cannot be read."""
 
 
 def log_samples(path: Path) -> Iterator[tuple[Place, Any]]:
-    """Yield every sample of a log, with the log's model, and where it is; None where it is damaged.
+    """Yield the place of every sample of a log, and the sample with the log's model; None if damaged.
 
-    A ``.json`` file that is no log but a list is read as a list of rows.
+    A ``.json`` file that is a list and not a log is read as a list of rows.
 
     Raises:
         UnreadableError: it is neither.
@@ -56,10 +56,10 @@ def log_samples(path: Path) -> Iterator[tuple[Place, Any]]:
 
 
 def parse_json(text: bytes) -> Any:
-    """Return what JSON holds; None where it is none."""
+    """Return the content of JSON; None if it is not JSON."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):  # not UTF-8 is a ValueError, too
+    except (ValueError, RecursionError):  # text that is not UTF-8 is also a ValueError
         return None
 
 
@@ -69,14 +69,14 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
     except NotImplementedError:
         raise UnreadableError(
             f"it is compressed by method {info.compress_type}; "
-            "`inspect log convert --to json` makes a file that is read"
+            "`inspect log convert --to json` makes a file that can be read"
         ) from None
     except _DAMAGED:
         return None
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the content of a member. zipfile knows Zstandard from Python 3.14 on only."""
+    """Return the content of a member. zipfile supports Zstandard only from Python 3.14 on."""
     if info.compress_type != _ZSTANDARD:
         return archive.read(info)
     with Path(str(archive.filename)).open("rb") as file:
@@ -91,7 +91,7 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 def _with_model(sample: Any, head: Any) -> Any:
-    """Return a sample with the model that the log is of, and its scores as numbers."""
+    """Return a sample with the log's model, and its scores as numbers."""
     if not isinstance(sample, dict):
         return sample
     of_log = head.get("eval") if isinstance(head, dict) else None

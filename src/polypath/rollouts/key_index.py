@@ -1,4 +1,4 @@
-"""Which samples are there: membership of (problem, sample number) in 8 bytes per sample."""
+"""Membership of samples, as (problem, sample number), in 8 bytes per sample."""
 
 import functools
 import hashlib
@@ -15,7 +15,7 @@ Hashes = npt.NDArray[np.uint64]
 def hash_columns(
     problem_ids: pa.Array | pa.ChunkedArray, sample_ids: pa.Array | pa.ChunkedArray
 ) -> Hashes:
-    """Return the hash of every row of two columns, each problem id being hashed once."""
+    """Return the hash of every row of two columns. Each problem id is hashed once."""
     if isinstance(problem_ids, pa.ChunkedArray):
         problem_ids = problem_ids.combine_chunks()
     encoded = problem_ids.dictionary_encode()
@@ -39,12 +39,12 @@ def hash_product(problem_ids: Sequence[str], sample_ids: range) -> Hashes:
 
 
 class KeyIndex:
-    r"""A set of sample keys, held as sorted runs of 64-bit hashes.
+    r"""A set of sample keys, stored as sorted runs of 64-bit hashes.
 
     The hash of a key is :math:`h(\text{problem}) + \text{number} \bmod 2^{64}`, h being BLAKE2b cut to
-    64 bits. So two samples of one problem never meet, and two of different problems do if the
-    hashes of these lie closer than their numbers: for 40,000 problems of 256 samples each with
-    probability 2e-8 in all. A sample taken for another would not be drawn.
+    64 bits. So two samples of one problem never collide. Two samples of different problems collide if the
+    hashes of the problems lie closer than their numbers. For 40,000 problems of 256 samples each, the total
+    probability is 2e-8. A sample taken for another would not be drawn.
     """
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
@@ -65,7 +65,7 @@ class KeyIndex:
         return False
 
     def contains(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        """Return which of these are there."""
+        """Return which of these are in the set."""
         found = np.zeros(len(hashes), dtype=bool)
         for run in self._runs:
             places = np.searchsorted(run, hashes)
@@ -74,13 +74,13 @@ class KeyIndex:
         return found
 
     def add(self, hashes: Hashes) -> None:
-        """Add hashes; those that are there, or come twice, count once."""
+        """Add hashes. Those that are already in the set, or occur twice, count once."""
         fresh = np.unique(hashes)
         fresh = fresh[~self.contains(fresh)]
         if not len(fresh):
             return
         self._runs.append(fresh)
-        # Each run stays at least twice as long as the next: few runs, and each hash is moved
+        # Each run stays at least twice as long as the next. So there are few runs, and each hash is moved
         # a logarithmic number of times.
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             merged = np.concatenate([self._runs.pop(), self._runs.pop()])

@@ -1,4 +1,4 @@
-"""What other tools call things: from a row of their files to a row under our keys."""
+"""Names and layouts of other tools: from a row of their files to a row under our keys."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,10 +12,10 @@ from polypath.rollouts.rows import DETAILS, KEYS, RIGHT_FROM, in_lists, parsed
 from polypath.settings import is_number
 
 Row = Mapping[str, Any]
-ROW = "\0row"  # in a row as read: its number in the file, from 0, rows that were left out included
+ROW = "\0row"  # in a row as read: its number in the file, from 0, counting rows that were left out
 _RIGHT = re.compile(r"correct|accura|verif|solved", re.IGNORECASE)
-_OLD_METRICS = ("exact_match", "acc")  # rows of older lm-evaluation-harness name none
-_NO_ANSWER = ("[invalid]", "")  # what its filters give where they find nothing
+_OLD_METRICS = ("exact_match", "acc")  # rows of older lm-evaluation-harness name no metrics
+_NO_ANSWER = ("[invalid]", "")  # what its filters return if they find nothing
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Layout:
     """How one tool lays out its rows.
 
     Attributes:
-        columns: keys that are read; the rest may stay unread.
-        adapt: from a row of the file to a row under our keys.
-        completion: where completions are, ``a.b`` for b in a.
+        columns: keys that are read; the others may stay unread.
+        adapt: turns a row of the file into a row under our keys.
+        completion: key of the completions; ``a.b`` means b in a.
     """
 
     columns: Sequence[str]
@@ -42,11 +42,11 @@ def find_layout(
     details: bool = False,
     run_key: str | None = None,
 ) -> Layout:
-    """Choose the layout by the keys a file has; ``keys`` renames on top of it.
+    """Choose the layout by the keys of a file; ``keys`` renames in addition.
 
-    ``numbers`` are the keys that hold a number, or nothing yet: one of them may be the reward. With
-    ``details`` the keys of ``DETAILS`` are read as well, where they are our own. ``run_key`` is
-    what tells runs apart.
+    ``numbers`` are the keys that hold a number, or nothing yet: one of them may be the reward.
+    With ``details``, the keys of ``DETAILS`` are read as well, if the layout is our own. ``run_key`` is the
+    column that tells runs apart.
     """
     if {"doc", "model_response", "metric"} <= set(names):
         layout = _lighteval(path)
@@ -70,7 +70,7 @@ def find_layout(
 
 
 def _from_keys(source: Mapping[str, str]) -> Layout:
-    """Take each of our keys from one of the file's."""
+    """Read each of our keys from one of the file's."""
     return Layout(
         [*source.values()],
         lambda raw: {ours: raw.get(theirs) for ours, theirs in source.items()},
@@ -90,7 +90,7 @@ def _own(names: Sequence[str]) -> Layout:
 
 
 def _renamed(layout: Layout, keys: Mapping[str, str]) -> Layout:
-    """Take some of our keys from where the user says (``a.b`` is b in a), the rest as before."""
+    """Read some of our keys from places that the user names (``a.b`` is b in a), the rest as before."""
     heads = [key.split(".")[0] for key in keys.values()]
 
     def adapt(raw: Row) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _renamed(layout: Layout, keys: Mapping[str, str]) -> Layout:
 
 
 def look_up(raw: Row, key: str) -> Any:
-    """Return the value of a key, of which ``a.b`` is b in a; None where there is none."""
+    """Return the value of a key, where ``a.b`` means b in a; None if there is none."""
     if key in raw or "." not in key:
         return raw.get(key)
     head, rest = key.split(".", 1)
@@ -113,9 +113,9 @@ def look_up(raw: Row, key: str) -> Any:
 def _trl(numbers: Sequence[str], path: Path, *, decided: bool) -> Layout:
     """``completions_*.parquet`` of TRL's GRPOTrainer with ``log_completions`` (read: 1.16).
 
-    Its columns are step, prompt, completion, one per reward function, what was logged besides, and
-    advantage. Numbers between completion and advantage are rewards; of several, the one whose name
-    says that it is about being right. There is no problem id: the prompt stands for it.
+    Its columns are step, prompt, completion, one per reward function, other logged values, and
+    advantage. Numbers between completion and advantage are rewards. If there are several, the one whose
+    name is about correctness counts. There is no problem id, so the prompt stands for it.
     """
     source = {"prompt": "prompt", "completion": "completion"}
     if not decided:
@@ -135,9 +135,9 @@ def _trl(numbers: Sequence[str], path: Path, *, decided: bool) -> Layout:
 def _verl() -> Layout:
     """Read a JSONL file of verl's ``trainer.validation_data_dir`` (or ``rollout_data_dir``).
 
-    Keys are input, output, score, step, in newer versions gts, and whatever the reward function
-    returned, of which ``acc`` says what is right and ``pred`` is the answer. There is no problem
-    id: the input stands for it.
+    Its keys are input, output, score, step, in newer versions gts, and whatever the reward function
+    returned: of these, ``acc`` says whether the output is right, and ``pred`` is the answer. There is no
+    problem id, so the input stands for it.
     """
     prompt = {"prompt": "input", "completion": "output", "gold": "gts"}
     plain = _from_keys({**prompt, "correct": "acc", "reward": "score", "answer": "pred"})
@@ -145,7 +145,7 @@ def _verl() -> Layout:
     def adapt(raw: Row) -> dict[str, Any]:
         row = plain.adapt(raw)
         accuracy = row["correct"]
-        if is_number(accuracy) and accuracy == accuracy:  # NaN is told from what is wrong
+        if is_number(accuracy) and accuracy == accuracy:  # NaN does not mean wrong
             row["correct"] = accuracy > RIGHT_FROM
         return row
 
@@ -155,8 +155,8 @@ def _verl() -> Layout:
 def _lighteval(path: Path) -> Layout:
     """``details_TASK_TIME.parquet`` of today's lighteval: doc, model_response, metric.
 
-    A metric is one number per problem. With one prediction it says whether this is right; with
-    several nobody knows which of them were, so they are not verified.
+    A metric is one number per problem. With one prediction it says whether this is right. With several it
+    is unknown which of them were right, so they are not verified.
     """
     task, columns = _task_of(path), ("doc", "model_response", "metric")
 
@@ -197,8 +197,8 @@ def _old_lighteval(path: Path) -> Layout:
 def _lm_eval(names: Collection[str], path: Path, *, one_filter: bool) -> Layout:
     """``samples_TASK_TIME.jsonl`` of lm-evaluation-harness with ``log_samples`` (read: 0.4.13).
 
-    A row is what one filter made of the responses to one problem, so every response comes again
-    with every filter. With ``one_filter`` the file's first one is read. Metrics are as in ``_lighteval``.
+    A row is the result of one filter for the responses to one problem, so every response occurs once
+    with every filter. With ``one_filter``, only the file's first filter is read. Metrics: see ``_lighteval``.
     """
     task = _task_of(path)
     filters: list[str] = []
@@ -206,7 +206,7 @@ def _lm_eval(names: Collection[str], path: Path, *, one_filter: bool) -> Layout:
     def adapt(raw: Row) -> dict[str, Any]:
         name = raw.get("filter")
         asked = _asked(parsed(raw.get("arguments")))
-        # Of a choice there are log-probs instead of texts, and the second argument is a text.
+        # A choice has log-probs in place of texts, and its second argument is a text.
         chosen = len(asked) < 2 or not isinstance(asked[1], Mapping)
         texts = [] if chosen else _flat(parsed(raw.get("resps")))
         if isinstance(name, str) and not filters and any(isinstance(t, str) for t in texts):
@@ -230,7 +230,7 @@ def _lm_eval(names: Collection[str], path: Path, *, one_filter: bool) -> Layout:
 
 
 def _asked(arguments: Any) -> list[Any]:
-    """Return the arguments of the first request: prompt, and settings or what is to come."""
+    """Return the arguments of the first request: the prompt, and the settings or the continuation."""
     for _ in range(2):  # {"gen_args_0": {"arg_0": ..., "arg_1": ...}}; older: lists
         if isinstance(arguments, Mapping):
             arguments = list(arguments.values())
@@ -244,9 +244,9 @@ def _flat(value: Any) -> list[Any]:
 
 
 def _inspect() -> Layout:
-    """Read samples of inspect_ai (read: 0.3.285); of several scorers the first counts.
+    """Read samples of inspect_ai (read: 0.3.285). Of several scorers the first counts.
 
-    A partial answer (P) is 0.5, so not right.
+    A partial answer (P) is 0.5, so it is not right.
     """
     columns = ("id", "epoch", "input", "target", "output", "scores", "error")
 
@@ -284,9 +284,9 @@ def _is_index(place: Any, choices: Sequence[Any]) -> bool:
 
 
 def _one_score(metric: Mapping[str, Any], texts: Sequence[str]) -> list[Any] | None:
-    """Return the score of a single prediction, by the first metric that has a number.
+    """Return the score of a single prediction, from the first metric with a number.
 
-    One whose name says that it is about being right comes first.
+    A metric whose name is about correctness comes first.
     """
     names = sorted(metric, key=lambda name: not _RIGHT.search(str(name)))
     numbers = [metric[name] for name in names if isinstance(metric[name], bool | int | float)]

@@ -1,19 +1,19 @@
-"""What could not be read: how many rows for which reason, and where the first of them are."""
+"""Rows that could not be read: how many for each reason, and where the first of them are."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self, TypeVar
 
 _T = TypeVar("_T")
-PLACES = 3  # rows named for each reason
+PLACES = 3  # number of rows that are named for each reason
 
 
 class UnusableError(Exception):
-    """A row cannot be used; the message is the reason it is counted under."""
+    """A row cannot be used. The message is the reason under which it is counted."""
 
 
 class Place(NamedTuple):
-    """Where a row is: line 7 of run.jsonl."""
+    """The place of a row, such as line 7 of run.jsonl."""
 
     unit: str
     number: int | str
@@ -24,10 +24,10 @@ class Place(NamedTuple):
 
 
 class LeftOut(Counter[str]):
-    """Reason -> rows that could not be used.
+    """Reason -> number of rows that could not be used.
 
     Attributes:
-        places: reason -> where the first ``PLACES`` of them are.
+        places: reason -> places of the first ``PLACES`` rows.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class LeftOut(Counter[str]):
         self.places: dict[str, tuple[str, ...]] = {}
 
     def add(self, reason: str, place: object = None, count: int = 1) -> None:
-        """Count rows; ``place`` is that of the first of them."""
+        """Count rows; ``place`` is the place of the first of them."""
         self[reason] += count
         if place is not None:
             self._place(reason, [str(place)])
 
     def attempt(self, place: Place, make: Callable[..., _T], *arguments: Any) -> _T | None:
-        """Return what is made of a row; ``None``, and count it, if it turns out to be unusable."""
+        """Return the result of ``make`` for a row. If the row is unusable, count it and return ``None``."""
         try:
             return make(*arguments)
         except UnusableError as reason:
@@ -51,7 +51,7 @@ class LeftOut(Counter[str]):
         return None
 
     def join(self, counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> Self:
-        """Add what was left out elsewhere."""
+        """Add rows that were left out elsewhere."""
         self.update(counts)
         for reason, found in places.items():
             self._place(reason, found)
@@ -62,7 +62,7 @@ class LeftOut(Counter[str]):
 
 
 def tell_left_out(counts: Mapping[str, int], places: Mapping[str, Sequence[str]]) -> str:
-    """Say how many rows were left out for which reason, and where the first of them are."""
+    """Say how many rows were left out for each reason, and where the first of them are."""
     told = []
     for reason, count in counts.items():
         where = ", ".join(places.get(reason, ()))

@@ -11,12 +11,12 @@ from polypath.errors import ConfigError
 
 try:
     import fcntl
-except ImportError:  # Windows: two writers at once are not detected there
+except ImportError:  # Windows: two writers at the same time are not detected there
     fcntl = None  # type: ignore[assignment]
 
 _LOCK_NAME = ".lock"
-# What file systems answer that know no locks. Parts are then safe all the same: their files have
-# names of their own, and no part does what is another's.
+# Errors of file systems without locks. Parts are safe nevertheless: their files have
+# their own names, and no part does another's work.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -28,12 +28,12 @@ class Part(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether one process does it all."""
+        """Whether one process does the whole job."""
         return self.of == 1
 
     @property
     def owner(self) -> str:
-        """What the names of temporary files of this part begin with."""
+        """Prefix of the temporary files of this part."""
         return "" if self.is_whole else f"{self.rank}of{self.of}-"
 
 
@@ -43,17 +43,17 @@ WHOLE = Part()
 class WriterLock:
     """The right to write to a folder, until ``close`` or the end of the process.
 
-    One process holds all of it, or processes hold parts: then nobody holds all, and no part is
-    held twice. Children that are forked hold nothing. Where the file system has no locks, nothing is
+    One process holds all of it, or processes hold parts. Then nobody holds all, and no part is held
+    twice. Forked children hold nothing. If the file system has no locks, nothing is
     checked.
 
     Args:
-        folder: an existing one.
-        part: what to hold.
-        name: of the lock's file.
+        folder: an existing folder.
+        part: the part to hold.
+        name: name of the lock's file.
 
     Raises:
-        ConfigError: another process holds what is asked for; it is named.
+        ConfigError: another process holds the requested part. It is named.
     """
 
     def __init__(self, folder: Path, part: Part, *, name: str = _LOCK_NAME) -> None:
@@ -97,7 +97,7 @@ _held: "weakref.WeakSet[WriterLock]" = weakref.WeakSet()
 
 
 def _let_go() -> None:
-    """Close the locks in a forked child: it may live on, a worker that loads data say."""
+    """Close the locks in a forked child, which may live on (as a worker that loads data, for example)."""
     for lock in list(_held):
         lock.close()
 

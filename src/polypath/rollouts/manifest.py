@@ -1,4 +1,4 @@
-"""What made the rows of a store. Rows made in another way may not be added to them."""
+"""The record of what made the rows of a store. Rows made in another way may not be added to them."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -14,12 +14,12 @@ KIND = "rollouts"
 # Among the options of a user's task, as if it were one: another state of its file is another task.
 TASK_FILE_HASH = "hash"
 _INFORMATION_ONLY = frozenset({"versions"})
-# Manifests written before these were there lack them.
+# Older manifests lack these.
 _OPTIONAL = frozenset({"versions", "task_options", "backend", "weights"})
 
 
 def library_versions() -> dict[str, str]:
-    """Return the installed versions that can change a sample, without importing any of them."""
+    """Return the installed versions that can change a sample, without importing the packages."""
     versions = {}
     for name in ("polypath", "torch", "transformers"):
         try:
@@ -54,27 +54,27 @@ def require_same_task_file(
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutManifest:
-    """Where the rows of a store come from. ``None`` where that is unknown (imported rows).
+    """Where the rows of a store come from. ``None`` means unknown (imported rows).
 
     Attributes:
-        model: name or path of the model; only compared when a fingerprint is missing, since one
-            model can be reached by several paths.
+        model: name or path of the model. It is compared only if a fingerprint is missing, because one
+            model can have several paths.
         model_fingerprint: hash of its weights.
         tokenizer_fingerprint: hash of its tokenizer.
         template_fingerprint: hash of its chat template.
-        temperature: what logits were divided by.
-        top_p: nucleus mass kept; 1 keeps all.
+        temperature: divisor of the logits.
+        top_p: probability mass that is kept; 1 keeps all.
         top_k: number of tokens kept; ``None`` keeps all.
         max_new_tokens: limit on the generated tokens.
-        seed: of the sampling.
-        task: registry name.
-        split: of the task.
-        task_options: what the task was built with, as ``tasks.get_task`` takes it.
-        backend: what drew the samples: ``"transformers"``, ``"vllm"`` or ``"server"``; compared
-            where both sides tell, since each draws other samples with the same seed.
-        weights: file of the model's folder -> its SHA-256; compared where both sides name the same
-            model and file: one that changed under the same name is damaged.
-        versions: of the libraries; recorded, never compared.
+        seed: seed of the sampling.
+        task: name of the task in the registry.
+        split: split of the task.
+        task_options: options that the task was built with, as in ``tasks.get_task``.
+        backend: what drew the samples: ``"transformers"``, ``"vllm"`` or ``"server"``. It is compared if
+            both sides record it, because each draws other samples with the same seed.
+        weights: file of the model's folder -> its SHA-256. It is compared if both sides name the same
+            model and file: a file that changed under the same name is damaged.
+        versions: versions of the libraries; recorded, never compared.
     """
 
     model: str
@@ -97,7 +97,7 @@ class RolloutManifest:
         """Check that rows described by ``other`` may join the rows described by this manifest.
 
         Raises:
-            ConfigError: naming the first setting that differs, and both values.
+            ConfigError: names the first setting that differs, and both values.
         """
         for entry in fields(self):
             stored, wanted = getattr(self, entry.name), getattr(other, entry.name)
@@ -126,7 +126,7 @@ class RolloutManifest:
         """Write the manifest atomically.
 
         Raises:
-            FileExistsError: there is one.
+            FileExistsError: a manifest exists.
         """
         head = {"kind": KIND, "schema_version": SCHEMA_VERSION}
         write_json(path, {**head, **asdict(self)}, owner=owner, new=True)
@@ -137,7 +137,7 @@ class RolloutManifest:
 
         Raises:
             MissingFileError: there is no such file.
-            DataError: it is not the manifest of a sample store this version can read.
+            DataError: it is not the manifest of a sample store that this version can read.
         """
         content: dict[str, Any] = read_json(path, "the manifest of a sample store")
         kind, version = content.pop("kind", None), content.pop("schema_version", None)

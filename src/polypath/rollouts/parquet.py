@@ -1,8 +1,8 @@
-"""Parquet files whose every byte has a checksum; those of others are read, too.
+"""Parquet files in which every byte has a checksum. Files of other writers can be read as well.
 
-Parquet's own checksums are of the content of pages, not of their headers and of the footer. What is
-missing stands before the footer, where no reader looks: a CRC-32 of each column chunk, how many these
-are, a mark, and a CRC-32 of all that and the footer. So reading some columns checks these only.
+Parquet's own checksums cover the content of pages, but not their headers and not the footer. We add the
+rest before the footer, where no reader looks: a CRC-32 of each column chunk, the number of these, a mark,
+and a CRC-32 of all that and the footer. Reading some columns verifies only theirs.
 """
 
 import io
@@ -39,14 +39,14 @@ def open_parquet(path: Path, columns: Collection[str] | None = None) -> Iterator
 
     Args:
         path: the file.
-        columns: those that will be read; all by default.
+        columns: columns that will be read; all by default.
 
     Raises:
-        OSError: a checksum does not fit; of a page only when it is read.
-        pa.ArrowException: it is no Parquet file.
+        OSError: a checksum does not fit; the checksum of a page is verified only when the page is read.
+        pa.ArrowException: it is not a Parquet file.
     """
     with path.open("rb") as file:
-        crcs = _read_crcs(file)  # first: a damaged footer can end the process in pyarrow
+        crcs = _read_crcs(file)  # first, because a damaged footer can end the process in pyarrow
         with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
             for crc, (name, first, end) in zip(crcs, _chunks(parquet.metadata), strict=False):
                 if columns is None or name in columns:
@@ -57,7 +57,7 @@ def open_parquet(path: Path, columns: Collection[str] | None = None) -> Iterator
 
 
 def _read_crcs(file: BinaryIO) -> Sequence[int]:
-    """Return the CRC-32 of each column chunk; none where another tool, or an older version, wrote."""
+    """Return the CRC-32 of each column chunk; none if another tool or an older version wrote the file."""
     start = _footer_start(file)
     file.seek(max(start - _WORD - len(_MARK) - _WORD, 0))
     count, mark = int.from_bytes(file.read(_WORD), "little"), file.read(len(_MARK))
@@ -73,7 +73,7 @@ def _read_crcs(file: BinaryIO) -> Sequence[int]:
 
 
 def _chunks(metadata: pq.FileMetaData) -> Iterator[tuple[str, int, int]]:
-    """Yield the name of each column chunk, its first byte and the one after its last."""
+    """Yield the name of each column chunk, its first byte, and the byte after its last."""
     for group in range(metadata.num_row_groups):
         for place in range(metadata.num_columns):
             chunk = metadata.row_group(group).column(place)
@@ -105,9 +105,9 @@ def may_be_number(kind: pa.DataType) -> bool:
 
 
 def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
-    """Yield the rows of a batch; None for one with a value that Python has no object for.
+    """Yield the rows of a batch; None for a row with a value that Python has no object for.
 
-    Such are texts that are not UTF-8, and dates beyond the year 9999.
+    Examples are texts that are not UTF-8, and dates beyond the year 9999.
     """
     try:
         yield from batch.to_pylist()

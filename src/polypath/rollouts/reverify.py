@@ -1,7 +1,7 @@
-"""Verify every completion of a run again, into a new run; the old one is only read.
+"""Verify every completion of a run again, into a new run. The old run is only read.
 
-Each store of the new run has the shards of the old one by name, with new verdicts. A shard appears
-whole or not at all, so the same call resumes after a kill, and several processes can share the work.
+Each store of the new run has the old store's shards by name, with new verdicts. A shard appears
+complete or not at all, so the same call resumes after a kill, and several processes can share the work.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from polypath.rollouts.schema import SCHEMA
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, find_source
 from polypath.rollouts.store import RolloutStore
 
-_SAME = ["problem_id", "sample_id", "completion"]  # what a shard and its new version share
+_SAME = ["problem_id", "sample_id", "completion"]  # columns that a shard and its new version share
 _COMPARED = [*_SAME, "correct", "answer", "status"]
 
 
@@ -30,12 +30,12 @@ class ReverifySummary:
     """How the verdicts of two stores differ.
 
     Attributes:
-        num_rows: rows verified again.
-        now_right: rows that were not right before and are now.
-        now_wrong: rows that were right before and are not any more.
-        new_answers: other rows whose canonical solution changed.
-        statuses: status -> rows that have it now.
-        unreadable_shards: shards of the old store that cannot be read; the new store lacks their
+        num_rows: number of rows that were verified again.
+        now_right: number of rows that were not right before and are now.
+        now_wrong: number of rows that were right before and are not now.
+        new_answers: number of other rows whose canonical solution changed.
+        statuses: status -> number of rows that have it now.
+        unreadable_shards: number of the old store's shards that cannot be read; the new store lacks their
             rows.
     """
 
@@ -58,26 +58,26 @@ def reverify_run(
 ) -> int:
     """Write a run to a new folder with new verdicts, against the stored gold answers.
 
-    Completions, keys and the order of rows stay as they are. Shards that the new run holds already
-    are not verified again.
+    Completions, keys and the order of rows stay as they are. Shards that the new run already has are
+    not verified again.
 
     Args:
         run: run folder or sample store.
         out: the new run folder.
-        verify_batch: verifies (completions, golds); called once a shard.
-        task: recorded as the one that verifies these rows; ``None`` keeps what is recorded.
-        task_options: recorded likewise.
-        part: which of the shards, where other processes verify the rest: every ``part.of``-th.
+        verify_batch: verifies (completions, golds); called once for each shard.
+        task: task to record as the one that verifies these rows; ``None`` keeps the recorded one.
+        task_options: options to record in the same way.
+        part: part of the shards, if other processes verify the rest: every ``part.of``-th.
 
     Returns:
         The number of shards verified by this call.
 
     Raises:
-        MissingFileError: there is nothing at ``run``.
-        ConfigError: the two are one run; the new one was made with another task or other settings,
-            or holds other samples; or someone is writing to it.
-        DataError: there is no sample store at ``run``, or a shard of the new one holds other rows
-            than the one of its name.
+        MissingFileError: ``run`` does not exist.
+        ConfigError: both are the same run; the new one was made with another task or other settings,
+            or has other samples; or another process is writing to it.
+        DataError: ``run`` has no sample store, or a shard of the new run has other rows than the old
+            shard of the same name.
     """
     verified = 0
     changes: dict[str, Any] = {} if task is None else {"task": task}
@@ -94,11 +94,11 @@ def reverify_run(
 
 
 def count_shards(run: str | Path, out: str | Path) -> tuple[int, int]:
-    """Return how many shards of a run the new one has, and how many there are.
+    """Return how many shards of a run the new run has, and how many there are.
 
     Raises:
-        MissingFileError: a store of the new run is not there.
-        ConfigError: the new run holds samples that the old one lacks.
+        MissingFileError: a store of the new run does not exist.
+        ConfigError: the new run has samples that the old one lacks.
     """
     done, total = 0, 0
     for old, target in _stores(run, out):
@@ -108,12 +108,12 @@ def count_shards(run: str | Path, out: str | Path) -> tuple[int, int]:
 
 
 def compare_verdicts(run: str | Path, out: str | Path) -> dict[str, ReverifySummary]:
-    """Say, for each store of the new run, how its verdicts differ from those of the old one.
+    """Return, for each store of the new run, how its verdicts differ from the old ones.
 
     Raises:
-        MissingFileError: a store of the new run is not there.
-        ConfigError: the new run holds samples that the old one lacks.
-        DataError: a shard of the new run holds other rows than the one of its name.
+        MissingFileError: a store of the new run does not exist.
+        ConfigError: the new run has samples that the old one lacks.
+        DataError: a shard of the new run has other rows than the old shard of the same name.
     """
     return {
         target.name: _compare(old, RolloutStore.open(target)) for old, target in _stores(run, out)
@@ -124,7 +124,7 @@ def _stores(run: str | Path, out: str | Path) -> list[tuple[RolloutStore, Path]]
     """Return each store of a run, with its place in the new run."""
     source = find_source(Path(run), {})
     if source.store is None:
-        raise DataError(f"{run} is no run folder or sample store; import_run verifies files.")
+        raise DataError(f"{run} is not a run folder or a sample store; import_run verifies files.")
     places = {Path(out) / SAMPLES_FOLDER: source.store, Path(out) / GREEDY_FOLDER: source.greedy}
     pairs = [(RolloutStore.open(old), new) for new, old in places.items() if old is not None]
     if any(old.path.resolve() == new.resolve() for old, new in pairs):
@@ -133,14 +133,14 @@ def _stores(run: str | Path, out: str | Path) -> list[tuple[RolloutStore, Path]]
 
 
 def _fill(old: RolloutStore, new: RolloutStore, verify_batch: VerifyBatch, part: Part) -> int:
-    """Verify this part of the shards, but for those that are there; return how many."""
+    """Verify the missing shards of this part, and return how many."""
     there, verified = _verified_names(old, new), 0
     for shard in old.shards()[part.rank :: part.of]:
         target = new.path / shard.name
         if shard.name in there:
             _compared_columns(shard, target)
             continue
-        # A shard that cannot be read leaves an empty one: it is done, too.
+        # For a shard that cannot be read, an empty one is written, because it is done as well.
         table = _read(shard, SCHEMA.names)
         rows = SCHEMA.empty_table() if table is None else _verify_table(table, verify_batch)
         with atomic_write(target, owner=part.owner) as file:
@@ -208,7 +208,7 @@ def _verified_names(old: RolloutStore, new: RolloutStore) -> set[str]:
 def _compared_columns(
     old: Path, new: Path
 ) -> tuple[dict[str, list[Any]], dict[str, list[Any]]] | None:
-    """Return the columns to compare of a shard and its new version; ``None`` if it is unreadable."""
+    """Return the columns of a shard and of its new version to compare; ``None`` if it is unreadable."""
     before, after = _read(old, _COMPARED), _read(new, _COMPARED)
     if after is None:
         raise DataError(f"{new} cannot be read; delete it to verify its rows again.")

@@ -1,4 +1,4 @@
-"""The samples of one run, whatever file they came in: what every metric and report starts from."""
+"""The samples of one run, from any kind of file. Every metric and report starts from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,23 +19,23 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Every sample of N problems, S_n of problem n: counts may differ between problems.
+    """Every sample of N problems, S_n of problem n. The counts may differ between problems.
 
     Attributes:
         name: label of the run.
         problem_ids: the N problems, in order of first appearance.
-        prompts: of the N problems, chat messages as JSON text; ``None`` where unknown.
-        golds: of the N problems; ``None`` where unknown.
+        prompts: prompts of the N problems, chat messages as JSON text; ``None`` where unknown.
+        golds: golds of the N problems; ``None`` where unknown.
         completions: N tuples of S_n texts, in the order of their sample numbers.
-        correct: N tuples of S_n. ``None`` where nobody verified the sample: nothing says whether it
-            is right, or its verifier timed out or failed.
-        answers: N tuples of S_n canonical solutions; ``None`` where none was found.
-        greedy_correct: whether the greedy sample of each problem is right, ``None`` where there is
-            none or it was not verified; ``None`` as a whole for a run without greedy samples.
+        correct: N tuples of S_n. ``None`` if nobody verified the sample: nothing says whether it is right,
+            or its verifier timed out or failed.
+        answers: N tuples of S_n canonical solutions; ``None`` if none was found.
+        greedy_correct: whether the greedy sample of each problem is right, ``None`` if there is none or it
+            was not verified. ``None`` as a whole for a run without greedy samples.
         left_out: reason -> number of rows left out while reading. An unreadable shard or file
-            counts as one, since how many rows it held is lost with it.
-        left_out_at: reason -> where the first of these rows are, such as "line 7 of run.jsonl".
-        training_log: numbers of the lines of ``log.jsonl`` beside the run; empty if there is none.
+            counts as one, because the number of its rows is lost with it.
+        left_out_at: reason -> places of the first of these rows, such as "line 7 of run.jsonl".
+        training_log: numbers from the lines of ``log.jsonl`` next to the run; empty if there is none.
     """
 
     name: str
@@ -71,31 +71,31 @@ class Samples:
 
     @property
     def num_problems(self) -> int:
-        """Number of problems, N."""
+        """The number of problems, N."""
         return len(self.problem_ids)
 
     @cached_property
     def num_samples_N(self) -> npt.NDArray[np.int64]:
-        """Samples of each problem."""
+        """The number of samples of each problem."""
         return np.array([len(texts) for texts in self.completions], dtype=np.int64)
 
     @cached_property
     def num_verified_N(self) -> npt.NDArray[np.int64]:
-        """Samples of each problem that are known to be right or wrong."""
+        """The number of samples of each problem that are known to be right or wrong."""
         return np.array(
             [sum(c is not None for c in correct) for correct in self.correct], dtype=np.int64
         )
 
     @cached_property
     def num_correct_N(self) -> npt.NDArray[np.int64]:
-        """Right samples of each problem."""
+        """The number of right samples of each problem."""
         return np.array([sum(c is True for c in correct) for correct in self.correct], np.int64)
 
     def subset(self, problem_ids: Iterable[str]) -> Self:
         """Return the samples of these problems, in this order.
 
         Raises:
-            DataError: the run lacks one of them, or one is named twice.
+            DataError: the run lacks one of them, or one occurs twice.
         """
         place = {problem_id: n for n, problem_id in enumerate(self.problem_ids)}
         wanted = list(problem_ids)
@@ -125,33 +125,33 @@ def load_samples(
 ) -> Samples:
     """Read the samples of a run.
 
-    Bad rows do not spoil good ones: each is left out, and counted under its reason in
-    ``Samples.left_out``; ``Samples.left_out_at`` says where the first are. Read are
+    Bad rows do not spoil good ones. Each is left out and counted under its reason in
+    ``Samples.left_out``; ``Samples.left_out_at`` says where the first ones are. These can be read:
 
     - a run folder of ``polypath sample`` or ``presample``, and a sample store;
     - JSON lines and Parquet files with a row per sample, or a row per problem whose ``completion``
-      is a list (``correct``, ``reward`` and ``answer`` then are lists beside it);
+      is a list (``correct``, ``reward`` and ``answer`` are then lists beside it);
     - TRL's ``completions_*.parquet`` (file or folder), a verl validation dump, lighteval details
       (file or folder), ``samples_*.jsonl`` of lm-evaluation-harness, ``.eval`` and ``.json`` logs of
       inspect_ai.
 
-    ``docs/samples.md`` describes what is read from each. A row without ``problem_id`` goes by a
+    ``docs/samples.md`` describes what is read from each. A row without ``problem_id`` is identified by a
     hash of its prompt. It is right if ``correct`` says so, else if ``reward`` (or ``score``) is
-    more than one half; it is not verified if its ``status`` is ``timeout``, ``error`` or
+    above one half. It is not verified if its ``status`` is ``timeout``, ``error`` or
     ``bad_gold``. A row whose reward is NaN is left out.
 
     Args:
         path: file or folder.
-        name: label of the run; the name of the file or folder by default.
-        keys: our key -> key in the file, for files that call things differently, such as
+        name: label of the run; by default the name of the file or folder.
+        keys: our key -> key in the file, for files with other names, such as
             ``{"completion": "response", "problem_id": "idx"}``.
-        verify_batch: verifies (completions, golds) again, in batches, wherever there is a gold
-            answer; the file's own verdicts on these rows then do not count.
+        verify_batch: verifies (completions, golds) again, in batches, for all rows with a gold
+            answer. The file's own verdicts on these rows are then ignored.
 
     Raises:
-        MissingFileError: there is nothing at ``path``.
-        ConfigError: ``keys`` has a key that is not ours.
-        DataError: it holds no sample that can be used, the message says why; or samples of several
+        MissingFileError: ``path`` does not exist.
+        ConfigError: ``keys`` contains a key that is not ours.
+        DataError: no sample can be used (the message says why), or the samples are of several
             models, which ``load_runs`` reads.
     """
     source = find_source(Path(path), keys or {})
@@ -165,19 +165,19 @@ def load_runs(
     keys: Mapping[str, str] | None = None,
     verify_batch: VerifyBatch | None = None,
 ) -> dict[str | None, Samples]:
-    """Read a file that holds samples of several runs, such as models, apart.
+    """Read each run of a file that contains samples of several runs, such as models.
 
     Args:
-        path: as in ``load_samples``; a sample store is one run.
-        run_key: column that says which run a row is of, ``a.b`` for b in a. ``none`` reads all rows
-            as one run, though their models differ; None refuses that.
+        path: as in ``load_samples``. A sample store is one run.
+        run_key: column that says which run a row belongs to; ``a.b`` means b in a. ``none`` reads all rows
+            as one run, even if their models differ; None refuses that.
         keys: as in ``load_samples``.
         verify_batch: as in ``load_samples``.
 
     Returns:
-        Value of the column -> its samples, named by it, in the order of the file. Rows without a value
-        are counted as left out, as are unreadable ones, in every run. None -> all samples where no row
-        has the column.
+        Value of the column -> its samples, named by it, in the order of the file. Rows without a value,
+        and unreadable rows, are counted as left out in every run. If no row has the column, None -> all
+        samples.
 
     Raises:
         MissingFileError, ConfigError, DataError: as ``load_samples``.
@@ -191,7 +191,7 @@ def load_runs(
         found.setdefault(row.raw.get("run"), []).append(row)
     for run in source.left_out_of.keys() - (
         found.keys() - {None}
-    ):  # of no run that can be measured
+    ):  # rows of a run that cannot be measured
         other = source.left_out_of[run]
         source.left_out.join(other, other.places)
     if set(found) <= {None}:
@@ -233,7 +233,7 @@ def _pick(values: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
 
 
 class _Sample(NamedTuple):
-    """What is kept of a row: its prompt, which every sample of a problem repeats, is not."""
+    """What is kept of a row: everything but its prompt, which all samples of a problem share."""
 
     sample_id: int | None
     completion: str
@@ -243,7 +243,7 @@ class _Sample(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class _ProblemRows:
-    """What was read of one problem."""
+    """The samples that were read of one problem."""
 
     prompt: str | None = None
     gold: str | None = None
@@ -253,15 +253,15 @@ class _ProblemRows:
     has_greedy: bool = False
 
     def ordered(self) -> list[_Sample]:
-        """Return numbered samples by number, then those without a number as they came."""
+        """Return numbered samples by number, then samples without a number in the order of reading."""
         return sorted(self.rows, key=lambda row: (row.sample_id is None, row.sample_id or 0))
 
 
 def _gather(rows: Iterable[SampleRow], left_out: LeftOut) -> dict[str, _ProblemRows]:
     """Group rows by problem, in an order that does not depend on when each was drawn.
 
-    Of several rows with one (problem_id, sample_id) the first counts; the others are counted in
-    ``left_out``, as are further greedy samples of a problem.
+    Of several rows with one (problem_id, sample_id) the first counts. The others, and further greedy
+    samples of a problem, are counted in ``left_out``.
     """
     problems: dict[str, _ProblemRows] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""One row of a sample store: a completion, and what its verifier said."""
+"""One row of a sample store: a completion and its verdict."""
 
 import json
 from collections.abc import Iterable
@@ -34,20 +34,20 @@ class Rollout:
     """One sampled and verified completion.
 
     Attributes:
-        problem_id: which problem; with ``sample_id`` the key of the row.
-        sample_id: which of the problem's samples, from 0.
+        problem_id: id of the problem; with ``sample_id`` the key of the row.
+        sample_id: number of the sample among the problem's samples, from 0.
         prompt: the prompt as ``encode_prompt`` writes it.
-        completion: decoded text, special tokens left out.
-        gold: what the verifier compared with.
+        completion: decoded text, without special tokens.
+        gold: the gold answer that the verifier compared with.
         status: a value of ``polypath.verify.base.Status``.
         reward: the raw reward, in [0, 1].
         correct: whether the completion counts as right.
         answer: the canonical solution, ``None`` if none was found.
-        n_tokens: generated tokens, the end-of-sequence token included; ``None`` where unknown.
+        n_tokens: number of generated tokens, including the end-of-sequence token; ``None`` if unknown.
         finish_reason: ``"stop"`` if the model ended the completion, ``"length"`` if the limit did,
-            ``None`` where unknown.
-        token_ids: the generated tokens themselves (tokenising the text again need not give them
-            back), ``None`` where they are unknown.
+            ``None`` if unknown.
+        token_ids: the generated tokens (tokenising the text again may give others), ``None`` if
+            unknown.
     """
 
     problem_id: str
@@ -90,10 +90,10 @@ def to_table(rows: Iterable[Rollout]) -> pa.Table:
 
 
 def encode_prompt(prompt: str | list[dict[str, str]]) -> str:
-    """Return the text a prompt is stored as: itself, or its messages as JSON.
+    """Return the text as which a prompt is stored: itself, or its messages as JSON.
 
     Raises:
-        DataError: a plain prompt reads like stored messages, so it could not be told apart.
+        DataError: a plain prompt looks like stored messages, so the two could not be told apart.
 
     >>> encode_prompt([{"role": "user", "content": "2 + 2 ="}])
     '[{"role": "user", "content": "2 + 2 ="}]'

@@ -1,8 +1,8 @@
-"""The sample store: a folder of Parquet shards that only ever grows, and one manifest.
+"""The sample store: a folder of Parquet shards that only grows, and one manifest.
 
-A shard appears whole or not at all, so a process killed at any moment loses at most the rows of
-the shard it was writing, and rows are never changed. Several processes, on several machines, may
-write to one store at once if each does a part of the work.
+A shard appears complete or not at all, so a process killed at any moment loses at most the rows of
+the shard that it was writing. Rows never change. Several processes, on several machines, may
+write to one store at the same time if each does a part of the work.
 """
 
 import contextlib
@@ -30,14 +30,14 @@ _INDEX_ROWS = 1 << 16
 class RolloutStore:
     """Read and extend a sample store.
 
-    ``RolloutStore.open`` reads; ``RolloutStore.create_or_open`` also writes, and holds a lock until
-    ``close`` (or until the process ends, however it ends), so that there is one writer at a time,
-    or one of each part.
+    ``RolloutStore.open`` reads. ``RolloutStore.create_or_open`` also writes, and holds a lock until
+    ``close`` or the end of the process, so that there is one writer at a time,
+    or one for each part.
 
     Attributes:
         path: the folder.
-        manifest: what made the rows.
-        skipped: names of unreadable shards met so far; empty unless ``on_corrupt="skip"``.
+        manifest: record of what made the rows.
+        skipped: names of unreadable shards found so far; empty unless ``on_corrupt="skip"``.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RolloutStore:
 
     @classmethod
     def open(cls, path: str | Path, *, on_corrupt: OnCorrupt = "error") -> Self:
-        """Open a store for reading; it may be growing meanwhile.
+        """Open a store for reading. It may grow in the meantime.
 
         Args:
             path: the folder.
@@ -71,8 +71,8 @@ class RolloutStore:
                 and adds its name to ``skipped``.
 
         Raises:
-            MissingFileError: there is no store.
-            DataError: the manifest is not one of a sample store.
+            MissingFileError: the store does not exist.
+            DataError: the manifest is not that of a sample store.
         """
         folder = Path(path)
         return cls(folder, RolloutManifest.read(folder / MANIFEST_NAME), on_corrupt=on_corrupt)
@@ -85,16 +85,16 @@ class RolloutStore:
         *,
         part: Part = WHOLE,
     ) -> Self:
-        """Open a store for writing, creating it if there is none, and clean up after killed runs.
+        """Open a store for writing. Create it if necessary, and clean up after killed runs.
 
         Args:
             path: the folder.
-            manifest: how the rows to come are made.
-            part: what this process writes, where others write the rest at the same time.
+            manifest: how the new rows are made.
+            part: the part that this process writes, if others write the rest at the same time.
 
         Raises:
-            ConfigError: the store was made with other settings, or someone else is writing to it.
-            DataError: the folder holds shards but no manifest, or a manifest of something else.
+            ConfigError: the store was made with other settings, or another process is writing to it.
+            DataError: the folder has shards but no manifest, or a manifest of something else.
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,9 @@ class RolloutStore:
         try:
             remove_leftovers(folder, part.owner)
             target = folder / MANIFEST_NAME
-            has_shards = any(folder.glob(SHARD_GLOB))  # asked first: a manifest precedes shards
+            has_shards = any(
+                folder.glob(SHARD_GLOB)
+            )  # checked first, because a manifest precedes shards
             if not target.exists():
                 if has_shards:
                     raise DataError(
@@ -124,17 +126,17 @@ class RolloutStore:
         self.close()
 
     def close(self) -> None:
-        """Let another writer in. Reading stays possible."""
+        """Allow another writer. Reading remains possible."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def append(self, rows: Iterable[Rollout]) -> None:
-        """Add rows as one shard: after this call they are on the disk, before it none is.
+        """Add rows as one shard. After this call all of them are on the disk, before it none.
 
         Raises:
             ConfigError: the store was opened for reading only, or closed.
-            DataError: a row's key is there already, here or in the store.
+            DataError: a key occurs twice, among these rows or with those of the store.
         """
         if self._lock is None:
             raise ConfigError(
@@ -166,10 +168,10 @@ class RolloutStore:
                     write_parquet(table, file)
                 return shard.name
             except FileExistsError:
-                self._next_number = None  # someone else took it: look at the folder again
+                self._next_number = None  # another process took it, so list the folder again
 
     def keys(self) -> set[Key]:
-        """Return ``(problem_id, sample_id)`` of every row; ``index`` is for large stores."""
+        """Return ``(problem_id, sample_id)`` of every row. For large stores use ``index``."""
         found: set[Key] = set()
         for batch in self.iter_batches(columns=("problem_id", "sample_id")):
             found.update(zip(*(column.to_pylist() for column in batch.columns), strict=True))
@@ -178,8 +180,8 @@ class RolloutStore:
     def index(self) -> KeyIndex:
         """Return the keys of every row, in 8 bytes each.
 
-        It is one index, which later appends go into. Calling this again adds what others wrote
-        meanwhile, and reads only that.
+        There is one index, and later appends are added to it. Calling this again adds what others have
+        written in the meantime, and reads only that.
         """
         new = [shard for shard in self.shards() if shard.name not in self._indexed]
         for batch in self._batches(new, ["problem_id", "sample_id"], _INDEX_ROWS):
@@ -194,7 +196,7 @@ class RolloutStore:
 
         Args:
             columns: names from ``SCHEMA``, returned in this order; all of them by default.
-            batch_size: rows of a batch at most.
+            batch_size: most rows of a batch.
 
         Raises:
             ConfigError: a column is not in the schema.
@@ -211,8 +213,8 @@ class RolloutStore:
     ) -> Iterator[pa.RecordBatch]:
         for shard in shards:
             try:
-                # Whole batches are decoded before the first is handed out: a shard damaged
-                # half-way would otherwise be half counted.
+                # Whole batches are decoded before the first is yielded. Otherwise a shard that is damaged
+                # half-way would be counted in half.
                 batches = _read_shard(shard, names, batch_size)
             except (pa.ArrowException, OSError) as error:
                 if self._on_corrupt == "error":
@@ -226,13 +228,13 @@ class RolloutStore:
             yield from batches
 
     def shards(self) -> list[Path]:
-        """Return the files of all rows, in the order they were written."""
+        """Return the files of all rows, in the order in which they were written."""
         if not self.path.is_dir():
             raise MissingFileError(f"The sample store {self.path} does not exist any more.")
         return sorted(self.path.glob(SHARD_GLOB))
 
     def _next_shard(self) -> Path:
-        # Each part has numbers of its own, so that parts hardly ever meet.
+        # Each part has its own numbers, so parts rarely collide.
         rank, of = self._part
         if self._next_number is None:  # listing the folder for each shard would be quadratic
             shards = self.shards()
@@ -244,12 +246,12 @@ class RolloutStore:
 
 
 def _read_shard(shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:
-    """Return the named columns of a shard; ``ArrowException`` if it is damaged or lacks one."""
+    """Return the named columns of a shard. Raise ``ArrowException`` if it is damaged or lacks one."""
     with open_parquet(shard, names) as file:
         missing = [name for name in names if name not in file.schema_arrow.names]
         if missing:
             raise pa.ArrowInvalid(f"it has no column {missing[0]!r}")
         batches = list(file.iter_batches(batch_size=batch_size, columns=names))
-        for batch in batches:  # of a shard without checksums: texts that are not UTF-8
+        for batch in batches:  # of a shard without checksums: check for texts that are not UTF-8
             batch.validate(full=True)
         return [batch.select(names) for batch in batches]

@@ -1,4 +1,4 @@
-"""Sample stores to files and back."""
+"""From sample stores to files, and back."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ from polypath.rollouts.schema import FINISH_REASONS, SCHEMA, Rollout
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, SampleSource, find_source
 from polypath.rollouts.store import RolloutStore
 
-GREEDY_ID = -1  # sample_id of a greedy sample in files; stores keep these apart
+GREEDY_ID = -1  # sample_id of a greedy sample in files; stores keep greedy samples separately
 _SHARD_ROWS = 4096
 _LARGEST = 2**63 - 1  # a store holds
 _LARGEST_TOKEN = 2**31 - 1
@@ -23,15 +23,15 @@ _LARGEST_TOKEN = 2**31 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSummary:
-    """What became of the rows of a file.
+    """What happened to the rows of a file.
 
     Attributes:
-        num_rows: samples now in the store.
-        new_rows: of these, added by this call.
-        num_greedy: greedy samples now in the store beside it.
-        left_out: reason -> rows left out.
-        left_out_at: reason -> where the first of them are.
-        statuses: status of a verdict -> rows that this call added with it, greedy ones included.
+        num_rows: number of samples now in the store.
+        new_rows: number of these that this call added.
+        num_greedy: number of greedy samples now in the store next to it.
+        left_out: reason -> number of rows left out.
+        left_out_at: reason -> places of the first of them.
+        statuses: status of a verdict -> number of rows added by this call, including greedy ones.
     """
 
     num_rows: int
@@ -45,24 +45,24 @@ class ImportSummary:
 def export_jsonl(run: str | Path, target: str | Path, *, token_ids: bool = True) -> int:
     """Write every row of a run or a store as a line of JSON, in the order of the store.
 
-    Greedy samples follow with ``sample_id`` -1. The file appears whole or not at all;
-    ``import_run`` makes the same store of it.
+    Greedy samples follow with ``sample_id`` -1. The file appears complete or not at all.
+    ``import_run`` makes the same store from it.
 
     Args:
         run: run folder or sample store.
         target: the file.
-        token_ids: whether to write them; most of the file is theirs.
+        token_ids: whether to write them; they are most of the file.
 
     Returns:
         The number of lines.
 
     Raises:
-        MissingFileError: there is nothing at ``run``.
-        DataError: it is no store, or a shard of it cannot be read.
+        MissingFileError: ``run`` does not exist.
+        DataError: it is not a store, or one of its shards cannot be read.
     """
     source = find_source(Path(run), {})
     if source.store is None:
-        raise DataError(f"{run} is no run folder or sample store; only these are exported.")
+        raise DataError(f"{run} is not a run folder or a sample store; only these can be exported.")
     columns = [name for name in SCHEMA.names if token_ids or name != "token_ids"]
     lines = 0
     path = Path(target)
@@ -89,24 +89,24 @@ def import_run(
     run_key: str | None = None,
     run: str | None = None,
 ) -> ImportSummary:
-    """Make a run folder of a file; with ``verify_batch``, every completion is verified.
+    """Make a run folder from a file; with ``verify_batch``, every completion is verified.
 
-    Killed at any moment, the same call goes on. Rows without ``sample_id`` are numbered by their
+    If it is killed, the same call resumes. Rows without ``sample_id`` are numbered by their
     order in the file.
 
     Args:
-        path: whatever ``load_samples`` reads.
-        out: the run folder to make or to go on with.
-        manifest: what is known of how the rows were made.
+        path: any file that ``load_samples`` reads.
+        out: the run folder to make or to resume.
+        manifest: what is known about how the rows were made.
         keys: as in ``load_samples``.
-        verify_batch: verifies (completions, golds), a part of the file at a time.
-        problems: problem_id -> (prompt, gold), for rows that lack them. A row that has no gold
-            answer and no entry here is left out if it has to be verified.
-        run_key: as in ``load_runs``: column that says which run a row is of, or ``none``.
+        verify_batch: verifies (completions, golds), one part of the file at a time.
+        problems: problem_id -> (prompt, gold), for rows that lack them. A row without a gold
+            answer and without an entry here is left out if it has to be verified.
+        run_key: as in ``load_runs``: column that says which run a row belongs to, or ``none``.
         run: with a run key, the run to read, one of ``run_names``; ``None`` reads all rows.
 
     Raises:
-        ConfigError: the run folder holds samples that were made in another way.
+        ConfigError: the run folder has samples that were made in another way.
         DataError: no row can be used.
     """
     source = find_source(Path(path), keys or {})
@@ -148,8 +148,8 @@ def run_names(
     """Return the names of the runs in a file, in order of first appearance.
 
     Args:
-        path: whatever ``load_samples`` reads; a sample store has no column of runs.
-        run_key: column that says which run a row is of, ``a.b`` for b in a.
+        path: any file that ``load_samples`` reads. A sample store has no column of runs.
+        run_key: column that says which run a row belongs to; ``a.b`` means b in a.
         keys: as in ``load_samples``.
 
     Returns:
@@ -165,7 +165,7 @@ def run_names(
 
 
 def _rows_of(source: SampleSource, run: str | None) -> Iterator[SampleRow]:
-    """Yield the rows of one run, and count those of none; all rows for ``None``."""
+    """Yield the rows of one run, and count those without a run; ``None`` yields all rows."""
     others = set()
     for row in source.rows():
         found = row.raw.get("run")
@@ -187,7 +187,7 @@ def _numbered(
     problems: Mapping[str, tuple[str, str]],
     done: Container[tuple[str, int]],
 ) -> Iterator[SampleRow]:
-    """Yield the rows that are not ``done``, with prompt, gold and number; no key comes twice."""
+    """Yield the rows that are not ``done``, with prompt, gold and number. No key occurs twice."""
     seen: set[tuple[str, int]] = set()
     next_id: Counter[str] = Counter()
     for row in _rows_of(source, run):
@@ -221,7 +221,7 @@ def _rollout(row: SampleRow) -> Rollout:
         prompt=row.prompt or "",
         completion=row.completion,
         gold=row.gold or "",
-        # "error" is the status of what nobody verified: it counts neither as right nor as wrong.
+        # "error" is the status of a row that nobody verified: it counts neither as right nor as wrong.
         status="error" if row.correct is None and status == "graded" else status,
         reward=float(row.correct or 0) if row.reward is None else row.reward,
         correct=row.correct or False,

@@ -1,4 +1,4 @@
-"""Open what draws samples: a model in this process, vLLM, or a server."""
+"""Opens what draws samples: a model in this process, vLLM, or a server."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from polypath.sampling.settings import ServerSettings, VllmSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """What draws.
+    """What draws samples.
 
     Attributes:
-        draw: the backend's ``sample`` with its model.
-        manifest: what it draws from; how is left open.
-        model: the model where it is in this process, else ``None``.
-        tokenizer: of the model; ``None`` for a server.
+        draw: the backend's ``sample``, with its model.
+        manifest: what it draws from; how it draws is left open.
+        model: the model if it is in this process, else ``None``.
+        tokenizer: tokenizer of the model; ``None`` for a server.
     """
 
     draw: Draw
@@ -44,26 +44,28 @@ def open_backend(
     console: Console | None = None,
     trust_remote_code: bool = False,
 ) -> Iterator[Backend]:
-    """Open a backend, and close it in the end.
+    """Open a backend, and close it at the end.
 
     Args:
         model: a folder or hub name; or a server.
-        device: ``"cpu"`` or ``"cuda"``; this process's GPU, if there is one, by default.
+        device: ``"cpu"`` or ``"cuda"``; by default this process's GPU, if there is one.
         precision: as in ``PresampleSettings``. vLLM has no autocast: ``bf16-mixed`` is bfloat16.
-        engine: to sample with vLLM.
-        ranks: which process of several this is.
-        console: where a server's peculiarities are told.
+        engine: engine to sample with vLLM.
+        ranks: which of several processes this is.
+        console: where a server's peculiarities are reported.
         trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
         DataError: a file of the model is damaged.
         ConfigError: ``engine`` for a server, or for a device that this vLLM was not built for.
-        MissingFileError: the model is not there.
-        MissingExtraError: vLLM is asked for and not installed.
+        MissingFileError: the model does not exist.
+        MissingExtraError: vLLM is requested and not installed.
     """
     if isinstance(model, ServerSettings):
         if engine is not None:
-            raise ConfigError("A server draws by itself: leave out vLLM's settings, or the server.")
+            raise ConfigError(
+                "vLLM's settings and a server exclude each other. Leave one of them out."
+            )
         yield _server(model, console)
     elif engine is not None:
         with _vllm(model, engine, device, precision, ranks, trust_remote_code) as backend:
@@ -79,8 +81,8 @@ def _server(server: ServerSettings, console: Console | None) -> Backend:
     say = None
     if console is not None:
         say = partial(console.out, highlight=False)
-    # A server does not show its weights or template: its name for the model is all there is, and
-    # whether plain prompts were wrapped into a chat.
+    # A server shows neither its weights nor its template. Known are only its name for the model, and
+    # whether plain prompts are wrapped into a chat.
     template = "chat" if server.chat else None
     return Backend(
         draw=partial(sample, server, say=say),
@@ -128,7 +130,7 @@ def _vllm(
     from polypath.tasks.shipped import shipped_model
 
     require_device(device)
-    # The weights are read once for the fingerprint, which takes them as bfloat16, and let go.
+    # The weights are read once for the fingerprint, which uses them as bfloat16, and then released.
     loaded, tokenizer = load_model(
         model, dtype=torch.bfloat16, device=torch.device("cpu"), trust_remote_code=trusted
     )

@@ -1,4 +1,4 @@
-"""Sample what a store does not hold yet, verify it, and store it."""
+"""Sample what a store lacks, verify it, and store it."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 
 _ROWS = 1 << 16
-_SECONDS_BETWEEN_LOOKS = 5.0  # at what other processes wrote
+_SECONDS_BETWEEN_LOOKS = 5.0  # at the output of other processes
 
 
 class Draw(Protocol):
@@ -53,29 +53,29 @@ def collect_from(
     label: str = "sampling",
     console: Console | None = None,
 ) -> int:
-    """Bring ``store`` to hold ``num_samples`` samples of every problem.
+    """Draw until ``store`` has ``num_samples`` samples of every problem.
 
-    One batch is one shard: a killed run loses at most the batch it was at, and a call with the
-    same arguments goes on from there and ends with the same rows.
+    One batch is one shard. A killed run loses at most the batch that it was drawing. A call with the
+    same arguments resumes and ends with the same rows.
 
     Args:
         draw: the ``sample`` of a backend, with its model.
         store: opened for writing.
-        problems: what to ask.
+        problems: problems to sample.
         num_samples: samples per problem.
         settings: how to draw.
-        verify_batch: verifies the completions of a batch, each by its gold answer; a task's method.
+        verify_batch: verifies the completions of a batch, each against its gold answer; a task's method.
         first_sample_id: number of the first sample.
-        part: what this process draws. Progress counts all samples, and those that others store
-            meanwhile are not drawn again.
-        label: what progress is called.
-        console: where progress goes; ``None`` for nowhere.
+        part: the part that this process draws. Progress counts all samples, and samples that others have
+            stored in the meantime are not drawn again.
+        label: name of the progress.
+        console: where progress is shown; ``None`` for nowhere.
 
     Returns:
         The number of samples drawn by this call.
 
     Raises:
-        ServerError: the server refused, or could not be reached; the samples so far are stored.
+        ServerError: the server refused, or could not be reached. The samples drawn so far are stored.
     """
     wanted = wanted_keys(problems, num_samples, first_sample_id)
     held = count_held(store, wanted)
@@ -107,8 +107,8 @@ def collect_from(
                 progress.advance(new)
         except ServerError as error:
             raise ServerError(
-                f"{error} What came before is stored in {store.path}; run the same command "
-                "again to go on.",
+                f"{error} The samples drawn so far are stored in {store.path}. Rerun the "
+                "command to resume.",
                 error.status,
                 of_request=error.of_request,
             ) from None
@@ -122,7 +122,7 @@ def wanted_keys(problems: Sequence[Problem], num_samples: int, first_sample_id: 
 
 
 def count_held(store: RolloutStore, wanted: Hashes) -> int:
-    """Return how many of these samples the store holds now, others' included."""
+    """Return how many of these samples the store has now, including those of others."""
     return int(store.index().contains(wanted).sum())
 
 
@@ -154,10 +154,10 @@ def count_statuses(*stores: RolloutStore) -> Mapping[str, int]:
 
 
 def require_same_problems(store: RolloutStore, problems: Sequence[Problem]) -> None:
-    """Refuse samples of another problem that went by the same id.
+    """Refuse stored samples of another problem with the same id.
 
     Raises:
-        ConfigError: a stored prompt or gold answer is not that of the problem now.
+        ConfigError: a stored prompt or gold answer differs from that of the problem now.
     """
     asked = {p.problem_id: (encode_prompt(p.prompt), p.gold) for p in problems}
     columns = ("problem_id", "prompt", "gold")

@@ -1,4 +1,4 @@
-"""What every backend returns."""
+"""The completion that every backend returns."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ class Completion:
     """One generated completion.
 
     Attributes:
-        problem: what was asked.
-        sample_id: which sample of the problem.
-        text: decoded, special tokens left out.
-        token_ids: as generated, with the end-of-sequence token if there was one; empty
-            where a server did not tell.
+        problem: problem that was sampled.
+        sample_id: number of the sample among the problem's samples.
+        text: decoded text, without special tokens.
+        token_ids: generated tokens, with the end-of-sequence token if there was one; empty
+            if a server did not return them.
         finish_reason: ``"stop"`` after an end-of-sequence token, ``"length"`` at the limit;
-            ``None`` where a server said neither.
-        n_tokens: number of generated tokens, ``None`` where a server did not tell; that of
-            ``token_ids`` where these are known.
+            ``None`` if a server reported neither.
+        n_tokens: number of generated tokens, ``None`` if a server did not report it. If ``token_ids``
+            are known, it is their number.
     """
 
     problem: Problem
@@ -42,7 +42,7 @@ def complete(
     tokenizer: Any,
     end_ids: Collection[int],
 ) -> Completion:
-    """Cut generated tokens behind the first end-of-sequence token, and decode them."""
+    """Cut generated tokens after the first end-of-sequence token, and decode them."""
     end = next((n for n, token in enumerate(tokens) if token in end_ids), None)
     kept = list(tokens if end is None else tokens[: end + 1])
     return Completion(

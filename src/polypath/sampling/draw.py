@@ -1,8 +1,8 @@
-"""One random number per token, known in advance: sampling that does not depend on the batch.
+"""One random number per token, known in advance, so that sampling does not depend on the batch.
 
-``generate`` usually takes its randomness from one global stream, so that a completion depends on
-its neighbours in the batch and on everything drawn before it. Here each sample has a stream of its
-own, a pure function of (seed, problem, sample), and the n-th uniform number of the stream picks the
+``generate`` usually takes its randomness from one global stream, so a completion depends on
+its neighbours in the batch and on everything drawn before it. Here each sample has its own stream, a
+pure function of (seed, problem, sample). The n-th uniform number of the stream picks the
 n-th token by inverting the cumulative distribution.
 """
 
@@ -23,12 +23,14 @@ def uniforms(seed: int, keys: Sequence[tuple[str, int]], count: int) -> np.ndarr
     every machine and in every version. A longer stream starts with the shorter one.
 
     Args:
-        seed: of all streams.
+        seed: seed of all streams.
         keys: (problem id, sample number) of every row.
-        count: numbers of each.
+        count: how many numbers for each row.
     """
     raw = np.empty((len(keys), count), dtype=np.uint64)
-    generator = np.random.Philox(key=0)  # one for all: a new one asks the system for entropy first
+    generator = np.random.Philox(
+        key=0
+    )  # one for all, because a new one first asks the system for entropy
     state = generator.state
     for row, (problem_id, sample_id) in zip(raw, keys, strict=True):
         text = f"{seed}\0{problem_id}\0{sample_id}".encode()
@@ -40,16 +42,16 @@ def uniforms(seed: int, keys: Sequence[tuple[str, int]], count: int) -> np.ndarr
 
 
 class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
-    """Choose every token from the samples' own streams, and leave only it to choose.
+    """Draws every token from the sample's own stream, and leaves ``generate`` no other choice.
 
-    It is meant for ``generate(do_sample=False)`` and applies temperature, top-k and top-p itself
+    It is meant for ``generate(do_sample=False)``. It applies temperature, top-k and top-p itself
     (in that order, as transformers does), because greedy decoding skips them.
 
     Args:
         keys: (problem id, sample number) of every row.
         prompt_length: padded length of the prompts.
-        settings: how to draw; at temperature 0 the likeliest token is taken.
-        device: of the logits.
+        settings: how to draw; at temperature 0 the most likely token is taken.
+        device: device of the logits.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Hashes that say whether two runs use the same model, tokenizer and chat template.
+"""Hashes that show whether two runs use the same model, tokenizer and chat template.
 
-Each is a hexadecimal SHA-256. They identify; they do not protect against a forger.
+Each is a hexadecimal SHA-256. They identify, but do not protect against a forger.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from polypath.errors import ConfigError
 from polypath.rollouts.files import sha256_of
 
 _VALUES_PER_TENSOR = 4096
-# Wrappers of DDP, torch.compile and PEFT put these in front of a parameter's name ...
+# Wrappers of DDP, torch.compile and PEFT put these before a parameter's name ...
 _PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.|base_model\.model\.)+")
 # ... and PEFT moves the frozen weight one level down, next to the adapter's own.
 _PEFT_INFIXES = re.compile(r"\.(?:base_layer|original_module)")
@@ -26,17 +26,17 @@ _ADAPTER_MARKS = ("lora_", "modules_to_save.", "prompt_encoder.", "ia3_", ".oft_
 def model_fingerprint(model: torch.nn.Module) -> str:
     """Hash a model's base weights: names, shapes and up to 4096 values of every parameter.
 
-    The values are evenly spaced over the flattened tensor and rounded to bfloat16 first, so that
+    The values are evenly spaced over the flattened tensor and first rounded to bfloat16. So
     loading one checkpoint in float32 or in bfloat16 gives one fingerprint. Adapter parameters
-    (LoRA and its kin) do not count, and the names PEFT, DDP and ``torch.compile`` give are undone:
+    (such as LoRA's) do not count, and the names that PEFT, DDP and ``torch.compile`` give are undone:
     a model has the same fingerprint with and without an adapter. Tied weights count once.
 
-    A change that leaves all the sampled values as they were goes unseen; a training step changes
+    A change that leaves all sampled values as they were is not detected. A training step changes
     nearly all of them.
 
     Args:
-        model: not sharded by FSDP (compute it before the model is wrapped) and not quantised
-            (quantised weights have a fingerprint of their own). Parameters that DeepSpeed's ZeRO-3
+        model: must not be sharded by FSDP (compute it before the model is wrapped) and not quantised
+            (quantised weights have their own fingerprint). Parameters that DeepSpeed's ZeRO-3
             has split while loading are gathered one at a time: all processes must call this.
 
     Raises:
@@ -63,9 +63,9 @@ def model_fingerprint(model: torch.nn.Module) -> str:
 
 
 def weight_hashes(model: str | Path) -> dict[str, str]:
-    """Return the SHA-256 of the files of weights in a model's folder; none for a name on the hub.
+    """Return the SHA-256 of the weight files in a model's folder; empty for a name on the hub.
 
-    They tell that a file was changed, in any bit; ``model_fingerprint`` that a model is the same, in
+    They detect any change of a file. ``model_fingerprint`` shows that a model is the same, in
     whatever file.
     """
     names = ("*.safetensors", "pytorch_model*.bin", "adapter_model.bin")
@@ -74,7 +74,7 @@ def weight_hashes(model: str | Path) -> dict[str, str]:
 
 
 def _gathered(parameter: torch.nn.Parameter) -> AbstractContextManager[Any]:
-    """Hold a parameter whole that DeepSpeed's ZeRO-3 has split, which marks it with an id."""
+    """Gather a parameter that DeepSpeed's ZeRO-3 has split (it marks such a parameter with an id)."""
     if not hasattr(parameter, "ds_id"):
         return nullcontext()
     import deepspeed  # type: ignore[import-not-found, unused-ignore]
@@ -84,7 +84,7 @@ def _gathered(parameter: torch.nn.Parameter) -> AbstractContextManager[Any]:
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """Hash all of a tokenizer that decides which ids a text becomes.
+    """Hash everything of a tokenizer that decides which ids a text becomes.
 
     That is the vocabulary, the special tokens and the backend's own serialisation. The padding
     token, the padding side and the state of padding and truncation are left out: trainers set
@@ -105,7 +105,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 
 
 def template_fingerprint(tokenizer: Any) -> str:
-    """Hash the chat template's text, ``""`` standing for a tokenizer without one."""
+    """Hash the chat template's text; ``""`` stands for a tokenizer without one."""
     template = getattr(tokenizer, "chat_template", None) or ""
     if not isinstance(template, str):
         template = json.dumps(template, sort_keys=True)

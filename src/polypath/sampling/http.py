@@ -1,8 +1,8 @@
-"""JSON over HTTP with patience: retries with growing, jittered waits, as long as asked to wait.
+"""JSON over HTTP with retries: waits grow and have random jitter, and follow the server's requests.
 
-Only the standard library: threads wait for slow answers just as well as an event loop does. The
+It uses only the standard library, because threads wait for slow answers as well as an event loop. The
 ``openai`` package (3.57) would be one more dependency and still need this loop: its retries cannot be
-interrupted, have waits of its own, say nothing, and stop at an answer that is no JSON.
+interrupted, have their own waits, report nothing, and stop at an answer that is not JSON.
 """
 
 import contextlib
@@ -25,24 +25,24 @@ from polypath.errors import PolypathError
 from polypath.sampling.settings import ServerSettings, server_host, server_key
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-MOST_BYTES = 1 << 26  # of an answer: a hundred times what thousands of tokens with log-probs take
+MOST_BYTES = 1 << 26  # of an answer: a hundred times the size of thousands of tokens with log-probs
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _SHOWN = 300  # characters of a server's message
-_READ = 100_000  # bytes of a refusal
+_READ = 100_000  # bytes that are read of a refusal
 
-# A server that took the request and then was slow, hung up or spoke in tongues may serve another.
+# A server that took the request and then was slow, hung up or answered nonsense may serve another.
 _OF_REQUEST = (TimeoutError, ConnectionResetError, BrokenPipeError, http.client.HTTPException)
 
 Read = TypeVar("Read")
 
 
 class ServerError(PolypathError, ConnectionError):
-    """A server refused a request, or could not be reached after all retries.
+    """A server refused a request, or could not be reached in all retries.
 
     Attributes:
-        status: the HTTP status of its last answer, ``None`` where there was none.
-        of_request: whether another request may fare better: this one was refused, or answered too
-            slowly or with what cannot be read.
+        status: the HTTP status of its last answer, ``None`` if there was none.
+        of_request: whether another request may succeed: this one was refused, or was answered too slowly
+            or unreadably.
     """
 
     def __init__(
@@ -53,18 +53,18 @@ class ServerError(PolypathError, ConnectionError):
 
 
 class Stopped(Exception):
-    """The client was closed while a request waited."""
+    """The client was closed while a request was waiting."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Following a redirect would send the API key to whatever host it names."""
+    """Refuses redirects, because following one would send the API key to any host that it names."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class _Until(io.RawIOBase):
-    """What a socket receives until a moment; its own timeout starts anew with every byte."""
+    """What a socket receives before a deadline; its own timeout would restart with every byte."""
 
     def __init__(self, raw: Any, sock: socket.socket, end: float) -> None:
         self._raw, self._sock, self._end = raw, sock, end
@@ -94,7 +94,7 @@ class _Answer(http.client.HTTPResponse):
 def _connection(
     kind: type[http.client.HTTPConnection], host: str, **named: Any
 ) -> http.client.HTTPConnection:
-    """Make a connection whose timeout is that of the whole request."""
+    """Make a connection whose timeout covers the whole request."""
     made = kind(host, **named)
     end = time.monotonic() + named["timeout"]
     made.response_class = partial(_Answer, end=end)  # type: ignore[assignment]
@@ -115,11 +115,11 @@ class JsonClient:
     """Post JSON to one server from any number of threads.
 
     Args:
-        server: where, and how hard to try. Waits before a retry double, and each is cut to a random
-            half to whole of itself, so that many clients do not come back at once. A server's
-            ``Retry-After`` counts if it is longer; beyond ten times the longest wait the request is
-            given up. Its ``timeout`` is that of one attempt, from connecting to the last byte.
-        say: told once when a request is tried again.
+        server: where the server is, and how often to retry. Waits before a retry double. Each is cut to a
+            random value between half and all of it, so that many clients do not return at once. A server's
+            ``Retry-After`` counts if it is longer. Beyond ten times the longest wait the request is
+            given up. Its ``timeout`` covers one attempt, from connecting to the last byte.
+        say: called once when a request is retried.
 
     Raises:
         ConfigError: the API key cannot be sent.
@@ -135,7 +135,7 @@ class JsonClient:
         self._opener = urllib.request.build_opener(*handlers)
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._not_before = 0.0  # when the server said to come back; for all threads
+        self._not_before = 0.0  # when the server allows the next request; for all threads
 
     def close(self) -> None:
         """Wake every waiting request, which then raises ``Stopped``."""
@@ -144,13 +144,13 @@ class JsonClient:
     def post(
         self, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], Read]
     ) -> Read:
-        """Send ``body`` and return what ``read`` makes of the JSON object of the answer.
+        """Send ``body``, and return the result of ``read`` for the JSON object of the answer.
 
-        An answer for which ``read`` raises ValueError has failed, and is asked for again.
+        If ``read`` raises ValueError for an answer, the request has failed and is retried.
 
         Raises:
             ServerError: refused, or failed in every attempt.
-            Stopped: ``close`` was called meanwhile.
+            Stopped: ``close`` was called in the meantime.
         """
         data = json.dumps(body).encode()
         for attempt in range(self._server.retries + 1):
@@ -173,7 +173,7 @@ class JsonClient:
                 break
             if not self._said:
                 self._said = True
-                self._say(f"{self.base_url} does not serve ({reason}); trying again ...")
+                self._say(f"{self.base_url} does not serve ({reason}); retrying ...")
             self._back_off(attempt, asked_wait)
         raise ServerError(
             f"{self.base_url}/{path} failed {attempt + 1} times, last with "
@@ -220,7 +220,7 @@ class JsonClient:
 
 
 def _body(answer: Any) -> bytes:
-    """Return all of an answer.
+    """Return the whole body of an answer.
 
     Raises:
         ValueError: it is longer than ``MOST_BYTES``.
@@ -237,22 +237,22 @@ def _body(answer: Any) -> bytes:
 
 
 def _object(body: bytes | str) -> dict[str, Any]:
-    """Return the JSON object that a body is.
+    """Return the JSON object in a body.
 
     Raises:
-        ValueError: it is none, or nested too deeply to be read.
+        ValueError: the body is not one, or is nested too deeply to be read.
     """
     try:
         content = json.loads(body)
     except RecursionError:
         raise ValueError("the answer is nested too deeply") from None
     if not isinstance(content, dict):
-        raise ValueError(f"the answer is no JSON object but of type {type(content).__name__}")
+        raise ValueError(f"the answer is not a JSON object but of type {type(content).__name__}")
     return content
 
 
 def told(content: Mapping[str, Any]) -> str:
-    """Return the message in a refusal, whole; of one without, all of it."""
+    """Return the message in a refusal; if it has none, return all of it."""
     inner = content.get("error") or content.get("detail") or content
     try:
         return str(inner.get("message", inner) if isinstance(inner, dict) else inner)
@@ -261,7 +261,7 @@ def told(content: Mapping[str, Any]) -> str:
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """Return what the server says, on one line."""
+    """Return the server's message, on one line."""
     try:
         with error:
             body = error.read(_READ)
@@ -269,14 +269,14 @@ def _reason(error: urllib.error.HTTPError) -> str:
         body = b""
     text = body.decode(errors="replace")
     if len(body) == _READ:
-        text = text[: text.rstrip().rfind(" ") + 1]  # what is cut off may be the end of a key
+        text = text[: text.rstrip().rfind(" ") + 1]  # the part that was cut may be the end of a key
     with contextlib.suppress(ValueError):
         text = told(_object(text))
     return one_line(text, _SHOWN).rstrip(".") or one_line(error.reason, _SHOWN)
 
 
 def _retry_after(value: str | None) -> float:
-    """Return the seconds a ``Retry-After`` header asks for: a number, or a date."""
+    """Return the seconds that a ``Retry-After`` header requests: a number, or a date."""
     if not value:
         return 0.0
     try:

@@ -25,12 +25,12 @@ def resolve_device(device: str | None, local_rank: int | None = None) -> torch.d
     """Return the named device, or a GPU if there is one.
 
     Args:
-        device: its name; of ``None`` and ``"cuda"`` the process's own GPU is meant.
-        local_rank: number of this process on its machine, where a launcher started several. With
-            fewer GPUs than processes they share them; a scheduler may also show each only its own.
+        device: its name; ``None`` and ``"cuda"`` mean the process's own GPU.
+        local_rank: number of this process on its machine, if a launcher started several. If there are
+            fewer GPUs than processes, they share them. A scheduler may show each process only its own.
 
     Raises:
-        ConfigError: torch knows no such device, or it is not there.
+        ConfigError: torch does not know the device, or it does not exist.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -39,14 +39,14 @@ def resolve_device(device: str | None, local_rank: int | None = None) -> torch.d
     try:
         found = torch.device(device)
     except RuntimeError:
-        raise ConfigError(f"Unknown device {device!r}; use 'cpu' or 'cuda' for instance.") from None
+        raise ConfigError(f"Unknown device {device!r}; use 'cpu' or 'cuda', for example.") from None
     if found.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"Device {device!r} asks for a GPU, but torch sees none; use 'cpu'.")
+        raise ConfigError(f"Device {device!r} needs a GPU, but torch sees none; use 'cpu'.")
     return found
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return what ``"auto"`` stands for: bf16-mixed on a GPU that has bfloat16, else float32."""
+    """Return the precision that ``"auto"`` stands for: bf16-mixed on a GPU with bfloat16, else float32."""
     if precision != "auto":
         return precision
     return "bf16-mixed" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
@@ -68,14 +68,14 @@ def load_model(
     """Load a causal language model in eval mode, and its tokenizer with a padding token.
 
     Args:
-        name: a folder, a name on the Hugging Face hub, or that of a model that ships.
-        dtype: of the weights.
-        device: where they go.
-        trust_remote_code: allow a model that ships its own Python code to run it. Nobody is asked.
+        name: a folder, a name on the Hugging Face hub, or the name of a model that ships.
+        dtype: dtype of the weights.
+        device: device for the weights.
+        trust_remote_code: allow a model that ships its own Python code to run it. There is no question.
 
     Raises:
-        MissingFileError: neither a folder nor the hub (or its cache) has it.
-        DataError: a file of it is damaged, or its weights are not all there or not finite.
+        MissingFileError: neither a folder nor the hub (or its cache) has the model.
+        DataError: one of its files is damaged, or its weights are incomplete or not finite.
         ConfigError: it ships code, and ``trust_remote_code`` is off.
     """
     folder = shipped_model(str(name))
@@ -97,7 +97,9 @@ def load_model(
             f"The model {name} cannot be loaded: {one_line(error, 200)} Give a folder that holds a model "
             "and its tokenizer, or a name on the Hugging Face hub."
         ) from None
-    except Exception as error:  # of files that say what no model can be, or of the model's own code
+    except (
+        Exception
+    ) as error:  # from files that describe an impossible model, or from the model's code
         raise DataError(
             f"The model {name} cannot be loaded: {type(error).__name__}: {one_line(error, 200)}."
         ) from error
@@ -110,19 +112,19 @@ def load_model(
 
 
 def _check_weights(name: str | Path, model: Any, missing: Collection[str]) -> None:
-    """Refuse what transformers would fill with random numbers, and numbers that are none.
+    """Refuse weights that transformers would fill with random numbers, and weights that are not finite.
 
     Raises:
-        DataError: naming the first such tensor.
+        DataError: names the first such tensor.
     """
     if missing:
         raise DataError(
-            f"The model {name} has no weights for {len(missing)} tensors of its architecture, {min(missing)} "
-            "for one. Copy or download it anew."
+            f"The model {name} has no weights for {len(missing)} tensors of its architecture, "
+            f"such as {min(missing)}. Copy or download it again."
         )
     for tensor, values in model.named_parameters():
         if values.is_floating_point() and values.element_size() > 1 and not values.isfinite().all():
             raise DataError(
                 f"The model {name} is damaged: its weights {tensor} are not all finite. Copy or download it "
-                "anew."
+                "again."
             )

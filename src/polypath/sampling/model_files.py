@@ -1,4 +1,4 @@
-"""Files of models, other people's among them: which cannot be read, told in one line that names them."""
+"""Model files, which may be other people's: faulty ones are reported in one line that names them."""
 
 import contextlib
 import zipfile
@@ -22,20 +22,20 @@ WEIGHTS = (
     "adapter_model.safetensors",
     "adapter_model.bin",
 )
-SPLIT = ("global_step*", "pytorch_model_fsdp*")  # what DeepSpeed and FSDP write instead
-READ_IN_FULL = 4 * 2**30  # bytes; of larger files only the index is read
+SPLIT = ("global_step*", "pytorch_model_fsdp*")  # what DeepSpeed and FSDP write in their place
+READ_IN_FULL = 4 * 2**30  # bytes; only the index of larger files is read
 
 
 @contextlib.contextmanager
 def model_errors(name: str | Path) -> Iterator[None]:
-    """Raise what goes wrong while a model loads inside as one line, if a file of it is at fault.
+    """Report an error while a model loads in this block as one line, if one of its files is at fault.
 
     Args:
         name: its folder, or its name on the hub.
 
     Raises:
         DataError: a file of the model cannot be read, or its settings make no model.
-        ConfigError: the model brings code of its own, and nobody allowed it.
+        ConfigError: the model contains code of its own, and nobody allowed it.
     """
     with model_blamed(name):
         _check_unnoticed(_folder(name))
@@ -50,12 +50,12 @@ def model_blamed(name: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:  # of any of the libraries that read a model
+    except Exception as error:  # from any of the libraries that read a model
         told = one_line(error)
         if "trust_remote_code" in told:
             raise ConfigError(
-                f"The model {name} brings code of its own, which is not run unless you say so. Read it, then "
-                "allow it: --trust-remote-code, or trust_remote_code: true in a recipe."
+                f"The model {name} contains its own code, which is not run unless you allow it. Read it, "
+                "then allow it: --trust-remote-code, or trust_remote_code: true in a recipe."
             ) from None
         folder = _folder(name)
         fault = _fault(folder)
@@ -64,15 +64,15 @@ def model_blamed(name: str | Path) -> Iterator[None]:
         if fault is None or (isinstance(error, PolypathError) and fault.split()[0] in told):
             raise
         raise DataError(
-            f"The model {name} cannot be used: {fault}. Copy or download it anew."
+            f"The model {name} cannot be used: {fault}. Copy or download it again."
         ) from error
 
 
 def _check_unnoticed(folder: Path) -> None:
-    """Check files that load with damages: completions would end elsewhere, weights be others.
+    """Check files that load in spite of damage, and would give other ends of completions or other weights.
 
     Raises:
-        DataError: naming the file.
+        DataError: names the file.
     """
     settings = folder / GENERATION_CONFIG_NAME
     if settings.is_file():
@@ -83,12 +83,12 @@ def _check_unnoticed(folder: Path) -> None:
     if fault is not None:
         raise DataError(f"The config {folder / CONFIG_NAME} is damaged: {fault}.")
     for path in folder.glob("pytorch_model*.bin"):
-        if zipfile.is_zipfile(path) and not readable(path):  # torch does not look at the checksums
-            raise DataError(f"The weights {path} are damaged. Copy or download them anew.")
+        if zipfile.is_zipfile(path) and not readable(path):  # torch does not check the checksums
+            raise DataError(f"The weights {path} are damaged. Copy or download them again.")
 
 
 def _folder(name: str | Path) -> Path:
-    """Return where a model's files are."""
+    """Return the folder of a model's files."""
     if not Path(name).is_dir():
         with contextlib.suppress(OSError, ValueError):
             return Path(snapshot_download(str(name), local_files_only=True))
@@ -96,7 +96,7 @@ def _folder(name: str | Path) -> Path:
 
 
 def _fault(folder: Path) -> str | None:
-    """Return which file of a model cannot be read, beginning with its name."""
+    """Return which file of a model cannot be read, starting with its name."""
     for path in sorted(folder.glob("*.jinja")):
         try:
             path.read_text(encoding="utf-8")
@@ -107,13 +107,13 @@ def _fault(folder: Path) -> str | None:
             read_json(path, "a JSON object")
             if path.name == "tokenizer.json":
                 Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises no class of its own
+        except Exception as error:  # tokenizers has no error class of its own
             return f"{path.name} cannot be read ({one_line(error, 200)})"
     return weights_fault(folder) if (folder / "config.json").is_file() else None
 
 
 def weights_fault(folder: Path) -> str | None:
-    """Return what of a model's weights is missing or cannot be read; ``None`` if nothing is."""
+    """Return which part of a model's weights is missing or unreadable; ``None`` if none is."""
     names = [name for name in WEIGHTS if (folder / name).is_file()]
     for index in folder.glob("*.index.json"):
         shards = json_object(index).get("weight_map")
@@ -138,24 +138,24 @@ def _count_tensors(folder: Path) -> int | None:
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """Return a JSON object; an empty one where the file has none."""
+    """Return a JSON object; an empty one if the file has none."""
     with contextlib.suppress(DataError, MissingFileError):
         return read_json(path, "a JSON object")
     return {}
 
 
 def any_of(folder: Path, patterns: tuple[str, ...]) -> bool:
-    """Return whether a folder has a file of any of these patterns."""
+    """Return whether a folder has a file that matches one of these patterns."""
     return any(next(folder.glob(pattern), None) is not None for pattern in patterns)
 
 
 def unread(path: Path) -> str:
-    """Say of a file that cannot be read why."""
+    """Return why a file cannot be read."""
     return f"{path.name} {'cannot be read' if path.is_file() else 'is missing'}"
 
 
 def readable(path: Path) -> bool:
-    """Return whether a file is whole; of kinds that are not known, whether it is there."""
+    """Return whether a file is complete. For unknown kinds, return whether it exists."""
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:

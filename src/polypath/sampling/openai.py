@@ -18,12 +18,12 @@ from polypath.sampling.plan import check_asked
 from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 
-_SECONDS_BETWEEN_BATCHES = 30.0  # a slow server must not make a kill cost more than this
+_SECONDS_BETWEEN_BATCHES = 30.0  # with a slow server, a kill must not cost more than this
 _MOST_IN_A_ROW = (
-    100  # requests that fail by themselves, each after all retries: then it is the server
+    100  # requests that fail in a row, each after all retries: then the server is at fault
 )
 _MOST_TOKENS = 1 << 31  # of a completion
-_SURROGATE = re.compile("[\ud800-\udfff]")  # what no file in UTF-8 can hold
+_SURROGATE = re.compile("[\ud800-\udfff]")  # cannot be written in UTF-8
 
 
 def sample(
@@ -39,20 +39,21 @@ def sample(
 ) -> Iterator[list[Completion]]:
     """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
 
-    As ``polypath.sampling.transformers.sample``, but the server draws: every request carries a
-    seed made of the settings' seed, the problem and its first sample number, and whether that makes
-    samples repeatable is up to the server. ``batch_size`` is the number of completions handed over
-    at once. A server that ignores ``n`` is asked again for each missing sample.
+    Like ``polypath.sampling.transformers.sample``, but the server draws. Every request carries a
+    seed made from the settings' seed, the problem and its first sample number. Whether that makes
+    samples repeatable is up to the server. ``batch_size`` is the number of completions that are yielded
+    together. A server that ignores ``n`` is asked again for each missing sample.
 
-    A refused prompt (too long, say) does not stop the others, nor does an answer that cannot be read
-    or does not end, after all retries: its problem is named once everything else was handed over. Of an
-    answer of which some choices can be read these count, and the others are asked for again.
+    A refused prompt (for example, too long) does not stop the others. Neither does an answer that cannot
+    be read or does not end, after all retries. Its problem is named once everything else was yielded. If
+    only some choices of an answer can be read, these count, and the others are requested again.
 
-    ``server`` says where, and how hard to try. ``part`` is of the problems. ``say`` is told, once each,
-    what the server ignores; a warning by default. The other arguments are as there.
+    ``server`` says where the server is, and how often to retry. ``part`` is a part of the problems. ``say``
+    is called once for everything that the server ignores; by default it warns. The other arguments are
+    as there.
 
     Yields:
-        Completions as they come in, in no particular order.
+        Completions as they arrive, in no particular order.
 
     Raises:
         ConfigError: ``num_samples`` is below 1, or a problem id occurs twice.
@@ -72,7 +73,7 @@ def _warn(text: str) -> None:
     warnings.warn(text, stacklevel=2)
 
 
-_Order = tuple[Problem, list[int]]  # numbers of samples to be asked for in one request
+_Order = tuple[Problem, list[int]]  # sample numbers to request together
 
 
 @dataclass(slots=True)
@@ -87,11 +88,11 @@ class _Session:
     results: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     lock: threading.Lock = field(default_factory=threading.Lock)
     one_by_one: bool = False  # the server was seen to ignore n
-    hopeless: bool = False  # orders not begun yet are not tried
-    failed_in_a_row: int = 0  # requests, by what is no refusal
+    hopeless: bool = False  # orders that have not started are not tried
+    failed_in_a_row: int = 0  # requests that failed without being refused
 
     def run(self, orders: Sequence[_Order]) -> Iterator[list[Completion]]:
-        """Yield completions until all orders are served, then raise what went wrong."""
+        """Yield completions until all orders are served, then raise the first error."""
         self.client = JsonClient(self.server, self.say)
         workers = min(self.server.concurrency, len(orders))
         for order in [*orders, *[None] * workers]:
@@ -160,7 +161,7 @@ class _Session:
             self.results.put(None)
 
     def _serve(self, problem: Problem, missing: list[int]) -> Iterator[list[Completion]]:
-        """Ask for all samples at once, and for those that did not come one by one."""
+        """Request all samples at once, and then one by one those that did not come."""
         left, given, at_once = missing, 0, len(missing) > 1 and not self.one_by_one
         if at_once:
             try:
@@ -171,13 +172,13 @@ class _Session:
             except ServerError as error:
                 if error.status not in (400, 422):
                     raise
-                # Perhaps n alone is refused: the first sample asked for alone will show.
+                # Perhaps only n is refused. The first sample that is requested alone will show.
         for sample_id in left:
             yield self._ask(problem, [sample_id])[0]
             if at_once and given < len(missing):
                 self._ask_one_by_one(
-                    f"The server gave {given} choices where n={len(missing)} were asked for; "
-                    "missing samples are asked for one by one."
+                    f"The server returned {given} choices although n={len(missing)} were requested; "
+                    "missing samples are requested one by one."
                 )
 
     def _ask_one_by_one(self, why: str) -> None:
@@ -188,7 +189,7 @@ class _Session:
         self.say(why)
 
     def _ask(self, problem: Problem, sample_ids: list[int]) -> tuple[list[Completion], int]:
-        """Return the completions of an answer, at least one, and how many choices it had."""
+        """Return the completions of an answer, at least one, and its number of choices."""
         path, body = _request(self.server, self.settings, problem, sample_ids)
         return self.client.post(path, body, partial(_completions, problem, sample_ids))
 
@@ -196,7 +197,7 @@ class _Session:
 def _request(
     server: ServerSettings, settings: SamplingSettings, problem: Problem, sample_ids: Sequence[int]
 ) -> tuple[str, dict[str, Any]]:
-    """Return the endpoint and the body that ask for some samples of a problem."""
+    """Return the endpoint and the body that request some samples of a problem."""
     body: dict[str, Any] = {
         "model": server.model,
         "n": len(sample_ids),
@@ -216,7 +217,7 @@ def _request(
 
 
 def _request_seed(seed: int, problem_id: str, sample_id: int) -> int:
-    """Return the seed of a request, in 0..2^31 - 1: two requests with one seed would agree."""
+    """Return the seed of a request, in 0..2^31 - 1. Two requests with one seed would agree."""
     digest = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "little") & 0x7FFF_FFFF
 
@@ -224,10 +225,10 @@ def _request_seed(seed: int, problem_id: str, sample_id: int) -> int:
 def _completions(
     problem: Problem, sample_ids: Sequence[int], answer: Mapping[str, Any]
 ) -> tuple[list[Completion], int]:
-    """Read an answer: a completion for each choice that can be read, and the number of choices.
+    """Read an answer: return a completion for each readable choice, and the number of choices.
 
     Raises:
-        ValueError: none can, or what is told of all of them is ill-typed.
+        ValueError: no choice can be read, or a value for all of them has the wrong type.
     """
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
@@ -247,7 +248,7 @@ def _completions(
 
 
 def _count(usage: Any) -> int | None:
-    """Return the number of tokens that an answer tells, if it tells."""
+    """Return the number of tokens that an answer reports, if it reports it."""
     if usage is None:
         return None
     if not isinstance(usage, dict):
@@ -255,12 +256,12 @@ def _count(usage: Any) -> int | None:
     count = usage.get("completion_tokens")
     whole = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _MOST_TOKENS
     if not (count is None or whole):
-        raise ValueError("its usage.completion_tokens is no number of tokens")
+        raise ValueError("its usage.completion_tokens is not a number of tokens")
     return count
 
 
 def _completion(problem: Problem, sample_id: int, choice: Any) -> Completion:
-    """Read one choice of an answer. A chat's message may be without content: it has only thought, say."""
+    """Read one choice of an answer. A chat's message may have no content, if it has only reasoning."""
     if not isinstance(choice, dict):
         raise ValueError(f"a choice is of type {type(choice).__name__}")
     said = choice.get("text")
@@ -273,7 +274,7 @@ def _completion(problem: Problem, sample_id: int, choice: Any) -> Completion:
         raise ValueError(f"the text of a choice is of type {type(said).__name__}")
     text = said or ""
     if _SURROGATE.search(text):
-        raise ValueError("the text of a choice holds half a character (a lone surrogate)")
+        raise ValueError("the text of a choice has half a character (a lone surrogate)")
     reason = choice.get("finish_reason")
     return Completion(
         problem=problem,

@@ -1,4 +1,4 @@
-"""Which samples are drawn together, and by which process: a function of problems and settings alone."""
+"""Which samples are drawn together, and by which process: a function of problems and settings only."""
 
 from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from polypath.tasks.base import Problem
 
 
 class PlannedSample(NamedTuple):
-    """One sample to draw: of which problem, with which tokens as prompt, and its number."""
+    """One sample to draw: its problem, the tokens of its prompt, and its number."""
 
     problem: Problem
     prompt_ids: list[int]
@@ -25,7 +25,7 @@ class PlannedSample(NamedTuple):
 
 
 def check_asked(problems: Sequence[Problem], num_samples: int) -> None:
-    """Check what any backend is asked for.
+    """Check the arguments that all backends share.
 
     Raises:
         ConfigError: ``num_samples`` is below 1, or a problem id occurs twice.
@@ -47,15 +47,15 @@ def plan_batches(
     part: Part,
     context: int | None,
 ) -> Iterator[list[PlannedSample]]:
-    """Yield the batches a model draws, each prompt's samples in a row.
+    """Yield the batches that a model draws, with each prompt's samples in a row.
 
-    Prompts of like length go together, so that little is padding. The batches are those of all
-    samples, whatever is ``done`` and however many share the work: batch b is drawn by part
-    b modulo ``part.of``, and keys that are done are left out of it. So a sample meets the same
-    neighbours in every run, and one of eight processes draws the very samples that one alone would.
+    Prompts of similar length are grouped, so that there is little padding. The batches are those of all
+    samples, whatever is ``done`` and however many processes share the work. Part b modulo ``part.of``
+    draws batch b, and leaves out keys that are done. So a sample has the same
+    neighbours in every run, and one of eight processes draws exactly the samples that one alone would.
 
-    Arguments are as for the backends' ``sample``. ``context`` is how many tokens a prompt and its
-    completion may have, ``None`` where nobody knows.
+    Arguments are as in the backends' ``sample``. ``context`` is the most tokens that a prompt and its
+    completion may have, ``None`` if unknown.
 
     Raises:
         ConfigError: ``num_samples`` is below 1, a problem id occurs twice, or a prompt and its
@@ -87,7 +87,7 @@ def plan_batches(
 
 
 def _left(keys: list[tuple[str, int]], done: Container[tuple[str, int]]) -> list[bool]:
-    """Return which keys are not done. Of millions, most may be: an index is asked for many at once."""
+    """Return which keys are not done. Of millions most may be done, so an index is asked for many at once."""
     if isinstance(done, KeyIndex):
         return [not there for there in done.contains(hash_keys(keys)).tolist()]
     return [key not in done for key in keys]

@@ -1,4 +1,4 @@
-"""How far a long job is: a bar in a terminal, now and then a line elsewhere."""
+"""Progress of a long job: a bar in a terminal, an occasional line elsewhere."""
 
 import time
 from typing import Self
@@ -12,12 +12,12 @@ _SECONDS_BETWEEN_LINES = 30.0
 
 
 class ProgressReport:
-    """Count finished pieces of one job.
+    """Counts the finished pieces of one job.
 
     Args:
         label: what is counted ("sampling").
-        total: pieces in all.
-        done: pieces an earlier run finished.
+        total: number of pieces.
+        done: number of pieces that an earlier run finished.
         console: where to print; ``None`` prints nothing.
     """
 
@@ -49,7 +49,7 @@ class ProgressReport:
             self._line()
 
     def advance(self, pieces: int) -> None:
-        """Say that ``pieces`` more are finished."""
+        """Report that ``pieces`` more are finished."""
         self._done += pieces
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], pieces)

@@ -1,4 +1,4 @@
-"""From prompts to token ids, the way TRL's GRPOTrainer does it."""
+"""From prompts to token ids, in the same way as TRL's GRPOTrainer."""
 
 import contextlib
 import json
@@ -15,13 +15,13 @@ Prompt = str | list[dict[str, str]]
 def tokenize_prompts(tokenizer: Any, prompts: Sequence[Prompt]) -> list[list[int]]:
     """Turn prompts into token ids, unpadded.
 
-    Chat messages go through the chat template with ``add_generation_prompt=True``; plain text
+    Chat messages go through the chat template with ``add_generation_prompt=True``. Plain text goes
     through the tokenizer with its own special tokens. These are the calls of TRL 1.16's
     ``GRPOTrainer`` (without tools or chat-template arguments), so ids agree with training.
 
     Raises:
         DataError: the chat template fails.
-        ConfigError: a chat prompt meets a tokenizer without a chat template, or a prompt has no
+        ConfigError: a prompt is a chat and the tokenizer has no chat template, or a prompt has no
             tokens.
     """
     plain = [prompt for prompt in prompts if isinstance(prompt, str)]
@@ -49,10 +49,10 @@ def tokenize_prompts(tokenizer: Any, prompts: Sequence[Prompt]) -> list[list[int
 
 @contextlib.contextmanager
 def template_errors(tokenizer: Any) -> Iterator[None]:
-    """Raise what a chat template raises inside, whatever that is, as one line.
+    """Report any error of a chat template in this block as one line.
 
     Raises:
-        DataError: naming the template's file, where it has one.
+        DataError: names the template's file, if it has one.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def template_errors(tokenizer: Any) -> Iterator[None]:
         file = next((path for path in files if _holds(path, texts)), "given in its place")
         raise DataError(
             f"The chat template of the tokenizer ({file}) failed: {type(error).__name__}: "
-            f"{one_line(error, 200)}. Mend the template, or use another model's."
+            f"{one_line(error, 200)}. Correct the template, or use another model's."
         ) from error
 
 

@@ -1,6 +1,6 @@
-"""Several processes that share one job: which part is whose, and waiting for the others.
+"""Several processes that share one job: which part each does, and waiting for the others.
 
-Nothing is sent between them, and none needs the others to start: they meet in the folder they write.
+They send each other nothing, and none needs the others to start: they share the folder that they write.
 """
 
 import os
@@ -19,14 +19,14 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """What this process does of a job.
+    """The part of a job that this process does.
 
     Attributes:
         part: its share.
-        local_rank: number of the process on its machine, which picks its GPU; ``None`` unless a
-            launcher told.
-        waits: whether rank 0 waits for the other parts, to do what comes after them. True under
-            a launcher, which runs all of them; a part named by hand ends when it is done.
+        local_rank: number of the process on its machine, which decides its GPU; ``None`` unless a
+            launcher sets it.
+        waits: whether rank 0 waits for the other parts, to do what follows them. True under a launcher,
+            which runs all of them. A part that was started by hand ends when it is done.
     """
 
     part: Part = WHOLE
@@ -35,11 +35,11 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Whether this process speaks, and does what comes after all parts."""
+        """Whether this process prints, and does what follows all parts."""
         return self.part.rank == 0 or not self.waits
 
     def console(self, console: Console | None) -> Console | None:
-        """Return where this process tells its progress: nowhere unless it leads."""
+        """Return where this process shows its progress: nowhere unless it leads."""
         return console if self.leads else None
 
 
@@ -52,7 +52,7 @@ def find_ranks(part: str | None = None, environ: Mapping[str, str] | None = None
     ``torchrun`` and ``accelerate launch`` set ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``.
 
     Raises:
-        ConfigError: what they say makes no part, or both name one.
+        ConfigError: the values name no valid part, or both name one.
 
     >>> find_ranks("2/4", {}).part
     Part(rank=2, of=4)
@@ -79,21 +79,23 @@ def find_ranks(part: str | None = None, environ: Mapping[str, str] | None = None
 
 def _part(rank: str, of: str, where: str) -> Part:
     if not (rank.isdecimal() and of.isdecimal() and int(rank) < int(of)):
-        raise ConfigError(f"{where} names no part; expected I/N with I from 0 to N - 1, as 0/4.")
+        raise ConfigError(
+            f"{where} is no valid part; expected I/N with I from 0 to N - 1, such as 0/4."
+        )
     return Part(int(rank), int(of))
 
 
 def wait_for(
     held: Callable[[], int], total: int, *, label: str, console: Console | None = None
 ) -> None:
-    """Return when ``held()`` has reached ``total``, telling how far it is."""
+    """Return when ``held()`` has reached ``total``; show the progress."""
     found = held()
     if found >= total:
         return
     if console is not None:
         console.out(
-            f"This process has done its part; {total - found} of {total} {label} are still with "
-            "others. One that died can be started again alone, with the same RANK and WORLD_SIZE.",
+            f"This process has done its part; {total - found} of {total} {label} are still being done by "
+            "others. A process that died can be started again alone, with the same RANK and WORLD_SIZE.",
             highlight=False,
         )
     wait = _FIRST_WAIT

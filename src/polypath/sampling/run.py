@@ -1,7 +1,7 @@
-"""Sample a split of a task into a run folder, going on wherever an earlier call was stopped.
+"""Sample a split of a task into a run folder, and resume where an earlier call stopped.
 
-A run folder holds ``samples/``, a sample store, and, where asked for, ``greedy/``, another with one
-greedy sample per problem: a store holds samples of one setting only.
+A run folder has ``samples/``, a sample store, and with ``greedy`` another store ``greedy/``, with one
+greedy sample per problem. A store has samples of one setting only.
 """
 
 import contextlib
@@ -36,16 +36,16 @@ _RECORDED = ("temperature", "top_p", "top_k", "max_new_tokens", "seed")
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSummary:
-    """What a call of ``sample_run`` did.
+    """The result of a call of ``sample_run``.
 
     Attributes:
         folder: the run folder.
-        num_problems: problems asked.
-        num_samples: samples of each that the run now holds at least.
-        new_samples: samples drawn by this call, greedy ones included.
-        seconds: it took.
-        statuses: status of a verdict -> samples the run now holds with it, greedy ones included.
-        missing: samples that other processes have yet to draw, greedy ones included.
+        num_problems: number of sampled problems.
+        num_samples: samples of each problem that the run now has at least.
+        new_samples: number of samples drawn by this call, including greedy ones.
+        seconds: duration of the call.
+        statuses: status of a verdict -> number of the run's samples with it, including greedy ones.
+        missing: number of samples that other processes have yet to draw, including greedy ones.
     """
 
     folder: str
@@ -74,39 +74,39 @@ def sample_run(
     console: Console | None = None,
     trust_remote_code: bool = False,
 ) -> SampleSummary:
-    """Bring a run folder to hold ``num_samples`` verified samples of every problem of a split.
+    """Draw until a run folder has ``num_samples`` verified samples of every problem of a split.
 
     Args:
         model: a folder or hub name, sampled in this process; or a server.
-        task: gives the problems and verifies completions.
-        out: the run folder. The same call on it goes on; with a larger ``num_samples`` or ``limit``
-            it adds to what is there. Anything else that decides the samples may not change.
-        split: of the task.
+        task: supplies the problems and verifies completions.
+        out: the run folder. The same call on it resumes. With a larger ``num_samples`` or ``limit`` it
+            adds samples. Nothing else that decides the samples may change.
+        split: split of the task.
         num_samples: samples per problem, at least 1.
         settings: how to draw.
-        limit: ask only the first so many problems.
+        limit: sample only the first problems, this many.
         greedy: also draw one greedy sample per problem, at temperature 0.
-        device: ``"cpu"`` or ``"cuda"``; a GPU if there is one. Not for a server.
+        device: ``"cpu"`` or ``"cuda"``; by default a GPU if there is one. Not for a server.
         precision: as in ``PresampleSettings``. Not for a server.
-        engine: to sample with vLLM instead of transformers.
-        ranks: which process of several this is; of those a launcher started, rank 0 returns when
-            all samples are there, the others when they have done their part.
-        console: where progress goes; ``None`` for nowhere.
+        engine: engine to sample with vLLM instead of transformers.
+        ranks: which of several processes this is. Of a launcher's processes, rank 0 returns when all
+            samples exist, and the others return when they have done their part.
+        console: where progress is shown; ``None`` for nowhere.
         trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
-        ConfigError: the folder was made with other settings or problems, or there is no problem.
+        ConfigError: the folder was made with other settings or problems, or there are no problems.
         DataError: a file of the model is damaged, or its chat template fails.
-        MissingFileError: the model is not there.
-        MissingExtraError: vLLM is asked for and not installed.
-        ServerError: the server refused, or could not be reached; the samples so far are stored.
+        MissingFileError: the model does not exist.
+        MissingExtraError: vLLM is requested and not installed.
+        ServerError: the server refused, or could not be reached. The samples drawn so far are stored.
     """
     started = time.monotonic()
     if num_samples < 1:
         raise ConfigError(f"The number of samples must be at least 1, got {num_samples}.")
     problems = task.problems(split, limit)
     if not problems:
-        raise ConfigError(f"There are no problems to ask (split {split!r}, limit {limit}).")
+        raise ConfigError(f"There are no problems to sample (split {split!r}, limit {limit}).")
     jobs = [(SAMPLES_FOLDER, num_samples, settings)]
     if greedy:
         likeliest = replace(settings, temperature=0.0, top_p=1.0, top_k=None)
@@ -153,7 +153,9 @@ def sample_run(
                 except ServerError as error:
                     if not error.of_request:
                         raise
-                    failed.append(error)  # a prompt that is always refused costs no greedy samples
+                    failed.append(
+                        error
+                    )  # a prompt that is always refused must not cost the greedy samples
                 done.append((store, wanted_keys(problems, count)))
         if failed:
             raise failed[0]

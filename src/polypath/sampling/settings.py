@@ -1,4 +1,4 @@
-"""How completions are drawn, and by what: a server, or vLLM. Light: commands make their options from it."""
+"""How completions are drawn, and by what: a server, or vLLM. Quick to import, for the commands."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class SamplingSettings:
     """How completions are drawn from a model.
 
     With ``top_p`` below 1 or ``top_k`` the samples no longer come from the model's own distribution.
-    Every sample is a function of ``seed``, of the problem's id and of the sample's number;
+    Every sample is a function of ``seed``, the problem's id and the sample's number.
     ``batch_size`` changes speed and memory, and results only by floating-point rounding.
     """
 
@@ -44,7 +44,7 @@ class ServerSettings:
     """An OpenAI-compatible server, and how requests are sent to it.
 
     Attributes:
-        base_url: with the API's prefix, as in ``http://localhost:8000/v1``.
+        base_url: address with the API's prefix, as in ``http://localhost:8000/v1``.
         model: its name on the server.
     """
 
@@ -86,25 +86,25 @@ class ServerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class VllmSettings:
-    """How vLLM's engine is run."""
+    """How vLLM's engine runs."""
 
     tensor_parallel_size: int = setting(
         1, "GPUs that share one model, at least 1.", within="[1, inf)"
     )
     gpu_memory_utilization: float = setting(
         0.9,
-        "Share of each GPU's memory the engine takes, in (0, 1]; of main memory, all of it, in the "
-        "build for CPU.",
+        "Share of each GPU's memory that the engine takes, in (0, 1]. In the build for CPU, share of all "
+        "main memory.",
         within="(0, 1]",
     )
     max_model_len: int | None = setting(
         None,
-        "Maximum length of a prompt with its completion in tokens; the model's own by default, for "
-        "which the engine needs room in its cache.",
+        "Maximum length of a prompt with its completion in tokens; by default the model's own, for "
+        "which the engine needs space in its cache.",
         within="[1, inf)",
     )
-    dtype: str = setting("auto", "Of weights and activations; auto is the checkpoint's.")
-    enforce_eager: bool = setting(False, "No CUDA graphs: starts faster, samples slower.")
+    dtype: str = setting("auto", "Data type of weights and activations; auto is the checkpoint's.")
+    enforce_eager: bool = setting(False, "Use no CUDA graphs: starts faster, samples slower.")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -114,14 +114,14 @@ def server_host(base_url: str) -> str:
     """Return the host of a server's address.
 
     Raises:
-        ConfigError: it is no address, or holds a password, a query or a fragment, which would be printed.
+        ConfigError: it is not an address, or contains a password, a query or a fragment, which would show.
 
     >>> server_host("http://localhost:8000/v1")
     'localhost'
     """
     try:
         parts = urlsplit(base_url)
-        host, _ = parts.hostname, parts.port  # read, and so checked, here
+        host, _ = parts.hostname, parts.port  # reading them also checks them
     except ValueError:
         host = None
     plain = base_url.isascii() and base_url.isprintable() and " " not in base_url
@@ -137,16 +137,16 @@ def server_host(base_url: str) -> str:
 
 
 def server_key(variable: str) -> str:
-    """Return the API key that an environment variable holds, empty if it is unset; no message shows it.
+    """Return the API key in an environment variable, empty if it is unset. No message shows the key.
 
     Raises:
-        ConfigError: it holds what cannot be sent in a header.
+        ConfigError: it contains characters that cannot be sent in a header.
     """
     key = os.environ.get(variable, "").strip()
     remember(key)
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(
-            f"The API key in the environment variable {variable} holds a control character or one outside "
-            "ASCII, and cannot be sent. Copy it anew."
+            f"The API key in the environment variable {variable} contains a control character or one outside "
+            "ASCII, and cannot be sent. Copy it again."
         )
     return key

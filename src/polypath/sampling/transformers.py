@@ -31,9 +31,9 @@ def sample(
 ) -> Iterator[list[Completion]]:
     """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
 
-    Every sample has a random stream of its own (``sampling.draw``), and the plan of batches
-    depends on the problems and settings alone, never on ``done`` or ``part``. A run that was
-    interrupted and continued, or shared by several processes, therefore draws the very samples of
+    Every sample has its own random stream (``sampling.draw``), and the plan of batches depends on the
+    problems and settings only, never on ``done`` or ``part``. Therefore a run that was interrupted and
+    resumed, or shared by several processes, draws exactly the samples of
     an uninterrupted one. Another batch size or
     device changes the logits' rounding, and so, rarely, a token.
 
@@ -43,12 +43,12 @@ def sample(
     Args:
         model: a causal language model; put into eval mode while sampling, and back.
         tokenizer: its tokenizer.
-        problems: what to ask.
+        problems: problems to sample.
         num_samples: samples per problem, at least 1.
         settings: how to draw.
         first_sample_id: number of the first sample.
         done: keys (problem id, sample number) to leave out.
-        part: of the batches, where several processes share them.
+        part: part of the batches, if several processes share them.
 
     Yields:
         The completions of one batch, as soon as it is finished.
@@ -99,7 +99,7 @@ def end_token_ids(model: Any, tokenizer: Any) -> list[int]:
 
 
 def pad_token_id(model: Any, tokenizer: Any) -> int:
-    """Return the padding token, or an end-of-sequence token where there is none."""
+    """Return the padding token, or an end-of-sequence token if there is none."""
     if tokenizer.pad_token_id is not None:
         return int(tokenizer.pad_token_id)
     return end_token_ids(model, tokenizer)[0]
@@ -112,7 +112,7 @@ def _generate(
     settings: SamplingSettings,
     eos_ids: list[int],
 ) -> list[list[int]]:
-    """Return the generated tokens of every row, with whatever follows the end."""
+    """Return the generated tokens of every row, including those after the end."""
     pad = pad_token_id(model, tokenizer)
     prompts = [planned.prompt_ids for planned in batch]
     width = max(len(prompt) for prompt in prompts)
@@ -145,8 +145,8 @@ def _generate(
 def _sampling_mode(model: Any, config: GenerationConfig) -> Iterator[None]:
     """Set eval mode, and hide the model's own generation config.
 
-    ``generate`` fills whatever ``config`` leaves open from the model's own, a repetition penalty
-    for instance; samples would then not come from the model's distribution.
+    ``generate`` fills options that ``config`` leaves open from the model's own, such as a repetition
+    penalty. Samples would then not come from the model's distribution.
     """
     was_training, own = model.training, model.generation_config
     model.eval()

@@ -1,6 +1,6 @@
-"""Completions from vLLM's offline engine, in this process: many times the speed of ``generate`` on GPUs.
+"""Completions from vLLM's offline engine, in this process: many times as fast as ``generate`` on GPUs.
 
-Run with vLLM 0.31.0 on CPU; written against 0.8 to 0.31 (``LLM``, ``SamplingParams``, ``RequestOutput``).
+Run with vLLM 0.31.0 on CPU, written for 0.8 to 0.31 (``LLM``, ``SamplingParams``, ``RequestOutput``).
 """
 
 import contextlib
@@ -22,8 +22,8 @@ from polypath.sampling.ranks import ALONE, Ranks
 from polypath.sampling.settings import SamplingSettings, VllmSettings
 from polypath.tasks.base import Problem
 
-# A launcher's variables. torch.distributed, which every engine starts for itself, would take the
-# engines of all ranks for one group and wait for ever.
+# A launcher's variables. Every engine starts torch.distributed for itself. It would take the engines
+# of all ranks for one group and wait forever.
 _LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _LAUNCHER_PREFIXES = ("GROUP_", "ROLE_", "TORCHELASTIC_")
 
@@ -46,7 +46,7 @@ class VllmEngine:
 
     @property
     def context(self) -> int | None:
-        """Tokens of a prompt and its completion at most, where the engine tells."""
+        """Most tokens of a prompt and its completion, if the engine reports it."""
         config = getattr(self.llm.llm_engine, "model_config", None)
         return getattr(config, "max_model_len", None)
 
@@ -57,8 +57,8 @@ def require_vllm() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    # The engine runs in a process of its own. Forked from one that has looked at the GPU, it could
-    # not use it; spawned it can. A script needs `if __name__ == "__main__":` for that.
+    # The engine runs in its own process. Forked from a process that has used the GPU, it could not use
+    # the GPU; spawned it can. A script needs `if __name__ == "__main__":` for that.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     try:
         return importlib.import_module("vllm")
@@ -73,16 +73,16 @@ def require_device(device: str | None) -> None:
     """Check that the installed build of vLLM runs on a device.
 
     Args:
-        device: ``"cpu"`` or ``"cuda"``; ``None`` for whatever the build is for.
+        device: ``"cpu"`` or ``"cuda"``; ``None`` for the device of the build.
 
     Raises:
-        ConfigError: it is for another.
+        ConfigError: the build is for another device.
         MissingExtraError: vLLM is not installed.
     """
     built_for = "cpu" if _built_for_cpu() else "cuda"
     if device is not None and device.split(":")[0] != built_for:
         raise ConfigError(
-            f"This vLLM was built for device {built_for!r}, got device={device!r}. Leave out the device."
+            f"This vLLM was built for device {built_for!r}, got device={device!r}. Leave the device out."
         )
 
 
@@ -101,7 +101,7 @@ def open_engine(
     ranks: Ranks = ALONE,
     trust_remote_code: bool = False,
 ) -> Iterator[VllmEngine]:
-    """Run an engine, and give its GPU memory back in the end.
+    """Run an engine, and release its GPU memory at the end.
 
     The model's own ``generation_config`` sampling options are not applied.
 
@@ -109,7 +109,7 @@ def open_engine(
         model: a folder or a hub name.
         settings: how to run it.
         end_ids: tokens that end a completion, from ``sampling.transformers.end_token_ids``.
-        ranks: which GPUs are this process's: ``tensor_parallel_size`` of them from
+        ranks: decides which GPUs this process uses: ``tensor_parallel_size`` of them, from
             ``local_rank * tensor_parallel_size`` on.
         trust_remote_code: allow a model that ships its own Python code to run it.
 
@@ -130,18 +130,20 @@ def open_engine(
             max_model_len=settings.max_model_len,
             dtype=settings.dtype,
             enforce_eager=settings.enforce_eager,
-            seed=0,  # of what has no seed of its own: nothing here
+            seed=0,  # for requests without their own seed: there are none
             generation_config="vllm",
             **(
                 {"trust_remote_code": True} if trust_remote_code else {}
-            ),  # off by default there, too
+            ),  # off by default there as well
         )
     engine = VllmEngine(llm=llm, end_ids=tuple(end_ids))
     try:
         yield engine
     finally:
         del llm
-        object.__setattr__(engine, "llm", None)  # the last reference: the engine's process ends
+        object.__setattr__(
+            engine, "llm", None
+        )  # drops the last reference, so the engine's process ends
         gc.collect()
 
 
@@ -158,18 +160,18 @@ def sample(
 ) -> Iterator[list[Completion]]:
     """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
 
-    As ``polypath.sampling.transformers.sample``, but for the random numbers: every sample is a
-    request of its own with a seed of its own, a function of the settings' seed, the problem and the
-    sample number (``n`` samples in one request would be seeded s, s + 1, ... and could not be
-    resumed in part; the prompt is computed once all the same, by the prefix cache). A continued
-    run so asks for the very samples of an uninterrupted one, and gets them up to the engine's
-    rounding, which depends on what else is in flight. Token ids go in, so prompts are those of training.
+    Like ``polypath.sampling.transformers.sample``, except for the random numbers. Every sample is its
+    own request with its own seed, a function of the settings' seed, the problem and the
+    sample number. (``n`` samples in one request would be seeded s, s + 1, ... and could not be
+    resumed in part. The prefix cache still computes the prompt only once.) So a resumed run
+    requests exactly the samples of an uninterrupted one, and gets them up to the engine's
+    rounding, which depends on what else is in flight. Prompts are passed as token ids, as in training.
 
-    ``batch_size`` is the number of requests handed over, and stored, together. The engine finds
-    its own batches among them; several hundred keep it busy.
+    ``batch_size`` is the number of requests that are submitted, and stored, together. The engine makes
+    its own batches of them; several hundred keep it busy.
 
-    ``engine`` is from ``open_engine``; the other arguments, what is yielded and what is raised are as
-    there, and an ``EngineError`` if the engine stopped.
+    ``engine`` is from ``open_engine``. The other arguments, the yielded values and the errors are as
+    there, with an ``EngineError`` if the engine stopped.
     """
     for batch in plan_batches(
         tokenizer,
@@ -202,8 +204,8 @@ def sample(
 def request_seed(seed: int, problem_id: str, sample_id: int) -> int:
     """Return the seed of one sample, in 0..2^63 - 1.
 
-    Two samples of one problem with one seed would be one sample: 31 bits would give some such pairs
-    in ten million samples.
+    Two samples of one problem with one seed would be the same sample. 31 bits would give some such
+    pairs in ten million samples.
     """
     digest = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
@@ -211,14 +213,14 @@ def request_seed(seed: int, problem_id: str, sample_id: int) -> int:
 
 @contextlib.contextmanager
 def _reported(what: str) -> Iterator[None]:
-    """Make one error of the many kinds in which an engine's troubles arrive."""
+    """Turn the many kinds of errors from an engine into one."""
     try:
         yield
     except Exception as error:
         cause = one_line(error, 300) or type(error).__name__
         raise EngineError(
-            f"vLLM's engine could not {what}: {cause} Its own messages above say more; it must know "
-            "the model's architecture and head size, and find the memory it is to take (--gpu-memory)."
+            f"vLLM's engine could not {what}: {cause} Its own messages above say more. It must support "
+            "the model's architecture and head size, and needs the memory set by --gpu-memory."
         ) from error
 
 
@@ -231,20 +233,20 @@ def _params(engine: VllmEngine, settings: SamplingSettings, problem_id: str, sam
         max_tokens=settings.max_new_tokens,
         seed=request_seed(settings.seed, problem_id, sample_id),
         stop_token_ids=list(engine.end_ids),
-        detokenize=False,  # done here, as for every backend
+        detokenize=False,  # polypath decodes, as for every backend
     )
 
 
 def own_environment(
     tensor_parallel_size: int, ranks: Ranks, environ: Mapping[str, str], *, gpus: bool = True
 ) -> dict[str, str]:
-    """Return the environment in which one engine of several starts: its GPUs, and no launcher.
+    """Return the environment in which one of several engines starts: its GPUs, and no launcher.
 
     Args:
         tensor_parallel_size: GPUs of one engine.
-        ranks: which of them are this process's.
-        environ: of this process.
-        gpus: whether the engine runs on any.
+        ranks: decides which of them this process uses.
+        environ: environment of this process.
+        gpus: whether the engine runs on GPUs.
 
     Raises:
         ConfigError: this machine has too few GPUs for its processes.
@@ -258,7 +260,7 @@ def own_environment(
         return own
     size = tensor_parallel_size
     devices = _visible_devices(environ)
-    if len(devices) != size:  # a scheduler may show each process its own GPUs only
+    if len(devices) != size:  # a scheduler may show each process only its own GPUs
         first = ranks.local_rank * size
         chosen = devices[first : first + size]
         if len(chosen) < size:
@@ -283,7 +285,7 @@ def _visible_devices(environ: Mapping[str, str]) -> list[str]:
 
 @contextlib.contextmanager
 def _exact_environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Have exactly this environment for a while."""
+    """Set exactly this environment within the block."""
     before = dict(os.environ)
     _set_environment(values)
     try:

@@ -1,12 +1,12 @@
-"""What a similarity is: completions of a group in, ``similarity_P_G_G`` out, in two phases.
+"""The interface of a similarity: completions of a group in, ``similarity_P_G_G`` out, in two phases.
 
-The completions of one group may sit on several processes. So each process first turns its own rows
-into *features*, one entry a row; the engine gathers those (as a tensor, or as objects when they are
-a list); and only then is the matrix computed, from whole groups. Computing it on local rows instead
-makes a completion's weight depend on which process holds it, and mixes prompts.
+The completions of one group may be on several processes. So each process first turns its own rows
+into *features*, one entry a row. The engine gathers those (as a tensor, or as objects if they are
+a list). Only then is the matrix computed, from whole groups. Computing it on local rows would
+make a completion's weight depend on the process that holds it, and mix prompts.
 
 One rule holds for every similarity: **an empty completion resembles nothing but itself**. It has
-similarity 0 to every other completion, to another empty one as well, and 1 to itself. It is the
+similarity 0 to every other completion, including other empty ones, and 1 to itself. It is the
 absence of a solution, not a solution that two completions could share.
 """
 

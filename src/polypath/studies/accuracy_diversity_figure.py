@@ -1,4 +1,4 @@
-"""The figure of diversity against accuracy: of all rows, over training and over temperatures."""
+"""The figure of diversity against accuracy: all rows, over training and over temperatures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,20 +17,20 @@ from polypath.studies.splits import Row, SplitResult
 BASE_LINE = "#999999"
 LABEL_HEIGHT = 0.048  # of a label, as a share of the panel's height
 SIGNS_AT, LABELS_AT = 1.05, 1.075  # beside the panel, in shares of its width
-HALO = 2.0  # points of white around what is written inside the panel
+HALO = 2.0  # points of white around text inside the panel
 _Point = tuple[float, float]
 
 
 def draw_front(result: SplitResult, path: Path, *, trails: Mapping[str, Trail]) -> None:
-    """Draw pass@K and distinct solutions against pass@1, a panel each.
+    """Draw pass@K and distinct solutions against pass@1, one panel each.
 
-    The base over its temperatures, each method at the end of training with its interval, over training
-    where it has checkpoints, and over temperatures where it has any. Names stand beside the panels.
+    The figure shows the base over its temperatures. It shows each method at the end of training with its
+    interval, over training if it has checkpoints, and over temperatures. Names stand beside the panels.
 
     Args:
-        result: of a split.
-        path: of the PNG.
-        trails: of the methods on this split; empty for splits without checkpoints.
+        result: result of a split.
+        path: path of the PNG.
+        trails: trails of the methods on this split; empty for splits without checkpoints.
     """
     front = result.evaluation.front
     keys = front[1:] or front
@@ -53,7 +53,7 @@ def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, T
         axis, result.cooled, key, "-o", color=BASE_LINE, lw=2.0, ms=4, zorder=1
     )
     marked = {row.temperature for row in result.rows if not row.trained}
-    # Those that are rows have their own sign over the point.
+    # Temperatures that have a row have their own sign at the point.
     numbers = [(t, point, "#666666") for t, point in at_base if t not in marked]
     ends = []
     for row in result.rows:
@@ -84,7 +84,7 @@ def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, T
         )
         if row.trained:
             ends.append((row.label, look, *point))
-        else:  # far from the other names; methods leave the base towards the right
+        else:  # far from the other names, because methods leave the base towards the right
             side = "right" if row.name == BASE else "left"
             _write(axis, row.label, point, "#444444", size=8.5, side=side)
     axis.set_xlabel("pass@1 (sampled)")
@@ -97,7 +97,7 @@ def _draw_panel(axis: Any, result: SplitResult, key: str, trails: Mapping[str, T
 def _draw_temperatures(
     axis: Any, rows: Sequence[Row], key: str, line: str, **style: Any
 ) -> list[tuple[float, _Point]]:
-    """Draw a model over temperatures, and return these with their points; nothing of a single one."""
+    """Draw a model over temperatures and return these with their points. Draw nothing for a single one."""
     places = [(row.temperature, point) for row in rows if (point := _point(row, key)) is not None]
     if len(places) < 2:
         return []
@@ -113,7 +113,7 @@ def _draw_trail(axis: Any, trail: Trail, key: str, color: str) -> None:
 
 
 def _draw_numbers(axis: Any, numbers: Sequence[tuple[float, _Point, str]]) -> None:
-    """Write temperatures at their points, but for those that would hide one written before."""
+    """Write temperatures at their points, except those that would hide one already written."""
     written: list[_Point] = []
     for temperature, point, color in numbers:
         right, up = axis.transLimits.transform(point).tolist()
@@ -123,7 +123,7 @@ def _draw_numbers(axis: Any, numbers: Sequence[tuple[float, _Point, str]]) -> No
 
 
 def _write(axis: Any, text: str, point: _Point, color: str, *, size: float, side: str = "") -> None:
-    """Write beside a point: above it where its name ends ("right") or begins ("left"), else below."""
+    """Write beside a point: above it if its name ends ("right") or begins ("left") there, else below."""
     from matplotlib import patheffects
 
     axis.annotate(
@@ -163,10 +163,10 @@ def _draw_labels(axis: Any, ends: Sequence[tuple[str, Mapping[str, Any], float, 
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move heights in [0, 1] apart by at least ``gap``, as little as that takes, in their order.
+    """Move heights in [0, 1] apart by at least ``gap``, as little as possible, and keep their order.
 
-    Least squares: what is left of the heights once the gaps below them are taken off must not fall.
-    More than fit into [0, 1] go beyond its top.
+    This is least squares: the heights minus the gaps below them must not fall. If there are more than fit
+    into [0, 1], they go beyond its top.
 
     Args:
         heights: any number of them, in any order.
@@ -188,7 +188,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def _legend(result: SplitResult, trails: Mapping[str, Trail]) -> list[Any]:
-    """Return what the legend says of the lines; the names beside the panels say the colours."""
+    """Return the legend entries for the lines. The names beside the panels explain the colours."""
     found = [legend_entry("end of training", marker="s", ls="", ms=6)]
     if trails:
         label = "over training, from the base, dots at checkpoints"
@@ -211,6 +211,6 @@ def _point(row: Row, key: str) -> _Point | None:
 def _bars(metric: Metric) -> list[list[float]] | None:
     if not math.isfinite(metric.low):
         return None
-    # An expanded percentile interval need not hold the estimate where values are few.
+    # An expanded percentile interval need not contain the estimate if there are few values.
     below, above = metric.estimate - metric.low, metric.high - metric.estimate
     return [[max(0.0, below)], [max(0.0, above)]]

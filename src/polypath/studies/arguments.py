@@ -8,7 +8,7 @@ from polypath.errors import ConfigError, PolypathError
 from polypath.studies.config import Method, Study
 from polypath.train.config import Recipe, load_recipe
 
-# Settings that decide how much a method may learn from; all methods should share them.
+# Settings that decide how much a method may learn from. All methods should share them.
 BUDGET = (
     "max_steps",
     "num_train_epochs",
@@ -24,13 +24,13 @@ BUDGET = (
 def training_arguments(
     study: Study, method: Method, *, out: Path, seed: int, rehearsal_set: Path | None
 ) -> list[str]:
-    """Return a method's settings, and what the runner sets, as ``--key value`` for the recipe.
+    """Return a method's settings, and those that the runner sets, as ``--key value`` for the recipe.
 
     Args:
-        study: that the method is of.
-        method: one that is trained itself.
+        study: study that the method is of.
+        method: a method that is trained itself.
         out: folder of the run.
-        seed: of the run.
+        seed: seed of the run.
         rehearsal_set: folder of the method's; ``None`` for none.
     """
     values: dict[str, Any] = {**study.settings, **method.settings}
@@ -52,19 +52,19 @@ def training_arguments(
 
 
 def checked_recipe(study: Study, method: Method, arguments: list[str]) -> Recipe:
-    """Build the recipe of a method, or of the one that it is a checkpoint of.
+    """Build the recipe of a method, or of the method that it is a checkpoint of.
 
     Args:
-        study: that the method is of.
-        method: to check.
-        arguments: from ``training_arguments``, of the method that is trained.
+        study: study that the method is of.
+        method: method to check.
+        arguments: arguments from ``training_arguments``, of the method that is trained.
 
     Returns:
         The recipe that a run of the method would have.
 
     Raises:
         ConfigError: the settings do not fit the recipe, a checkpoint is not saved, or the recipe has
-            other options of the task than the study.
+            other task options than the study.
         MissingFileError: there is no recipe.
         DataError: the recipe is not YAML.
     """
@@ -81,7 +81,7 @@ def budgets(study: Study, recipes: Mapping[str, Recipe]) -> dict[str, dict[str, 
     """Return for each method the settings of ``BUDGET`` that differ between methods.
 
     Args:
-        study: with its methods.
+        study: study with its methods.
         recipes: key of a method -> its recipe, from ``checked_recipe``.
     """
     found = {
@@ -118,7 +118,7 @@ def _check_checkpoints(method: Method, recipe: Recipe) -> None:
 
 
 def _check_task_options(study: Study, recipe: Recipe) -> None:
-    """Refuse options that only training would have: the samples are verified with the study's."""
+    """Refuse options that only training would have, because the study's options verify the samples."""
     options = dict(study.task_options)
     trained = dict(text.split("=", 1) for text in recipe.task.task_options or [])
     if trained != options:
@@ -129,7 +129,7 @@ def _check_task_options(study: Study, recipe: Recipe) -> None:
 
 
 def _texts(key: str, value: Any) -> list[str]:
-    """Return a setting as command-line arguments; a list is several after one key."""
+    """Return a setting as command-line arguments. A list is several arguments after one key."""
     values = value if isinstance(value, list) else [value]
     texts = [str(v).lower() if isinstance(v, bool) else str(v) for v in values]
     # "=" keeps a negative number from being read as a key.

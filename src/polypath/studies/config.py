@@ -1,4 +1,4 @@
-"""What a study is: one base, one budget, and the methods that are compared."""
+"""The definition of a study: one base, one budget, and the methods that are compared."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,8 @@ from polypath.rehearsal.settings import PresampleSettings
 from polypath.studies.keys import Bounds, key, nested
 
 BASE = "base"
-COOLED = (
-    "base, cooled"  # in results files: the base at its best temperature; shown as at_temperature()
-)
-SHARED = "shared"  # draws of the base
+COOLED = "base, cooled"  # in results files: the base at its best temperature
+SHARED = "shared"  # random draws of the base
 Settings = Mapping[str, Any]
 Pairs = Sequence[tuple[str, str]]
 AT_LEAST_1, ABOVE_0 = Bounds(least=1), Bounds(above=0)
@@ -30,15 +28,15 @@ class Evaluation:
     """How a split is sampled, and what is reported of it.
 
     Attributes:
-        split: of the task.
-        problems: the first so many of the split; a smaller split gives all it has.
-        samples: of each problem.
-        greedy: whether one greedy sample of each is drawn as well.
+        split: split of the task.
+        problems: number of problems, from the first of the split; a smaller split gives all it has.
+        samples: samples of each problem.
+        greedy: whether one greedy sample of each is also drawn.
         ks: of pass@k.
-        keep_k: samples that "solved" means in the keep and explore shares; 0 leaves the shares out.
-        temperature: of the samples.
+        keep_k: samples in which a problem counts as solved, for keep and explore shares; 0 omits these.
+        temperature: temperature of the samples.
         top_p: nucleus mass.
-        max_completion_length: tokens at most.
+        max_completion_length: most tokens of a completion.
     """
 
     split: str
@@ -58,7 +56,7 @@ class Evaluation:
 
     @property
     def drawn(self) -> dict[str, Any]:
-        """What decides the samples: the settings, but for those of what is reported."""
+        """The settings that decide the samples, without those of what is reported."""
         return {k: v for k, v in asdict(self).items() if k not in ("ks", "keep_k")}
 
     @property
@@ -76,10 +74,10 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning(Evaluation):
-    """How the tuning split is sampled; the key ``split`` names it.
+    """How the tuning split is sampled. The key ``split`` names it.
 
     Attributes:
-        split: of the task.
+        split: split of the task.
     """
 
     split: str = key()
@@ -87,13 +85,13 @@ class Tuning(Evaluation):
 
 @dataclass(frozen=True, kw_only=True)
 class Presampling:
-    """A rehearsal set of the base, made once for all runs that rehearse from it.
+    """A rehearsal set of the base, made once for all runs that use it.
 
     Attributes:
         name: key in the file and in folder names.
-        split: of the task.
+        split: split of the task.
         limit: number of problems, from the first; ``None`` for all.
-        settings: of the pre-sampling.
+        settings: settings of the pre-sampling.
     """
 
     name: str
@@ -108,14 +106,14 @@ class Method:
 
     Attributes:
         name: key in the file and in folder names.
-        label: in tables and figures.
+        label: label in tables and figures.
         settings: recipe keys that differ from the study's.
         rehearsal: name of a pre-sampling; empty for none.
         checkpoints: optimizer steps to evaluate besides the last.
-        temperatures: to sample the trained model at as well, on the main split.
+        temperatures: temperatures at which the trained model is also sampled, on the main split.
         against: the method it is compared with; empty for the study's.
-        of: method whose runs it is a checkpoint of; empty for one that is trained itself.
-        step: of that checkpoint; 0 without ``of``.
+        of: method whose runs it is a checkpoint of; empty for a method that is trained itself.
+        step: step of that checkpoint; 0 without ``of``.
     """
 
     name: str
@@ -131,13 +129,13 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Relation:
-    """Two metrics to hold against each other over all models of the main split.
+    """Two metrics that are compared over all models of the main split.
 
     Attributes:
         x: a metric, named as in ``polypath diversity``.
         y: another.
-        where: a metric that also chooses some of the models; empty for none.
-        above: what it has to be above.
+        where: a metric that chooses some of the models; empty for none.
+        above: value that this metric has to exceed.
     """
 
     x: str = key()
@@ -147,7 +145,7 @@ class Relation:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Return the names of its metrics, each once."""
+        """Return the names of its metrics, without repeats."""
         return tuple(dict.fromkeys(key for key in (self.x, self.y, self.where) if key))
 
 
@@ -166,35 +164,35 @@ class Where:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A whole study file; see docs/studies for what each key means.
+    """A whole study file. docs/studies explains each key.
 
     Attributes:
-        name: of the study, in folder names.
-        question: that it answers, in a sentence or a few; empty for none.
+        name: name of the study, in folder names.
+        question: question that it answers, in one sentence or a few; empty for none.
         base: folder or name of the model that all methods start from.
         task: name or place of the task.
-        task_options: of the task.
-        recipe: YAML file of ``polypath train`` with what all methods have in common.
+        task_options: options of the task.
+        recipe: YAML file of ``polypath train`` with the settings that all methods share.
         stage: ``report``, or ``tune`` for a study that only chooses settings.
-        seeds: of training, each at least 0.
+        seeds: seeds of training, each at least 0.
         against: key of the method that the others are compared with; empty for none.
         presamplings: rehearsal sets by name.
         methods: by key.
         settings: recipe keys that all methods change.
-        temperatures: at which the base is sampled on the tuning split; at the best it has a row.
-        evaluations: of the reported splits, the main one first.
+        temperatures: temperatures of the base on the tuning split; at the best of them it has a row.
+        evaluations: evaluations of the reported splits, the main one first.
         tuning: split to choose a temperature on; ``None`` for none.
         temperature_curve: whether the base is sampled at all of them on the reported splits as well.
-        base_draws: whether the base is sampled with random draws of its own (``independent``), or
-            with those that all methods meet (``shared``).
+        base_draws: whether the base is sampled with its own random draws (``independent``), or with those
+            that all methods share (``shared``).
         pairs: methods that are also compared with each other.
-        relations: metrics that are held against each other.
-        sampling_seed: of all samples, at least 0.
+        relations: metrics that are compared with each other.
+        sampling_seed: seed of all samples, at least 0.
         batch_size: completions generated together, at least 1.
         page: whether the HTML page is written.
         matched: whether methods are also compared with the reference stopped at equal pass@1.
-        command: that makes the study again.
-        text: of the file.
+        command: command that runs the study again.
+        text: text of the file.
     """
 
     name: str = key()
@@ -225,7 +223,7 @@ class Study:
 
     @property
     def main(self) -> Evaluation:
-        """Return the evaluation that curves over training and the page are made of: the first."""
+        """Return the first evaluation. Curves over training and the page use it."""
         return self.evaluations[0]
 
     def reference_of(self, row: str) -> str:
@@ -240,11 +238,11 @@ class Study:
     def only(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> "Study":
         """Return the study with fewer methods, or with other seeds.
 
-        A method that another is a checkpoint of comes with it.
+        If a kept method is a checkpoint of another, that one is kept as well.
 
         Args:
             methods: keys to keep; ``None`` for all.
-            seeds: of training; ``None`` for the study's.
+            seeds: seeds of training; ``None`` for the study's.
 
         Raises:
             ConfigError: a method is unknown, or nothing is left.
@@ -277,13 +275,13 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFile(Study):
-    """The keys of a whole study file: those of the study, and what it is made of.
+    """The keys of a whole study file: those of the study, and those that it is built from.
 
     Attributes:
         presample: one rehearsal set, or several by name.
         evaluation: name of a split -> how it is sampled.
-        checkpoints: of methods that have none of their own.
-        method_temperatures: of methods that have no temperatures of their own.
+        checkpoints: checkpoints of methods that have none of their own.
+        method_temperatures: temperatures of methods that have no temperatures of their own.
     """
 
     presample: Any = nested(None)
@@ -293,7 +291,7 @@ class StudyFile(Study):
 
 
 def is_test(split: str) -> bool:
-    """Say whether a split's name calls it a test split.
+    """Return whether a split's name calls it a test split.
 
     Returns:
         True if a word of the name begins with ``test``, in any case.
@@ -302,7 +300,7 @@ def is_test(split: str) -> bool:
 
 
 def is_train(split: str) -> bool:
-    """Say whether a split's name calls it one for training, by RL or of the base itself.
+    """Return whether a split's name says that it is for training, by RL or of the base itself.
 
     Returns:
         True if the name begins with ``train`` or is ``base``, in any case.

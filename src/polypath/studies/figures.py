@@ -1,4 +1,4 @@
-"""Figures of curves and of relations; and how rows look in all figures."""
+"""Figures of curves and of relations, and the look of rows in all figures."""
 
 import math
 from collections.abc import Sequence
@@ -28,17 +28,17 @@ from polypath.studies.relations import ALL, Point, RelationResult, is_chosen
 from polypath.studies.splits import SplitResult
 
 BASE_LOOKS = {BASE: BASE_LOOK, COOLED: {"color": "#888888", "marker": "o", "linestyle": ":"}}
-LEGEND = 2.2  # inches at the right of the panels
+LEGEND = 2.2  # inches to the right of the panels
 SIZES = {END: 7.5, CHECKPOINT: 4.5, TEMPERATURE: 5.5}  # of the points of relations
 LINES = ("-", "--")  # through all models, and through those that ``where`` chooses
 
 
 def look_of(name: str, names: Sequence[str]) -> dict[str, Any]:
-    """Return colour, marker and line of a row.
+    """Return colour, marker and line style of a row.
 
     Args:
         name: key of a method, or one of the base's rows.
-        names: of all rows; a method keeps its look in all figures with the same methods.
+        names: names of all rows; a method keeps its look in all figures with the same methods.
     """
     if name in BASE_LOOKS:
         return BASE_LOOKS[name]
@@ -49,11 +49,11 @@ def look_of(name: str, names: Sequence[str]) -> dict[str, Any]:
 
 
 def draw_pass_curves(result: SplitResult, path: Path) -> None:
-    """Draw pass@k of every row over k, with its interval as a band where there are few methods.
+    """Draw pass@k of every row over k, with its interval as a band if there are few methods.
 
     Args:
         result: rows of a split.
-        path: of the PNG.
+        path: path of the PNG.
     """
     figure, [axis] = new_figure(1, width=6.2, margin=LEGEND)
     _draw_pass_panel(axis, result)
@@ -66,10 +66,10 @@ def draw_training(
     """Draw each panel's curves over optimizer steps, with bands from the lowest to the highest seed.
 
     Args:
-        curves: of all panels and methods.
-        names: of all methods, in the order of their colours.
-        path: of the PNG.
-        title: of the figure.
+        curves: curves of all panels and methods.
+        names: names of all methods, in the order of their colours.
+        path: path of the PNG.
+        title: title of the figure.
     """
     panels = _by_panel(curves)
     figure, axes = new_figure(len(panels), width=4.4, margin=LEGEND)
@@ -85,10 +85,10 @@ def draw_overview(
     """Draw a study in one picture: pass@k of every row, and what the runs logged in training.
 
     Args:
-        result: of the main split.
+        result: result of the main split.
         curves: over training.
-        path: of the PNG.
-        several: what to say of curves over several seeds.
+        path: path of the PNG.
+        several: note about curves over several seeds.
     """
     panels = _by_panel(curves)
     names = [row.name for row in result.rows if row.trained]
@@ -138,9 +138,9 @@ def draw_relations(study: Study, results: Sequence[RelationResult], path: Path) 
     Models that ``where`` does not choose are pale.
 
     Args:
-        study: that asks for the relations.
+        study: study that asks for the relations.
         results: a panel for each.
-        path: of the PNG.
+        path: path of the PNG.
     """
     figure, axes = new_figure(len(results), width=4.9, columns=3, margin=LEGEND)
     names = list(study.methods)
@@ -177,7 +177,7 @@ def _draw_point(axis: Any, relation: Relation, point: Point, style: dict[str, An
 
 
 def _draw_line(axis: Any, result: RelationResult, over: str, fit: RelationFit, line: str) -> str:
-    """Draw a fitted line as far as its models reach, and return what is told of it."""
+    """Draw a fitted line over the range of its models, and return its description."""
     numbers = f"{over}: {fit.models} models"
     if not math.isfinite(fit.slope):
         return f"{numbers}, no line"

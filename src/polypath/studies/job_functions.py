@@ -1,4 +1,4 @@
-"""What the jobs of a study do, in a worker process."""
+"""The functions that the jobs of a study run in a worker process."""
 
 import contextlib
 import math
@@ -16,15 +16,15 @@ from polypath.rollouts.samples import load_samples
 from polypath.studies.config import Evaluation, Presampling
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
-COST = "cost.json"  # of a training or pre-sampling, in its folder
+COST = "cost.json"  # cost of a training or pre-sampling, in its folder
 ENTROPY = "token_entropy"  # key of the measure
-ENTROPY_SAMPLES = 4  # of each problem, whose tokens are scored
-DEVICE = "cpu"  # as the trainings of run_jobs
+ENTROPY_SAMPLES = 4  # samples of each problem whose tokens are scored
+DEVICE = "cpu"  # the same as for the trainings of run_jobs
 
 
 @contextlib.contextmanager
 def _costed(path: Path) -> Iterator[dict[str, Any]]:
-    """Write what the rest of the job cost, and what it adds; of a resumed job, its last part."""
+    """Write the cost of the job in this block, and the added values. A resumed job has its last part."""
     started, cpu = time.monotonic(), time.process_time()
     more: dict[str, Any] = {}
     yield more
@@ -37,7 +37,7 @@ def train(*, recipe: str, overrides: Sequence[str]) -> None:
 
     Args:
         recipe: path of the YAML file.
-        overrides: ``["--key", "value", ...]``; they win over the file.
+        overrides: ``["--key", "value", ...]``; they override the file.
     """
     from polypath.train.config import load_recipe
     from polypath.train.run import run
@@ -55,7 +55,7 @@ def presample(
     Args:
         model: folder or name of the base.
         task: name or place of the task.
-        task_options: of the task.
+        task_options: options of the task.
         out: folder of the set.
         presampling: its split, number of problems and settings.
     """
@@ -89,16 +89,16 @@ def evaluate(
 ) -> None:
     """Sample a model on a split into a run folder, or resume, and measure the entropy of the samples.
 
-    With ``tried``, as for ``best_temperature``, at the best of these temperatures.
+    With ``tried``, as in ``best_temperature``, it uses the best of these temperatures.
 
     Args:
         model: folder or name.
         task: name or place of the task.
-        task_options: of the task.
+        task_options: options of the task.
         out: run folder.
         evaluation: split, number of problems and samples, and how they are drawn.
         batch_size: completions generated together, at least 1.
-        seed: of the samples.
+        seed: seed of the samples.
         tried: temperature, as text -> folder of samples at it; ``None`` for the evaluation's own.
     """
     from polypath.sampling.run import sample_run
@@ -124,13 +124,15 @@ def evaluate(
             greedy=evaluation.greedy,
             device=DEVICE,
         )
-        known = evaluation.top_p == 1  # else tokens are drawn from another distribution than scored
+        known = (
+            evaluation.top_p == 1
+        )  # else tokens are drawn from another distribution than is scored
         found["model"], found["statuses"] = model, dict(summary.statuses)
         found["surprisal"] = _surprisal(model, Path(out), temperature, batch_size) if known else {}
 
 
 def best_temperature(tried: Mapping[str, str]) -> tuple[float, dict[str, float]]:
-    """Return the temperature with the highest pass@1, the first of equal ones, and all their pass@1.
+    """Return the temperature with the highest pass@1 (the first of equal ones), and all their pass@1.
 
     Args:
         tried: temperature, as text -> folder of samples at it.
@@ -151,7 +153,7 @@ def _surprisal(
 ) -> dict[str, tuple[float, int]]:
     r"""Return per problem the summed :math:`-\log p` of sampled tokens in nats, and their number.
 
-    As the tokens were drawn from p, their mean is an unbiased estimate of the mean entropy of the
+    The tokens were drawn from p, so their mean is an unbiased estimate of the mean entropy of the
     next-token distribution over the positions of samples.
     """
     import torch
@@ -187,7 +189,7 @@ def _surprisal(
 
 
 def entropy_values(folder: Path, shared: Sequence[str]) -> ProblemValues:
-    """Return the entropy per token of samples on these problems, from what their job measured.
+    """Return the entropy per token of samples on these problems, as their job measured it.
 
     Args:
         folder: run folder of the samples.

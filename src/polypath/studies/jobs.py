@@ -1,7 +1,7 @@
-"""Run jobs that depend on each other in a few worker processes, with progress, and resumable.
+"""Run jobs that depend on each other in a few worker processes, with progress. Runs can be resumed.
 
-A job is done when its result file exists, and it writes that file last and at once. So the same call
-resumes a run that was interrupted or killed; finished jobs are skipped.
+A job is done if its result file exists. It writes that file last, in one step. So the same call resumes
+a run that was interrupted or killed, and finished jobs are skipped.
 """
 
 import json
@@ -48,9 +48,9 @@ class Job:
         arguments: its keyword arguments.
         result: file that exists exactly when the job is done.
         after: names of jobs that must be done first.
-        total: units of progress, 0 when unknown.
+        total: units of progress, 0 if unknown.
         done: returns the units done so far; called in the parent while the job runs.
-        kind: jobs of one kind take about as long; the time left is estimated by it.
+        kind: jobs of one kind take about equally long; the time left is estimated by kind.
     """
 
     name: str
@@ -64,34 +64,34 @@ class Job:
 
 
 class JobFailed(PolypathError, RuntimeError):
-    """A job raised; the message says which, why, and where its output is."""
+    """A job failed. The message says which one, why, and where its output is."""
 
 
 def run_jobs(
     jobs: Sequence[Job], *, workers: int, log: Path, timings: Path, console: Console
 ) -> dict[str, float]:
-    """Run every job whose result is missing, each after those it depends on.
+    """Run every job whose result is missing, each after the jobs that it depends on.
 
-    After a failure, jobs that do not need the failed one still run; the failure is raised at the end.
+    After a failure, jobs that do not need the failed one still run. The failure is raised at the end.
 
     Args:
-        jobs: in the order they should start, dependencies allowing.
+        jobs: jobs in the order of their start, as far as dependencies allow.
         workers: processes, >= 1; each uses one thread.
-        log: file that receives everything the workers print.
-        timings: JSON file of the seconds each job took; written after every job.
-        console: for progress.
+        log: file that receives all output of the workers.
+        timings: JSON file with the seconds of each job; written after every job.
+        console: console for progress.
 
     Returns:
-        What ``timings`` holds: seconds of each job, in this call or an earlier one.
+        The content of ``timings``: seconds of each job, in this call or an earlier one.
 
     Raises:
-        JobFailed: a job raised, or its process died, which stops the others as well. Jobs that were
-            done stay done.
+        JobFailed: a job failed, or its process died, which also stops the others. Finished jobs stay
+            finished.
         KeyboardInterrupt: after the workers were stopped.
     """
     waiting = [job for job in jobs if not job.result.exists()]
     if len(waiting) < len(jobs):
-        console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs were done before.")
+        console.print(f"{len(jobs) - len(waiting)} of {len(jobs)} jobs were already done.")
     seconds: dict[str, float] = json.loads(timings.read_text()) if timings.is_file() else {}
     if not waiting:
         return seconds
@@ -124,7 +124,7 @@ def run_jobs(
 
 @dataclass(frozen=True, kw_only=True)
 class _Running:
-    """A job at work: its bar, and when it was started."""
+    """A running job: its progress bar, and when it was started."""
 
     job: Job
     bar: TaskID
@@ -137,7 +137,7 @@ class _Running:
 
 @dataclass(kw_only=True)
 class _Scheduler:
-    """Keeps ``workers`` jobs running until none is left; adds what each took to ``seconds``."""
+    """Keeps ``workers`` jobs running until none is left, and adds their times to ``seconds``."""
 
     pool: ProcessPoolExecutor
     workers: int
@@ -148,7 +148,7 @@ class _Scheduler:
     running: dict[Future[None], _Running] = field(default_factory=dict)
 
     def run(self, log: Path, timings: Path) -> None:
-        """Run them; in the end raises ``JobFailed`` if jobs failed, and at once if a process died."""
+        """Run the jobs. Raise ``JobFailed`` at the end if jobs failed, and at once if a process died."""
         total, dropped, failures = len(self.waiting), 0, []
         overall = self.progress.add_task("all jobs", total=total)
         while self.waiting or self.running:
@@ -177,9 +177,7 @@ class _Scheduler:
                 self.progress.console.print(told)
         if failures:
             others = f" {dropped} jobs that need them were not run." if dropped else ""
-            raise JobFailed(
-                f"{'; '.join(failures)}.{others} Run the same command again to try them again."
-            )
+            raise JobFailed(f"{'; '.join(failures)}.{others} Rerun the command to retry them.")
 
     def _left(self) -> str:
         at_work = {running.job.name: running.seconds for running in self.running.values()}
@@ -199,7 +197,7 @@ class _Scheduler:
                 self.running[future] = _Running(job=job, bar=bar)
 
     def _drop_those_after(self, failed: str) -> int:
-        """Give up the jobs that need a failed one, and return how many."""
+        """Drop the jobs that need a failed one, and return how many."""
         gone = {failed}
         while late := [job for job in self.waiting if gone.intersection(job.after)]:
             gone |= {job.name for job in late}
@@ -208,13 +206,13 @@ class _Scheduler:
 
 
 def _why_failed(name: str, future: "Future[None]", log: Path) -> str:
-    """Return why a job failed, in one line; empty if it did not. With its process the pool dies."""
+    """Return why a job failed, in one line; empty if it did not. If its process died, so did the pool."""
     try:
         future.result()
     except BrokenProcessPool as error:
         raise JobFailed(
-            f"{name} died without a word (killed, or out of memory). Its output is in {log}. "
-            "Run the same command again to resume."
+            f"{name} died without a message (killed, or out of memory). Its output is in {log}. "
+            "Rerun the command to resume."
         ) from error
     except Exception as error:
         return one_line(error) or type(error).__name__
@@ -228,18 +226,18 @@ def time_left(
     seconds: Mapping[str, float],
     workers: int,
 ) -> float | None:
-    """Estimate the seconds until all jobs are done, by what jobs of the same kind took.
+    """Estimate the seconds until all jobs are done, from the times of jobs of the same kind.
 
     Args:
-        jobs: all of them, done ones too.
-        waiting: not begun yet.
-        running: name -> seconds since it was started.
-        seconds: name -> what it took, of finished jobs.
-        workers: that share the rest.
+        jobs: all jobs, including finished ones.
+        waiting: jobs that have not started.
+        running: name -> seconds since its start.
+        seconds: name -> its time, for finished jobs.
+        workers: workers that share the remaining jobs.
 
     Returns:
-        None while nothing is known of some job's kind. A job at work whose progress is known counts by
-        its own pace, and tells of its kind until one has finished.
+        None while nothing is known about some job's kind. A running job with known progress is estimated
+        from its own pace, and represents its kind until one has finished.
     """
     of_kind: dict[str, list[float]] = {}
     for job in jobs:
@@ -277,22 +275,22 @@ def _progress(console: Console) -> Progress:
 
 
 def _start_worker(log: str, parent: int) -> None:
-    """Set up a worker: output to the log, one thread, gone when its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and kills
+    """Set up a worker: output to the log, one thread, and an exit when its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and stops the worker
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     os.environ["ACCELERATE_USE_CPU"] = "true"
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, by a job that needs it
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when a job imports torch
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
 
 def _leave_with(parent: int) -> None:
-    """Exit when the parent was killed: a worker left behind would train on, unseen."""
+    """Exit when the parent was killed. Otherwise a worker would train on unnoticed."""
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Keys of a study file: fields of dataclasses, whose types and bounds say what fits."""
+"""Keys of a study file: fields of dataclasses, whose types and bounds define valid values."""
 
 import math
 import re
@@ -26,11 +26,11 @@ class Bounds(NamedTuple):
 
 
 def key(default: Any = MISSING, bounds: Bounds = Bounds()) -> Any:  # noqa: B008  # a tuple
-    """Return a dataclass field that is a key of the study file, required unless it has a default.
+    """Return a dataclass field that is a key of the study file. It is required unless it has a default.
 
     Args:
-        default: value where the file leaves the key out.
-        bounds: of a number, or of each in a list.
+        default: value if the file omits the key.
+        bounds: bounds of a number, or of each number in a list.
     """
     return field(default=default, metadata={"bounds": bounds})
 
@@ -45,18 +45,18 @@ def read(
 ) -> dict[str, Any]:
     """Return the value of every key of a mapping.
 
-    By its type a value is a text (``str``, ``Path``), a whole number, a number, a flag, a choice
-    (``Literal``), or a list of different ones of these (``tuple``).
+    By its type, a value is a text (``str``, ``Path``), a whole number, a number, a flag, a choice
+    (``Literal``), or a list of different values of one of these (``tuple``).
 
     Args:
-        content: of the file.
-        where: the mapping is, for messages.
+        content: content of the file.
+        where: place of the mapping, for messages.
         config: a dataclass whose fields are the keys.
         also: keys that are read elsewhere.
-        **defaults: of keys, instead of their own.
+        **defaults: defaults of keys, in place of their own.
 
     Raises:
-        ConfigError: it is no mapping, has a key that is none of these (the nearest is named), lacks one
+        ConfigError: it is not a mapping, has an unknown key (the nearest one is named), lacks a key
             without a default, or a value does not fit.
     """
     keys = {f.name: f for f in fields(config) if "bounds" in f.metadata}
@@ -80,11 +80,11 @@ def names_of(content: Any, where: str) -> Mapping[str, Any]:
     """Return a mapping after checking that its keys are names.
 
     Args:
-        content: what the file holds at this place.
+        content: the file's content at this place.
         where: name of this place, for messages.
 
     Raises:
-        ConfigError: it is no mapping, or a key is no text.
+        ConfigError: it is not a mapping, or a key is not a text.
     """
     if not isinstance(content, dict):
         refuse(where, "must hold 'key: value' lines", content)
@@ -96,7 +96,7 @@ def names_of(content: Any, where: str) -> Mapping[str, Any]:
 
 
 def _fitting(value: Any, where: str, hint: Any, bounds: Bounds) -> Any:
-    """Return a value as its type has it."""
+    """Return a value converted to its type."""
     many = get_origin(hint) is tuple
     kind, items = (get_args(hint)[0], value) if many else (hint, [value])
     if not isinstance(items, list) or not all(_fits(item, kind, bounds) for item in items):
@@ -106,7 +106,7 @@ def _fitting(value: Any, where: str, hint: Any, bounds: Bounds) -> Any:
     elif kind in (str, Path):
         items = [" ".join(item.split()) for item in items]
     if len(set(items)) < len(items):
-        refuse(where, "must not name one twice", value)
+        refuse(where, "must not name anything twice", value)
     return tuple(items) if many else items[0]
 
 
@@ -144,14 +144,14 @@ def folder_name(name: str, what: str) -> str:
     """Return a name after checking that it can be part of a folder's name.
 
     Args:
-        name: of letters, digits, ``_``, ``-`` and ``.``; the first a letter or digit.
+        name: consists of letters, digits, ``_``, ``-`` and ``.``, and starts with a letter or digit.
         what: what has this name, for messages.
 
     Raises:
         ConfigError: it has other characters.
     """
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        refuse(what, "must be letters, digits, '_', '-' and '.' alone", name)
+        refuse(what, "must consist of letters, digits, '_', '-' and '.'", name)
     return name
 
 

@@ -27,7 +27,7 @@ from polypath.studies.relation_metrics import check_metric
 from polypath.tasks import Task, get_task, is_place
 from polypath.yaml_file import read_yaml
 
-# What the runner sets itself, and where a study file says it.
+# Settings that the runner sets itself, and where a study file defines them.
 RESERVED = {
     "output_dir": "--out decides it",
     "seed": "'seeds' lists them",
@@ -35,16 +35,16 @@ RESERVED = {
     "task": "'task' names it",
     "task_options": "'task_options' of the study holds them",
     "rehearsal_set": "'rehearsal' of the method names a pre-sampling",
-    "resume_from_checkpoint": "the same command resumes by itself",
+    "resume_from_checkpoint": "rerunning the command resumes",
     "env": "set it in the recipe",
 }
 
 
 def load_study(path: str | Path) -> Study:
-    """Read and check a study file. The recipe and each method's settings are checked by ``StudyPlan``.
+    """Read and check a study file. ``StudyPlan`` checks the recipe and each method's settings.
 
     Args:
-        path: of the YAML file.
+        path: path of the YAML file.
 
     Returns:
         The study, with the command that runs it.
@@ -52,8 +52,8 @@ def load_study(path: str | Path) -> Study:
     Raises:
         MissingFileError: the file or the recipe it names does not exist.
         DataError: it is not YAML, or has a key twice.
-        ConfigError: a key is unknown (the nearest known one is named), a value cannot be, or the
-            study would choose on what it reports, or report on what it trained on.
+        ConfigError: a key is unknown (the nearest known one is named), a value is invalid, or the study
+            would choose on what it reports, or report on what it trained on.
     """
     path = Path(path)
     study = study_of(read_yaml(path, "Study"), path)
@@ -65,12 +65,12 @@ def load_study(path: str | Path) -> Study:
 
 
 def study_of(content: Mapping[Any, Any], path: Path) -> Study:
-    """Check what a study file holds, and return the study.
+    """Check the content of a study file, and return the study.
 
     Args:
-        content: of the file, read.
-        path: of the file, for error messages and for what lies beside it: the recipe, a base. Of a
-            symbolic link, beside the file that it points to.
+        content: content of the file.
+        path: path of the file, for error messages and for files next to it: the recipe, a base. For a
+            symbolic link, files next to its target.
 
     Returns:
         The study, without the text of its file.
@@ -100,7 +100,7 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
         "name": folder_name(found["name"], f"name in {where}"),
         "base": str(beside) if (beside / "config.json").is_file() else found["base"],
         "task": task.name,
-        # Of a task of one's own with the hash of its file: another state of it is another task.
+        # For the user's own task, the options include the hash of its file: another state is another task.
         "task_options": dict(task.options) if is_place(task.name) else texts,
         "recipe": folder / found["recipe"],
         "presamplings": presamplings,
@@ -119,7 +119,7 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
 
 
 def _filled(content: Any, where: str) -> Mapping[str, Any]:
-    """Return a mapping that is not empty."""
+    """Return a mapping after checking that it is not empty."""
     found = names_of(content, where)
     if not found:
         refuse(where, "must not be empty", content)
@@ -127,7 +127,7 @@ def _filled(content: Any, where: str) -> Mapping[str, Any]:
 
 
 def _scalars(content: Any, where: str) -> dict[str, Any]:
-    """Return a mapping of names to texts, numbers, flags, or lists of these."""
+    """Read a mapping of names to texts, numbers, flags, or lists of these."""
     for name, value in names_of(content or {}, where).items():
         items = value if isinstance(value, list) else [value]
         if not all(isinstance(item, str | int | float | bool) for item in items):
@@ -136,7 +136,7 @@ def _scalars(content: Any, where: str) -> dict[str, Any]:
 
 
 def _evaluation(content: Any, where: str, task: Task, split: str = "") -> Evaluation:
-    """Read how a split is sampled, by default as its task says; without ``split`` a key names it."""
+    """Read how a split is sampled, by default as its task says. Without ``split`` a key names it."""
     usual = asdict(task.evaluation)
     usual["samples"] = usual.pop("num_samples")
     found = read(content, where, Evaluation if split else Tuning, **usual)
@@ -158,7 +158,7 @@ def _evaluation(content: Any, where: str, task: Task, split: str = "") -> Evalua
 def _methods(
     study: Mapping[str, Any], where: str, presamplings: Mapping[str, Presampling]
 ) -> dict[str, Method]:
-    """Read the methods of a study, with what they have in common from the study itself."""
+    """Read the methods of a study, with the settings that they share."""
     methods = {}
     for name, content in _filled(study["methods"], f"methods of {where}").items():
         here = f"methods.{name}"
@@ -176,18 +176,18 @@ def _methods(
 
 
 def _is_checkpoint(given: Mapping[str, Any], where: str) -> bool:
-    """Say whether a method is a checkpoint of another, which has no settings of its own."""
+    """Return whether a method is a checkpoint of another. Such a method has no settings of its own."""
     if ("of" in given) != ("step" in given):
-        refuse(where, "must hold both of 'of' and 'step', or none", given)
+        refuse(where, "must have both of 'of' and 'step', or neither", given)
     for key in ("settings", "rehearsal"):
         if "of" in given and key in given:
-            what = "must be left out: it is a checkpoint of another"
+            what = "must be left out, because this is a checkpoint of another method"
             refuse(f"{key} in {where}", what, given[key])
     return "of" in given
 
 
 def _settings(content: Any, where: str) -> dict[str, Any]:
-    """Read recipe keys and values; what the runner sets itself is refused."""
+    """Read recipe keys and values. Keys that the runner sets itself are refused."""
     found = {}
     for key, value in _scalars(content, f"settings of {where}").items():
         name = key.replace("-", "_")
@@ -213,7 +213,7 @@ def _rehearsal(value: Any, where: str, presamplings: Mapping[str, Presampling]) 
 
 
 def _presamplings(content: Any, batch_size: int) -> dict[str, Presampling]:
-    """Read the rehearsal sets: one by itself, or several by name."""
+    """Read the rehearsal sets: a single one, or several by name."""
     if content is None:
         return {}
     named = isinstance(content, dict) and all(isinstance(v, dict) for v in content.values())
@@ -250,7 +250,7 @@ def _pairs(content: Any, where: str) -> tuple[tuple[str, str], ...]:
 
 
 def _relations(content: Any, where: str, main: Evaluation) -> tuple[Relation, ...]:
-    """Read the relations; their metrics are those of the main split."""
+    """Read the relations. Their metrics are those of the main split."""
     if not isinstance(content, list | tuple):
         refuse(f"relations in {where}", "must be a list of {x: METRIC, y: METRIC}", content)
     found = []
@@ -269,7 +269,7 @@ def _relations(content: Any, where: str, main: Evaluation) -> tuple[Relation, ..
     return tuple(found)
 
 
-# --- what the file says in one place must fit what it says in others ---------------------------------
+# --- keys that must fit each other --------------------------------------------------------------------
 
 
 def _check_names(study: Study, where: str) -> None:
@@ -289,11 +289,13 @@ def _check_names(study: Study, where: str) -> None:
     labels = [BASE, COOLED, *(method.label for method in methods.values())]
     for label in labels:
         if labels.count(label) > 1:
-            raise ConfigError(f"Two rows of {where} would be called {label!r}. Use another label.")
+            raise ConfigError(
+                f"Two rows of {where} would both be called {label!r}. Use another label."
+            )
 
 
 def _check_reference(study: Study, where: str, *, asked: bool) -> None:
-    """Check what is compared with: a reference that can be stopped early, and the base."""
+    """Check what methods are compared with: a reference that can be stopped early, and the base."""
     reference = study.methods.get(study.against)
     if study.matched and asked and not (reference and reference.checkpoints):
         raise ConfigError(
@@ -302,7 +304,7 @@ def _check_reference(study: Study, where: str, *, asked: bool) -> None:
         )
     if study.temperatures and study.tuning is None:
         raise ConfigError(
-            f"temperatures in {where} needs 'tuning' with a split such as dev to choose one on."
+            f"temperatures in {where} needs 'tuning' with a split, such as dev, to choose one on."
         )
     for evaluation in study.evaluations:
         if study.base_draws == SHARED and evaluation.keep_k:
@@ -334,6 +336,6 @@ def _check_splits(study: Study, where: str, task: Task) -> None:
         for evaluation in study.evaluations:
             if evaluation.split == study.tuning.split:
                 raise ConfigError(
-                    f"{where} would choose the temperature on the split {evaluation.split!r} and "
-                    "report on it as well. Use two splits."
+                    f"{where} would choose the temperature on the split {evaluation.split!r} and also "
+                    "report on it. Use two splits."
                 )

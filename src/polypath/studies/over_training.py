@@ -1,4 +1,4 @@
-"""Methods along their training: at their checkpoints, what they logged, and where a reference is stopped."""
+"""Methods over their training: at their checkpoints, in their logs, and with a reference stopped early."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ LOGGED = {
 }
 NOTES = {
     "": "",
-    ABOVE: "not at equal pass@1: the reference never reaches the method's; held to its best step",
-    BELOW: "not at equal pass@1: the base's is above the method's; held to the base",
+    ABOVE: "not at equal pass@1: the reference never reaches the method's; compared with its best step",
+    BELOW: "not at equal pass@1: the base's is above the method's; compared with the base",
 }
 
 
@@ -31,9 +31,9 @@ class Trail:
     """One method on the main split, at the steps that all of its seeds have.
 
     Attributes:
-        name: of the method.
-        label: of the method.
-        steps: 0 for the base, its checkpoints, and its last.
+        name: name of the method.
+        label: label of the method.
+        steps: 0 for the base, its checkpoints, and its last step.
         values: ``pass@k`` and ``distinct@k`` -> values ``(R, C, N)``; the base's are the same for all
             seeds.
     """
@@ -44,18 +44,18 @@ class Trail:
     values: Mapping[str, FloatArray]
 
     def mean(self, key: str) -> FloatArray:
-        """Return the mean over problems, ``(R, C)``; NaN where none has a value."""
+        """Return the mean over problems, ``(R, C)``; NaN if none has a value."""
         value_R_C_N = self.values[key]
-        with np.errstate(invalid="ignore"):  # 0 / 0 where none has
+        with np.errstate(invalid="ignore"):  # 0 / 0 if none has
             total, number = np.nansum(value_R_C_N, axis=-1), (~np.isnan(value_R_C_N)).sum(axis=-1)
             return np.asarray(total / number)
 
 
 def read_trails(samples: SplitSamples) -> dict[str, Trail]:
-    """Measure the checkpoints of all methods that have any, and with them the base and the last step.
+    """Measure the checkpoints of all methods that have any, together with the base and the last step.
 
     Args:
-        samples: of the study's main split.
+        samples: samples of the study's main split.
 
     Returns:
         Name of a method -> its trail.
@@ -95,12 +95,12 @@ class TrainingCurve:
 
     Attributes:
         name: key of the method.
-        label: of the method, in legends.
+        label: label of the method, in legends.
         panel: title of the panel it belongs to.
         steps: optimizer steps, ``(T,)``.
         mean: over seeds, ``(T,)``.
-        low: of the lowest seed at each step, ``(T,)``.
-        high: of the highest seed.
+        low: value of the lowest seed at each step, ``(T,)``.
+        high: value of the highest seed.
     """
 
     name: str
@@ -127,11 +127,11 @@ def logged_curves(plan: StudyPlan) -> list[TrainingCurve]:
 
 
 def checkpoint_curves(trails: Mapping[str, Trail], evaluation: Evaluation) -> list[TrainingCurve]:
-    """Return pass@1, pass@K and distinct solutions of checkpoints, the base first and the end last.
+    """Return pass@1, pass@K and distinct solutions of checkpoints, with the base first and the end last.
 
     Args:
-        trails: from ``read_trails``.
-        evaluation: of the main split.
+        trails: trails from ``read_trails``.
+        evaluation: evaluation of the main split.
     """
     panels = {key: key.replace("distinct@", "distinct correct in ") for key in evaluation.front}
     return [
@@ -160,19 +160,19 @@ def _curve(
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedRow:
-    """One method, or the base at its best temperature, against the reference stopped at its pass@1.
+    """One method, or the base at its best temperature, compared with the reference stopped at its pass@1.
 
     Attributes:
         name: key of the method.
-        label: in tables.
+        label: label in tables.
         against: key of the reference.
-        pass_at_1: of the method.
-        step: at which the reference is stopped.
+        pass_at_1: pass@1 of the method.
+        step: step at which the reference is stopped.
         step_low: lower end of its interval.
         step_high: upper end.
-        outside: empty, ``above`` or ``below``: see ``metrics.MatchedDifference``.
-        outside_share: share of the resamples that are.
-        pass_gap: pass@1 that the method has more than the stopped reference; 0 unless outside.
+        outside: empty, ``above`` or ``below``; see ``metrics.MatchedDifference``.
+        outside_share: share of the resamples that are outside.
+        pass_gap: pass@1 of the method minus that of the stopped reference; 0 unless outside.
         differences: ``pass@k`` and ``distinct@k`` -> difference to the stopped reference.
     """
 
@@ -197,13 +197,13 @@ def match(
     """Compare rows of the main split with references at equal pass@1.
 
     Args:
-        samples: of the main split.
+        samples: samples of the main split.
         wanted: names of a row and its reference.
-        trails: of the methods; without that of a reference there is nothing to match with.
+        trails: trails of the methods; without that of a reference there is nothing to match with.
 
     Returns:
-        Empty if the study does not ask for it, no reference has checkpoints, or pass@1 is all that
-        is measured.
+        Empty if the study does not request it, no reference has checkpoints, or pass@1 is the only
+        measure.
     """
     if not samples.plan.study.matched or max(samples.evaluation.ks) == 1:
         return ()
@@ -255,7 +255,7 @@ def _match_row(samples: SplitSamples, row: RowFolders, reference: Trail) -> Matc
 def _differences(
     row: RowFolders, reference: Trail, family: str, members: Mapping[str, MatchedDifference]
 ) -> dict[str, Difference]:
-    """Return the differences at several k of one measure, their p-values corrected for that."""
+    """Return the differences of one measure at several k, with p-values corrected for the several k."""
     corrected = holm([d.p_value for d in members.values()])
     found = {}
     for (key, d), p_holm in zip(members.items(), corrected.tolist(), strict=True):

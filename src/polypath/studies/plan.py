@@ -1,4 +1,4 @@
-"""Where everything of a study lies, and the jobs that make it."""
+"""Where all files of a study are, and the jobs that make them."""
 
 import hashlib
 import json
@@ -19,27 +19,27 @@ from polypath.tasks.shipped import shipped_model
 from polypath.train.callbacks import LOG_FILE, read_log
 from polypath.train.record import FINISHED_FILE, FREE_ON_RESUME
 
-SMALL_BASE = 256 * 2**20  # bytes of a model up to which its weights are hashed
+SMALL_BASE = 256 * 2**20  # bytes; the weights of models up to this size are hashed
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"  # kinds of evaluated models
 
 
 class StudyPlan:
     """The files and jobs of a study in a folder.
 
-    The name of a result's folder holds a hash of what decides the result. With other settings the
-    study makes another folder beside it; with the old settings it finds the old one again.
+    The name of a result's folder contains a hash of everything that decides the result. With other settings
+    the study makes another folder next to it. With the old settings it finds the old one again.
 
     In its methods, ``name`` is the key of a method of the study, ``seed`` a training seed, ``step`` an
     optimizer step (0 for the last), ``owner`` the folder of the base or of a training run, and
     ``evaluation`` how samples are drawn.
 
     Args:
-        study: checked.
-        out: folder of everything, existing or new.
+        study: a checked study.
+        out: folder for everything, existing or new.
 
     Raises:
-        ConfigError: ``out`` is a file; a method's settings do not fit the recipe, or its checkpoints
-            are not saved; or the study would measure on the split that it trains on.
+        ConfigError: ``out`` is a file; a method's settings do not fit the recipe; its checkpoints are not
+            saved; or the study would measure on the split that it trains on.
     """
 
     def __init__(self, study: Study, out: str | Path) -> None:
@@ -70,7 +70,7 @@ class StudyPlan:
         return self.out / "presample" / f"{name}-{_short_hash(self._presample_identity(name))}"
 
     def method_folder(self, name: str) -> Path:
-        """Return the folder of a method's seeds; of a checkpoint of another method, the other's."""
+        """Return the folder of a method's seeds. For a checkpoint of another method, it is the other's."""
         trained = self.study.trained(name).name
         return self.out / "runs" / f"{trained}-{_short_hash(self.method_identity(trained))}"
 
@@ -103,7 +103,7 @@ class StudyPlan:
         return self.study.methods[name].step or int(finished["global_step"])
 
     def log(self, name: str, seed: int) -> list[dict[str, Any]]:
-        """Return the lines that a run logged up to a method's last step; empty before it began."""
+        """Return the lines that a run logged up to a method's last step; empty before it started."""
         step = self.study.methods[name].step
         lines = read_log(self.run_folder(name, seed) / LOG_FILE)
         return [line for line in lines if not step or line["step"] <= step]
@@ -128,7 +128,7 @@ class StudyPlan:
         return self._best_folder(evaluation)
 
     def _best_folder(self, evaluation: Evaluation) -> Path:
-        """Name a folder for what its temperature is chosen from, before the best is known."""
+        """Name a folder after the inputs of the choice of temperature, before the best one is known."""
         tried = {t: Path(folder).name for t, folder in self.tried().items()}
         drawn = {"seed": self.study.sampling_seed, "temperature": tried, "greedy": False}
         return self.base_folder() / "evaluations" / _samples_name(evaluation, "best", drawn)
@@ -136,31 +136,31 @@ class StudyPlan:
     def sampling_seed(self, owner: Path, evaluation: Evaluation) -> int:
         """Return the seed of samples: the study's, but the next one for the base's own rows.
 
-        All methods meet the same random draws, so their differences are between the methods. The
-        base must not, unless the study has ``base_draws: shared``: keep and explore shares multiply
-        chances of the base and of a method, which takes independent samples. With shared draws a
+        All methods use the same random draws, so their differences are between the methods. The base must
+        not use them, unless the study has ``base_draws: shared``: keep and explore shares multiply chances
+        of the base and of a method, and this needs independent samples. With shared draws, a
         model near the base (at a lower temperature, or held to it by a divergence) solves and fails
-        the very problems the base does.
+        the same problems as the base.
         """
         is_base = owner == self.base_folder() and evaluation in self.study.evaluations
         return self.study.sampling_seed + (is_base and self.study.base_draws != SHARED)
 
     def base_temperatures(self) -> tuple[float, ...]:
-        """Return the temperatures that the base is sampled at on the reported splits."""
+        """Return the temperatures at which the base is sampled on the reported splits."""
         return self.study.temperatures if self.study.temperature_curve else ()
 
     def checkpoints(self, name: str) -> tuple[int, ...]:
-        """Return the steps of a method that are evaluated besides the last."""
+        """Return the steps of a method that are evaluated besides the last one."""
         last = self.study.methods[name].step or int(self.recipes[name].trainer.max_steps)
         return tuple(sorted(s for s in self.study.methods[name].checkpoints if s != last))
 
     def temperatures(self, name: str) -> tuple[float, ...]:
-        """Return the temperatures that a method is sampled at, on the main split, besides its own."""
+        """Return the temperatures at which a method is sampled on the main split, besides its own."""
         own = self.study.main.temperature
         return tuple(sorted(t for t in self.study.methods[name].temperatures if t != own))
 
     def states(self, name: str) -> Iterator[tuple[str, int, Evaluation]]:
-        """Yield what is sampled of each run of a method: kind of model, step (0 for the last), and how."""
+        """Yield what is sampled of each run of a method: kind of model, step (0 for the last), evaluation."""
         own, main = self.study.methods[name].step, self.study.main
         yield from ((END, own, evaluation) for evaluation in self.study.evaluations)
         yield from ((CHECKPOINT, step, main) for step in self.checkpoints(name))
@@ -209,7 +209,7 @@ class StudyPlan:
             )
 
     def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
-        """Yield the jobs of one training run: the training, and all evaluations of it."""
+        """Yield the jobs of one training run: the training, and all its evaluations."""
         method, folder = self.study.trained(name), self.run_folder(name, seed)
         train = f"train {method.label}, seed {seed}"
         steps = int(self.recipes[name].trainer.max_steps)
@@ -242,7 +242,7 @@ class StudyPlan:
         after: Sequence[str] = (),
         at_best: bool = False,
     ) -> Job:
-        """Return the job of sampling a model; ``at_best``, the base at the best temperature tried."""
+        """Return the job that samples a model. ``at_best`` means the base at the best temperature tried."""
         model = str(owner / f"checkpoint-{step}" if step else owner)
         if owner == self.base_folder():
             model = self.study.base
@@ -281,7 +281,10 @@ class StudyPlan:
     def _presample_identity(self, name: str) -> dict[str, Any]:
         presampling = self.study.presamplings[name]
         settings = {k: v for k, v in asdict(presampling.settings).items() if k != "batch_size"}
-        for name, value in ADDED_LATER.items():  # folders made before it stay where they are
+        for (
+            name,
+            value,
+        ) in ADDED_LATER.items():  # folders made before the setting existed stay where they are
             if settings[name] == value:
                 del settings[name]
         where = {"split": presampling.split, "limit": presampling.limit}
@@ -307,16 +310,16 @@ def _steps_done(log: Path) -> int:
 
 
 def _samples_name(evaluation: Evaluation, temperature: str, drawn: Mapping[str, Any]) -> str:
-    """Name a folder of samples after how they are drawn; ``drawn`` wins over the evaluation's."""
+    """Name a folder of samples after how they are drawn; ``drawn`` overrides the evaluation's values."""
     digits = _short_hash({**evaluation.drawn, **drawn})
     return f"{evaluation.split}-{evaluation.size}-T{temperature}-{digits}"
 
 
-# --- what tells one result from another: settings and weights, hashed into folder names -------------
+# --- what distinguishes results: settings and weights, hashed into folder names ----------------------
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting so that 1 from YAML and "1" from an override are the same."""
+    """Return a setting in a form in which 1 from YAML equals "1" from an override."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in sorted(value.items())}
     if isinstance(value, list):
@@ -331,7 +334,7 @@ def _short_hash(identity: Mapping[str, Any]) -> str:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Return what tells a model folder from one with other weights; empty for a hub name."""
+    """Return a hash that differs for a model folder with other weights; empty for a hub name."""
     if not folder.is_dir():
         return ""
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), *folder.glob("*.json")])

@@ -29,12 +29,12 @@ def quickstart_study(
     """Return the study of the quickstart.
 
     Args:
-        methods: keys of the file's methods; empty for all. GRPO is always among them, as what the
-            others are compared with.
+        methods: keys of the file's methods; empty for all. GRPO is always included, because the others
+            are compared with it.
         steps: rounds of 512 completions and 4 updates each, >= 1.
-        problems: held-out problems; half as many out of domain, and of dev to choose a temperature on.
-        samples: of each held-out problem; out of domain as the file says.
-        seed: of training and of all samples.
+        problems: held-out problems; half as many out of domain, and on dev to choose a temperature.
+        samples: samples of each held-out problem; out of domain the file's number.
+        seed: seed of training and of all samples.
 
     Raises:
         ConfigError: a method is unknown, or a number is out of range.
@@ -71,7 +71,7 @@ def table_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of all splits as flat objects whose keys are the columns of the tables.
 
     Args:
-        results: of ``run_study``.
+        results: results of ``run_study``.
     """
     rows = []
     for split, found in results["splits"].items():

@@ -1,13 +1,13 @@
-r"""How closely two metrics go together over models, with intervals that know which models are kin.
+r"""How closely two metrics go together over models, with intervals for related models.
 
 .. math:: R^2 = \frac{S_{xy}^2}{S_{xx} S_{yy}}
 
-of the least-squares line of y on x (for one x it is the square of Pearson's correlation), and Spearman's
-:math:`\rho`, the same correlation between the ranks, ties given their mean rank.
+This is R² of the least-squares line of y on x (for one x, the square of Pearson's correlation). Spearman's
+:math:`\rho` is the same correlation between the ranks, where ties have their mean rank.
 
 Checkpoints of one training run are not independent of each other, so the bootstrap draws whole runs. Its
-intervals are expanded percentiles, as in ``metrics.bootstrap``, with runs for problems; that of R² is made
-from the signed correlation's, as resamples of R² never fall below 0 and would shut it out.
+intervals are expanded percentiles, as in ``metrics.bootstrap``, with runs in place of problems. That of R² is
+made from the signed correlation's, because resamples of R² never fall below 0 and would exclude it.
 """
 
 import math
@@ -21,19 +21,21 @@ from polypath.metrics.bootstrap import SAME, expanded_tail, spread
 
 FloatArray = npt.NDArray[np.float64]
 
-FEWEST_MODELS = 3  # through two points a line always fits
-TRUSTED_RUNS = 5  # from which simulated intervals hold the truth often enough; see docs/studies
+FEWEST_MODELS = 3  # a line always fits through two points
+TRUSTED_RUNS = (
+    5  # from here on, simulated intervals contain the truth often enough; see docs/studies
+)
 RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class RelationFit:
-    """What a line through models says; NaN where it says nothing.
+    """The line through some models; NaN where it is undefined.
 
     Attributes:
         models: number of points.
-        runs: clusters that the points come from.
-        slope: of the least-squares line, units of y per unit of x.
+        runs: clusters that the points belong to.
+        slope: slope of the least-squares line, units of y per unit of x.
         intercept: y at x = 0.
         r_squared: share of the variance of y that the line explains, in [0, 1].
         r_squared_low: lower end of its interval; NaN with one run.
@@ -66,15 +68,15 @@ def fit_relation(
     num_resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> RelationFit:
-    """Fit a line through M models and say how well it fits.
+    """Fit a line through M models and measure how well it fits.
 
     Args:
         x_M: a metric of each model, finite.
         y_M: another.
-        runs_M: name of the run each model comes from; runs are drawn again as a whole.
-        level: of the intervals, in (0, 1).
-        num_resamples: of the bootstrap.
-        seed: of the resampling.
+        runs_M: name of the run that each model comes from; runs are resampled as a whole.
+        level: level of the intervals, in (0, 1).
+        num_resamples: number of resamples of the bootstrap.
+        seed: seed of the resampling.
 
     Returns:
         The line and the rank correlation, with intervals if there are two or more runs.
@@ -99,7 +101,7 @@ def fit_relation(
         slope=float(line.slope),
         intercept=float(line.intercept),
         r_squared=float(line.rvalue) ** 2,
-        # 0 is in the interval of the square where the sign is not known.
+        # If the sign is not known, the interval of the square contains 0.
         r_squared_low=0.0 if low <= 0 <= high else min(low**2, high**2),
         r_squared_high=max(low**2, high**2),
         rho=float(stats.spearmanr(x_M, y_M).statistic),
@@ -118,7 +120,7 @@ def _resampled(
     rng = np.random.default_rng(seed)
     times_Z_C = rng.multinomial(count, np.full(count, 1 / count), size=num_resamples)
     times_Z_M: FloatArray = times_Z_C[:, run_M].astype(np.float64)
-    # A rank in a resample: the points below, half of those at the same value.
+    # Rank in a resample: the points below, and half of those with the same value.
     ranks = [times_Z_M @ ((v < v[:, None]) + 0.5 * (v == v[:, None])).T for v in (x_M, y_M)]
     return (
         _correlation(x_M[None], y_M[None], times_Z_M),
@@ -127,7 +129,7 @@ def _resampled(
 
 
 def _correlation(x_Z_M: FloatArray, y_Z_M: FloatArray, times_Z_M: FloatArray) -> FloatArray:
-    """Return Pearson's correlation in each resample, each point counted so many times."""
+    """Return Pearson's correlation in each resample, with each point counted as often as it was drawn."""
     total_Z_1 = times_Z_M.sum(axis=1, keepdims=True)
     dx, dy = (v - (times_Z_M * v).sum(axis=1, keepdims=True) / total_Z_1 for v in (x_Z_M, y_Z_M))
     xx_Z, yy_Z, xy_Z = ((times_Z_M * a * b).sum(axis=1) for a, b in ((dx, dx), (dy, dy), (dx, dy)))
@@ -137,7 +139,7 @@ def _correlation(x_Z_M: FloatArray, y_Z_M: FloatArray, times_Z_M: FloatArray) ->
 
 
 def _ends(values_Z: FloatArray, level: float, runs: int) -> tuple[float, float]:
-    """Return the expanded percentile interval (Hesterberg 2015), for this many independent parts."""
+    """Return the expanded percentile interval (Hesterberg 2015), for this number of independent parts."""
     known = values_Z[~np.isnan(values_Z)]
     if not len(known):
         return math.nan, math.nan

@@ -1,6 +1,6 @@
-"""Metrics of one model, asked for by the names that ``polypath diversity`` gives them.
+"""Metrics of one model, requested by the names that ``polypath diversity`` gives them.
 
-Values and labels are those of ``report.measures``; only what is asked for is computed.
+Values and labels are those of ``report.measures``. Only requested metrics are computed.
 """
 
 import difflib
@@ -24,10 +24,10 @@ class Measured:
     """One metric of one model.
 
     Attributes:
-        label: for people.
-        value: NaN when undefined.
-        num_problems: problems it rests on.
-        note: why it is undefined, or rests on fewer problems; else empty.
+        label: name for people.
+        value: NaN if undefined.
+        num_problems: number of problems that it is computed from.
+        note: why it is undefined, or uses fewer problems; else empty.
     """
 
     label: str
@@ -45,8 +45,8 @@ def check_metric(key: str, evaluation: Evaluation, where: str) -> None:
         where: name of the place in the file, for messages.
 
     Raises:
-        ConfigError: there is none of this name, its k is beyond the samples, or it needs greedy
-            samples that are not drawn.
+        ConfigError: there is no metric of this name, its k exceeds the samples, or it needs greedy
+            samples, which are not drawn.
     """
     known = known_metrics(evaluation)
     if key not in known:
@@ -54,7 +54,7 @@ def check_metric(key: str, evaluation: Evaluation, where: str) -> None:
         greedy = "and a greedy one" if evaluation.greedy else "and no greedy one"
         raise ConfigError(
             f"Unknown metric {key!r} in {where}: {evaluation.split} has {evaluation.samples} samples "
-            f"of a problem {greedy}. Nearest: {', '.join(map(repr, near))}. They are named as in "
+            f"of a problem {greedy}. Nearest: {', '.join(map(repr, near))}. Use the names of "
             "`polypath diversity --json`."
         )
 
@@ -67,9 +67,9 @@ def known_metrics(evaluation: Evaluation) -> list[str]:
         return [name.format(k) for k in range(least, most + 1)]
 
     names = at_k("pass@{}", 1)
-    for name in ("pass^{}", "majority@{}", "distinct@{}"):  # at 1 they would be pass@1
+    for name in ("pass^{}", "majority@{}", "distinct@{}"):  # at 1 they would equal pass@1
         names += at_k(name, 2)
-    names += at_k("potential@{}", 1, samples - 1)  # one sample is for pass@1
+    names += at_k("potential@{}", 1, samples - 1)  # one sample is needed for pass@1
     if evaluation.greedy:
         names += ["greedy", *at_k("potential@{} (greedy)", 1)]
     names.append(ENTROPY)
@@ -86,12 +86,12 @@ def measure_model(
 
     Args:
         run: samples of the model, on the problems that all models have.
-        keys: checked by ``check_metric``.
+        keys: keys that ``check_metric`` has checked.
         folder: run folder of the samples, for their entropy per token.
-        known: what is measured of these samples already.
+        known: measures that were already computed from these samples.
 
     Returns:
-        Key -> the metric's value, mean over the problems that have one.
+        Key -> the metric's value, a mean over the problems that have one.
     """
     wanted = dict.fromkeys(keys)
     found = {values.key: values for values in known}
@@ -102,7 +102,7 @@ def measure_model(
     sizes = replace(run.sizes, ks=every, potential_ks=every)
     again = Prepared(run.samples, sizes, run.settings)
     found |= {values.key: values for values in measure(again, missing.__contains__)}
-    # Greedy samples are drawn at the split's own temperature only.
+    # Greedy samples are drawn only at the split's own temperature.
     without = Measured(label="", value=math.nan, num_problems=0, note="no greedy samples")
     return {
         key: _summed(found[key]) if key in found else replace(without, label=key) for key in wanted

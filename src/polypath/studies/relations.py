@@ -1,7 +1,7 @@
-"""Two metrics against each other over all models of a study: one point per evaluated model.
+"""Two metrics compared over all models of a study, with one point per evaluated model.
 
-The correlation study of Yao 2025 (arXiv:2505.23433, sec. 3) over what a study trained: there, Potential@16
-against Div-Equ over 12 models, with a line for those whose pass@1 is above 0.4.
+This is the correlation study of Yao 2025 (arXiv:2505.23433, sec. 3) for the models that a study trained. The
+paper has Potential@16 against Div-Equ over 12 models, with a line for those whose pass@1 is above 0.4.
 """
 
 import itertools
@@ -19,22 +19,22 @@ from polypath.studies.relation_fit import RelationFit, fit_relation
 from polypath.studies.relation_metrics import Measured
 from polypath.studies.splits import SplitSamples
 
-ALL = "all"  # models, as the name of a fit
+ALL = "all"  # name of the fit over all models
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One evaluated model of the main split, or the same at another temperature, with its metrics.
+    """One evaluated model of the main split, possibly at another temperature, with its metrics.
 
     Attributes:
         name: key of its method, or ``base``.
-        label: for people.
-        run: the training run it comes from, what is drawn as a whole; ``base`` for the base.
-        kind: ``end`` of training (the base's own temperature, too), ``checkpoint`` or ``temperature``.
-        step: of a checkpoint; else 0.
-        temperature: of its samples.
-        folder: where they lie.
-        metrics: that the relations ask for, by key.
+        label: name for people.
+        run: the training run that it comes from, resampled as a whole; ``base`` for the base.
+        kind: ``end`` of training (also the base's own temperature), ``checkpoint`` or ``temperature``.
+        step: step of a checkpoint; else 0.
+        temperature: temperature of its samples.
+        folder: folder of the samples.
+        metrics: metrics that the relations ask for, by key.
     """
 
     name: str
@@ -52,12 +52,12 @@ class RelationResult:
     """One relation over the models that have both of its metrics.
 
     Attributes:
-        relation: as the study asks for it.
-        labels: of its metrics, by key.
+        relation: the relation as the study defines it.
+        labels: labels of its metrics, by key.
         points: models with both metrics.
-        left_out: label of a model -> why it is no point.
-        fits: ``all``, and in words which models ``where`` chooses if there is one -> the line through
-            them.
+        left_out: label of a model -> why it has no point.
+        fits: the line through ``all`` models, and with ``where`` the line through the models that it
+            chooses, by a description of them.
     """
 
     relation: Relation
@@ -68,7 +68,7 @@ class RelationResult:
 
 
 def is_chosen(relation: Relation, point: Point) -> bool:
-    """Say whether a relation's ``where`` chooses this model.
+    """Return whether a relation's ``where`` chooses this model.
 
     Args:
         relation: with or without ``where``.
@@ -85,7 +85,7 @@ def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
     """Measure every model and fit the relations of the study.
 
     Args:
-        samples: of its main split.
+        samples: samples of its main split.
 
     Returns:
         The relations in the order of the study.
@@ -96,7 +96,7 @@ def relate(samples: SplitSamples) -> tuple[RelationResult, ...]:
 
 
 def _points(samples: SplitSamples) -> Iterator[Point]:
-    """Yield every model that is sampled on the main split, each once."""
+    """Yield every model that is sampled on the main split, without repeats."""
     plan, study, main = samples.plan, samples.plan.study, samples.plan.study.main
     for t in dict.fromkeys((main.temperature, *plan.base_temperatures())):
         own = t == main.temperature
@@ -149,7 +149,7 @@ def _relate(relation: Relation, points: Sequence[Point]) -> RelationResult:
 
 
 def _why_not(relation: Relation, point: Point) -> str:
-    """Say which metric a model lacks and why; empty if it has all."""
+    """Return which metric a model lacks and why; empty if it has all."""
     for key in relation.metrics:
         found = point.metrics[key]
         if not math.isfinite(found.value):
@@ -166,7 +166,7 @@ def _fit(relation: Relation, points: Sequence[Point]) -> RelationFit:
 
 
 def relation_record(result: RelationResult) -> dict[str, Any]:
-    """Return what ``results.json`` holds of a relation."""
+    """Return the record of a relation in ``results.json``."""
     keys = result.relation.metrics
     fits = list(result.fits.values())
     return {

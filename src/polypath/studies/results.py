@@ -1,4 +1,4 @@
-"""Everything a study found: measured from its samples, and as ``results.json`` holds it."""
+"""All results of a study: measured from its samples, and as ``results.json`` stores them."""
 
 import json
 import time
@@ -19,25 +19,25 @@ from polypath.studies.splits import SplitResult, SplitSamples, measure_split
 
 
 class StudyResult:
-    """What a study found whose jobs are done.
+    """The results of a study whose jobs are done.
 
     Args:
-        plan: of the study.
-        seconds: name of a job -> what it took.
-        workers: processes that measure samples side by side.
+        plan: plan of the study.
+        seconds: name of a job -> its time.
+        workers: parallel processes that measure samples.
 
     Attributes:
-        best: temperature at which the base is right most often; None without temperatures.
+        best: temperature at which the base is right most often; None if no temperatures were tried.
         accuracy: temperature -> pass@1 of the base on the tuning split.
         splits: the rows of each split, the main one first.
         measured: the rows of the main split, by name; empty without a page.
         trails: methods of the main split over their checkpoints.
-        matched: rows of the main split at equal pass@1 with the study's reference.
-        matched_pairs: the study's pairs at equal pass@1.
-        relations: of metrics over the models of the main split.
+        matched: rows of the main split, compared at equal pass@1 with the study's reference.
+        matched_pairs: the study's pairs, compared at equal pass@1.
+        relations: relations of metrics over the models of the main split.
         checkpoints: curves of what checkpoints can do.
         logged: curves of what the runs logged in training.
-        cost: of the jobs.
+        cost: cost of the jobs.
     """
 
     def __init__(self, plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> None:
@@ -49,7 +49,9 @@ class StudyResult:
             self.best, self.accuracy = best_temperature(tried)
         main = SplitSamples(plan, study.main, self.best, workers=workers)
         self.splits = [measure_split(main)]
-        for evaluation in study.evaluations[1:]:  # one by one: only the main samples are kept
+        for evaluation in study.evaluations[
+            1:
+        ]:  # one by one, because only the main samples are kept
             self.splits.append(measure_split(SplitSamples(plan, evaluation, self.best)))
         self.measured = main.measured
         self.trails = read_trails(main)
@@ -67,23 +69,23 @@ class StudyResult:
         return self.splits[0]
 
     def notes(self) -> list[str]:
-        """Return what a reader must know of the whole study."""
+        """Return what a reader must know about the whole study."""
         study = self.plan.study
         return notes_of(study, self.best, budgets(study, self.plan.recipes))
 
     def closing(self) -> str:
-        """Return what the study took, and how it is made again."""
+        """Return the cost of the study, and the command that runs it again."""
         return cost_sentence(self.cost["total"], self.plan.study.command)
 
 
 def notes_of(
     study: Study, best: float | None, budgets: Mapping[str, Mapping[str, object]]
 ) -> list[str]:
-    """Return what a reader must know of the whole study.
+    """Return what a reader must know about the whole study.
 
     Args:
-        study: it.
-        best: temperature of the base's row at its best temperature; None for none.
+        study: the study.
+        best: temperature of the base's row at a lower temperature; None without such a row.
         budgets: name of a method -> the settings in which methods differ; see ``arguments.budgets``.
     """
     notes = []
@@ -108,12 +110,12 @@ def notes_of(
 
 
 def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]:
-    """Return what ``results.json`` holds.
+    """Return the content of ``results.json``.
 
     Args:
-        result: of the study.
-        started: when this call began, on the monotonic clock.
-        ran: when its jobs were done.
+        result: result of the study.
+        started: monotonic time at which this call began.
+        ran: monotonic time at which its jobs were done.
     """
     plan, study = result.plan, result.plan.study
     described = {k: v for k, v in asdict(study).items() if k != "text"}
@@ -171,7 +173,7 @@ def _split_record(split: SplitResult) -> dict[str, Any]:
     }
 
 
-# --- what the jobs took -----------------------------------------------------------------------------
+# --- the cost of the jobs -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,12 +181,12 @@ class Cost:
     """Seconds of some jobs, added up.
 
     Attributes:
-        jobs: number of them.
-        timed: of these, with a known wall time.
+        jobs: number of jobs.
+        timed: number of these with a known wall time.
         wall: seconds of wall time by kind of job: ``train``, ``evaluate``, ``presample``.
-        cpu_known: jobs with a known CPU time: all that this version made.
-        cpu: seconds of CPU time of the processes of these jobs, without those of other processes
-            that verify samples for them.
+        cpu_known: number of jobs with a known CPU time; all that this version ran.
+        cpu: seconds of CPU time of the processes of these jobs, without those of other processes that
+            verify samples for them.
     """
 
     jobs: int
@@ -195,16 +197,16 @@ class Cost:
 
     @property
     def total_wall(self) -> float:
-        """Seconds of all kinds."""
+        """Seconds of all kinds together."""
         return sum(self.wall.values())
 
 
 def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
-    """Add up what the jobs of a study took: of each method's runs, without training, and of all.
+    """Add up the costs of a study's jobs: of each method's runs, of the base, and of all.
 
     Args:
-        plan: of the study.
-        timings: name of a job -> seconds of wall time, of the call that finished it.
+        plan: plan of the study.
+        timings: name of a job -> seconds of wall time of the call that finished it.
 
     Returns:
         ``methods``: key of a method -> cost of its runs; ``base`` and ``total``: a cost each.
@@ -219,14 +221,14 @@ def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
 
 
 def cost_of(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
-    """Add up the time of jobs, each counted once.
+    """Add up the time of jobs, counting each once.
 
     Args:
-        jobs: any, repeats included.
+        jobs: any jobs; repeats are allowed.
         timings: as in ``costs``.
 
     Returns:
-        The sums; ``timed`` says how many jobs they are over.
+        The sums; ``timed`` is the number of jobs that they cover.
     """
     unique = {job.result: job for job in jobs}.values()
     timed = [job for job in unique if job.name in timings]
@@ -242,13 +244,13 @@ def _cpu_seconds(job: Job) -> float | None:
     path = job.result if job.kind.startswith("evaluate") else job.result.parent / COST
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8")).get("cpu_seconds")
-    except (OSError, ValueError):  # made by an older version, or killed before the last line
+    except (OSError, ValueError):  # written by an older version, or killed before the last line
         return None
     return float(found) if isinstance(found, int | float) else None
 
 
 def cost_sentence(cost: Cost, command: str) -> str:
-    """Say what the study took, and how it is made again."""
+    """Say what the study cost, and which command runs it again."""
     names = {"train": "training", "evaluate": "evaluation", "presample": "pre-sampling"}
     parts = ", ".join(f"{names[kind]} {seconds:,.0f} s" for kind, seconds in cost.wall.items())
     of_all = f" (known of {cost.timed:,})" if cost.timed < cost.jobs else ""

@@ -28,7 +28,7 @@ from polypath.terminal import Terminal
 
 try:
     import fcntl
-except ImportError:  # Windows: two studies in one folder are not noticed there
+except ImportError:  # Windows: two studies in one folder are not detected there
     fcntl = None  # type: ignore[assignment]
 
 RESULTS, TABLE, PAGE = "results.json", "table.md", "report.html"
@@ -39,25 +39,25 @@ FRONT, RELATION = "front", "relation"
 def run_study(
     study: Study, out: str | Path, *, workers: int = 2, console: Console | None = None
 ) -> dict[str, Any]:
-    """Run the jobs of a study that are not done, and write and print its results.
+    """Run the unfinished jobs of a study, and write and print its results.
 
-    Interrupted or killed, the same call resumes. Everything lies in ``out``: ``runs/`` with the
+    If it is interrupted or killed, the same call resumes. All files are in ``out``: ``runs/`` with the
     config, log, model and samples of each training run, ``base/``, ``presample/``, and the results
     (``results.json``, ``table.md``, PNG figures, ``report.html``).
 
     Args:
-        study: from ``load_study``.
-        out: folder of everything.
-        workers: processes, of one thread each.
-        console: where progress and tables go; ``None`` is standard output.
+        study: study from ``load_study``.
+        out: folder for everything.
+        workers: number of processes, with one thread each.
+        console: where progress and tables are printed; ``None`` is standard output.
 
     Returns:
-        What ``results.json`` holds.
+        The content of ``results.json``.
 
     Raises:
         ConfigError: ``workers`` is below 1, ``out`` is a file, a method's settings do not fit, the
-            study breaks a rule of its splits, or another process is at work in ``out``.
-        JobFailed: jobs failed; the others are done, and stay done.
+            study breaks a rule of its splits, or another process uses ``out``.
+        JobFailed: some jobs failed. The others are finished and stay so.
     """
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}.")
@@ -86,20 +86,20 @@ def run_study(
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder, as two processes would train into the same runs; it dies with its own."""
+    """Hold a lock on the folder, so that two processes do not train the same runs. It ends with its owner."""
     with (folder / ".lock").open("ab") as lock:
         if fcntl is not None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise ConfigError(
-                    f"Another study is at work in {folder}. Wait for it, or use another --out."
+                    f"Another study is running in {folder}. Wait for it, or use another --out."
                 ) from None
         yield
 
 
 def plan_record(plan: StudyPlan) -> list[dict[str, Any]]:
-    """Return every job of a study with whether it is done."""
+    """Return every job of a study and whether it is done."""
     return [
         {
             "job": job.name,
@@ -112,7 +112,7 @@ def plan_record(plan: StudyPlan) -> list[dict[str, Any]]:
 
 
 def _write_settings(plan: StudyPlan) -> None:
-    """Write the study as run, and beside each method's runs what its folder's hash stands for."""
+    """Write the study as run, and next to each method's runs the settings behind its folder's hash."""
     write_file(plan.out / "study.yaml", plan.study.text.encode())
     for name in {plan.study.trained(name).name: None for name in plan.study.methods}:
         folder = plan.method_folder(name)
@@ -121,7 +121,7 @@ def _write_settings(plan: StudyPlan) -> None:
 
 
 def _write(result: StudyResult) -> list[Path]:
-    """Write the tables, figures and page; return the files but for the tables."""
+    """Write the tables, figures and page, and return the files except the tables."""
     plan, files = result.plan, []
     parts: list[str | ReportTable] = [*result.notes(), *tables(result), result.closing()]
     write_file(plan.out / TABLE, markdown(plan.study, parts).encode())
@@ -135,7 +135,7 @@ def _write(result: StudyResult) -> list[Path]:
 
 
 def _figures(result: StudyResult) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """Yield the name of each figure, and what draws it into a file."""
+    """Yield the name of each figure, and the function that draws it into a file."""
     study, names = result.plan.study, list(result.plan.study.methods)
     for split in result.splits:
         trails = result.trails if split is result.main else {}

@@ -1,6 +1,6 @@
-"""The rows of each split: where their samples lie, what these are, and the numbers of them.
+"""The rows of each split: where their samples are, and their numbers.
 
-The measures are those of ``polypath compare``, seeds included.
+The measures are those of ``polypath compare``, including seeds.
 """
 
 import math
@@ -27,14 +27,14 @@ from polypath.studies.relation_metrics import Measured, measure_model
 
 @dataclass(frozen=True, kw_only=True)
 class RowFolders:
-    """Where the samples of a row of a table lie.
+    """Where the samples of a table's row are.
 
     Attributes:
         name: key of the method; ``base`` or ``base, cooled``.
-        label: in tables.
-        folders: of the samples, one for each seed.
-        temperature: of the samples.
-        seeds: training seeds behind it; empty for the base.
+        label: label in tables.
+        folders: folders of the samples, one for each seed.
+        temperature: temperature of the samples.
+        seeds: training seeds of the row; empty for the base.
         training_seconds: mean over seeds; NaN for the base.
     """
 
@@ -48,15 +48,15 @@ class RowFolders:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderValues:
-    """What one folder of samples is measured at.
+    """The measured values of one folder of samples.
 
     Attributes:
-        values: pass@k, greedy accuracy, distinct solutions, entropy per token, and but for the base
+        values: pass@k, greedy accuracy, distinct solutions, entropy per token, and except for the base
             keep and explore shares.
-        at_k: ``pass@k``, pass@1 always among them, and ``distinct@k`` -> values ``(N,)``.
+        at_k: ``pass@k`` (always with pass@1) and ``distinct@k`` -> values ``(N,)``.
         curve_N_K: pass@k at each k of the curve.
-        keep_N_2: pass@k and pass@2k at the k of keep and explore shares; NaN without these.
-        related: the metrics that the relations of the study ask for, on its main split.
+        keep_N_2: pass@k and pass@2k at the k of the keep and explore shares; NaN without these.
+        related: the metrics that the study's relations need, on its main split.
     """
 
     values: tuple[ProblemValues, ...]
@@ -70,14 +70,14 @@ class SplitSamples:
     """The samples of all rows of a split, in memory, and the values of these and other folders.
 
     Attributes:
-        plan: of the study, all of whose samples are there.
-        evaluation: of the split.
-        rows: base first, then the base at its best temperature if there is one, then the methods.
+        plan: plan of the study. All its samples must exist.
+        evaluation: evaluation of the split.
+        rows: the base first, then the base at its best temperature if there is one, then the methods.
         curve: the base at every temperature of the study.
         shared: problems that all of these have.
-        measured: name of a row -> everything there is to measure; of the main split, for the page.
-        sizes: how many samples each measure looks at.
-        settings: of the intervals.
+        measured: name of a row -> all its measures; only on the main split, for the page.
+        sizes: number of samples that each kind of measure uses.
+        settings: settings of the intervals.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class SplitSamples:
     def values(self, folder: Path) -> FolderValues:
         """Return the values of a folder's samples on the shared problems.
 
-        Samples of other folders than those of the rows are not kept: all of a study's together would
-        not fit in memory.
+        Samples of folders that belong to no row are not kept, because all of a study's samples together
+        would not fit in memory.
         """
         if folder not in self._values:
             samples = self._read.get(folder) or load_samples(folder)
@@ -140,16 +140,16 @@ class SplitSamples:
         return self._values[folder]
 
     def not_judged(self) -> int:
-        """Return how many samples of the rows have no verdict: their check took too long or failed."""
+        """Return how many samples of the rows have no verdict because verifying took too long or failed."""
         samples = [self._read[folder] for row in self.rows for folder in row.folders]
         return sum(int((one.num_samples_N - one.num_verified_N).sum()) for one in samples)
 
 
 def _in_tables(key: str) -> bool:
-    """Say whether the tables of a study show a measure.
+    """Return whether the tables of a study show a measure.
 
-    Not all do: those over all pairs or orders of samples would take longer than the sampling of a
-    small model, and ``report.html`` shows them.
+    Some are left out: measures over all pairs or orders of samples would take longer than the sampling of
+    a small model. ``report.html`` shows them.
     """
     return key == "greedy" or key.startswith(("pass@", "distinct@"))
 
@@ -159,13 +159,13 @@ def base_and_methods(
 ) -> tuple[RowFolders, ...]:
     """Return where the rows of a split come from.
 
-    At the temperature of the evaluation itself the base at its best temperature is the base: no row
-    of its own.
+    At the temperature of the evaluation itself, the base at its best temperature equals the base and has
+    no row of its own.
 
     Args:
         plan: files and jobs of the study.
-        evaluation: of the split.
-        best: temperature of the base's row at its best temperature; ``None`` for no such row.
+        evaluation: evaluation of the split.
+        best: temperature of the base's row at a lower temperature; ``None`` for no such row.
     """
     folder, own = plan.samples_folder(plan.base_folder(), evaluation), evaluation.temperature
     found = [RowFolders(name=BASE, label=BASE, folders=(folder,), temperature=own)]
@@ -183,7 +183,7 @@ def base_and_methods(
 
 
 def over_temperatures(plan: StudyPlan, name: str) -> list[RowFolders]:
-    """Return where a method's samples of the main split at other temperatures lie."""
+    """Return where a method's samples of the main split at other temperatures are."""
     main, label = plan.study.main, plan.study.methods[name].label
     return [_method(plan, name, main.at(t), f"{label} at T={t:g}") for t in plan.temperatures(name)]
 
@@ -200,7 +200,7 @@ def _method(plan: StudyPlan, name: str, evaluation: Evaluation, label: str) -> R
 
 
 def _curve(plan: StudyPlan, evaluation: Evaluation) -> tuple[RowFolders, ...]:
-    """Return where the base's samples at each temperature lie."""
+    """Return where the base's samples at each temperature are."""
     found = []
     for t in sorted(plan.base_temperatures()):
         name, folder = (
@@ -212,9 +212,9 @@ def _curve(plan: StudyPlan, evaluation: Evaluation) -> tuple[RowFolders, ...]:
 
 
 def training_seconds(log: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the seconds of all steps that a run kept, whenever they were trained; None without any.
+    """Return the seconds of all steps that a run kept; None if there are none.
 
-    Start-up, saving, and steps that a kill made the run repeat do not count.
+    They do not include start-up, saving, and steps that were repeated after a kill.
     """
     total, before = 0.0, 0
     for line in log:
@@ -232,10 +232,10 @@ class Row(RowFolders):
     """One method, or the base, on one split, with its numbers.
 
     Attributes:
-        metrics: key -> number with interval, those of ``polypath compare`` and ``token_entropy``.
+        metrics: key -> number with interval, as in ``polypath compare``, and ``token_entropy``.
         against_base: key -> paired difference to the base.
         against: key -> paired difference to its reference method, if there is one.
-        pass_curve: pass@k.
+        pass_curve: pass@k over k.
     """
 
     metrics: Mapping[str, Metric]
@@ -245,7 +245,7 @@ class Row(RowFolders):
 
     @property
     def trained(self) -> bool:
-        """Whether it is a method, not the base."""
+        """Whether the row is a method and not the base."""
         return bool(self.seeds)
 
 
@@ -254,16 +254,16 @@ class SplitResult:
     """All rows of a split.
 
     Attributes:
-        evaluation: how it was sampled.
+        evaluation: how the split was sampled.
         num_problems: problems that all rows share.
         rows: base first, then the base at its best temperature if there is one, then the methods.
-        cooled: the base at every temperature of the study, for the curve; no rows of the table.
-        pairs: a method and the one it is also compared with -> key -> paired difference.
-        method_temperatures: of the main split, methods that are sampled at several temperatures,
-            their own included, from the lowest on.
-        not_judged: samples of all rows whose check took too long or failed; they count as nothing.
+        cooled: the base at every temperature of the study, for the curve; these are not rows of the table.
+        pairs: a method and another that it is compared with -> key -> paired difference.
+        method_temperatures: methods of the main split that are sampled at several temperatures, including
+            their own, from the lowest on.
+        not_judged: number of samples that could not be verified; they are not counted.
         keep_by_luck: Keep of the base expected under resampling.
-        explore_by_luck: Explore of the same.
+        explore_by_luck: the same for Explore.
     """
 
     evaluation: Evaluation
@@ -290,7 +290,7 @@ def measure_split(samples: SplitSamples) -> SplitResult:
     stacks: dict[str, Stack] = {}
 
     def against(name: str, row: Row, mine: Stack) -> dict[str, Difference]:
-        """Return the differences of a row from the one of this name; none without one."""
+        """Return the differences of a row to the row of this name; empty without one."""
         if not name or stacks[name] is mine:
             return {}
         return {d.key: d for d in differences(stacks[name], mine, settings, name, row.name)}

@@ -1,4 +1,4 @@
-"""The tables of a study, and the Markdown file that they go to."""
+"""The tables of a study, and the Markdown file that contains them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ def main_tables(result: StudyResult) -> list[ReportTable]:
     if result.trails:
         found.append(_over_training(result))
     if main.method_temperatures:
-        shown = {row.label for row in main.rows}  # a method at its own temperature is one
+        shown = {row.label for row in main.rows}  # includes a method at its own temperature
         groups = main.method_temperatures.values()
         rows = [row for group in groups for row in group if row.label not in shown]
         found.append(_over_temperatures(main))
@@ -58,7 +58,7 @@ def markdown(study: Study, parts: Sequence[str | ReportTable]) -> str:
     """Return a study's texts and tables as one Markdown file.
 
     Args:
-        study: whose name and question stand at the top.
+        study: its name and question come first.
         parts: texts and tables, in order.
     """
     texts = [f"# {study.name}", *([study.question] if study.question else [])]
@@ -83,12 +83,12 @@ def _headings(keys: Sequence[str]) -> list[str]:
 
 
 def _places(key: str) -> int:
-    """Return the decimals a metric is shown with."""
+    """Return the number of decimals for a metric."""
     return 2 if key.startswith("distinct") or key == ENTROPY else 3
 
 
 def _text(row: Row, key: str) -> str:
-    """Write a number with half of its interval, marked where that is likely too short."""
+    """Write a number with half of its interval, and mark it if that is likely too short."""
     m = row.metrics.get(key)
     if m is None:
         return MISSING
@@ -100,7 +100,7 @@ def _short_mark(m: Metric | Difference) -> str:
 
 
 def _warned(table: ReportTable) -> ReportTable:
-    """Add what the mark means, if a cell has it."""
+    """Explain the mark, if a cell has it."""
     marked = any(cell.text.endswith((SHORT, f"{SHORT} *")) for row in table.cells() for cell in row)
     note = f"{SHORT}: {TOO_ALIKE}."
     return (
@@ -109,7 +109,7 @@ def _warned(table: ReportTable) -> ReportTable:
 
 
 def _starred(d: Difference | None, key: str, *, both_ends: bool = False) -> Cell:
-    """Write a difference: bold and starred where it is beyond noise."""
+    """Write a difference; bold and starred if it is beyond noise."""
     if d is None:
         return Cell(MISSING)
     write = with_ends if both_ends else with_half
@@ -130,9 +130,9 @@ def _numbers(result: SplitResult) -> ReportTable:
         f" and {seeds} training seeds" if seeds > 1 else ", not over training seeds: there is one"
     )
     about_shares = (
-        f"keep@{k}: share of the problems the base solves in {k} samples that are still solved; "
-        f"explore@{k}: of those it does not solve. Of the base itself, in brackets: the shares "
-        "expected under resampling. "
+        f"keep@{k}: share that the row solves of the problems that the base solves in {k} samples; "
+        f"explore@{k}: the same of those that the base does not solve. The base's own row has, in brackets, "
+        "the shares expected under resampling. "
     )
     notes = [
         f"± half of the 95 % interval over problems{over}. Bold: the highest estimate of the column, "
@@ -141,7 +141,7 @@ def _numbers(result: SplitResult) -> ReportTable:
     ]
     if result.not_judged:
         notes.append(
-            f"{result.not_judged:,} samples were not verified (timeouts, errors) and left out."
+            f"{result.not_judged:,} samples were not verified (timeouts, errors) and are left out."
         )
     return ReportTable(
         title=f"{e.split}: {result.num_problems:,} problems, {e.samples} samples of each, "
@@ -181,10 +181,10 @@ def _best(rows: Sequence[Row], key: str) -> float | None:
 def _difference_tables(
     study: Study, result: SplitResult, rows: Sequence[Row], what: str = "differences"
 ) -> Iterator[ReportTable]:
-    """Yield the differences of these rows against their reference methods, and against the base."""
+    """Yield the differences of these rows to their reference methods, and to the base."""
 
     def label(row: Row) -> str:
-        """Say what a row is compared with where that is not the study's."""
+        """Name the row, and its reference if that is not the study's."""
         reference = study.reference_of(row.name)
         if reference == study.against:
             return row.label
@@ -235,7 +235,7 @@ def _at_equal_pass(
             number(row.pass_at_1),
             _stop(row),
             number(row.pass_gap, sign=True) if row.outside else MISSING,
-            # Both ends, which need not be equally far.
+            # Both ends, because they need not be equally far.
             *(_starred(row.differences.get(key), key, both_ends=True) for key in keys),
         )
         for row in matched
@@ -249,9 +249,9 @@ def _at_equal_pass(
     ]
     if any(row.outside for row in matched):
         notes.append(
-            f"best: the method's pass@1 is above {label}'s at every checkpoint, so the one of the best "
-            "is taken; base: it is below the base's. Then the differences are not at equal pass@1, "
-            "and 'pass@1 left' is what the method has more."
+            f"best: the method's pass@1 is above {label}'s at every checkpoint, so the best checkpoint "
+            "is used; base: it is below the base's. Then the differences are not at equal pass@1, "
+            "and 'pass@1 left' is the difference in pass@1 that remains."
         )
     return ReportTable(
         title=f"{result.evaluation.split}: at equal pass@1, against {label} stopped early"
@@ -322,7 +322,7 @@ def _over_temperatures(result: SplitResult) -> ReportTable:
 
 
 def relation_tables(result: StudyResult) -> list[ReportTable]:
-    """Return a table with a line for each fit, if the study has relations."""
+    """Return a table with one row for each fit, if the study has relations."""
     if not result.relations:
         return []
     rows = []
@@ -350,9 +350,9 @@ def relation_tables(result: StudyResult) -> list[ReportTable]:
 
 def _relation_notes(results: Sequence[RelationResult]) -> Iterator[str]:
     yield (
-        "A model: the base, or a run at its end, at a checkpoint or at another temperature. In brackets "
-        "95 % intervals over runs, which keep the models of a run together. Both metrics are of the "
-        "same samples, and models of one base are no sample of all models: this is no evidence of cause."
+        "A model is the base, or a run at its end, at a checkpoint or at another temperature. In brackets: "
+        "95 % intervals over runs, which keep the models of a run together. Both metrics come from the same "
+        "samples, and models of one base are not a sample of all models: this is no evidence of cause."
     )
     if any(
         f.runs < TRUSTED_RUNS and not f.note for result in results for f in result.fits.values()

@@ -18,12 +18,12 @@ TASKS: dict[str, type[Task]] = {
 
 
 def is_place(name: str) -> bool:
-    """Return whether a task's name is the place of a user's own."""
+    """Return whether a task's name is the place of a user's own task."""
     return ":" in name or name.endswith((".yaml", ".yml"))
 
 
 def task_options(name: str) -> Mapping[str, str]:
-    """Return the options of a task of ``TASKS``, each with what it means."""
+    """Return the options of a task in ``TASKS``, each with its meaning."""
     found: Mapping[str, str] = getattr(TASKS.get(name), "OPTIONS", {})
     return found
 
@@ -32,17 +32,17 @@ def get_task(name: str, options: Mapping[str, str] | None = None) -> Task:
     """Build a task by name.
 
     Args:
-        name: key of ``TASKS``, or the place of a user's own: ``path/to/file.py:factory``,
+        name: key of ``TASKS``, or the place of a user's own task: ``path/to/file.py:factory``,
             ``module:factory`` or a YAML file.
-        options: of the task, such as where its data lies; texts.
+        options: options of the task as texts, such as the place of its data.
 
     Raises:
-        ConfigError: there is no such task, or it has no such option.
-        MissingFileError: there is no such file.
+        ConfigError: the task does not exist, or has no such option.
+        MissingFileError: the file does not exist.
     """
     if is_place(name):
         from polypath.tasks.own_file import (
-            load_task,  # imports numpy and pyarrow, which --help does without
+            load_task,  # imports numpy and pyarrow, which --help must not need
         )
 
         return load_task(name, options or {})

@@ -27,21 +27,21 @@ from polypath.yaml_file import read_yaml
 
 _NUMBER = re.compile(r"[-+]?(?:\d+/[1-9]\d*|(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)")
 _SEVERAL = re.compile(r"\d\s*(?:,|and|or)\s+[-$]?\.?\d")
-CLOSE = Fraction(1, 10**6)  # numbers are equal up to this share of the gold
+CLOSE = Fraction(1, 10**6)  # numbers are equal if they differ by at most this share of the gold
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerTask:
-    """What the YAML file of a task may say."""
+    """The keys that the YAML file of a task may have."""
 
-    data: Any = setting(None, "File, hub id, or a mapping from the name of a split to one.")
+    data: Any = setting(None, "File or hub id, or a mapping from names of splits to these.")
     verify: Literal["exact", "numeric", "math"] = setting(
         "exact",
         "When an answer is right: exact (the same text, but for case, white space and a full stop), numeric "
         "(the same number up to a millionth), math (equal mathematically).",
     )
-    prompt: str | None = setting(None, "Column with the prompt; found by itself.")
-    answer: str | None = setting(None, "Column with the answer; found by itself.")
+    prompt: str | None = setting(None, "Column with the prompt; found automatically.")
+    answer: str | None = setting(None, "Column with the answer; found automatically.")
     template: str | None = setting(
         None, "The prompt, with columns in braces, such as '{question} Think first.'."
     )
@@ -49,13 +49,14 @@ class AnswerTask:
         None, "System prompt. With one, prompts are chats of two messages."
     )
     solution: str | None = setting(
-        None, f"What a solution is, beside the answer: {', '.join(SOLUTIONS)}. Unset: the answer."
+        None,
+        f"What defines a solution besides the answer: {', '.join(SOLUTIONS)}. Unset: the answer.",
     )
     test_share: float = setting(
-        0.1, "Share of one file's rows that makes the split test.", within="[0, 1)"
+        0.1, "Share of one file's rows that becomes the split test.", within="[0, 1)"
     )
     max_completion_length: int = setting(
-        1024, "Tokens a completion needs at most.", within="[1, inf)"
+        1024, "Most tokens that a completion needs.", within="[1, inf)"
     )
     num_samples: int = setting(16, "Samples per problem in sample and eval.", within="[1, inf)")
     temperature: float = setting(1.0, "Temperature of sample and eval.", within="[0, inf)")
@@ -69,11 +70,11 @@ class AnswerTask:
 
 
 def task_from_yaml(path: Path) -> "AnsweredRows":
-    """Build the task of a YAML file; relative paths in it are from its folder.
+    """Build the task of a YAML file. Relative paths in it start from its folder.
 
     Raises:
-        MissingFileError, DataError: it cannot be read.
-        ConfigError: a key is unknown, or a value cannot be.
+        MissingFileError, DataError: the file cannot be read.
+        ConfigError: a key is unknown, or a value is invalid.
     """
     values = read_yaml(path, "Task")
     known = [field.name for field in fields(AnswerTask)]
@@ -118,7 +119,7 @@ class AnsweredRows(Rows):
         self.verifier = f"the answer is right: {settings.verify}"
 
     def _ask(self, row: Row) -> Any:
-        """Return the prompt of a row by the template."""
+        """Return the prompt of a row, made with the template."""
         template = self._settings.template or f"{{{self._settings.prompt or 'prompt'}}}"
         try:
             text = template.format_map(row)
@@ -159,13 +160,13 @@ class AnsweredRows(Rows):
 
 
 def _beside(path: Path, name: Any) -> Any:
-    """Return a file beside the YAML file, where there is one; a hub id as it is."""
+    """Return a file next to the YAML file, if there is one; a hub id is returned unchanged."""
     beside = path.parent / str(name)
     return beside if beside.is_file() else name
 
 
 def _final(completion: str) -> str | None:
-    """Return the answer a completion ends with: a box, an announced answer, or its last line."""
+    """Return the answer that a completion ends with: a box, an announced answer, or its last line."""
     found = find_answer(completion)
     if found is None:
         return None
@@ -201,7 +202,7 @@ def _numeric(completion: str, gold: str) -> Verdict:
 
 
 def _number(text: str) -> Fraction | None:
-    """Return the number that a text is, or the last one in it."""
+    """Return the number that a text is, or the last number in it."""
     whole = read_number(text)
     if whole is not None:
         return whole.value

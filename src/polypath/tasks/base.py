@@ -1,4 +1,4 @@
-"""What a task is: problems in named splits, and the verifier of completions of them."""
+"""The interface of a task: problems in named splits, and the verifier of their completions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ from polypath.verify.base import Verdict
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One thing to solve.
+    """One problem to solve.
 
     Attributes:
         problem_id: unique within the task, stable over runs and machines.
         prompt: plain text, or chat messages (``[{"role": ..., "content": ...}]``).
-        gold: what the verifier compares a completion with, as text (also the dataset column
+        gold: text that the verifier compares a completion with (also the dataset column
             ``gold``).
-        extra: further columns, carried along and never read by the library.
+        extra: further columns, which are passed on and never read by the library.
     """
 
     problem_id: str
@@ -27,14 +27,14 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationDefaults:
-    """How a task is usually evaluated; commands sample with these unless told otherwise.
+    """How a task is usually evaluated. Commands sample with these values by default.
 
     Attributes:
         num_samples: samples per problem, >= 1.
         temperature: 0 is greedy.
-        top_p: nucleus mass kept; 1 keeps all.
-        max_completion_length: tokens of a completion at most.
-        source: where these come from: a paper with section or table, or "ours".
+        top_p: probability mass that is kept; 1 keeps all.
+        max_completion_length: most tokens of a completion.
+        source: source of these values: a paper with section or table, or "ours".
     """
 
     num_samples: int = 16
@@ -48,8 +48,8 @@ class Task(Protocol):
     """A source of problems and their verifier.
 
     ``splits`` never overlap in problems, except that out-of-domain splits may be views of their
-    own. ``verify`` and ``verify_batch`` never raise on model output, may be called from any thread,
-    and give every completion its own verdict, whatever else is in the batch.
+    own. ``verify`` and ``verify_batch`` never raise on model output and may be called from any thread.
+    They give every completion its own verdict, whatever else is in the batch.
     """
 
     @property
@@ -59,22 +59,22 @@ class Task(Protocol):
 
     @property
     def options(self) -> Mapping[str, str]:
-        """What the task was built with, as ``get_task`` takes it; empty for the defaults."""
+        """Options that the task was built with, as in ``get_task``; empty for the defaults."""
         ...
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names accepted by ``problems``."""
+        """The names that ``problems`` accepts."""
         ...
 
     @property
     def max_completion_length(self) -> int:
-        """Tokens a completion needs at most; the default for sampling and training."""
+        """Most tokens that a completion needs; the default for sampling and training."""
         ...
 
     @property
     def evaluation(self) -> EvaluationDefaults:
-        """The evaluation protocol the papers use for this task."""
+        """The evaluation protocol that the papers use for this task."""
         ...
 
     def problems(self, split: str, limit: int | None = None) -> Sequence[Problem]:
@@ -86,12 +86,12 @@ class Task(Protocol):
         ...
 
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
-        """Verify many completions, each against its own gold, in their order; in parallel if slow."""
+        """Verify many completions, each against its own gold, in their order; in parallel if it is slow."""
         ...
 
 
 def check_verifier(task: Task, problem: Problem) -> None:
-    """Verify an empty completion, before minutes go into loading a model.
+    """Verify an empty completion, before minutes are spent on loading a model.
 
     Raises:
         PolypathError: the verifier does not work: a package is missing, or a user's function fails.

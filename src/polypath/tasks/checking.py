@@ -1,8 +1,8 @@
 """Does a task's verifier agree with the task's own golds?
 
-Every gold, written as an answer, must be right when verified against itself; and hardly any against
-the gold of another problem. What fails is a gold the verifier cannot read, or a problem no completion
-can solve: training on it teaches nothing, evaluating on it costs accuracy.
+Every gold, written as an answer, must be right when verified against itself, and almost never against
+the gold of another problem. A failure is a gold that the verifier cannot read, or a problem that no
+completion can solve: training on it teaches nothing, and evaluating on it costs accuracy.
 """
 
 import json
@@ -21,10 +21,10 @@ class FailedGold:
     """A gold that its own verifier does not find right.
 
     Attributes:
-        problem_id: of the problem.
-        gold: as the task has it.
-        status: of the verdict; ``graded`` means it was found wrong.
-        reward: of the verdict.
+        problem_id: id of the problem.
+        gold: the task's gold.
+        status: status of the verdict; ``graded`` means it was found wrong.
+        reward: reward of the verdict.
     """
 
     problem_id: str
@@ -35,12 +35,12 @@ class FailedGold:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptedGold:
-    """A gold that another problem's gold, of another text, finds right.
+    """A gold that counts as right against another problem's gold with a different text.
 
     Attributes:
-        problem_id: whose gold was the answer.
+        problem_id: id of the problem whose gold was the answer.
         answer: that gold as a completion.
-        other_id: the problem whose gold it was verified against.
+        other_id: id of the problem whose gold it was verified against.
         gold: that gold as a completion.
     """
 
@@ -52,16 +52,16 @@ class AcceptedGold:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldCheck:
-    """What ``check_golds`` found.
+    """The result of ``check_golds``.
 
     Attributes:
-        task: name.
-        split: of it.
-        num_problems: golds verified against themselves.
-        failed: those that are not right, in the order of the problems.
-        statuses: status -> golds verified against themselves with it.
-        num_shuffled: golds verified against another problem's gold of another text.
-        accepted: of these, those found right: equal answers in other words, or a lenient verifier.
+        task: name of the task.
+        split: name of the split.
+        num_problems: number of golds verified against themselves.
+        failed: golds that are not right, in the order of the problems.
+        statuses: status -> number of golds that got it against themselves.
+        num_shuffled: number of golds verified against another problem's gold with a different text.
+        accepted: those of them that were right: equal answers in other words, or a lenient verifier.
     """
 
     task: str
@@ -74,7 +74,7 @@ class GoldCheck:
 
     @property
     def share_wrong_when_shuffled(self) -> float | None:
-        """Share of foreign golds found wrong; ``None`` if there was no pair."""
+        """Share of foreign golds that were wrong; ``None`` if there was no pair."""
         if not self.num_shuffled:
             return None
         return 1.0 - len(self.accepted) / self.num_shuffled
@@ -90,13 +90,13 @@ def check_golds(
     """Verify every gold against itself, and against the gold of the next problem (of the same database).
 
     Args:
-        task: whose golds.
-        split: for the record.
-        problems: of it.
-        progress: told how many golds were verified since it was last told.
+        task: task whose golds are checked.
+        split: split for the record.
+        problems: problems of it.
+        progress: called with the number of golds verified since its last call.
 
     Raises:
-        ConfigError: the task cannot write its golds as completions, or there is no problem.
+        ConfigError: the task cannot write its golds as completions, or there are no problems.
     """
     if not problems:
         raise ConfigError(f"There are no problems to check in split {split!r} of {task.name}.")
@@ -149,13 +149,13 @@ def check_golds(
 
 
 def gold_completion(task: Task, gold: str) -> str:
-    """Return a completion that says what the gold says.
+    """Return a completion that says the same as the gold.
 
-    A task says how by a method ``gold_completion(gold)``; of a gold that is JSON with a ``query``
+    A task defines it by a method ``gold_completion(gold)``. For a gold that is JSON with a ``query``
     (text to SQL) it is the query.
 
     Raises:
-        ConfigError: neither is there.
+        ConfigError: neither exists.
     """
     own = getattr(task, "gold_completion", None)
     if callable(own):
@@ -170,7 +170,7 @@ def gold_completion(task: Task, gold: str) -> str:
 
 
 def _next_of_kind(problems: Sequence[Problem]) -> list[tuple[int, int]]:
-    """Pair each problem with the next one of its database, the last with the first."""
+    """Pair each problem with the next one on its database, and the last with the first."""
     kinds: dict[str, list[int]] = {}
     for place, problem in enumerate(problems):
         kinds.setdefault(str(problem.extra.get("db_id", "")), []).append(place)

@@ -1,7 +1,7 @@
 """The Countdown task: small enough for a laptop, with many ways to be right.
 
-A problem is a target and three or four numbers of 1 to 9 (with repeats), chosen from all solvable
-ones. A stable hash of target and sorted numbers deals every problem into one of four parts, so no
+A problem is a target and three or four numbers from 1 to 9 (with repeats), chosen from all solvable
+ones. A stable hash of target and sorted numbers assigns every problem to one of four parts, so no
 two parts share a problem:
 
     base 70 %    the shipped base model was trained on these, and on nothing else
@@ -10,11 +10,11 @@ two parts share a problem:
     test 10 %    for results
 
 The splits are views of these parts. ``train``, ``dev`` and ``test`` hold the *domain*: four numbers,
-targets 10 to 49, and at least three different solutions, so that there is a diversity to keep or
-to lose. Two splits are out of domain for reinforcement learning, though the base model
+targets 10 to 49, and at least three different solutions, so that there is diversity to keep or
+to lose. Two splits are out of domain for reinforcement learning, although the base model
 has seen problems of their kind: ``test_3numbers`` (three numbers, targets 10 to 49) and
-``test_large`` (four numbers, targets 60 to 99). They take all parts but ``base``, since training
-uses no problem of their kind.
+``test_large`` (four numbers, targets 60 to 99). They use all parts but ``base``, because training
+uses no problems of their kind.
 """
 
 import hashlib
@@ -41,10 +41,10 @@ Numbers = tuple[int, ...]
 TARGETS = range(10, 100)
 DOMAIN_TARGETS = range(10, 50)
 LARGE_TARGETS = range(60, 100)
-DOMAIN_SOLUTIONS = 3  # the fewest a problem of the domain has
+DOMAIN_SOLUTIONS = 3  # fewest solutions of a problem in the domain
 MAX_COMPLETION_TOKENS = 12  # 4 numbers, 3 operators, 2 pairs of brackets, end of text
 
-# Share of the problems dealt to each part, in percent.
+# Share of the problems assigned to each part, in percent.
 PARTS = {"base": 70, "train": 15, "dev": 5, "test": 10}
 SPLITS = (*PARTS, "test_3numbers", "test_large")
 
@@ -55,7 +55,7 @@ def _digest(target: int, numbers: Numbers) -> bytes:
 
 
 def part_of(target: int, numbers: Numbers) -> str:
-    """Return the part (a key of ``PARTS``) a problem is dealt to; the order of numbers is free."""
+    """Return the part (a key of ``PARTS``) of a problem; the order of the numbers does not matter."""
     draw = int.from_bytes(_digest(target, tuple(sorted(numbers)))[:8]) % 100
     for part, percent in PARTS.items():
         if draw < percent:
@@ -65,7 +65,7 @@ def part_of(target: int, numbers: Numbers) -> str:
 
 
 def _subsets(numbers: Numbers) -> set[tuple[Numbers, Numbers]]:
-    """Every way to cut sorted numbers into a non-empty choice and the rest."""
+    """Every way to divide sorted numbers into a non-empty choice and the rest."""
     cuts = set()
     for size in range(1, len(numbers) + 1):
         for chosen in combinations(range(len(numbers)), size):
@@ -81,7 +81,7 @@ def _values(numbers: Numbers) -> frozenset[tuple[int, int]]:
         return frozenset({(numbers[0], 1)})
     found = set()
     for left, right in _subsets(numbers):
-        if not right or left > right:  # the mirror image is met as well
+        if not right or left > right:  # the mirror image occurs as well
             continue
         for (a, b), (c, d) in product(_values(left), _values(right)):
             fractions = [(a * d + b * c, b * d), (abs(a * d - b * c), b * d), (a * c, b * d)]
@@ -120,7 +120,7 @@ def _in_split(split: str, target: int, numbers: Numbers) -> bool:
 
 @cache
 def _universe() -> tuple[tuple[int, Numbers], ...]:
-    """Every solvable problem, in an order fixed by the hash, so that a prefix is a random draw."""
+    """Every solvable problem, in an order fixed by the hash, so that a prefix is a random sample."""
     pairs = [
         (target, numbers)
         for size in (3, 4)
@@ -131,7 +131,7 @@ def _universe() -> tuple[tuple[int, Numbers], ...]:
 
 
 def make_problem(target: int, numbers: Numbers) -> Problem:
-    """Write a problem; the prompt has a token for each number and sign, as in ``24 from 3 5 9 :``.
+    """Write a problem. Its prompt has a token for each number and sign, as in ``24 from 3 5 9 :``.
 
     The numbers are sorted, so that a problem has one prompt.
     """
@@ -164,7 +164,7 @@ class Countdown:
 
     @property
     def options(self) -> Mapping[str, str]:
-        """Nothing: there is one Countdown."""
+        """Empty: there is only one Countdown."""
         return {}
 
     def problems(self, split: str, limit: int | None = None) -> tuple[Problem, ...]:
@@ -200,7 +200,7 @@ def _expressions(numbers: Numbers) -> tuple[Expression, ...]:
         for a, b in product(_expressions(left), _expressions(right)):
             for operator in get_args(Operator):
                 result = a.combine(operator, b)
-                # The normal form moves signs outwards: no form needs a negative part.
+                # The normal form moves signs outwards, so no form needs a negative part.
                 if result is not None and not result.negative:
                     found[result.text] = result
     return tuple(found.values())
@@ -224,7 +224,7 @@ def _landing(a: Expression, b: Expression) -> Iterator[tuple[Operator, int]]:
 def _solutions(numbers: Numbers, targets: range) -> dict[int, set[str]]:
     """Return the canonical solutions of each target, over any of the sorted numbers.
 
-    What uses all the numbers is written out only where it lands on a target: a fraction of the work
+    Expressions of all numbers are written out only if they give a target: a fraction of the work
     of ``_expressions``.
     """
     found: dict[int, set[str]] = {}
@@ -246,8 +246,8 @@ def _solutions(numbers: Numbers, targets: range) -> dict[int, set[str]]:
 def solutions(problem: Problem) -> set[str]:
     """Return every canonical solution of a problem, by exhaustive search.
 
-    A model has found everything there is when the answers of its correct completions are this set.
-    Quick for up to four numbers; five take seconds.
+    A model has found everything if the answers of its correct completions are this set.
+    It is fast for up to four numbers; five take seconds.
 
     Raises:
         DataError: the problem's gold is not a Countdown gold.

@@ -1,13 +1,13 @@
 r"""Mathematics: sets of problems with one final answer each.
 
-Sets on the hub, by id. Those of the papers' own scripts and cards are known well; the id of
-``college_math`` is from memory and was not confirmed, nor was any set loaded from the hub when this
-was written. ``hub=``, ``config=``, ``hub_split=`` and ``revision=`` change what is read, ``data=``
+Sets on the hub, by id. Those from the papers' own scripts and cards are certain. The id of
+``college_math`` is from memory and was not confirmed, and no set was loaded from the hub when this
+was written. ``hub=``, ``config=``, ``hub_split=`` and ``revision=`` change what is read, and ``data=``
 reads local files.
 
 R1-zero-Div trains on GSM8K and evaluates on GSM8K, MATH500, OlympiadBench and College Math; DRA-GRPO
 trains on Open-RS and evaluates on AIME24, MATH500, AMC23, Minerva and OlympiadBench; DPH-RL adds
-AIME25. Their protocols are in ``tasks.protocols``; ``protocol=`` takes another one.
+AIME25. Their protocols are in ``tasks.protocols``; ``protocol=`` chooses another one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -129,9 +129,9 @@ class MathSet(RecordTask):
     SETS = MATH_SETS
     OPTIONS: ClassVar = {
         **OPTIONS,
-        "prompt": f"how the question is put: {', '.join(MATH_PROMPTS)}",
-        "answer_field": "field that holds the answer; found by itself",
-        "extraction": "where an answer counts: any, or box for \\boxed{} only",
+        "prompt": f"how the question is asked: {', '.join(MATH_PROMPTS)}",
+        "answer_field": "field that holds the answer; found automatically",
+        "extraction": "which answers count: any, or box for \\boxed{} only",
     }
     CHOICES: ClassVar = {"extraction": EXTRACTIONS}
     one_answer = True  # right completions of a problem have the same final result

@@ -1,4 +1,4 @@
-"""Options as ``KEY=VALUE`` texts: how commands and recipes hand them to a task."""
+"""Options as ``KEY=VALUE`` texts, as commands and recipes pass them to a task."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,13 +13,13 @@ def key_values(
     form: str = "KEY=VALUE",
     example: str = "data=problems.jsonl",
 ) -> dict[str, str]:
-    """Read ``KEY=VALUE`` texts; the value may hold further equals signs.
+    """Read ``KEY=VALUE`` texts. The value may contain further equals signs.
 
     Args:
-        texts: as given.
-        setting: what they were given as, for messages.
-        form: what one looks like, for messages.
-        example: one of them, for messages.
+        texts: the given texts.
+        setting: the option or key they were given with, for messages.
+        form: form of a text, for messages.
+        example: an example, for messages.
 
     Raises:
         ConfigError: a text is not of that form, or a key has two values.
@@ -40,10 +40,10 @@ def key_values(
 
 
 def option_texts(given: Any, *, setting: str = "task_options") -> list[str]:
-    """Return ``KEY=VALUE`` texts of a YAML value: a list of such texts, one text, or a mapping.
+    """Return the ``KEY=VALUE`` texts of a YAML value: a list of such texts, one text, or a mapping.
 
     Raises:
-        ConfigError: it is none of these, or a value is neither text, number nor truth value.
+        ConfigError: it is none of these, or a value is not a text, number or truth value.
 
     >>> option_texts({"data": "a.jsonl", "deadline": 2.5, "revision": None})
     ['data=a.jsonl', 'deadline=2.5']

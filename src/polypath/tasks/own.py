@@ -1,4 +1,4 @@
-"""A task of what people have: rows with a prompt and an answer, and a function that rewards."""
+"""A task from a user's own data: rows with a prompt and an answer, and a reward function."""
 
 import hashlib
 import json
@@ -43,29 +43,29 @@ def task_from(
     test_share: float = 0.1,
     max_completion_length: int = 1024,
 ) -> Task:
-    """Make a task of data and a reward function.
+    """Make a task from data and a reward function.
 
     Args:
         data: rows with a prompt and, usually, an answer: a list of mappings, a ``datasets.Dataset``, a file
-            (``.jsonl``, ``.json``, ``.parquet``), or the id of a data set on the hub. A mapping from the
-            name of a split to any of these has these splits; anything else is divided into ``train`` and
+            (``.jsonl``, ``.json``, ``.parquet``), or the id of a data set on the hub. A mapping from names of
+            splits to any of these has these splits. Anything else is divided into ``train`` and
             ``test``.
-        reward: as TRL takes it: called with ``prompts``, ``completions`` and every other column of the
+        reward: function as for TRL: called with ``prompts``, ``completions`` and every other column of the
             rows by name, it returns a number, or None for "not scored", for each completion. Above 0.5 is
             correct. Completions of chat prompts are messages.
-        solution: what a solution is: ``(text, row) -> text or None``, or ``text``, ``equations`` or
-            ``operations``. Without one nothing is said of different solutions.
-        name: of the task.
-        prompt: column with the prompt, or a function from a row to it: a text, or chat messages. Found
-            by itself among ``PROMPT_FIELDS``.
-        answer: column with the answer. Found by itself among ``ANSWER_FIELDS``, if there is one.
-        test_share: share of the rows that makes the split ``test``, in [0, 1), by a hash of the prompt:
+        solution: defines a solution: ``(text, row) -> text or None``, or ``text``, ``equations`` or
+            ``operations``. Without it, nothing about different solutions is reported.
+        name: name of the task.
+        prompt: column with the prompt, or a function from a row to it: a text, or chat messages. By default
+            the first column of ``PROMPT_FIELDS`` that exists.
+        answer: column with the answer. By default the first column of ``ANSWER_FIELDS``, if any exists.
+        test_share: share of the rows that becomes the split ``test``, in [0, 1), by a hash of the prompt:
             equal prompts stay together, whatever else is in the data.
-        max_completion_length: tokens a completion needs at most: the default for sampling. For training,
+        max_completion_length: most tokens that a completion needs: the default for sampling. For training,
             the recipe's or the config's ``max_completion_length`` counts.
 
     Raises:
-        ConfigError: an argument is not what it should be. Data is read when it is first asked for.
+        ConfigError: an argument is invalid. Data is read only when it is needed.
     """
     if not callable(reward):
         raise ConfigError(f"reward of task {name} must be a function, got {reward!r}.")
@@ -84,7 +84,7 @@ def task_from(
 
 
 class Rows(ABC):
-    """The problems of a task that is made of rows; see ``task_from`` for the arguments."""
+    """The problems of a task made of rows; see ``task_from`` for the arguments."""
 
     what = "problems of your own"
     options: Mapping[str, str] = {}
@@ -110,7 +110,7 @@ class Rows(ABC):
 
     @property
     def max_completion_length(self) -> int:
-        """Tokens a completion needs at most."""
+        """Most tokens that a completion needs."""
         return self.evaluation.max_completion_length
 
     @cached_property
@@ -133,7 +133,7 @@ class Rows(ABC):
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """Names accepted by ``problems``."""
+        """The names that ``problems`` accepts."""
         return tuple(self._rows)
 
     def problems(self, split: str, limit: int | None = None) -> Sequence[Problem]:
@@ -175,14 +175,14 @@ class Rows(ABC):
 
     @abstractmethod
     def _gold(self, problem_id: str, row: Row, column: str | None) -> str:
-        """Return what a verdict needs to know of a problem, as text."""
+        """Return what a verdict needs to know about a problem, as text."""
 
 
 class RewardedRows(Rows):
     """A task whose reward function sees the columns of a row. The gold is JSON with the row's id.
 
     Attributes:
-        unscored: statuses of completions that the function gave no reward: these have none in training.
+        unscored: statuses of completions without a reward from the function; they have none in training.
     """
 
     unscored = frozenset({Status.ERROR})
@@ -202,7 +202,7 @@ class RewardedRows(Rows):
         """Reward many completions in one call of the function.
 
         Raises:
-            DataError: the function raises, or returns something else than a number for each.
+            DataError: the function raises, or returns something other than a number for each.
         """
         verdicts = [Verdict(status=Status.BAD_GOLD)] * len(golds)
         known = [place for place, gold in enumerate(golds) if gold in self._by_id]
@@ -218,7 +218,7 @@ class RewardedRows(Rows):
         return verdicts
 
     def gold_completion(self, gold: str) -> str:
-        """Return the answer, where the rows have one."""
+        """Return the answer, if the rows have one."""
         answer = json.loads(gold).get("answer")
         if answer is None:
             raise ConfigError(f"Task {self.name} cannot be checked: its rows have no answer.")
@@ -291,7 +291,7 @@ def _prompt(value: Any, place: str) -> str | list[dict[str, str]]:
 
 
 def _verdict(reward: float | None, answer: str | None) -> Verdict:
-    """Return the verdict of a reward; one outside of [0, 1] counts as right or wrong."""
+    """Return the verdict of a reward. A reward outside [0, 1] counts as right or wrong."""
     if reward is None:
         return Verdict(status=Status.ERROR)
     if not 0 <= reward <= 1:
@@ -305,7 +305,7 @@ def _plain(value: Any) -> Any:
 
 
 def _share(text: str) -> float:
-    """Return a number in [0, 1) that depends on a text alone."""
+    """Return a number in [0, 1) that depends on a text only."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8]) / 2**64
 

@@ -17,7 +17,7 @@ NEEDED = ("name", "splits", "problems", "verify_batch", "max_completion_length",
 
 
 def absolute_place(name: str) -> str:
-    """Return a place that means the same in any working directory; a module's is as it was."""
+    """Return a place that means the same in any working directory. A module's place stays as it is."""
     source, colon, factory = name.partition(":")
     if not source.endswith((".py", ".yaml", ".yml")):
         return name
@@ -28,12 +28,12 @@ def load_task(place: str, options: Mapping[str, str]) -> Task:
     """Build the task of a place.
 
     Args:
-        place: as given.
-        options: arguments of the factory; texts. ``hash``, of a recorded task, is what the file must have.
+        place: the given place.
+        options: arguments of the factory; texts. ``hash``, for a recorded task, is the file's hash.
 
     Raises:
-        MissingFileError: there is no such file.
-        ConfigError: the factory cannot be called so, gives no task, or the file has changed.
+        MissingFileError: the file does not exist.
+        ConfigError: the factory cannot be called like this or returns no task, or the file has changed.
     """
     place = absolute_place(place)
     source = _source(place)

@@ -1,8 +1,8 @@
-r"""What is put before a question: the papers' ways of asking, by name.
+r"""The text around a question: the papers' ways of asking, by name.
 
-Only parts of the papers' prompts are published in a form that could be read; the sentences here are
-ours and ask for the same things. A recipe that must match a checkpoint's own prompt word for word
-brings its own data set column instead.
+The papers' prompts are published only in part. The sentences here are ours and ask for the same things.
+A recipe that must match a checkpoint's own prompt word for word should bring its own data set
+column.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ SQL_PROMPTS = ("schema", "plain")
 
 
 def math_prompt(name: str) -> Callable[[str], Prompt]:
-    """Return the function that makes a prompt of a question.
+    """Return the function that makes a prompt from a question.
 
     Raises:
         ConfigError: there is no prompt of this name.
@@ -76,10 +76,10 @@ def sql_prompt(
 
     Args:
         name: ``"schema"`` shows the statements that create the tables, as DPH-RL does; ``"plain"``
-            is the question alone.
-        question: as asked.
+            is only the question.
+        question: the question.
         schema: the ``CREATE TABLE`` statements.
-        evidence: what one has to know beside (BIRD); ``None`` or empty for nothing.
+        evidence: additional knowledge (BIRD); ``None`` or empty for none.
 
     Raises:
         ConfigError: there is no prompt of this name.

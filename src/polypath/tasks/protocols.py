@@ -1,6 +1,6 @@
-"""How the papers evaluate: numbers of samples and their sampling, each with its source.
+"""How the papers evaluate: numbers of samples and their sampling settings, each with its source.
 
-Where a paper is silent the source says so, and the value is ours.
+If a paper does not say, the source says so, and the value is ours.
 """
 
 from polypath.errors import unknown_name
@@ -16,7 +16,7 @@ PROTOCOLS: dict[str, EvaluationDefaults] = {
         max_completion_length=2048,
         source="R1-zero-Div, arXiv 2505.23433, Avg@8 of Table 2; top_p and length ours",
     ),
-    # One sample: on 30 or 40 problems its standard error is 6 to 9 points. Take --n 16 or more.
+    # One sample: on 30 or 40 problems its standard error is 6 to 9 points. Use --n 16 or more.
     "dra": EvaluationDefaults(
         num_samples=1,
         temperature=0.6,
@@ -24,7 +24,7 @@ PROTOCOLS: dict[str, EvaluationDefaults] = {
         max_completion_length=32768,
         source="DRA-GRPO, authors' evaluate.py (lighteval)",
     ),
-    # Tables report mean@k and Pass@64 on small sets; how samples were drawn could not be read.
+    # Tables report mean@k and Pass@64 on small sets. How the samples were drawn could not be read.
     "dph_math": EvaluationDefaults(
         num_samples=64,
         temperature=1.0,

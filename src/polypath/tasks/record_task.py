@@ -1,4 +1,4 @@
-"""What the tasks that read a data set share: options, splits, problems, and a pool that verifies."""
+"""Shared by tasks that read a data set: options, splits, problems, and a pool that verifies."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,38 +13,41 @@ from polypath.tasks.records import Origin, Row, problem_ids
 from polypath.verify.base import Verdict
 from polypath.verify.pool import shared_pool
 
-# What an option means; `polypath tasks show` prints these.
+# Meanings of options; `polypath tasks show` prints them.
 OPTIONS: dict[str, str] = {
     "data": "local .jsonl, .json or .parquet file, or a folder with one for each split",
     "hub": "data set on the hub to read instead of the usual one",
     "config": "configuration of the hub's data set",
     "revision": "revision of the hub's data set",
-    "hub_split": "split of the hub's data set, whichever of ours is asked for",
+    "hub_split": "split of the hub's data set, whichever of ours is requested",
     "protocol": "defaults of sample and eval: r1_zero_div, dra, dph_math or dph_sql",
-    "question_field": "field that holds the question; found by itself",
-    "id_field": "field that holds the problem's id; found by itself, or a hash of what is asked",
-    "deadline": "seconds one completion's check may take; 5 by default",
-    "workers": "processes that verify; as many as this process may use cores, at most 8, by default",
+    "question_field": "field that holds the question; found automatically",
+    "id_field": "field that holds the problem's id; found automatically, or a hash of the question",
+    "deadline": "seconds that verifying one completion may take; 5 by default",
+    "workers": "processes that verify; by default as many as the cores of this process, at most 8",
 }
-PATHS = ("data", "databases")  # recorded absolute, so that a run can be verified from elsewhere
-SPEED_ONLY = ("workers",)  # not recorded: it changes no verdict
+PATHS = (
+    "data",
+    "databases",
+)  # recorded as absolute paths, so that a run can be verified from elsewhere
+SPEED_ONLY = ("workers",)  # not recorded, because it changes no verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetSpec:
-    """What tells one data set from another.
+    """The differences between data sets.
 
     Attributes:
-        name: of the task.
-        what: in a line.
-        splits: ours.
-        hub: id on the hub; ``None`` if we know none.
-        config: of the hub's data set.
-        hub_splits: our split -> the hub's, where they differ.
+        name: name of the task.
+        what: description in one line.
+        splits: our splits.
+        hub: id on the hub; ``None`` if none is known.
+        config: config of the hub's data set.
+        hub_splits: our split -> the hub's, if they differ.
         file_names: our split -> further names of its local file.
         protocol: key of ``tasks.protocols.PROTOCOLS``.
         prompt: name of the default prompt.
-        max_completion_length: tokens a completion needs at most in training; ``None`` for the
+        max_completion_length: most tokens that a completion needs in training; ``None`` for the
             protocol's.
     """
 
@@ -61,7 +64,7 @@ class SetSpec:
 
 
 class Asked(NamedTuple):
-    """What becomes of a row: ``key`` is what its id is a hash of, if the data brings none."""
+    """The problem made from a row. If the data has no ids, its id is a hash of ``key``."""
 
     key: str
     prompt: str | list[dict[str, str]]
@@ -74,10 +77,10 @@ class RecordTask(ABC):
 
     Args:
         name: key of ``SETS``.
-        options: by name; those left out keep their defaults.
+        options: options by name; missing ones have their defaults.
 
     Raises:
-        ConfigError: an option has a value that cannot be.
+        ConfigError: an option has an invalid value.
     """
 
     SETS: ClassVar[Mapping[str, SetSpec]]
@@ -118,11 +121,11 @@ class RecordTask(ABC):
             if given.get(option, known[0]) not in known:
                 raise unknown_name(option, given[option], known)
         self._read: dict[str, tuple[Problem, ...]] = {}
-        self.fields: dict[str, str] = {}  # what of the data is what; known once it was read
+        self.fields: dict[str, str] = {}  # field names of the data; known once it was read
 
     @property
     def max_completion_length(self) -> int:
-        """Tokens a completion needs at most; the default of pre-sampling."""
+        """Most tokens that a completion needs; the default of pre-sampling."""
         return self.spec.max_completion_length or self.evaluation.max_completion_length
 
     def problems(self, split: str, limit: int | None = None) -> Sequence[Problem]:
@@ -152,7 +155,7 @@ class RecordTask(ABC):
         return self._read[split][:limit]
 
     def where(self, split: str) -> str:
-        """Return what a split is read from, for messages."""
+        """Return the source of a split, for messages."""
         if self._origin.data is None:
             return f"{self.hub} ({split})"
         return ", ".join(str(path) for path in self._origin.files(split))
@@ -173,11 +176,11 @@ class RecordTask(ABC):
 
     @abstractmethod
     def _asked(self, rows: Sequence[Row], where: str) -> list[Asked]:
-        """Return what becomes of each row."""
+        """Return the problem made from each row."""
 
     @abstractmethod
     def gold_completion(self, gold: str) -> str:
-        """Return a completion that says exactly what the gold says."""
+        """Return a completion that says exactly the same as the gold."""
 
     def _verifier_options(self) -> dict[str, Any]:
         return {}

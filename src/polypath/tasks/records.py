@@ -1,6 +1,6 @@
-"""Rows of a data set: from local JSON, JSON lines or Parquet, or from the hub; and what is in them.
+"""Rows of a data set, from local JSON, JSON lines or Parquet, or from the hub, and their fields.
 
-A file is read as it is; nothing is left out. What cannot be used is an error that names the row.
+A file is read as it is, and nothing is left out. A row that cannot be used is an error that names it.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ class Origin:
     Attributes:
         task: name of the task, for messages.
         data: local file, or folder with a file for each split; ``None`` for the hub.
-        hub: id of a data set on the hub; ``None`` if there is none we know.
-        config: of the hub's data set.
-        revision: of the hub's data set.
-        hub_splits: our split -> the hub's, where they differ.
+        hub: id of a data set on the hub; ``None`` if none is known.
+        config: config of the hub's data set.
+        revision: revision of the hub's data set.
+        hub_splits: our split -> the hub's, if they differ.
         file_names: our split -> further names its local file may have, without suffix.
     """
 
@@ -48,7 +48,7 @@ class Origin:
 
         Raises:
             ConfigError: there is neither local data nor a data set on the hub.
-            MissingFileError: the local data is not there.
+            MissingFileError: the local data does not exist.
             DataError: it cannot be read, or the hub cannot be reached.
             MissingExtraError: the hub is needed, and ``datasets`` is not installed.
         """
@@ -60,13 +60,13 @@ class Origin:
             return rows
         if self.hub is None:
             raise ConfigError(
-                f"{self.task} has no data set on the hub that we know. Give local files with "
+                f"{self.task} has no known data set on the hub. Give local files with "
                 "data=PATH, or a hub id with hub=ORGANISATION/NAME."
             )
         return self._from_hub(split)
 
     def files(self, split: str) -> list[Path]:
-        """Return the local files of a split: the file itself, or those of its name in the folder."""
+        """Return the local files of a split: the file itself, or those with its name in the folder."""
         path = Path(str(self.data))
         if path.is_file():
             if path.suffix not in SUFFIXES:
@@ -109,7 +109,7 @@ class Origin:
         try:
             loaded = load_dataset(self.hub, self.config, split=name, revision=self.revision)
             return list(loaded)
-        # Anything can go wrong between here and the hub, in a dozen libraries' own error classes.
+        # Many things can go wrong between here and the hub, with error classes of a dozen libraries.
         except Exception as error:
             reason = one_line(error, 200) or type(error).__name__
             raise DataError(
@@ -122,7 +122,7 @@ def read_file(path: Path) -> Iterator[Row]:
     """Yield the rows of a JSON list, JSON lines or a Parquet file.
 
     Raises:
-        DataError: the file cannot be read as what its suffix says, or a row is not an object.
+        DataError: the file cannot be read in the format of its suffix, or a row is not an object.
     """
     try:
         if path.suffix == ".parquet":
@@ -151,7 +151,7 @@ def read_file(path: Path) -> Iterator[Row]:
 
 
 def _is_json_lines(text: str) -> bool:
-    """Whether a ``.json`` file is one of JSON lines after all, as some hub data sets have it."""
+    """Return whether a ``.json`` file contains JSON lines, as in some hub data sets."""
     if not text.lstrip().startswith("{"):
         return False
     try:
@@ -173,17 +173,17 @@ def _json_lines(path: Path, text: str) -> Iterator[Any]:
 def find_field(
     rows: Sequence[Row], chosen: str | None, candidates: Sequence[str], *, what: str, where: str
 ) -> str:
-    """Return the field that holds questions, or answers: the chosen one, or the first that is there.
+    """Return the field with the questions, or answers: the chosen one, or the first that exists.
 
     Args:
         rows: at least one; the first decides.
-        chosen: by the user; ``None`` to look for it.
-        candidates: names looked for, the likeliest first.
+        chosen: the user's choice; ``None`` to look for it.
+        candidates: names to look for, the most likely first.
         what: name of the option that chooses, for messages.
         where: what is read, for messages.
 
     Raises:
-        DataError: no candidate is there, or the chosen field is not.
+        DataError: no candidate exists, or the chosen field does not.
     """
     known = ", ".join(rows[0])
     if chosen is not None:
@@ -203,7 +203,7 @@ def text_of(row: Row, field: str, place: str) -> str:
     """Return a field that must hold text.
 
     Raises:
-        DataError: it does not, naming row and field.
+        DataError: it does not; the message names row and field.
     """
     value = row.get(field)
     if not isinstance(value, str) or not value.strip():
@@ -216,13 +216,13 @@ def gold_of(row: Row, field: str, place: str) -> str:
 
     - A number is written without a needless ``.0``: ``27.0`` is ``27``.
     - A list is its element, or its elements joined by commas.
-    - A text with ``####`` (GSM8K) is what follows the last of them, thousands commas removed.
-    - A text with ``\boxed{...}`` is the content of the last one; in a field named ``solution``
-      there must be one.
-    - Any other text is itself, without the dollar signs around it.
+    - A text with ``####`` (GSM8K) gives what follows the last of them, without thousands commas.
+    - A text with ``\boxed{...}`` gives the content of the last one. A field named ``solution``
+      must have one.
+    - Any other text is returned without the dollar signs around it.
 
     Raises:
-        DataError: there is no answer, naming row and field.
+        DataError: there is no answer; the message names row and field.
     """
     value = row.get(field)
     values = value if isinstance(value, list | tuple) else [value]
@@ -283,16 +283,16 @@ def _closing_brace(text: str, opening: int) -> int | None:
 def problem_ids(
     rows: Sequence[Row], keys: Sequence[str], chosen: str | None, *, where: str
 ) -> list[str]:
-    """Return an id for each row: the data set's own if they tell rows apart, else a hash.
+    """Return an id for each row: the data set's own ids if they differ between rows, else a hash.
 
     Args:
-        rows: of one split.
-        keys: of each row, what it asks; equal rows of a hash get -2, -3, ... in their order.
-        chosen: field the user named; ``None`` to look for one.
+        rows: rows of one split.
+        keys: the question of each row; rows with equal hashes get -2, -3, ... in their order.
+        chosen: field that the user named; ``None`` to look for one.
         where: what is read, for messages.
 
     Raises:
-        DataError: the chosen field is missing, or has a value twice.
+        DataError: the chosen field is missing, or contains a value twice.
     """
     for name in (chosen,) if chosen is not None else ID_FIELDS:
         values = [row.get(name) for row in rows]

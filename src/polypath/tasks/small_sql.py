@@ -1,11 +1,11 @@
 """The small SQL task: eight databases of a few dozen rows, questions with many right queries.
 
-It is text-to-SQL that needs no download: databases, questions and base model ship with polypath,
-and the base has learned the schemas, so a prompt is one line of words:
+It is text-to-SQL without a download: databases, questions and base model ship with polypath. The base
+has learned the schemas, so a prompt is one line of words:
 
     shop : list 'red' products with price over 20 ? :
 
-A stable hash of template and literals deals every question on a database into one of four parts:
+A stable hash of template and literals assigns every question on a database to one of four parts:
 
     base 70 %    the shipped base model was trained on these, and on nothing else
     train 15 %   for reinforcement learning
@@ -13,11 +13,11 @@ A stable hash of template and literals deals every question on a database into o
     test 10 %    for results
 
 The splits are views of these parts. ``train``, ``dev`` and ``test`` hold the six databases of the
-*domain*. The split ``test_ood`` holds what is not ``base`` of the two others (``zoo``, ``garage``):
-the base model has seen questions on them, reinforcement learning never does.
+*domain*. The split ``test_ood`` holds the questions on two other databases (``zoo``, ``garage``) that
+are not in ``base``. The base model has seen questions on these databases; reinforcement learning never does.
 
 Results are compared as bags of rows (``compare="strict"`` of ``polypath.verify.sql``): whether a
-value comes once or once a row is part of what is asked, and no gold query orders its rows.
+value occurs once or once per row is part of the question, and no gold query orders its rows.
 
 ``scripts/make_small_sql.py`` makes the databases and questions.
 """
@@ -67,10 +67,10 @@ _VERDICTS_LOCK = threading.Lock()
 
 
 def _verify(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
-    """Verify pairs of completion and gold, each pair once a process.
+    """Verify pairs of completion and gold, each pair once per process.
 
-    A policy repeats itself, the more so the longer it trains. What ran into the deadline or failed
-    is verified again when it comes again.
+    A policy repeats itself, and more so the longer it trains. A pair that ran into the deadline or failed
+    is verified again when it occurs again.
     """
     with _VERDICTS_LOCK:
         known = {pair: _VERDICTS[pair] for pair in pairs if pair in _VERDICTS}
@@ -107,7 +107,7 @@ class SmallSql:
 
     @property
     def options(self) -> Mapping[str, str]:
-        """Nothing: there is one small SQL task."""
+        """Empty: there is only one small SQL task."""
         return {}
 
     def problems(self, split: str, limit: int | None = None) -> tuple[Problem, ...]:

@@ -1,7 +1,7 @@
-"""Solutions that are not the final answer: the whole text, its equations, its operations.
+"""Definitions of a solution other than the final answer: the whole text, its equations, its operations.
 
-A solution function is ``(text, row) -> canonical solution or None``: the text of a completion, and the
-columns of its row in the data set. Completions with equal results are the same solution; None is none.
+A solution function is ``(text, row) -> canonical solution or None``. It takes the text of a completion and
+the columns of its row in the data set. Equal results are the same solution; None is no solution.
 """
 
 import re
@@ -19,13 +19,13 @@ _OPERATOR = re.compile(r"(?<=[\w)}%!])[-+*/^!]|\\frac|\\sqrt")
 
 
 def text_solution(text: str, row: dict[str, Any]) -> str | None:
-    """Return the whole completion with white space folded. Long texts as good as never repeat."""
+    """Return the whole completion with white space folded. Long texts almost never repeat."""
     del row
     return " ".join(text.split()) or None
 
 
 def equations_solution(text: str, row: dict[str, Any]) -> str | None:
-    """Return the set of equations of a worked text, as Div-Equ finds them; None where there is none.
+    """Return the set of equations in a worked text, as Div-Equ finds them; None if there are none.
 
     >>> equations_solution("3 + 4 = 7 apples, so 7 * 2 = 14.", {})
     '3+4=7; 7*2=14'
@@ -35,9 +35,9 @@ def equations_solution(text: str, row: dict[str, Any]) -> str | None:
 
 
 def operations_solution(text: str, row: dict[str, Any]) -> str | None:
-    """Return the operations of a worked text's equations, one after the other; None without one.
+    """Return the operations of a worked text's equations, in order; None if there are none.
 
-    Of each equation the side before the first "=" counts. Texts that do the same with other words, names
+    The side before the first "=" of each equation counts. Texts that do the same with other words, names
     or rounding are one solution.
 
     >>> operations_solution("3 + 4 = 7 apples, so 7 * 2 = 14.", {})
@@ -57,13 +57,13 @@ SOLUTIONS: dict[str, SolutionFunction] = {
 
 
 def load_solution(chosen: str | SolutionFunction) -> SolutionFunction:
-    """Return a solution function; what a user's returns is checked.
+    """Return a solution function. Results of a user's function are checked.
 
     Args:
         chosen: a function, a name of ``SOLUTIONS``, ``path/to/file.py:function`` or ``module:function``.
 
     Raises:
-        MissingFileError, ConfigError: there is no such function.
+        MissingFileError, ConfigError: the function does not exist.
     """
     if not isinstance(chosen, str):
         if not callable(chosen):
@@ -80,7 +80,7 @@ def load_solution(chosen: str | SolutionFunction) -> SolutionFunction:
 
 
 def _checked(function: SolutionFunction) -> SolutionFunction:
-    """Return the user's function with its result checked: a number, say, would compare as well."""
+    """Return the user's function with its result checked: a number, for example, would compare as well."""
 
     def solution(text: str, row: dict[str, Any]) -> str | None:
         with blamed("solution_fn"):

@@ -1,8 +1,8 @@
 """Text to SQL: Spider and BIRD, verified by running the query on the database.
 
-Spider (Yu 2018) is on the hub as questions only; BIRD (Li 2023) has no upload that we know well
-enough to name. The databases of both come with the originals: folders of
-``<db_id>/<db_id>.sqlite``, named by ``databases=``, or found beside the questions of ``data=`` as
+Spider (Yu 2018) is on the hub as questions only. For BIRD (Li 2023) no upload is known well enough to
+name. The databases of both come with the originals. They are folders of
+``<db_id>/<db_id>.sqlite``, named by ``databases=``, or found next to the questions of ``data=`` where
 the originals have them (``database``; ``dev_databases``, ``train_databases``).
 
 DPH-RL trains on BIRD train and evaluates on BIRD dev and, out of domain, on Spider dev.
@@ -56,16 +56,16 @@ class TextToSql(RecordTask):
     """Spider or BIRD; see ``polypath.tasks.base.Task`` for the interface.
 
     The gold is JSON text ``{"db_id": ..., "query": ...}``. The reward is that of
-    ``polypath.verify.sql``; ``compare=bird``, results as sets of rows, is what DPH-RL uses on both.
+    ``polypath.verify.sql``. ``compare=bird``, results as sets of rows, is what DPH-RL uses for both.
     """
 
     SETS = SQL_SETS
     OPTIONS: ClassVar = {
         **OPTIONS,
-        "databases": "folder with <db_id>/<db_id>.sqlite; looked for beside data by default",
-        "prompt": "how the question is put: schema or plain",
-        "query_field": "field that holds the gold query; found by itself",
-        "db_field": "field that holds the database's name; found by itself",
+        "databases": "folder with <db_id>/<db_id>.sqlite; by default searched for next to data",
+        "prompt": "how the question is asked: schema or plain",
+        "query_field": "field that holds the gold query; found automatically",
+        "db_field": "field that holds the database's name; found automatically",
         "compare": "when two results are the same: bird, spider or strict",
         "partial": "reward for a wrong result: none or column_overlap",
     }
@@ -82,7 +82,7 @@ class TextToSql(RecordTask):
         """The folder of databases.
 
         Raises:
-            ConfigError: none was named, and there is none, or more than one, beside the data.
+            ConfigError: none was named, and next to the data there is none, or more than one.
             MissingFileError: it does not exist.
         """
         named = self.options.get("databases")
@@ -166,4 +166,6 @@ class TextToSql(RecordTask):
         }
 
     def _pool_deadline(self) -> float:
-        return 2 * self.deadline + 1  # the first completion of a problem pays for the gold query
+        return (
+            2 * self.deadline + 1
+        )  # the first completion of a problem also waits for the gold query

@@ -1,4 +1,4 @@
-"""``rehearsal_set: auto``: a run that makes its rehearsal set itself, before it trains."""
+"""``rehearsal_set: auto``: a run that makes its rehearsal set itself before it trains."""
 
 from pathlib import Path
 
@@ -16,20 +16,20 @@ from polypath.train.config import Recipe
 from polypath.train.sources import recipe_task
 
 FOLDER = "rehearsal"  # in the run's output folder
-SAMPLES, SOLUTIONS = 64, 16  # drawn of each problem, and different right ones kept at most
+SAMPLES, SOLUTIONS = 64, 16  # samples of each problem, and most different right ones that are kept
 LEAST_BATCH = 64  # completions sampled together: the default of `polypath presample`
 
 
 def make_rehearsal_set(recipe: Recipe, model: str) -> None:
-    """Where the recipe says ``auto``, make the set in its ``output_dir`` and put the folder in its place.
+    """If the recipe says ``auto``, make the set in its ``output_dir`` and set ``rehearsal_set`` to it.
 
-    Samples every training problem ``SAMPLES`` times with the initial policy and stores up to
-    ``SOLUTIONS`` different right answers of each problem solved at all: rehearsal weighted by coverage.
-    Ours, not the paper's, which stores one answer of problems solved nearly always. A set that is there
-    is taken; one begun is finished. Under a launcher all processes share the sampling.
+    This samples every training problem ``SAMPLES`` times with the initial policy and stores up to
+    ``SOLUTIONS`` different right answers of each problem that was solved at all: rehearsal weighted by
+    coverage. It is ours, not the paper's, which stores one answer of problems that are nearly always
+    solved. A finished set is used, and one that was begun is completed. A launcher's processes share it.
 
     Raises:
-        ConfigError: nothing says which problems to sample, or none would be left to train on.
+        ConfigError: nothing says which problems to sample, or none would remain to train on.
     """
     config, task = recipe.trainer, recipe.task
     if config.rehearsal_set != AUTO or not config.rehearsal.on:
@@ -77,7 +77,7 @@ def make_rehearsal_set(recipe: Recipe, model: str) -> None:
 
 
 def _precision(recipe: Recipe) -> str:
-    """Return what training's forward computes in, in the words of pre-sampling."""
+    """Return the precision of training's forward pass, in the words of pre-sampling."""
     dtype = str(recipe.model.dtype or "float32").removeprefix("torch.")
     if dtype in ("auto", "bfloat16"):
         return dtype

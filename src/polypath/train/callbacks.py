@@ -1,4 +1,4 @@
-"""What a run writes while it trains: its log, and a mark on every checkpoint that is whole."""
+"""Files that a run writes while it trains: its log, and a mark on every complete checkpoint."""
 
 import json
 from pathlib import Path
@@ -16,12 +16,12 @@ LOG_FILE = "log.jsonl"  # one line a logging step
 class MarkComplete(TrainerCallback):
     """Mark a checkpoint once all of it is on disk.
 
-    A process killed while it saves leaves a folder that looks like a checkpoint; without the mark,
+    A process that is killed while it saves leaves a folder that looks like a checkpoint. Without the mark,
     resuming would pick it and fail, or start from half of the optimizer's state.
     """
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the mark on the main process; transformers calls this when saving has returned."""
+        """Write the mark on the main process. transformers calls this after saving."""
         del control, kwargs
         PartialState().wait_for_everyone()  # every process writes its own random state
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -30,7 +30,7 @@ class MarkComplete(TrainerCallback):
 
 
 class Loaded(Exception):
-    """The checkpoint is loaded and nothing is left to train: no error, but the way out of ``train``."""
+    """The checkpoint is loaded and nothing is left to train. It is no error, but the way out of ``train``."""
 
 
 class StopWhenLoaded(TrainerCallback):
@@ -45,8 +45,8 @@ class StopWhenLoaded(TrainerCallback):
 class LogFile(TrainerCallback):
     """Write every logged line to a JSONL file, on the main process.
 
-    On resumption the lines after the checkpoint are dropped: those steps are trained, and logged,
-    again. So is the summary of a run that was killed after it, before all was saved.
+    When a run resumes, the lines after the checkpoint are dropped, because those steps are trained and
+    logged again. So is the summary of a run that was killed after writing it, before all was saved.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class LogFile(TrainerCallback):
         start = state.global_step
         lines = read_log(self._path) if start else []
         kept = [line for line in lines if line["step"] <= start and "train_runtime" not in line]
-        # Whole or not at all: a kill here must not take the log along.
+        # Complete or not at all: a kill here must not lose the log.
         write_file(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:

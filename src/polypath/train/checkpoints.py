@@ -1,4 +1,4 @@
-"""Checkpoints and models on disk: which are whole, and what is wrong with the others."""
+"""Checkpoints and models on disk: which are complete, and what is wrong with the others."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from polypath.rollouts.files import sha256_of, write_json
 from polypath.sampling.model_files import any_of, json_object, readable, unread, weights_fault
 
 COMPLETE = "polypath_complete"  # in a checkpoint folder: every file of it was written; their sizes
-# Transformers goes on without these, with other results.
+# Transformers continues without these, with other results.
 STATE = (
     (OPTIMIZER_NAME, "optimizer.bin", "optimizer_*", "global_step*"),
     (SCHEDULER_NAME, "global_step*"),
@@ -19,7 +19,7 @@ STATE = (
 
 
 def mark(folder: Path) -> None:
-    """Mark a checkpoint, all of which is on disk, and record size and SHA-256 of its files."""
+    """Mark a checkpoint that is completely on disk, and record size and SHA-256 of its files."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != COMPLETE)
     named = {path.relative_to(folder).as_posix(): path for path in files}
     sizes = {name: path.stat().st_size for name, path in named.items()}
@@ -28,15 +28,15 @@ def mark(folder: Path) -> None:
 
 
 def choose_checkpoint(folder: Path, asked: Path | None) -> tuple[Path | None, str]:
-    """Return what training goes on from, and what is to be said of checkpoints that are left out.
+    """Return the checkpoint to resume from, and a note about checkpoints that are skipped.
 
     Args:
-        folder: of the run.
-        asked: the checkpoint that was asked for, instead of the newest.
+        folder: folder of the run.
+        asked: the checkpoint that the user named, in place of the newest.
 
     Raises:
-        MissingFileError: the one asked for does not exist.
-        DataError: it is damaged, or the newest one that was written to its end is; a whole one is named.
+        MissingFileError: the named checkpoint does not exist.
+        DataError: it is damaged, or the newest complete one is. An intact one is named.
     """
     found = _numbered(folder)
     marked = [step for step in sorted(found, reverse=True) if (found[step] / COMPLETE).is_file()]
@@ -57,7 +57,7 @@ def choose_checkpoint(folder: Path, asked: Path | None) -> tuple[Path | None, st
 
 
 def unmark_after(checkpoint: Path, folder: Path) -> None:
-    """Take the mark from the checkpoints after the one that training goes on from: they come again."""
+    """Remove the mark from the checkpoints after the one that training resumes from: they are made again."""
     found = _numbered(folder)
     start = [step for step, path in found.items() if path.resolve() == checkpoint.resolve()]
     for step, path in found.items():
@@ -66,7 +66,7 @@ def unmark_after(checkpoint: Path, folder: Path) -> None:
 
 
 def checkpoint_fault(folder: Path) -> str | None:
-    """Return what of a checkpoint is missing or cannot be read; ``None`` if it is whole."""
+    """Return which part of a checkpoint is missing or unreadable; ``None`` if it is intact."""
     return next(_faults(folder), None)
 
 

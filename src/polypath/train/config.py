@@ -31,11 +31,11 @@ class Recipe:
     """Everything ``run`` needs.
 
     Attributes:
-        task: what to train on.
-        trainer: how.
-        model: from what.
+        task: data and rewards.
+        trainer: settings of the training.
+        model: settings of the model.
         mixture: TRL's dataset mixture, for its recipes that have one.
-        values: the settings as given, file and overrides merged; for the record.
+        values: the given settings, file and overrides merged, for the record.
     """
 
     task: TaskArguments
@@ -46,7 +46,7 @@ class Recipe:
 
 
 class _Parser(TrlParser):  # type: ignore[misc]  # trl ships no types
-    """TRL's parser; a bad value is one of our errors instead of a usage page."""
+    """TRL's parser. A bad value is one of our errors instead of a usage page."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(message)
@@ -61,14 +61,14 @@ def load_recipe(
     """Read a recipe.
 
     Args:
-        config: YAML file of ``key: value`` lines, as TRL's own; ``None`` for overrides only.
-        overrides: ``["--key", "value", ...]``; they win over the file.
-        values: what the file holds, if it has been read already.
+        config: YAML file of ``key: value`` lines, as for TRL; ``None`` for overrides only.
+        overrides: ``["--key", "value", ...]``; they override the file.
+        values: content of the file, if it was already read.
 
     Raises:
         MissingFileError: the file does not exist.
         DataError: the file is not YAML, or not a mapping.
-        ConfigError: unknown keys, each with what became of it or the nearest known one; or a bad value.
+        ConfigError: keys are unknown (each with its replacement or the nearest known one), or a value is bad.
     """
     if values is None:
         values = {} if config is None else read_yaml(Path(config), "Recipe")

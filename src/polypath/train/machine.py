@@ -1,4 +1,4 @@
-"""What a recipe asks of the machine: programs, a GPU, a login. Told at once, before anything is loaded."""
+"""What a recipe needs of the machine: programs, a GPU, a login. Checked before anything is loaded."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -9,15 +9,15 @@ from huggingface_hub import get_token
 from polypath.errors import MissingExtraError
 from polypath.train.config import Recipe
 
-# Where reports go that need a package of that name.
+# Loggers that need a package of the same name.
 REPORTS = {"wandb", "tensorboard", "trackio", "mlflow", "comet_ml", "clearml", "swanlab", "neptune"}
 
 
 def check_machine(recipe: Recipe) -> None:
-    """Check that this machine has what a recipe asks for.
+    """Check that this machine has what a recipe needs.
 
     Raises:
-        MissingExtraError: naming everything that is not here, and the setting that does without it.
+        MissingExtraError: names everything that is missing, and the setting that avoids it.
     """
     lacking = list(_lacking(recipe))
     if lacking:

@@ -39,14 +39,14 @@ LOCK_FILE = "_lock"  # names the process that runs; by its name no part of a mod
 
 
 def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Path:
-    """Train as the recipe says, from the last complete checkpoint in its ``output_dir`` if any.
+    """Train as the recipe says, from the last complete checkpoint in its ``output_dir`` if there is one.
 
-    Killed at any moment and started again, it ends with the parameters of an uninterrupted run
-    (bit for bit, when ``save_steps`` ends a generation cycle). A finished run is not repeated.
+    A run that is killed at any moment and started again ends with the parameters of an uninterrupted run
+    (bit for bit, if ``save_steps`` ends a generation cycle). A finished run is not repeated.
 
     Args:
-        recipe: from ``load_recipe``.
-        progress: told in a line what happens; printed by default. Called on the main process only.
+        recipe: recipe from ``load_recipe``.
+        progress: called with a line on what happens; by default it is printed. Only on the main process.
 
     Returns:
         The output folder: the trained model, ``log.jsonl``, ``run.json`` and the checkpoints.
@@ -54,7 +54,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
     Raises:
         ConfigError: ``output_dir`` holds a run with other settings, or another process runs there; or the
             settings do not fit.
-        DataError: the newest checkpoint is damaged; an older whole one is named.
+        DataError: the newest checkpoint is damaged; an older intact one is named.
         MissingFileError: model, data set or rehearsal set cannot be found.
     """
     folder = Path(recipe.trainer.output_dir)
@@ -62,7 +62,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
         raise ConfigError(f"output_dir {folder} is a file. Name a folder, existing or new.")
     main = recipe.trainer.process_index == 0
     say = progress or Terminal().out
-    trl_utils.Console = Terminal  # in which log_completions shows what models write
+    trl_utils.Console = Terminal  # log_completions prints foreign text through it
 
     def tell(message: str) -> None:
         if main:
@@ -73,12 +73,10 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
         check_record(folder, recipe, tell)
         fault = on_main(lambda: _finished_fault(folder))
         if fault is None:
-            tell(
-                f"{folder} is finished already: nothing to do. Choose another output_dir to run anew."
-            )
+            tell(f"{folder} is already finished. Choose another output_dir to run again.")
             return folder
         if fault:
-            tell(f"{folder / FINISHED_FILE} is not believed: {fault}.")
+            tell(f"{folder / FINISHED_FILE} is ignored: {fault}.")
         asked = recipe.trainer.resume_from_checkpoint
         named = asked and str(asked).lower() not in ("true", "false")
         checkpoint, note = on_main(
@@ -124,17 +122,19 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
         **(config.model_init_kwargs or {}),
     }
     if config.save_total_limit == 1:
-        # The old checkpoint is deleted before the new one is marked whole: a kill in between would
+        # The old checkpoint is deleted before the new one is marked complete. A kill in between would
         # leave none to resume from.
         config.save_total_limit = 2
     train, evaluation = load_datasets(recipe)
     rewards = load_rewards(recipe.task, recipe.trainer.max_completion_length)
     if recipe.task.task is not None:
-        rewards[0].task.verify("", train[0]["gold"])  # before the model loads: may need a package
+        rewards[0].task.verify(
+            "", train[0]["gold"]
+        )  # before the model loads, because it may need a package
     # TRL draws the adapters of LoRA before it sets the seed.
     transformers.set_seed(config.seed)
     probe = monitor_probe(recipe.task)
-    with own_errors():  # of what reads the settings of quantization and adapters
+    with own_errors():  # of the code that reads the settings of quantization and adapters
         trainer = DiversityGRPOTrainer(
             model=path,
             reward_funcs=rewards,
@@ -157,7 +157,7 @@ def build_trainer(recipe: Recipe) -> DiversityGRPOTrainer:
 
 
 def _tokenizer(recipe: Recipe, path: str) -> Any:
-    """Return the model's tokenizer with the recipe's chat template; ``None`` where it names none."""
+    """Return the model's tokenizer with the recipe's chat template; ``None`` if it names none."""
     template = recipe.task.chat_template
     if template is None:
         return None
@@ -183,7 +183,7 @@ def resolve_model(name: str | None) -> str:
     Models that ship with polypath (``countdown-base``, ``small-sql-base``) are known by name.
 
     Raises:
-        MissingFileError: a folder was named that does not exist or holds no model.
+        MissingFileError: the named folder does not exist or contains no model.
         ConfigError: no model was named.
     """
     if not name:
@@ -209,7 +209,7 @@ def resolve_model(name: str | None) -> str:
 
 @contextlib.contextmanager
 def _saving(folder: Path) -> Iterator[None]:
-    """Raise OSError for what torch and safetensors raise where they cannot write a checkpoint."""
+    """Raise OSError for the errors of torch and safetensors when they cannot write a checkpoint."""
     try:
         yield
     except (RuntimeError, SafetensorError) as error:
@@ -220,11 +220,11 @@ def _saving(folder: Path) -> Iterator[None]:
         raise OSError(errno.EIO, f"not all could be written ({error})", str(folder)) from error
 
 
-# --- what a run leaves behind ------------------------------------------------------------------------
+# --- the records of a run -----------------------------------------------------------------------------
 
 
 def _lock(folder: Path) -> WriterLock:
-    """Take the lock of a folder; what a run that was just killed had started may hold it a moment longer."""
+    """Take the lock of a folder. A process of a run that was just killed may hold it a moment longer."""
     end = time.monotonic() + PATIENCE
     while True:
         try:
@@ -237,7 +237,7 @@ def _lock(folder: Path) -> WriterLock:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Let no other run write to the folder: the main process holds a lock as long as it lives."""
+    """Let no other run write to the folder. The main process holds a lock as long as it lives."""
     with contextlib.ExitStack() as held:
 
         def hold() -> None:
@@ -252,7 +252,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _finished_fault(folder: Path) -> str | None:
-    """Return why a run is not finished: empty if it does not say it is, else what is wrong with it."""
+    """Return why a run is not finished: empty if it does not claim to be, else what is wrong with it."""
     if not (folder / FINISHED_FILE).is_file():
         return ""
     try:
@@ -268,10 +268,10 @@ def _finished_fault(folder: Path) -> str | None:
 
 
 def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
-    """Load the checkpoint of a run's last step; False, and nothing loaded, if there are more steps.
+    """Load the checkpoint of a run's last step. Return False, with nothing loaded, if steps remain.
 
-    ``train`` would take one step too many: it looks for the end after a step only. But it alone wraps
-    a model in DeepSpeed or FSDP and loads their checkpoints, so there it is left once it has.
+    ``train`` would take one step too many, because it checks for the end only after a step. But only it
+    wraps a model in DeepSpeed or FSDP and loads their checkpoints, so there it is stopped after that.
     """
     state = transformers.TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
     if state.global_step < state.max_steps:
@@ -295,8 +295,8 @@ def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
 def leave_process_group() -> None:
     """Wait for the other processes, then end the process group; alone, do nothing.
 
-    A process that only exits can close its connections while another still reads from them, and the
-    launcher then reports a run as failed whose results are all written. Call it last, in every
+    A process that just exits can close its connections while another still reads from them. The
+    launcher then reports a run as failed although all its results are written. Call this last, in every
     process: nothing that needs the others works afterwards.
     """
     state = PartialState()

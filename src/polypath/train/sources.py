@@ -1,4 +1,4 @@
-"""What a recipe trains on and what it is rewarded for: data sets and reward functions by name."""
+"""The data and the rewards of a recipe: data sets and reward functions by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,15 +25,15 @@ from polypath.tasks.options import key_values
 from polypath.train.config import Recipe, TaskArguments
 from polypath.verify.shaping import length_reward
 
-PROMPT_COLUMNS = ("prompt", "problem", "question")  # where dataset_prompt_column is auto
+PROMPT_COLUMNS = ("prompt", "problem", "question")  # if dataset_prompt_column is auto
 EVALUATION_PROBLEMS = 256  # of a task's dev split, when eval_strategy is on
 
 
 def load_datasets(recipe: Recipe) -> tuple[Any, Any]:
-    """Return the training set, and the evaluation set or ``None`` where none is wanted.
+    """Return the training set, and the evaluation set, or ``None`` if none is needed.
 
     Raises:
-        ConfigError: nothing to train on was named, or a split or task that does not exist.
+        ConfigError: nothing to train on was named, or a split or task does not exist.
         MissingFileError: a named file does not exist.
         DataError: the data cannot be read, or has no prompts.
     """
@@ -63,10 +63,10 @@ def load_datasets(recipe: Recipe) -> tuple[Any, Any]:
 
 
 def monitor_probe(arguments: TaskArguments) -> tuple[Task, Sequence[Problem]] | None:
-    """Return the task and the problems that ``CollapseMonitor`` probes; ``None`` where it is off.
+    """Return the task and the problems that ``CollapseMonitor`` probes; ``None`` if it is off.
 
     Raises:
-        ConfigError: no task is named, or its split is trained on.
+        ConfigError: no task is named, or its split is also trained on.
     """
     if not arguments.monitor_every:
         return None
@@ -92,10 +92,10 @@ def _held_out(task: Task) -> str:
 
 
 def recipe_task(arguments: TaskArguments) -> Task:
-    """Build the task a recipe names, with its options.
+    """Build the task that a recipe names, with its options.
 
     Raises:
-        ConfigError: it does not exist, or an option is not one of its.
+        ConfigError: the task does not exist, or an option is not one of its own.
     """
     options = key_values(arguments.task_options or (), setting="task_options")
     return get_task(str(arguments.task), options)
@@ -113,7 +113,7 @@ def _task_datasets(arguments: TaskArguments, *, evaluated: bool) -> tuple[Any, A
     trained_on = {encode_prompt(prompt) for prompt in train["prompt"]}
     if any(encode_prompt(prompt) in trained_on for prompt in held["prompt"]):
         raise ConfigError(
-            f"Evaluation during training takes split {held_out!r} of {task.name}, which shares "
+            f"Evaluation during training uses split {held_out!r} of {task.name}, which shares "
             f"problems with task_split={arguments.task_split!r}. Set eval_strategy: no, or give "
             "data with a file for each split."
         )
@@ -138,7 +138,7 @@ def _load_dataset(arguments: TaskArguments) -> Any:
 
 
 def _split(loaded: Any, setting: str, name: str, arguments: TaskArguments) -> Any:
-    """Return a split that has prompts, as chat messages where the recipe asks for them."""
+    """Return a split that has prompts, as chat messages if the recipe asks for them."""
     if name not in loaded:
         raise unknown_name(setting, name, loaded)
     rows, asked = loaded[name], arguments.dataset_prompt_column
@@ -172,16 +172,16 @@ def _as_messages(row: dict[str, Any], column: str, before: list[dict[str, str]])
 
 
 def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> list[Any]:
-    """Return the task's reward first, so that it says what is correct, then the named ones.
+    """Return the task's reward first, so that it decides what is correct, then the named ones.
 
     Args:
-        arguments: of the recipe.
-        max_completion_length: of the training; ``cosine_length_reward`` is lowest there.
+        arguments: arguments of the recipe.
+        max_completion_length: length of the training; ``cosine_length_reward`` is lowest there.
 
     Raises:
-        ConfigError: no reward was named, one that does not exist, or one that needs a task; or an option
-            that does not exist.
-        MissingFileError: the file of a function of your own does not exist.
+        ConfigError: no reward was named, or one does not exist or needs a task, or an option
+            does not exist.
+        MissingFileError: the file of a user's function does not exist.
     """
     options = read_reward_options(arguments.reward_options)
     names = arguments.reward_funcs or []
@@ -216,7 +216,7 @@ def load_rewards(arguments: TaskArguments, max_completion_length: int = 256) -> 
         if name in known:
             found.append(known[name])
         else:
-            assert task_reward is not None  # check_rewards has seen it
+            assert task_reward is not None  # check_rewards has ensured it
             settings = LENGTH_REWARDS[name](max_completion_length)
             found.append(CosineLengthReward(task_reward, settings, name=name))
     if not found:

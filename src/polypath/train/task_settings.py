@@ -6,20 +6,20 @@ from typing import Literal
 
 @dataclass
 class TaskSettings:
-    """What to train on, what to watch, and where methods of your own are."""
+    """What to train on, what to watch, and where the user's own methods are."""
 
     preset: str | None = field(
         default=None,
         metadata={
             "help": "Several settings under one name: balanced or diverse. Settings that you "
-            "give yourself win."
+            "give yourself override it."
         },
     )
     objectives: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Methods of your own: path/to/file.py:entry or module:entry. Their settings can then be "
-            "given, too."
+            "help": "Your own methods: path/to/file.py:entry or module:entry. You can then also give their "
+            "settings."
         },
     )
     task: str | None = field(

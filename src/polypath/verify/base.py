@@ -1,11 +1,11 @@
-"""What a verifier returns: a verdict, for whatever the model wrote."""
+"""A verifier's result: a verdict, for whatever the model wrote."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How a verdict came about. Only ``GRADED`` carries a usable reward."""
+    """How a verdict was reached. Only ``GRADED`` has a usable reward."""
 
     GRADED = "graded"
     NO_ANSWER = "no_answer"
@@ -16,10 +16,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """The outcome of checking one completion.
+    """The result of verifying one completion.
 
     Attributes:
-        status: how the verdict came about.
+        status: how the verdict was reached.
         reward: in [0, 1]; 0 unless ``status`` is ``GRADED``.
         answer: the canonical solution, ``None`` if none was found. Two completions are the same
             solution exactly when their answers are equal; everything that counts distinct
@@ -32,5 +32,5 @@ class Verdict:
 
     @property
     def correct(self) -> bool:
-        """Whether the completion is right. A reward of more than one half counts as right."""
+        """Whether the completion is right. A reward above one half counts as right."""
         return self.status is Status.GRADED and self.reward > 0.5

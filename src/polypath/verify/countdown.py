@@ -21,7 +21,7 @@ from polypath.verify.base import Status, Verdict
 
 Operator = Literal["+", "-", "*", "/"]
 
-# Bounds that make any text cheap to verify. An answer with n numbers needs n + (n - 1) tokens and at
+# Bounds that make every text cheap to verify. An answer with n numbers needs n + (n - 1) tokens and at
 # most n - 2 useful pairs of brackets: 128 tokens leave room for more than 30 numbers.
 MAX_TOKENS = 128
 MAX_DIGITS = 9
@@ -36,14 +36,14 @@ class Expression:
     """An exact value with its normal form.
 
     The normal form is a number, a signed sum (a multiset of added and one of subtracted terms) or
-    a product (a multiset of factors and one of divisors). Sums hold no sums, products no products,
-    and the value of every sum is made non-negative by moving its sign outwards. Two expressions
-    have one form exactly when these identities turn one into the other:
+    a product (a multiset of factors and one of divisors). Sums contain no sums, and products no products.
+    The value of every sum is made non-negative by moving its sign outwards. Two expressions
+    have the same form exactly if these identities turn one into the other:
 
     - ``a + b = b + a``, ``a * b = b * a``, and every bracketing of a chain of either;
-    - ``a - (b - c) = a + c - b`` and its kin: a chain of + and - is a signed sum;
-    - ``a / (b / c) = a * c / b`` and its kin: a chain of * and / is a product;
-    - ``(a - b) * c = -((b - a) * c)``: the way round in which a difference is written (and of an
+    - ``a - (b - c) = a + c - b`` and similar: a chain of + and - is a signed sum;
+    - ``a / (b / c) = a * c / b`` and similar: a chain of * and / is a product;
+    - ``(a - b) * c = -((b - a) * c)``: the direction in which a difference is written (and for an
       expression of value zero, the sign).
 
     Not folded: distributivity (``a * (b + c)``, ``a * b + a * c``), neutral elements (``a * 1``,
@@ -100,7 +100,7 @@ class Expression:
         more_added, more_taken = other._terms(flip=flip)
         upper, lower = _sorted(added + more_added), _sorted(taken + more_taken)
         value = self.value - other.value if flip else self.value + other.value
-        # A sum of value zero has no natural way round: take the greater list of terms as added.
+        # A sum of value zero has no natural direction: the greater list of terms counts as added.
         negative = value < 0 or (value == 0 and lower > upper)
         if negative:
             upper, lower = lower, upper
@@ -123,7 +123,7 @@ class Expression:
         )
 
     def _terms(self, *, flip: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Read this as a signed sum, or as minus that: added terms, subtracted terms."""
+        """Read this, or minus this, as a signed sum: added terms, subtracted terms."""
         upper, lower = ((self.text,), ()) if self.kind == "product" else (self.upper, self.lower)
         return (lower, upper) if self.negative != flip else (upper, lower)
 
@@ -160,7 +160,7 @@ def parse_expression(text: str) -> tuple[Expression, tuple[int, ...]] | None:
         expression, divides by zero, has more than ``MAX_TOKENS`` tokens, or a number of more than
         ``MAX_DIGITS`` digits.
     """
-    # Operator precedence with two stacks: no recursion, so depth cannot hurt.
+    # Operator precedence with two stacks. There is no recursion, so depth does no harm.
     values: list[Expression] = []
     operators: list[str] = []
     numbers: list[int] = []
@@ -218,7 +218,7 @@ def format_gold(target: int, numbers: tuple[int, ...]) -> str:
     return f"{target} from {' '.join(map(str, numbers))}"
 
 
-@lru_cache(maxsize=4096)  # half of a group's completions and more are repeats
+@lru_cache(maxsize=4096)  # half or more of a group's completions are repeats
 def verify_countdown(completion: str, gold: str) -> Verdict:
     """Verify a Countdown answer; the whole completion must be the expression.
 
@@ -230,7 +230,7 @@ def verify_countdown(completion: str, gold: str) -> Verdict:
         ``BAD_GOLD`` if ``gold`` cannot be read; ``NO_ANSWER`` if the completion is not an
         expression with a value (see ``parse_expression``); otherwise ``GRADED`` with reward 1 if
         the value is the target and no number is used more often than given, else 0. The answer is
-        ``Expression.canonical``, for wrong expressions too.
+        ``Expression.canonical``, also for wrong expressions.
 
     >>> verify_countdown("7 + (9 - 5) + 3 * 1", "17 from 3 5 7 9").reward  # 1 was not given
     0.0

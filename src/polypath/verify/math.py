@@ -1,11 +1,11 @@
 r"""Verify mathematical answers.
 
-The answer is found by ``math_extract``, and read by ``math_prose``. Equal texts and choices are decided
-first; then ``math_shape`` splits answer and gold into parts, and ``math_equal`` compares them.
-math-verify reads the expressions that ``math_latex`` does not. Where this module says something else
-than that library does, and why, is listed in docs/verifiers.md.
+``math_extract`` finds the answer and ``math_prose`` reads it. Equal texts and choices are decided
+first. Then ``math_shape`` splits answer and gold into parts, and ``math_equal`` compares them.
+math-verify reads the expressions that ``math_latex`` does not. docs/verifiers.md lists where this module
+differs from that library, and why.
 
-``verify_math`` has no time limit: some answers take for ever. Training and evaluation run it in a
+``verify_math`` has no time limit, and some answers take forever. Training and evaluation run it in a
 ``WorkerPool("polypath.verify.math:math_verifier")``.
 """
 
@@ -27,7 +27,7 @@ from polypath.verify.math_shape import Shape, leaves, read_shape
 
 EXTRACTIONS = ("any", "box")
 
-# Too costly to even try: the number alone would fill the memory.
+# Too costly to try: the number alone would fill the memory.
 _TOWER = re.compile(
     r"\^\s*\{?[^{}^+]{0,12}\d\s*\^\s*\{?\s*\(?\d|\^\s*\{?\s*\d{5,}|\d{5,}\s*!|!\s*\)?\s*!"
 )
@@ -36,7 +36,7 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}(?:[ap]\.?m\.?)?")
 
 
 def _clock(text: str) -> str | None:
-    """Return a time of day such as ``6:00pm``; the library would divide 6 by 0."""
+    """Return a time of day such as ``6:00pm``. The library would divide 6 by 0."""
     shown = words(text)
     return shown.replace(".", "") if _CLOCK.fullmatch(shown) else None
 
@@ -54,7 +54,7 @@ class _GoldAnswer:
 
     @functools.cached_property
     def readings(self) -> list[Shape]:
-        """The shapes it may be read as, those whose every leaf can be read."""
+        """The shapes that it may be read as, if every leaf of them can be read."""
         shapes = map(read_shape, gold_texts(self.text))
         return [shape for shape in shapes if all(leaf.readable for leaf in leaves(shape))]
 
@@ -86,7 +86,7 @@ def _graded(right: bool, answer: str) -> Verdict:
 
 
 def _by_text(gold: _GoldAnswer, text: str) -> Verdict | None:
-    """Decide what needs no mathematics: equal texts, clock times, numbers in other bases."""
+    """Decide cases that need no mathematics: equal texts, clock times, numbers in other bases."""
     squeezed = squeeze(text)
     if squeezed == gold.squeezed:
         return _graded(True, gold.canonical)
@@ -113,7 +113,7 @@ def _by_shape(gold: _GoldAnswer, found: Found) -> Verdict:
     if any(equal(reading, shape) for reading in gold.readings):
         return _graded(True, gold.canonical)
     if found.mark == "tail" and not VALUE.search(found.text):
-        return Verdict(status=Status.NO_ANSWER)  # words that nobody announced
+        return Verdict(status=Status.NO_ANSWER)  # words without an announced answer
     return _graded(False, canonical(shape))
 
 
@@ -121,7 +121,7 @@ def verify_math(completion: str, gold: str, *, extraction: str = "any") -> Verdi
     r"""Verify one completion here, in this process, without a time limit.
 
     Args:
-        completion: what the model wrote. Any text is safe, but some take for ever: see the module.
+        completion: what the model wrote. Any text is safe, but some take forever: see the module.
         gold: the right answer, LaTeX or plain, with or without ``$`` or ``\boxed{}`` around it.
         extraction: ``"any"`` takes the answer from a box or an answer tag, else from a line that
             announces it, else from the last statement (see ``math_extract`` and ``math_prose``);

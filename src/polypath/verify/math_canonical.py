@@ -1,4 +1,4 @@
-"""One text for an answer, by which solutions are told apart."""
+"""One canonical text for an answer. Solutions with different texts are different."""
 
 import hashlib
 from typing import Any

@@ -1,6 +1,6 @@
-r"""Answers to multiple-choice questions: the letters, and the text of what was chosen.
+r"""Answers to multiple-choice questions: the letters, and the text of the choice.
 
-A letter alone may be a variable. It is read as a choice where it is marked as one, in the gold or in the
+A letter alone may be a variable. It is read as a choice if it is marked as one, in the gold or in the
 answer: ``(B)``, ``B. 42``, ``\text{B}``, ``Option B``.
 """
 
@@ -29,8 +29,8 @@ class Choice(NamedTuple):
     """What was chosen."""
 
     letters: str  # as written, one after the other
-    text: str  # what stands beside the letter; empty where nothing does
-    marked: bool  # whether it can be nothing but a choice
+    text: str  # the text beside the letter; empty if there is none
+    marked: bool  # whether it cannot be anything but a choice
 
 
 def read_choice(text: str, *, prose: bool = False) -> Choice | None:
@@ -38,7 +38,7 @@ def read_choice(text: str, *, prose: bool = False) -> Choice | None:
 
     Args:
         text: an answer.
-        prose: whether to look into a sentence as well, whose last line names one choice only.
+        prose: whether to search a sentence as well, if its last line names only one choice.
     """
     shown = _WRAPPED.sub(r"\1", _BESIDE.sub(r"\1 ", tidy(text))).replace("*", "").strip()
     wrapped = unwrap_text(text) is not None
@@ -57,9 +57,9 @@ def read_choice(text: str, *, prose: bool = False) -> Choice | None:
 
 
 def same_choice(gold: Choice | None, answer: Choice | None) -> bool | None:
-    """Compare two choices by their letters; ``None`` where something else has to decide.
+    """Compare two choices by their letters; ``None`` if something else has to decide.
 
-    That is so where the letters may be variables, and where one letter stands before two texts: "(a) 5"
+    That is the case if the letters may be variables, or if one letter stands before two texts: "(a) 5"
     may be a part of a question, and "I. Newton" a name.
     """
     if gold is None or answer is None or not (gold.marked or answer.marked):

@@ -1,8 +1,8 @@
-r"""Whether an answer equals a gold answer, shape by shape; leaves by their values.
+r"""Whether an answer equals a gold answer, shape by shape; leaves are compared by their values.
 
-The gold says what is asked for. An answer ``x = 5`` is right for the gold 5, and so is 5 for the gold
-``x = 5``; but an answer that contradicts itself (``8 = 7``) is right for nothing, and an equation is
-compared with an equation by what solves it, not by what is left when both have no solution.
+The gold defines what is asked for. An answer ``x = 5`` is right for the gold 5, and so is 5 for the gold
+``x = 5``. But an answer that contradicts itself (``8 = 7``) is never right. An equation is compared with
+an equation by its solutions, not by what is left if both have none.
 """
 
 import itertools
@@ -25,7 +25,7 @@ _MOST_OPERATIONS = 60  # of an equation whose polynomials are compared
 
 
 def equal(gold: Shape, answer: Shape) -> bool:
-    """Whether the answer says what the gold says."""
+    """Whether the answer says the same as the gold."""
     gold, answer = _single(gold), _single(answer)
     if _is_several(answer, gold):
         return True
@@ -65,7 +65,7 @@ def equal(gold: Shape, answer: Shape) -> bool:
 
 
 def _is_several(answer: Shape, gold: Shape) -> bool:
-    """Whether the answer is a list of one value, written in several ways: ``1/2, 0.5``."""
+    """Whether the answer is a list of one value written in several ways: ``1/2, 0.5``."""
     if not isinstance(answer, Group) or answer.brackets or isinstance(gold, Group):
         return False
     return all(equal(gold, item) for item in answer.items)
@@ -80,7 +80,7 @@ def _single(shape: Shape) -> Shape:
 
 
 def _letters(shape: Shape) -> bool:
-    """Whether a side has a variable, and so is no computation."""
+    """Whether a side has a variable, and so is not a computation."""
     return any(
         leaf.number is None
         and (
@@ -114,7 +114,7 @@ def _is_normal(chain: Chain) -> bool:
 
 
 def _consistent(chain: Chain) -> bool:
-    """Whether no two constant sides contradict each other; a decimal may be rounded or cut off."""
+    """Whether no two constant sides contradict each other. A decimal may be rounded or cut off."""
     numbers = [constant_of(side) if isinstance(side, Leaf) else None for side in chain.sides]
     known = [(number, place) for place, number in enumerate(numbers) if number is not None]
     return all(
@@ -174,7 +174,7 @@ def _numbers(shape: Shape) -> list[str]:
 
 
 def _same_step(gold: Shape, answer: Shape) -> bool:
-    r"""Whether two sides that are no results are the same: ``\cos 2\pi`` is not ``\cos 4\pi``."""
+    r"""Whether two sides that are not results are the same: ``\cos 2\pi`` is not ``\cos 4\pi``."""
     return equal(gold, answer) and (_letters(gold) or _numbers(gold) == _numbers(answer))
 
 
@@ -212,7 +212,7 @@ def _equations(gold: Chain, answer: Chain) -> bool:
 
 
 def _sides(*chains: Chain) -> list[Any] | None:
-    """Expressions of all sides; ``None`` if one is no expression."""
+    """Expressions of all sides; ``None`` if a side is not an expression."""
     import sympy
 
     found = [
@@ -281,7 +281,7 @@ def _same_polynomial(gold: Chain, answer: Chain) -> bool:
 
 
 def _matched(gold: Sequence[Shape], answer: Sequence[Shape]) -> bool:
-    """Whether items match one to one in some order; repeats count once if only one side has them."""
+    """Whether items match one to one in some order. Repeats count once if only one side has them."""
     wanted, given = _distinct(gold), list(_distinct(answer))
     if len(wanted) < len(gold) and len(given) < len(answer):
         wanted, given = list(gold), list(answer)

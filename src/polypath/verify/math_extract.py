@@ -1,8 +1,8 @@
 r"""Find the answer in what a model wrote, without parsing any mathematics.
 
-What was thought does not count: of a text with ``</think>`` only what stands outside of the thinking is
-looked at, the last of it first, and the thinking itself only if there is no answer outside. Thinking that
-does not end was cut off, and holds no answer. The rules, first match decides:
+Thinking does not count. In a text with ``</think>`` only the parts outside the thinking are searched, the
+last one first. The thinking itself is searched only if there is no answer outside. Thinking that does not
+end was cut off, and contains no answer. The rules are below; the first match decides:
 
 1. The last closed ``\boxed{...}`` or ``\fbox{...}`` (outermost, braces matched), with a sign that belongs
    to it: ``x = -\boxed{3}``, but not ``x - \boxed{3}`` nor a dash before an item. Boxes directly after
@@ -11,16 +11,16 @@ does not end was cut off, and holds no answer. The rules, first match decides:
    stands in it or after it; sentences in it are searched by the next rules.
 2. The rest of the last line that announces an answer: ``#### 42``, ``The answer is 42.``,
    ``Final answer: 42``, ``The correct option is B``.
-3. The last ``TAIL_CHARACTERS`` of the text; ``math_prose`` says what of it can be trusted.
+3. The last ``TAIL_CHARACTERS`` of the text; ``math_prose`` says which of it can be trusted.
 """
 
 import re
 from typing import Literal, NamedTuple
 
-MOST_CHARACTERS = 65_536  # only the end of a completion is looked at: there is the answer
+MOST_CHARACTERS = 65_536  # only the end of a completion is searched, because the answer is there
 TAIL_CHARACTERS = 2_000
 
-# Nobody sees these, and they would make equal answers differ: zero width, direction, soft hyphen.
+# Invisible signs that would make equal answers differ: zero width, direction, soft hyphen.
 _INVISIBLE: dict[int, None] = dict.fromkeys(
     [0x00AD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF]
 )
@@ -37,14 +37,14 @@ _CHARACTERS: dict[int, int | str | None] = {**_LOOKALIKE, **_INVISIBLE}
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _GLUE = re.compile(r"(?:[\s,;.$&]|\\[,;!]|\\quad|\\qquad|and|or|\\text\{\s*(?:and|or)\s*\})*")
-# A sign that begins the formula a box is in; or one that touches the box, after a word or a full stop.
+# A sign that starts the formula with the box, or one that touches the box, after a word or a full stop.
 _SIGN = re.compile(
     r"(?:(?P<opened>[=≈({\[&]|(?<!\\)\$\$?|\\[(\[]"
     r"|\\(?:approx|cong|equiv|implies|Rightarrow|simeq|therefore|to))\s*"
     r"|(?P<said>(?:^|\n|[:;,.!?*]|(?<![\\A-Za-z])[A-Za-z]{2,}\s)\s*))"
     r"(?P<sign>[-+]|\\pm|\\mp)(?P<gap>\s*)(?:\\?\$|[{(]|\\left\()*$"
 )
-_SIGN_CHARACTERS = 40  # before a box, that its sign is looked for in
+_SIGN_CHARACTERS = 40  # number of characters before a box that are searched for its sign
 _THINK = re.compile(r"[<◁]think(?:ing)?[>▷]|<\|begin_of_thought\|>", re.IGNORECASE)
 _THOUGHT = re.compile(r"[<◁]/think(?:ing)?[>▷]|<\|end_of_thought\|>", re.IGNORECASE)
 _TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -70,12 +70,12 @@ class Found(NamedTuple):
 
 
 def clean_characters(text: str) -> str:
-    """Drop characters nobody sees, and write full-width forms and typographic minus as ASCII."""
+    """Drop invisible characters, and write full-width forms and typographic minus as ASCII."""
     return text if text.isascii() else text.translate(_CHARACTERS)
 
 
 def has_words(text: str) -> bool:
-    r"""Tell whether a text has words beside names of functions and what is in ``\text{}``."""
+    r"""Return whether a text has words besides names of functions and the content of ``\text{}``."""
     return bool(_WORD.search(_TEXT.sub("", text)))
 
 

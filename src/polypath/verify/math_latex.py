@@ -1,10 +1,10 @@
-r"""Read the expressions most answers are made of: numbers, letters, powers, roots, fractions, functions.
+r"""Read the expressions that most answers consist of: numbers, letters, powers, roots, fractions, functions.
 
-The library's grammar reads far more, at 10 to 60 ms an expression with a power in it. This reader takes
-0.04 to 0.6 ms, and raises ``Unread`` for whatever it is not sure about, which then is the library's to
-read.
-Where both read an expression they agree, but for these: decimals are exact here, ``x(x+1)`` is a product
-(the library takes every letter before a bracket for a function), and letters keep their case.
+The library's grammar reads far more, at 10 to 60 ms for an expression with a power in it. This reader takes
+0.04 to 0.6 ms. It raises ``Unread`` for whatever it is not sure about, and then the library reads the
+expression.
+Where both read an expression they agree, with these exceptions: decimals are exact here, ``x(x+1)`` is a
+product (the library takes every letter before a bracket for a function), and letters keep their case.
 """
 
 import re

@@ -1,8 +1,8 @@
 r"""One expression of an answer: its number, its words, or its sympy expression.
 
-``math_latex`` reads it, or else the library's grammar. That is asked in two stages, as its parser
-generator advises: the fast prediction mode first, which reads the same or fails, then the full one.
-Units are dropped here, not by the library, whose list holds ``e`` and ``i``, which are numbers.
+``math_latex`` reads it, or else the library's grammar. The grammar is used in two stages, as its parser
+generator advises: first the fast prediction mode, which reads the same or fails, then the full one.
+Units are dropped here and not by the library, because its list contains ``e`` and ``i``, which are numbers.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from polypath.verify.math_latex import CIRCULAR, Unread, read
 from polypath.verify.math_number import NumberAnswer, read_number, squeeze, unwrap_text, words
 from polypath.verify.math_unit import without_unit
 
-MOST_LATEX = 2_000  # characters of an expression that is read
-MOST_SLOW = 200  # of one that the full grammar is asked for: it takes a second for more
+MOST_LATEX = 2_000  # most characters of an expression that is read
+MOST_SLOW = 200  # most characters for the full grammar, which takes a second for more
 
 _END = r"(?![A-Za-z])"
 _CIRCULAR = "|".join(CIRCULAR)
@@ -36,12 +36,12 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     ("π", r"\\pi "),
     ("θ", r"\\theta "),
     (r"⟦([RZQNC])⟧", r"\\mathbb{\1}"),
-    # 4.5e33 is a number; the grammar takes e for Euler's.
+    # 4.5e33 is a number, but the grammar takes e for Euler's.
     (r"(?<![\w.\\])(\d+(?:\.\d*)?|\.\d+)[eE]([+-]?\d{1,3})(?![\w.])", r"\1 \\times 10^{\2}"),
     (r"(\d)\.(?![\d.])(?=\s*[/*+\-)}]|$)", r"\1"),
     (r"\bnp\.(?=(?:arc)?(?:sin|cos|tan)|sqrt|exp|log)", r"\\"),
     (r"_\{\\odot\}|_\\odot" + _END, "_{sun}"),
-    (r"(?<![A-Za-z\\])E(?=_)", r"\\Xi"),  # the grammar stumbles over the index of Euler's number
+    (r"(?<![A-Za-z\\])E(?=_)", r"\\Xi"),  # the grammar fails on the index of Euler's number
     (r"\\operatorname\*?\s*\{\s*(" + _NAMED + r")\s*\}", r"\\\1 "),
     (
         r"(?:\\operatorname\*?\s*\{\s*|(?<![A-Za-z\\{]))a("
@@ -51,7 +51,7 @@ _REWRITES: tuple[tuple[str, str], ...] = (
         + ")",
         r"\\arc\1 ",
     ),
-    # Without backslashes, and as programs write.
+    # Written without backslashes, as in programs.
     (rf"(?<![A-Za-z\\{{])({_NAMED}|pi|theta)" + _END, r"\\\1 "),
     (r"\*\*\s*(-?[\w.]+)|\^\s*(-?\d[\d.]*)", r"^{\1\2}"),
     (r"\*\*", "^"),
@@ -61,7 +61,7 @@ _REWRITES: tuple[tuple[str, str], ...] = (
     (r"\\lg" + _END, r"\\log_{10}"),
 )
 _FOR_THE_LIBRARY: tuple[tuple[str, str], ...] = (
-    # Products of brackets, which its grammar takes for mixed numbers.
+    # Products of brackets, which the grammar takes for mixed numbers.
     (r"((?<![_^])\d|\))\s*(?=\()", r"\1\\cdot "),
     (
         r"\)\s*(?=[\d\\a-zA-Z])(?!\\(?:cdot|times|div|over|choose|pmod|bmod|mod)" + _END + ")",
@@ -84,10 +84,10 @@ _COMPLEX = re.compile(r"\\mathbb\{C\}|\\det" + _END + r"|\\arg" + _END + r"|\\(?
 
 @functools.cache
 def library() -> Any:
-    """Import math-verify on first use; raise ``MissingExtraError`` where it is not installed."""
+    """Import math-verify on first use; raise ``MissingExtraError`` if it is not installed."""
     with needs_extra("Verifying mathematics", "math"):
         import math_verify
-    # It warns that its own timeouts are off; the pool is our timeout.
+    # It warns that its own timeouts are off. The pool is our timeout.
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     return math_verify
 
@@ -137,14 +137,14 @@ def read_expression(text: str) -> Any:
         try:
             return reader(is_real=real).parse(latex)
         except MemoryError:
-            raise  # the pool's to see
-        except Exception:  # whatever its grammar and its conversions raise
+            raise  # for the pool to see
+        except Exception:  # any error of its grammar and its conversions
             continue
     return _called(text)
 
 
 def _called(text: str) -> Any:
-    """A name with something in brackets is known by its text: ``P(X=1)``, ``Cov(Z, W)``."""
+    """A name with something in brackets is identified by its text: ``P(X=1)``, ``Cov(Z, W)``."""
     import sympy
 
     return sympy.Symbol(squeeze(text)) if _CALLED.fullmatch(text.strip()) else None
@@ -158,17 +158,17 @@ class Leaf:
 
     @functools.cached_property
     def number(self) -> NumberAnswer | None:
-        """The number it is as it stands."""
+        """Its number, as it is written."""
         return read_number(self.text)
 
     @functools.cached_property
     def squeezed(self) -> str:
-        """Its text without what changes the looks only."""
+        """Its text without parts that only change the looks."""
         return squeeze(self.text)
 
     @functools.cached_property
     def wordy(self) -> str | None:
-        r"""The words of a leaf that is nothing else, in one case: ``\text{no solution}``, ``true``."""
+        r"""The words of a leaf that has nothing else, in one case: ``\text{no solution}``, ``true``."""
         inner = unwrap_text(self.text)
         shown = self.text if inner is None else inner
         if inner is None and not (
@@ -187,7 +187,7 @@ class Leaf:
 
     @property
     def readable(self) -> bool:
-        """Whether anything is known of it."""
+        """Whether anything is known about it."""
         return (
             self.number is not None
             or self.wordy is not None

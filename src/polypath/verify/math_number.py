@@ -1,7 +1,7 @@
-r"""Exact numbers and plain words out of answers, without a computer algebra system.
+r"""Exact numbers and plain words from answers, without a computer algebra system.
 
-Most answers are numbers: reading them here costs microseconds instead of milliseconds, and gives one
-canonical text to 1/2, 0.5 and ``\frac12``.
+Most answers are numbers. Reading them here costs microseconds instead of milliseconds, and gives 1/2, 0.5
+and ``\frac12`` one canonical text.
 """
 
 import re
@@ -51,8 +51,8 @@ class NumberAnswer:
     """A number as it was written.
 
     Attributes:
-        value: its value, a percent sign not applied.
-        places: decimals it was written with, and so perhaps rounded to; ``None`` if it is exact.
+        value: its value, without applying a percent sign.
+        places: decimals that it was written with, and so perhaps rounded to; ``None`` if it is exact.
         percent: whether it had a percent sign.
     """
 
@@ -72,13 +72,13 @@ class NumberAnswer:
 
 
 def tidy(text: str) -> str:
-    """Drop LaTeX that changes the looks only; white space becomes single blanks."""
+    """Drop LaTeX that only changes the looks. White space becomes single blanks."""
     text = _FRACTION.sub(r"\\frac", text.replace("{,}", ","))
     return _SPACE.sub(" ", _DROP.sub("", text)).strip().removesuffix(".").strip()
 
 
 def squeeze(text: str) -> str:
-    """``tidy``, without any white space: equal results are equal answers."""
+    """``tidy``, without any white space. Equal results are equal answers."""
     return re.sub(r"_\{(\w)\}", r"_\1", tidy(text).replace(" ", ""))
 
 
@@ -175,7 +175,7 @@ def _rounding(gold: NumberAnswer, answer: NumberAnswer) -> bool:
 
 
 def same_number(gold: NumberAnswer, answer: NumberAnswer) -> bool:
-    """Compare exactly, but for a decimal that is the other number rounded to six decimals or more.
+    """Compare exactly, except for a decimal that is the other number rounded to six decimals or more.
 
     1/3 is 0.333333 and 0.3333333, as in the library, but 7 is not 7.0000001. A percent sign on one
     side only may be a unit (50% is 50), or stand for hundredths when the other side is no integer
@@ -196,7 +196,7 @@ def same_number(gold: NumberAnswer, answer: NumberAnswer) -> bool:
 
 
 def unwrap_text(text: str) -> str | None:
-    r"""Return the words of an answer that is nothing but ``\text{...}``; else ``None``."""
+    r"""Return the words of an answer that is only ``\text{...}``; else ``None``."""
     match = _WRAPPED.fullmatch(tidy(text))
     return match[1].strip() or None if match else None
 

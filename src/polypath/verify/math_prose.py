@@ -1,13 +1,13 @@
-r"""What an answer says: without what precedes and surrounds it, and only where it says one thing.
+r"""What an answer says, without what precedes and surrounds it, if it says one thing.
 
-``bare`` drops what changes no value: ``=``, ``\approx`` and ``\therefore`` before the answer, sizes and
-colours, signs and names of currencies; "2 2/3" becomes 8/3. ``read_answer`` does the same in prose:
+``bare`` drops what does not change the value: ``=``, ``\approx`` and ``\therefore`` before the answer, sizes
+and colours, signs and names of currencies. "2 2/3" becomes 8/3. ``read_answer`` does the same in prose:
 
-- What a sentence denies is no answer: "not 4", "less than 4". Neither is a range, "3 to 4". What it
-  joins is one answer: "3 or 4" is the set of both, and neither of them.
-- A text without an announced answer is trusted only as far as it ends in a statement. Trusted is its last
-  line with a value, if only finished sentences without values follow, and not if it is code, an item
-  of a list of numbers, a repetition, or cut off: within a formula, after an operator, or with a number
+- A denied number is no answer: "not 4", "less than 4". Neither is a range, "3 to 4". Joined numbers
+  are one answer: "3 or 4" is the set of both, and neither of them alone.
+- A text without an announced answer is trusted only if it ends in a statement. The statement is its last
+  line with a value, if only finished sentences without values follow. It is not trusted if it is code, an
+  item of a list of numbers, a repetition, or cut off: within a formula, after an operator, or with a number
   that nothing introduces and no full stop ends.
 """
 
@@ -15,8 +15,8 @@ import re
 
 from polypath.verify.math_extract import TAIL_CHARACTERS, VALUE, Found, find_answer, has_words
 
-MOST_FORMULA = 200  # characters of a line that is taken for a formula as a whole
-_MOST_PERIOD = 20  # words of what a degenerate text repeats
+MOST_FORMULA = 200  # most characters of a line that is read as a whole formula
+_MOST_PERIOD = 20  # most words that a degenerate text repeats
 _REPEATS = 4
 
 _LOOKS = re.compile(
@@ -46,7 +46,7 @@ _FORMULA = re.compile(
 )
 _NUMBER = r"[-+]?\\?\$?-?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:/\d+|\\?%)?"
 _ANY_VALUE = rf"(?:[a-zA-Z]\s*=\s*)?(?:\$[^$\n]{{1,80}}\$|\\\([^\n]{{1,80}}?\\\)|{_NUMBER})"
-# In both a formula that is no part of a match is passed over as a whole.
+# In both, a formula that is not part of a match is skipped as a whole.
 _DENIED = re.compile(
     r"(?P<hit>(?:\b(?:anything\sbut|between|cannot|except|impossible|instead\sof|neither|never|no\slonger|nor|not"
     r"|rather\sthan|unlike)\b|n[’']t\b"
@@ -109,8 +109,8 @@ def read_answer(completion: str) -> Found | None:
     """Find the answer of a completion, as ``find_answer`` does, and return what it says.
 
     Returns:
-        The bare answer; of prose, what is left of it, formulas and joined values between dollar signs.
-        ``None`` if there is no answer, or what there is denies a value or cannot be trusted.
+        The bare answer. From prose, what remains of it, with formulas and joined values between dollar signs.
+        ``None`` if there is no answer, or if it denies its value or cannot be trusted.
     """
     found = find_answer(completion)
     if found is None or found.mark == "box":
@@ -143,8 +143,8 @@ def _statement(tail: str) -> str | None:
 
 
 def _repeats(text: str) -> bool:
-    """Tell whether a text ends in the same few words over and over."""
-    # A comma between thousands parts no words: 1,000,000,000,000 repeats nothing.
+    """Return whether a text ends in the same few words over and over."""
+    # A comma in thousands does not separate words: 1,000,000,000,000 repeats nothing.
     words = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
     words_T = re.findall(r"\w+(?:\.\w+)*", words)[-_REPEATS * _MOST_PERIOD :]
     return any(
@@ -155,7 +155,7 @@ def _repeats(text: str) -> bool:
 
 
 def _is_cut(line: str) -> bool:
-    """Tell whether the last line of a text may go on."""
+    """Return whether the last line of a text may be cut off."""
     outside = _FORMULA.sub("$$", line).rstrip("*_` ")
     if _CUT.search(outside) or _UNCLOSED.search(outside.replace("$$", "")):
         return True

@@ -1,6 +1,6 @@
-r"""What an answer, or a gold answer with words around it, is read as.
+r"""How an answer, or a gold answer with words around it, is read.
 
-Published golds hold more than the answer: ``Solution is: $[x=1, y=2]$``, ``The mode is $1/3$.``,
+Published golds contain more than the answer: ``Solution is: $[x=1, y=2]$``, ``The mode is $1/3$.``,
 ``$x<-7:(-\infty,-7)$``.
 """
 
@@ -30,7 +30,7 @@ def _outside(text: str) -> str:
 
 
 def gold_texts(text: str) -> list[str]:
-    """Return the texts a gold may stand for: itself, and what is left without words around it."""
+    """Return the texts that a gold may stand for: itself, and what is left without the words around it."""
     text = text.strip()
     found = [text]
     if lead := _LEAD.match(text):
@@ -57,7 +57,7 @@ def answer_shape(text: str) -> Shape | None:
 
 
 def last_expression(text: str) -> str | None:
-    """Let the library take an expression out of prose: after ``answer:``, else the last."""
+    """Let the library find an expression in prose: after ``answer:``, else the last one."""
     parsed = library().parse(text, fallback_mode="first_match", parsing_timeout=None)
     texts = [part for part in parsed if isinstance(part, str)]
     return texts[-1] if texts else None

@@ -40,7 +40,7 @@ def same_leaf(gold: Leaf, answer: Leaf) -> bool:
         return said == words
     powers = unit_power(gold.text), unit_power(answer.text)
     if None not in powers and powers[0] != powers[1]:
-        return False  # units are not compared, but numbers are: cm^2 is no cm^3
+        return False  # units are not compared, but numbers are: cm^2 is not cm^3
     if gold.number is not None and answer.number is not None:
         return same_number(gold.number, answer.number)
     left, right = gold.expression, answer.expression
@@ -58,7 +58,7 @@ def explicit_matrix(expression: Any) -> Any:
 
     if isinstance(expression, sympy.MatrixBase | sympy.MatrixExpr):
         if expression.has(sympy.MatPow) and expression.free_symbols:
-            return None  # inverting symbols takes for ever
+            return None  # inverting a matrix of symbols takes forever
         try:
             return sympy.ImmutableMatrix(expression.doit())
         except (TypeError, ValueError, AttributeError):

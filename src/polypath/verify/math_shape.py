@@ -1,8 +1,8 @@
-r"""The shape of an answer: lists, tuples, intervals, unions, matrices, relations, and leaves within.
+r"""The shape of an answer: lists, tuples, intervals, unions, matrices, relations, and leaves in them.
 
-Shapes are found here by brackets and separators. A leaf is one expression, and is read by
-``math_leaf``: the grammar of the library is slow and uncertain where commas and relations are, and
-exact and fast on expressions.
+Brackets and separators define the shapes. A leaf is one expression, and ``math_leaf`` reads it. The
+grammar of the library is slow and unreliable with commas and relations, and exact and fast on single
+expressions.
 
 Every spelling of a sign (``\leqslant``, ``\le``, ``<=``) becomes one character first.
 """
@@ -16,7 +16,7 @@ from polypath.verify.math_leaf import Leaf
 from polypath.verify.math_number import read_number
 
 MOST_PARTS = 64  # items of a list, cells of a matrix
-MOST_DEPTH = 24  # brackets within each other
+MOST_DEPTH = 24  # nested brackets
 
 _END = r"(?![A-Za-z])"
 _REWRITES: tuple[tuple[str, str], ...] = (
@@ -129,7 +129,7 @@ Shape: TypeAlias = Leaf | Chain | Group | Combined | Grid | Builder
 
 
 def one_spelling(text: str) -> str:
-    """Write every sign in one way, as one character; drop what changes the looks only."""
+    """Write every sign in one way, as one character, and drop what only changes the looks."""
     for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
     return text.strip(_EDGES).removesuffix(".").strip()
@@ -220,7 +220,9 @@ def _read(text: str) -> Shape:
     if not _THOUSANDS.fullmatch(text):
         items = [reading for item in _items(text, _LIST) for reading in _signs(item)]
         if len(items) > MOST_PARTS:
-            return Leaf(text)  # right by its text only: comparing takes the square of this
+            return Leaf(
+                text
+            )  # right only by its text, because comparing lists takes quadratic time
         if len(items) > 1:
             return Group(tuple(map(_read, items)), "")
     sides, signs = _split(text, _SIGN)
@@ -239,11 +241,11 @@ def _read(text: str) -> Shape:
 
 
 def read_shape(text: str) -> Shape:
-    """Return the shape of an answer; a text too deep or of nothing is one leaf."""
+    """Return the shape of an answer. A text that is too deep or empty is one leaf."""
     text = one_spelling(text)
     if not text or max(_depths(text)) > MOST_DEPTH:
         return Leaf(text)
-    # A sign that leads or ends is none: "= 7", "≈ 3.14", "x =".
+    # A sign at the start or the end is dropped: "= 7", "≈ 3.14", "x =".
     return _read(re.sub(r"^[\s=≈:]+|[\s=≈]+$", "", text))
 
 

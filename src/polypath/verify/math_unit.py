@@ -1,6 +1,6 @@
-r"""Units of an answer: dropped, not compared; words for powers of ten are numbers and stay.
+r"""Units of an answer: they are dropped and not compared. Words for powers of ten are numbers and stay.
 
-The library drops units too, but counts ``e``, ``i``, ``x``, million and thousand as units.
+The library also drops units, but counts ``e``, ``i``, ``x``, million and thousand as units.
 """
 
 import re

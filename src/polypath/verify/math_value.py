@@ -1,12 +1,12 @@
-r"""Values of sympy expressions at points, in 40 digits, and whether two expressions agree at all of them.
+r"""Values of sympy expressions at points, in 40 digits, and whether two expressions agree at all points.
 
-Symbolic proof of equality takes seconds and often fails; two formulas of the kind people give as
-answers that agree to 12 digits at several random points are equal. What this can miss: formulas that
+A symbolic proof of equality takes seconds and often fails. Two formulas of the kind that people give as
+answers are equal if they agree to 12 digits at several random points. This can miss formulas that
 differ only outside the points' range (``|x - 200|`` and ``200 - x``), or by less than a part in 10^12.
 
-Values are real wherever both sides allow it: ``sqrt`` and ``log`` of negative numbers are undefined,
+Values are real if both sides allow it: ``sqrt`` and ``log`` of negative numbers are undefined, and
 odd roots of negative numbers are negative. So ``x`` is not ``sqrt(x^2)``, but ``sqrt(x) sqrt(y)`` is
-``sqrt(x y)``: they agree wherever both are defined.
+``sqrt(x y)``, because they agree wherever both are defined.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ _LARGEST = 10_000  # exponents, and arguments of factorials
 
 
 class Undefined(ArithmeticError):
-    """The expression has no value here, or none that is worth its cost."""
+    """The expression has no value here, or its value costs too much."""
 
 
 class Opaque(TypeError):
-    """Something that has no value at all, such as an open integral."""
+    """An expression without any value, such as an open integral."""
 
 
 @functools.cache
@@ -55,14 +55,14 @@ _FUNCTIONS = {
 
 
 def opaque(expression: Any) -> bool:
-    """Whether a part is known by its name only: a derivative, a function nobody defined."""
+    """Whether a part is known only by its name: a derivative, or an undefined function."""
     import sympy
 
     return isinstance(expression, sympy.Derivative | sympy.core.function.AppliedUndef)
 
 
 def symbols(expression: Any) -> set[str]:
-    """Return the names an expression needs values for."""
+    """Return the names that need values."""
     import sympy
 
     if isinstance(expression, sympy.Symbol):
@@ -78,8 +78,8 @@ def value(expression: Any, point: Mapping[str, Any], *, real: bool) -> Any:
     """Value at a point, an ``mpf``, or an ``mpc`` where ``real`` is off.
 
     Raises:
-        Undefined: where there is none, or it is not real and should be.
-        Opaque: for what cannot be computed at any point.
+        Undefined: there is no value, or it is not real and should be.
+        Opaque: it cannot be computed at any point.
     """
     import sympy
 
@@ -168,7 +168,7 @@ def _power(base: Any, exponent: Any, inner: Callable[[Any], Any], *, real: bool)
 
 
 def _keys(names: list[set[str]]) -> dict[str, str]:
-    """Name of the variable each name stands for: ``A`` and ``a`` are one, unless both occur."""
+    """The variable that each name stands for: ``A`` and ``a`` are one, unless both occur."""
     every = set().union(*names)
     if any(len({name.casefold() for name in own}) < len(own) for own in names):
         return {name: name for name in every}
@@ -196,12 +196,12 @@ def same_value(left: Any, right: Any, same: float = SAME) -> bool:
 
 
 def values(expressions: Sequence[Any]) -> Iterator[list[Any]]:
-    """Yield the values of all expressions at each point where all have one.
+    """Yield the values of all expressions at each point at which all have one.
 
-    Real values if there are any such points, else complex ones.
+    Values are real if there are such points, else complex.
 
     Raises:
-        Opaque: if one of the expressions has no values.
+        Opaque: one of the expressions has no values.
     """
     keys = _keys([symbols(part) for part in expressions])
     imaginary = "i" in keys and not keys.keys() & {"j", "k"}  # beside j and k it is a vector
@@ -220,12 +220,12 @@ def values(expressions: Sequence[Any]) -> Iterator[list[Any]]:
 
 
 def agree(left: Any, right: Any) -> bool:
-    """Whether two expressions have the same value at every point, and at one at least.
+    """Whether two expressions have the same value at every point, and have a value at one at least.
 
     ``A`` and ``a`` are one variable, unless one of the expressions has both.
 
     Raises:
-        Opaque: if one of them has no values.
+        Opaque: one of them has no values.
     """
     import sympy
 

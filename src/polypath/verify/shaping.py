@@ -1,7 +1,7 @@
-r"""Rewards for the form and the length of a completion, as the papers use them beside correctness.
+r"""Rewards for the form and the length of a completion, as the papers use them besides correctness.
 
-Pure functions from texts, verdicts and lengths to one float per completion. What the released code
-of a paper gets wrong is named where it is fixed; docs/verifiers.md has the list.
+These are pure functions from texts, verdicts and lengths to one float per completion. Errors of a paper's
+released code are named where they are corrected; docs/verifiers.md has the list.
 
 DAPO's soft overlong punishment is not here: TRL has it.
 """
@@ -27,7 +27,7 @@ def boxed_format_reward(texts: Sequence[str]) -> list[float]:
     r"""1 if the completion has its answer in a box, else 0.
 
     The format reward of R1-zero-Div, which asks for the final answer in ``\boxed{}``; the paper
-    gives neither its values nor its weight. A box counts when it is closed and not empty.
+    gives neither its values nor its weight. A box counts if it is closed and not empty.
     """
     return [float(any(text[begin:end].strip() for _, begin, end in boxes(text))) for text in texts]
 
@@ -35,7 +35,7 @@ def boxed_format_reward(texts: Sequence[str]) -> list[float]:
 def think_format_reward(texts: Sequence[str]) -> list[float]:
     r"""1 if the completion holds exactly one ``"\n</think>\n"``, else 0.
 
-    The format reward of DRA-GRPO; the opening tag is in its prompt. Their ``str.count`` does not see
+    The format reward of DRA-GRPO; the opening tag is in its prompt. Their ``str.count`` does not detect
     overlaps, so ``"\n</think>\n</think>\n"`` counted as one there; here it is two.
     """
     return [float(len(_END_OF_THINKING.findall(text)) == 1) for text in texts]
@@ -44,8 +44,8 @@ def think_format_reward(texts: Sequence[str]) -> list[float]:
 def think_answer_format_reward(texts: Sequence[str]) -> list[float]:
     """1 if the completion is thinking and then an answer, each between its tags, else 0.
 
-    Stands for open-r1's ``format``, which also wants a line break after each tag. White space between
-    and around the two parts is free here; each tag may be there only once.
+    Corresponds to open-r1's ``format``, which also requires a line break after each tag. White space between
+    and around the two parts is free here. Each tag may occur only once.
     """
     found = []
     for text in texts:
@@ -58,9 +58,9 @@ def think_answer_format_reward(texts: Sequence[str]) -> list[float]:
 
 
 def tag_count_reward(texts: Sequence[str]) -> list[float]:
-    """A quarter for each of ``<think>``, ``</think>``, ``<answer>``, ``</answer>`` that is there once.
+    """A quarter for each of ``<think>``, ``</think>``, ``<answer>``, ``</answer>`` that occurs exactly once.
 
-    Open-r1's ``tag_count`` also wants line breaks beside the tags.
+    Open-r1's ``tag_count`` also requires line breaks beside the tags.
     """
     return [sum(text.count(tag) == 1 for tag in _TAGS) / len(_TAGS) for text in texts]
 
@@ -75,13 +75,13 @@ def length_reward(
 ) -> list[float]:
     """0.5 for the shortest completion of a group, -0.5 for the longest; wrong ones at most 0.
 
-    The length reward of Kimi k1.5 (arXiv:2501.12599, section 2.3.3), over characters; 0 where all are
+    The length reward of Kimi k1.5 (arXiv:2501.12599, section 2.3.3), over characters; 0 if all are
     equally long. Open-r1's ``length`` compares all completions of a batch, whatever their prompt.
 
     Args:
         texts: completions.
-        verdicts: of the same completions.
-        groups: what each answers; those that are equal are compared.
+        verdicts: verdicts of the same completions.
+        groups: the prompt of each; completions with equal ones are compared.
     """
     rewards = []
     for text, verdict, group in zip(texts, verdicts, groups, strict=True):
@@ -101,19 +101,19 @@ class CosineLength:
         reward = long + (short - long) * (1 + cos(pi * p)) / 2
 
     where ``short`` and ``long`` are ``right_short``, ``right_long`` for right answers and
-    ``wrong_short``, ``wrong_long`` for wrong ones. The defaults are the values DRA-GRPO ran with:
+    ``wrong_short``, ``wrong_long`` for wrong ones. The defaults are the values of DRA-GRPO's runs:
     right answers in [0.5, 1], wrong ones in [-0.5, 0], both falling with length.
 
     Attributes:
         max_length: length at which the reward reaches ``long``, >= 1, in ``unit``.
-        unit: what lengths are measured in. DRA-GRPO measured characters, with ``max_length`` 1000.
+        unit: unit of lengths. DRA-GRPO measured characters, with ``max_length`` 1000.
         right_short: reward of a right answer of length 0.
         right_long: reward of a right answer of ``max_length`` or more.
         wrong_short: reward of a wrong answer of length 0.
-        wrong_long: reward of a wrong answer of ``max_length`` or more. The authors' docstring wants
-            longer wrong answers punished less, their values do the opposite; swap the two for the
+        wrong_long: reward of a wrong answer of ``max_length`` or more. The authors' docstring wants longer
+            wrong answers to be punished less, but their values do the opposite. Swap the two for the
             former.
-        bad_gold: reward when the gold answer cannot be read; the same for every completion of the
+        bad_gold: reward if the gold answer cannot be read. It is the same for every completion of the
             problem, so that nothing is learnt from it. The authors' code gives 1.
         clamp: ``False`` for the authors' code: without the clamp the cosine is periodic, and an
             answer of ``2 * max_length`` gets the reward of an empty one.
@@ -164,15 +164,15 @@ def cosine_length_reward(
 ) -> list[float]:
     """Reward every completion by verdict and length.
 
-    DRA-GRPO's cosine reward (their ``rewards.py``), with these of its faults mended: lengths beyond
-    ``max_length`` no longer come back round (``settings.clamp``); lengths may be in tokens
-    (``settings.unit``); the verdict is this library's, gold first, where theirs swaps the arguments
-    of an asymmetric function; an unreadable gold is no right answer (``settings.bad_gold``).
+    DRA-GRPO's cosine reward (their ``rewards.py``), with these errors corrected: lengths beyond
+    ``max_length`` no longer come round again (``settings.clamp``); lengths may be in tokens
+    (``settings.unit``); the verdict is this library's, with the gold first, where theirs swaps the arguments
+    of an asymmetric function; an unreadable gold is not a right answer (``settings.bad_gold``).
 
     Args:
         settings: shape of the reward.
         texts: completions.
-        verdicts: of the same completions. No answer, a timeout and an error count as wrong.
+        verdicts: verdicts of the same completions. No answer, a timeout and an error count as wrong.
         num_tokens: lengths of the same completions; needed if the unit is tokens.
 
     Raises:
