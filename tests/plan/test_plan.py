@@ -113,6 +113,11 @@ BAD: dict[str, tuple[dict[str, Any], type[PolypathError], list[str]]] = {
     "no such stage": ({"deepspeed": {"zero_optimization": {"stage": 4}}}, ConfigError, ["4"]),
     "unknown task": ({"task": "gsm9k"}, ConfigError, ["gsm9k", "gsm8k"]),
     "unknown task option": ({"task_options": {"promt": "dra"}}, ConfigError, ["promt", "prompt"]),
+    "fewer prompts than a generation": (
+        {"task_limit": 1, "generation_batch_size": 64},
+        DataError,
+        ["1 prompts", "64"],
+    ),
     "model folder empty": ({"model_name_or_path": "."}, MissingFileError, ["config.json"]),
 }
 

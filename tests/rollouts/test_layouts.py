@@ -11,6 +11,7 @@ import pytest
 
 from polypath.errors import DataError
 from polypath.rollouts import load_samples
+from tests.refusals import refused
 
 
 def trl_file(folder: Path, step: int, **changes: Any) -> Path:
@@ -73,6 +74,23 @@ def test_of_several_rewards_one_is_to_be_named(tmp_path: Path) -> None:
         load_samples(path)
     found = load_samples(path, keys={"reward": "length"})
     assert found.correct == ((True, False), (False, False))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_only_columns_of_numbers_may_be_the_reward(tmp_path: Path, suffix: str) -> None:
+    logged = {"note": "seen", "format_reward": None, "tool_calls": [1, 2]}
+    rows = [
+        {"step": 1, "prompt": "1 + 1", "completion": text, **logged, "length_reward": right}
+        for text, right in (("a", True), ("b", False))
+    ]
+    path = tmp_path / f"completions_00001{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    with refused(DataError, path, "(format_reward, length_reward)", "--key reward="):
+        load_samples(path)
+    assert load_samples(path, keys={"reward": "length_reward"}).correct == ((True, False),)
 
 
 def test_a_verl_dump_is_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 
 from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rollouts import SCHEMA, RolloutStore
+from tests.refusals import refused
 from tests.rollouts.rows import manifest, row
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +120,18 @@ def test_other_settings_are_refused_naming_field_and_values(
     assert "\n" not in message
     # The refusal leaves the store usable.
     RolloutStore.create_or_open(tmp_path, manifest()).close()
+
+
+def test_another_state_of_the_tasks_file_is_refused_naming_it(tmp_path: Path) -> None:
+    options = {"level": "2", "hash": "aaa"}
+    made = manifest(task="/data/own.py:mine", task_options=options)
+    RolloutStore.create_or_open(tmp_path, made).close()
+    with refused(ConfigError, tmp_path, "/data/own.py:mine", "aaa", "bbb"):
+        RolloutStore.create_or_open(
+            tmp_path, replace(made, task_options={**options, "hash": "bbb"})
+        )
+    with refused(ConfigError, "task_options", "'level': '3'"):
+        RolloutStore.create_or_open(tmp_path, replace(made, task_options={"level": "3"}))
 
 
 def test_versions_and_the_path_of_one_model_may_differ(tmp_path: Path) -> None:

@@ -102,6 +102,12 @@ DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
     ("model.safetensors", not_finite, "model.norm.weight"),
     ("config.json", changed(num_attention_heads=0), "integer modulo by zero"),
     ("config.json", changed(hidden_act="zzz"), "zzz"),
+    ("config.json", changed(num_hidden_layers=-1), "num_hidden_layers"),
+    ("config.json", changed(num_hidden_layers=10**12), "num_hidden_layers"),
+    ("config.json", changed(hidden_size=64), "config.json"),
+    ("config.json", changed(attention_dropout=-1), "attention_dropout"),
+    ("generation_config.json", changed(eos_token_id="zzz"), "eos_token_id"),
+    ("generation_config.json", changed(num_beams="zzz"), "num_beams"),
     ("tokenizer_config.json", changed(eos_token=3), "eos_token"),
 ]
 
@@ -140,13 +146,15 @@ CALLS = {
         ],
         *["--bf16", "false", "--num_generations", "2", "--per_device_train_batch_size", "2"],
         *["--max_steps", "1", "--max_completion_length", "4", "--report_to", "none"],
-        *["--gradient_checkpointing", "false"],
+        *["--gradient_checkpointing", "false", "--disable_tqdm", "true"],
     ],
 }
 FILES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "weights": ("model.safetensors", half),
     "tokenizer": ("tokenizer.json", half),
     "its settings": ("tokenizer_config.json", half),
+    "type of a setting": ("config.json", changed(attention_bias="zzz")),
+    "length of texts": ("tokenizer_config.json", changed(model_max_length="zzz")),
     "template": ("chat_template.jinja", written("{{ raise_exception('no such role') }}")),
     "template's syntax": ("chat_template.jinja", written("{% for %}")),
 }
@@ -179,6 +187,31 @@ def test_every_command_names_the_damaged_file(
     shown = capfd.readouterr().err
     assert "Traceback" not in shown
     assert name in shown.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"),
+    [
+        ("config.json", {"architectures": None}),
+        ("config.json", {"hidden_size": 64}),
+        ("config.json", {"attention_dropout": None}),
+        ("tokenizer_config.json", {"eos_token": None}),
+    ],
+    ids=str,
+)
+def test_settings_that_only_training_reads_are_named(
+    copied: Path,
+    file: str,
+    settings: dict[str, Any],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(copied.parent)
+    changed(**settings)(copied / file)
+    assert run([*CALLS["train"], "--model_name_or_path", str(copied)]) == 2
+    told = [line for line in capfd.readouterr().err.splitlines() if line.startswith("polypath:")]
+    assert len(told) == 1
+    assert file in told[0]
 
 
 @pytest.mark.parametrize("command", CALLS)

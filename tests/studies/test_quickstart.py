@@ -98,7 +98,7 @@ def test_the_base_is_sampled_at_the_best_temperature_alone_once_that_is_known(tm
     plan = StudyPlan(quickstart_study(), tmp_path)
     jobs = {job.name: job for job in plan.jobs()}
     assert not any(name.startswith("evaluate base at") and "test" in name for name in jobs)
-    cooled = jobs["evaluate base, cooled on test"]
+    cooled = jobs["evaluate base at its best T on test"]
     tried = {name for name in jobs if name.startswith("evaluate base at")}
     assert set(cooled.after) == tried
     assert len(tried) == len(plan.study.temperatures)

@@ -234,7 +234,9 @@ def test_other_settings_are_refused_by_name_and_free_ones_are_not(
     monkeypatch.setenv("MY_API_KEY", "")  # set by the recipe: unset again after the test
     recipe, folder = short(write_recipe, tmp_path, max_steps=2, **secrets), tmp_path / "run"
     run(load_recipe(recipe), progress=say_nothing)
-    assert KEY not in (folder / "run.json").read_text() + (folder / "log.jsonl").read_text()
+    left = [path for path in folder.rglob("*") if path.is_file()]
+    assert any(path.name == "training_args.bin" for path in left)
+    assert [path.name for path in left if KEY.encode() in path.read_bytes()] == []
     for unfinished in (False, True):
         if unfinished:
             (folder / "finished.json").unlink()
@@ -254,6 +256,27 @@ def test_other_settings_are_refused_by_name_and_free_ones_are_not(
     run(load_recipe(recipe, free), progress=told.append)
     assert "All steps were done" in told[0]
     assert "hf_another" not in (folder / "run.json").read_text()
+
+
+def test_a_start_that_trained_nothing_binds_nobody(
+    write_recipe: WriteRecipe, tmp_path: Path
+) -> None:
+    (tmp_path / "rewards.py").write_text(
+        "def later(completions, **columns):\n    raise KeyError('answer')\n"
+    )
+    later = str(tmp_path / "rewards.py:later")
+    broken = short(write_recipe, tmp_path, max_steps=2, reward_funcs=[later])
+    with refused(DataError, "later", "answer"):
+        run(load_recipe(broken), progress=say_nothing)
+    assert (tmp_path / "run" / "run.json").is_file()
+    told: list[str] = []
+    mended = short(write_recipe, tmp_path, max_steps=2)
+    run(load_recipe(mended), progress=told.append)
+    assert str(tmp_path / "run") in told[0]
+    assert "run.json" in told[0]
+    assert "Trained 2 steps" in told[1]
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert "coin" in str(record["settings"]["reward_funcs"])
 
 
 def test_a_run_can_be_moved_and_goes_on(write_recipe: WriteRecipe, tmp_path: Path) -> None:

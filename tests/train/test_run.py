@@ -165,6 +165,11 @@ BAD: dict[str, tuple[dict[str, Any], type[PolypathError], str]] = {
         r"[Rr]eward weights",
     ),
     "nothing to train on": ({"task": None}, ConfigError, "what to train on"),
+    "fewer prompts than a generation": (
+        {"per_device_train_batch_size": 16, "task_limit": 3},
+        DataError,
+        "3 prompts.* 4 ",
+    ),
     "data file missing": (
         {"task": None, "dataset_name": "nothing.jsonl"},
         MissingFileError,

@@ -146,10 +146,11 @@ def _verify_run(
 ) -> dict[str, object]:
     """Verify a run and return what changed; return nothing while other parts are running."""
     from polypath.rollouts import RolloutStore
+    from polypath.rollouts.manifest import TASK_FILE_HASH
     from polypath.rollouts.reverify import compare_verdicts, count_shards, reverify_run
     from polypath.sampling.ranks import wait_for
     from polypath.tasks import get_task
-    from polypath.tasks.own_file import HASH, absolute_place
+    from polypath.tasks.own_file import absolute_place
 
     run = source.path
     recorded = RolloutStore.open(source.store or run).manifest
@@ -159,7 +160,9 @@ def _verify_run(
     if absolute_place(name) == recorded.task:
         kept = {k: v for k, v in recorded.task_options.items() if HIDDEN not in v}
         if task is not None:
-            kept.pop(HASH, None)  # the user names the task again, so its file counts as it is now
+            kept.pop(
+                TASK_FILE_HASH, None
+            )  # the user names the task again, so its file counts as it is now
         options = {**kept, **options}
     verifier = get_task(name, options)
     new = reverify_run(

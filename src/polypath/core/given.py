@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from polypath.core.batches import check_enough_prompts
 from polypath.credentials import one_line
 from polypath.errors import (
     ConfigError,
@@ -63,12 +64,13 @@ def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
     """Check the reward functions and the data sets of a trainer, as far as possible beforehand.
 
     Args:
-        named: arguments of ``GRPOTrainer`` by name.
+        named: arguments of ``GRPOTrainer`` by name, its settings as ``args``.
         has_template: as in ``check_prompts``.
 
     Raises:
         ConfigError: a reward is not a function, or a data set is not one of the library ``datasets``.
-        DataError: a data set has no rows, or its first row has no prompt.
+        DataError: a data set has no rows, its first row has no prompt, or the training data has fewer rows
+            than one generation takes.
     """
     rewards = named.get("reward_funcs")
     functions = [] if rewards is None else rewards if isinstance(rewards, list) else [rewards]
@@ -93,6 +95,9 @@ def check_given(named: Mapping[str, Any], *, has_template: bool = True) -> None:
             if not part.num_rows:
                 raise DataError(f"{name} has no rows.")
             check_prompts([part[0]], f"The first row of {name}", has_template=has_template)
+    config, rows = named.get("args"), named.get("train_dataset")
+    if config is not None and rows is not None and hasattr(rows, "num_rows"):
+        check_enough_prompts(rows.num_rows, config.generation_batch_size, config.num_generations)
 
 
 def check_prompts(rows: Iterable[Mapping[str, Any]], where: str, *, has_template: bool) -> None:

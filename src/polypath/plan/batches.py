@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from polypath.core.batches import check_enough_prompts
 from polypath.errors import ConfigError
 from polypath.plan.methods import rehearses
 from polypath.plan.settings import Settings
@@ -55,6 +56,7 @@ def plan_batches(settings: Settings, processes: int) -> Batches:
 
     Raises:
         ConfigError: a value is not a number, or a generation does not consist of whole groups.
+        DataError: there are fewer problems than one generation needs.
     """
     if processes < 1:
         raise ConfigError(f"gpus must be at least 1, got {processes}.")
@@ -72,6 +74,8 @@ def plan_batches(settings: Settings, processes: int) -> Batches:
     prompts = sampled // group
     iterations = settings.count("num_iterations")
     problems, source = _problems(settings)
+    if problems is not None:
+        check_enough_prompts(problems, sampled, group)
     steps = _steps(settings, problems, prompts, micro_steps * iterations, accumulation)
     rehearsed = _rehearsed(settings, processes * accumulation, per_device)
     generations = (
@@ -126,7 +130,7 @@ def _steps(
         return settings.count("max_steps")
     if problems is None:
         return None
-    per_epoch = max(1, math.ceil(problems // prompts * cycle / accumulation))
+    per_epoch = math.ceil(problems // prompts * cycle / accumulation)
     return math.ceil(settings.number("num_train_epochs") * per_epoch)
 
 

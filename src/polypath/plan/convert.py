@@ -1,5 +1,6 @@
 """From a public GRPO recipe of 2025 to one that runs here. Moved keys are moved, missing ones reported."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,7 +132,14 @@ def _replaced(key: str, value: Any, given: Mapping[str, Any], made: Converted) -
 
 
 def _distrusting(value: Any) -> Any:
-    """Return a value without the permissions in it to run code."""
+    """Return a value without the permissions in it to run code, also in a JSON text."""
+    if isinstance(value, str) and TRUST in value:
+        try:
+            inside = json.loads(value)
+        except ValueError:
+            return value
+        kept = _distrusting(inside)
+        return value if kept == inside else json.dumps(kept)
     if isinstance(value, list):
         return [_distrusting(one) for one in value]
     if not isinstance(value, dict):

@@ -11,6 +11,7 @@ from polypath.errors import ConfigError, DataError
 from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts import library_versions
 from polypath.rollouts.files import read_json, write_json
+from polypath.rollouts.manifest import require_same_task_file
 
 KIND = "rehearsal_set"
 SCHEMA_VERSION = 1
@@ -83,6 +84,9 @@ class RehearsalManifest:
         )
         for name, wanted in {**identity, **settings}.items():
             if name not in _NOT_COMPARED and stored.get(name) != wanted:
+                if name == "task_options":
+                    holder = f"The rehearsal set {folder}"
+                    require_same_task_file(holder, self.task, self.task_options, wanted)
                 what = "problems (limit)" if name == "problems_key" else name
                 raise ConfigError(
                     f"{folder} holds a finished rehearsal set made with "

@@ -38,11 +38,13 @@ def find_layout(
     path: Path,
     keys: Mapping[str, str],
     *,
+    numbers: Collection[str],
     details: bool = False,
     run_key: str | None = None,
 ) -> Layout:
     """Choose the layout by the keys of a file; ``keys`` renames in addition.
 
+    ``numbers`` are the keys that hold a number, or nothing yet: one of them may be the reward.
     With ``details``, the keys of ``DETAILS`` are read as well, if the layout is our own. ``run_key`` is the
     column that tells runs apart.
     """
@@ -55,7 +57,11 @@ def find_layout(
     elif {"epoch", "input", "target", "output"} <= set(names):
         layout = _inspect()
     elif {"step", "prompt", "completion"} <= set(names) and "problem_id" not in names:
-        layout = _trl(list(names), path, decided=bool({"correct", "reward"} & set(keys)))
+        layout = _trl(
+            [name for name in names if name in numbers],
+            path,
+            decided=bool({"correct", "reward"} & set(keys)),
+        )
     elif {"input", "output", "score"} <= set(names) and "completion" not in names:
         layout = _verl()
     else:
@@ -104,7 +110,7 @@ def look_up(raw: Row, key: str) -> Any:
     return look_up(inner, rest) if isinstance(inner, Mapping) else None
 
 
-def _trl(names: Sequence[str], path: Path, *, decided: bool) -> Layout:
+def _trl(numbers: Sequence[str], path: Path, *, decided: bool) -> Layout:
     """``completions_*.parquet`` of TRL's GRPOTrainer with ``log_completions`` (read: 1.16).
 
     Its columns are step, prompt, completion, one per reward function, other logged values, and
@@ -113,13 +119,14 @@ def _trl(names: Sequence[str], path: Path, *, decided: bool) -> Layout:
     """
     source = {"prompt": "prompt", "completion": "completion"}
     if not decided:
-        others = [n for n in names if n not in ("step", "prompt", "completion", "advantage")]
+        others = [name for name in numbers if name not in ("step", "advantage")]
         right = [name for name in others if _RIGHT.search(name)]
         chosen = right if len(right) == 1 else others
         if len(chosen) != 1:
             raise DataError(
-                f"{path} has {len(others)} columns that may be the reward "
-                f"({', '.join(others) or 'none'}); name one with keys reward=COLUMN."
+                f"{path} has {len(others)} columns that may be the reward ({', '.join(others) or 'none'}). "
+                f"Name the one that tells right from wrong: --key reward={(others or ['COLUMN'])[0]}, in "
+                "Python keys={'reward': ...}."
             )
         source["reward"] = chosen[0]
     return _from_keys(source)

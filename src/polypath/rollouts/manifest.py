@@ -11,6 +11,8 @@ from polypath.rollouts.files import read_json, write_json
 
 SCHEMA_VERSION = 1
 KIND = "rollouts"
+# Among the options of a user's task, as if it were one: another state of its file is another task.
+TASK_FILE_HASH = "hash"
 _INFORMATION_ONLY = frozenset({"versions"})
 # Older manifests lack these.
 _OPTIONAL = frozenset({"versions", "task_options", "backend", "weights"})
@@ -25,6 +27,29 @@ def library_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
     return versions
+
+
+def require_same_task_file(
+    holder: str, task: str | None, stored: Mapping[str, str], wanted: Mapping[str, str]
+) -> None:
+    """Check that the file of a user's task is as it was, if it is all in which two records differ.
+
+    Args:
+        holder: what has the record, for the error.
+        task: its place.
+        stored: options on record.
+        wanted: options now.
+
+    Raises:
+        ConfigError: naming the file.
+    """
+    before, now = dict(stored), dict(wanted)
+    hashes = before.pop(TASK_FILE_HASH, None), now.pop(TASK_FILE_HASH, None)
+    if before == now and None not in hashes and hashes[0] != hashes[1]:
+        raise ConfigError(
+            f"{holder} was made with another state of the file of its task, {task}: its hash was "
+            f"{hashes[0]}, now it is {hashes[1]}. Bring the old file back, or use another folder."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +115,8 @@ class RolloutManifest:
                 continue
             if entry.name == "model" and self.model_fingerprint and other.model_fingerprint:
                 continue
+            if entry.name == "task_options":
+                require_same_task_file(f"The sample store {folder}", self.task, stored, wanted)
             raise ConfigError(
                 f"The sample store {folder} was made with {entry.name}={stored!r}, but this run "
                 f"has {entry.name}={wanted!r}. Use the stored value, or another folder."

@@ -93,6 +93,17 @@ def _number(value: int) -> bytes:
     return value.to_bytes(_WORD, "little")
 
 
+def may_be_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds numbers or truth values, or nothing at all."""
+    types = pa.types
+    return bool(
+        types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_boolean(kind)
+        or types.is_null(kind)
+    )
+
+
 def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | None]:
     """Yield the rows of a batch; None for a row with a value that Python has no object for.
 

@@ -12,7 +12,7 @@ from polypath.rollouts.inspect_log import UnreadableError, log_samples, parse_js
 from polypath.rollouts.layouts import ROW, Layout, find_layout, look_up
 from polypath.rollouts.left_out import LeftOut, Place, tell_left_out
 from polypath.rollouts.manifest import KIND
-from polypath.rollouts.parquet import open_parquet, plain_rows
+from polypath.rollouts.parquet import may_be_number, open_parquet, plain_rows
 from polypath.rollouts.rows import (
     DETAILS,
     KEYS,
@@ -177,20 +177,31 @@ class SampleSource:
                 continue
             self._seen_keys.update(raw)
             if layout is None or look_up(raw, layout.completion) is None:
-                other = self._layout(raw.keys(), file)
+                numbers = [
+                    name for name, v in raw.items() if v is None or isinstance(v, int | float)
+                ]
+                other = self._layout(raw.keys(), file, numbers)
                 if layout is None or look_up(raw, other.completion) is not None:
                     layout = layouts.setdefault(other.completion, other)
             yield from self._placed(layout, raw, place)
 
-    def _layout(self, names: Collection[str], file: Path) -> Layout:
-        return find_layout(names, file, self.keys, details=self.details, run_key=self.run_key)
+    def _layout(self, names: Collection[str], file: Path, numbers: Collection[str]) -> Layout:
+        return find_layout(
+            names,
+            file,
+            self.keys,
+            numbers=numbers,
+            details=self.details,
+            run_key=self.run_key,
+        )
 
     def _parquet(self, file: Path) -> Iterator[Placed]:
         """Read group by group: a damaged group costs its own rows only."""
         with open_parquet(file) as parquet:
-            names = parquet.schema_arrow.names
+            schema = parquet.schema_arrow
+            names = schema.names
             self._seen_keys.update(names)
-            layout = self._layout(names, file)
+            layout = self._layout(names, file, [f.name for f in schema if may_be_number(f.type)])
             told_apart = MODEL_KEYS if self.run_key is None else (self.run_key.split(".")[0],)
             wanted = dict.fromkeys([*layout.columns, self.run_key, *told_apart])
             columns = [name for name in wanted if name in names]

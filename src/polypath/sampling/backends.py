@@ -97,7 +97,9 @@ def _transformers(
     model: str | Path, device: str | None, precision: str, ranks: Ranks, trusted: bool
 ) -> Iterator[Backend]:
     from polypath.sampling import loading
+    from polypath.sampling.model_files import model_blamed
     from polypath.sampling.transformers import sample
+    from polypath.tasks.shipped import shipped_model
 
     where = loading.resolve_device(device, ranks.local_rank)
     precision = loading.resolve_precision(precision, where)
@@ -106,7 +108,7 @@ def _transformers(
         model, dtype=dtype, device=where, trust_remote_code=trusted
     )
     manifest = _identity(model, loaded, tokenizer, "transformers")
-    with loading.autocast(precision, where):
+    with model_blamed(shipped_model(str(model))), loading.autocast(precision, where):
         draw = partial(sample, loaded, tokenizer)
         yield Backend(draw=draw, manifest=manifest, model=loaded, tokenizer=tokenizer)
 

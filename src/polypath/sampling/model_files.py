@@ -9,11 +9,12 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
-from transformers.utils import GENERATION_CONFIG_NAME
+from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME
 
 from polypath.credentials import one_line
 from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
 from polypath.rollouts.files import read_json
+from polypath.sampling.model_trial import config_fault, generation_fault, settings_fault
 
 WEIGHTS = (
     "model.safetensors",
@@ -33,11 +34,21 @@ def model_errors(name: str | Path) -> Iterator[None]:
         name: its folder, or its name on the hub.
 
     Raises:
-        DataError: a file of the model cannot be read.
+        DataError: a file of the model cannot be read, or its settings make no model.
         ConfigError: the model contains code of its own, and nobody allowed it.
     """
-    try:
+    with model_blamed(name):
         _check_unnoticed(_folder(name))
+        yield
+
+
+@contextlib.contextmanager
+def model_blamed(name: str | Path) -> Iterator[None]:
+    """Raise what goes wrong inside as one line if a file of the model, loaded before, is at fault.
+
+    Args and errors as for ``model_errors``.
+    """
+    try:
         yield
     except Exception as error:  # from any of the libraries that read a model
         told = one_line(error)
@@ -46,11 +57,14 @@ def model_errors(name: str | Path) -> Iterator[None]:
                 f"The model {name} contains its own code, which is not run unless you allow it. Read it, "
                 "then allow it: --trust-remote-code, or trust_remote_code: true in a recipe."
             ) from None
-        fault = _fault(_folder(name))
+        folder = _folder(name)
+        fault = _fault(folder)
+        if fault is None and not isinstance(error, PolypathError):
+            fault = settings_fault(folder, error)
         if fault is None or (isinstance(error, PolypathError) and fault.split()[0] in told):
             raise
         raise DataError(
-            f"The model {name} cannot be loaded: {fault}. Copy or download it again."
+            f"The model {name} cannot be used: {fault}. Copy or download it again."
         ) from error
 
 
@@ -62,7 +76,12 @@ def _check_unnoticed(folder: Path) -> None:
     """
     settings = folder / GENERATION_CONFIG_NAME
     if settings.is_file():
-        read_json(settings, "a generation config")
+        fault = generation_fault(read_json(settings, "a generation config"))
+        if fault is not None:
+            raise DataError(f"The generation config {settings} is damaged: {fault}.")
+    fault = config_fault(json_object(folder / CONFIG_NAME), _count_tensors(folder))
+    if fault is not None:
+        raise DataError(f"The config {folder / CONFIG_NAME} is damaged: {fault}.")
     for path in folder.glob("pytorch_model*.bin"):
         if zipfile.is_zipfile(path) and not readable(path):  # torch does not check the checksums
             raise DataError(f"The weights {path} are damaged. Copy or download them again.")
@@ -104,6 +123,18 @@ def weights_fault(folder: Path) -> str | None:
     if not names and not any_of(folder, SPLIT):
         return "it has no weights (model.safetensors, adapter_model.safetensors)"
     return next((unread(folder / name) for name in names if not readable(folder / name)), None)
+
+
+def _count_tensors(folder: Path) -> int | None:
+    """Return how many tensors a model's weights have; ``None`` where that is not told without reading all."""
+    for index in folder.glob("*.index.json"):
+        shards = json_object(index).get("weight_map")
+        return len(shards) if isinstance(shards, dict) else None
+    try:
+        with safe_open(folder / WEIGHTS[0], framework="pt") as file:
+            return len(file.keys())
+    except (SafetensorError, OSError):
+        return None
 
 
 def json_object(path: Path) -> dict[str, Any]:

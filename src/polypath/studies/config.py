@@ -10,11 +10,17 @@ from polypath.errors import ConfigError, unknown_name
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.studies.keys import Bounds, key, nested
 
-BASE, COOLED = "base", "base, cooled"
+BASE = "base"
+COOLED = "base, cooled"  # in results files: the base at its best temperature
 SHARED = "shared"  # random draws of the base
 Settings = Mapping[str, Any]
 Pairs = Sequence[tuple[str, str]]
 AT_LEAST_1, ABOVE_0 = Bounds(least=1), Bounds(above=0)
+
+
+def at_temperature(temperature: float) -> str:
+    """Return what the base is called in tables and figures where it samples at a temperature of its own."""
+    return f"{BASE} at T={temperature:g}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from polypath.rehearsal.settings import ADDED_LATER
 from polypath.rollouts.files import read_json
 from polypath.studies import job_functions
 from polypath.studies.arguments import checked_recipe, training_arguments
-from polypath.studies.config import COOLED, SHARED, Evaluation, Study, is_test
+from polypath.studies.config import BASE, SHARED, Evaluation, Study, at_temperature, is_test
 from polypath.studies.jobs import Job
 from polypath.tasks.shipped import shipped_model
-from polypath.train.callbacks import read_log
-from polypath.train.run import FINISHED_FILE, FREE_ON_RESUME, LOG_FILE
+from polypath.train.callbacks import LOG_FILE, read_log
+from polypath.train.record import FINISHED_FILE, FREE_ON_RESUME
 
 SMALL_BASE = 256 * 2**20  # bytes; the weights of models up to this size are hashed
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"  # kinds of evaluated models
@@ -196,7 +196,7 @@ class StudyPlan:
         for evaluation in study.evaluations:
             yield self._evaluate_job("base", base, evaluation)
         for temperature in study.temperatures:
-            label = f"base at T={temperature:g}"
+            label = at_temperature(temperature)
             if study.tuning is not None:
                 tuning.append(self._evaluate_job(label, base, study.tuning.at(temperature)))
                 yield tuning[-1]
@@ -204,7 +204,9 @@ class StudyPlan:
                 yield self._evaluate_job(label, base, evaluation.at(temperature))
         for evaluation in study.evaluations if tuning and not study.temperature_curve else ():
             without_greedy, after = replace(evaluation, greedy=False), [job.name for job in tuning]
-            yield self._evaluate_job(COOLED, base, without_greedy, after=after, at_best=True)
+            yield self._evaluate_job(
+                f"{BASE} at its best T", base, without_greedy, after=after, at_best=True
+            )
 
     def run_jobs(self, name: str, seed: int) -> Iterator[Job]:
         """Yield the jobs of one training run: the training, and all its evaluations."""

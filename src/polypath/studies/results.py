@@ -9,7 +9,7 @@ from typing import Any
 import polypath
 from polypath.report.records import plain
 from polypath.studies.arguments import budgets
-from polypath.studies.config import COOLED, Study
+from polypath.studies.config import Study, at_temperature
 from polypath.studies.job_functions import COST, best_temperature
 from polypath.studies.jobs import Job
 from polypath.studies.over_training import checkpoint_curves, logged_curves, match, read_trails
@@ -94,7 +94,7 @@ def notes_of(
     at_home = [e.split for e in study.evaluations if e.temperature == best]
     if best is not None and study.tuning is not None:
         notes.append(
-            f"{COOLED}: sampled at T = {best:g}, at which it is right most often on "
+            f"{at_temperature(best)}: the base sampled at the temperature at which it is right most often on "
             f"{study.tuning.split}."
             + (f" On {', '.join(at_home)} that is the base itself." if at_home else "")
         )

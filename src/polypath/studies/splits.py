@@ -19,7 +19,7 @@ from polypath.report.model import Curve, Difference, FloatArray, Metric
 from polypath.report.prepared import Prepared, ProblemValues, shared_problems
 from polypath.report.settings import AnalysisSettings, choose_sizes
 from polypath.rollouts.samples import Samples, load_samples
-from polypath.studies.config import BASE, COOLED, Evaluation
+from polypath.studies.config import BASE, COOLED, Evaluation, at_temperature
 from polypath.studies.job_functions import entropy_values
 from polypath.studies.plan import StudyPlan
 from polypath.studies.relation_metrics import Measured, measure_model
@@ -171,7 +171,7 @@ def base_and_methods(
     found = [RowFolders(name=BASE, label=BASE, folders=(folder,), temperature=own)]
     if best is not None and best != own:
         folder = plan.cooled_folder(evaluation, best)
-        label = f"{COOLED} (T={best:g})"
+        label = at_temperature(best)
         found.append(RowFolders(name=COOLED, label=label, folders=(folder,), temperature=best))
     for name, method in plan.study.methods.items():
         took = [training_seconds(plan.log(name, seed)) for seed in plan.study.seeds]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from polypath.errors import ConfigError, MissingFileError, unknown_name
+from polypath.rollouts.manifest import TASK_FILE_HASH
 from polypath.tasks.answers import task_from_yaml
 from polypath.tasks.base import Task
 from polypath.user_code import blamed, load_object
 
-HASH = "hash"  # recorded like an option, so that another state of the file is refused
 NEEDED = ("name", "splits", "problems", "verify_batch", "max_completion_length", "evaluation")
 
 
@@ -37,9 +37,9 @@ def load_task(place: str, options: Mapping[str, str]) -> Task:
     """
     place = absolute_place(place)
     source = _source(place)
-    given = {key: value for key, value in options.items() if key != HASH}
+    given = {key: value for key, value in options.items() if key != TASK_FILE_HASH}
     digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    recorded = options.get(HASH, digest)
+    recorded = options.get(TASK_FILE_HASH, digest)
     if recorded != digest:
         raise ConfigError(
             f"Task {place} has changed since it was recorded: its file had the hash {recorded}, now it has "
@@ -51,7 +51,7 @@ def load_task(place: str, options: Mapping[str, str]) -> Task:
         raise ConfigError(f"Task {place} takes no options, got {next(iter(given))!r}.")
     else:
         task = task_from_yaml(source)
-    return cast(Task, PlacedTask(task, place, {**given, HASH: digest}))
+    return cast(Task, PlacedTask(task, place, {**given, TASK_FILE_HASH: digest}))
 
 
 class PlacedTask:

@@ -10,6 +10,8 @@ from transformers import TrainerCallback
 from polypath.rollouts.files import write_file
 from polypath.train.checkpoints import mark
 
+LOG_FILE = "log.jsonl"  # one line a logging step
+
 
 class MarkComplete(TrainerCallback):
     """Mark a checkpoint once all of it is on disk.

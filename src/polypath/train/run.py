@@ -2,17 +2,14 @@
 
 import contextlib
 import errno
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import transformers
-import trl
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils.hub import cached_file
@@ -20,44 +17,25 @@ from trl import get_peft_config, get_quantization_config
 from trl.trainer import utils as trl_utils
 
 from polypath.core.given import own_errors
-from polypath.credentials import hidden, is_secret
 from polypath.engines.trl import CollapseMonitor, DiversityGRPOTrainer
-from polypath.errors import ConfigError, DataError, MissingFileError, PolypathError
+from polypath.errors import ConfigError, DataError, MissingFileError
 from polypath.rollouts.files import read_json, write_json
 from polypath.rollouts.locks import WHOLE, WriterLock
-from polypath.rollouts.manifest import library_versions
 from polypath.sampling.fingerprint import weight_hashes
-from polypath.sampling.model_files import model_errors, weights_fault
-from polypath.tasks import is_place
-from polypath.tasks.own_file import HASH
+from polypath.sampling.model_files import model_blamed, model_errors, weights_fault
 from polypath.tasks.shipped import SHIPPED_MODELS, shipped_model
 from polypath.terminal import Terminal
 from polypath.train.auto_rehearsal import make_rehearsal_set
-from polypath.train.callbacks import Loaded, LogFile, MarkComplete, StopWhenLoaded
+from polypath.train.callbacks import LOG_FILE, Loaded, LogFile, MarkComplete, StopWhenLoaded
 from polypath.train.checkpoints import choose_checkpoint, unmark_after
 from polypath.train.config import Recipe
 from polypath.train.machine import check_machine
-from polypath.train.sources import load_datasets, load_rewards, monitor_probe, recipe_task
+from polypath.train.processes import on_main
+from polypath.train.record import FINISHED_FILE, check_record, write_record
+from polypath.train.sources import load_datasets, load_rewards, monitor_probe
 
-RUN_FILE = "run.json"  # the settings of the run
-LOG_FILE = "log.jsonl"  # one line a logging step
-FINISHED_FILE = "finished.json"  # written last
-TASK_HASH = f"{HASH} of the task"  # another state of its file is another task
-PATIENCE = 2.0  # seconds before a folder that is in use is refused
+PATIENCE = 2.0  # seconds until a folder that is in use is refused
 LOCK_FILE = "_lock"  # names the process that runs; by its name no part of a model that is uploaded
-
-# Settings that may differ between the first start of a run and its resumption. The folder is the one in
-# which the record was found, by any path.
-FREE_ON_RESUME = frozenset(
-    {
-        "disable_tqdm",
-        "report_to",
-        "logging_steps",
-        "log_completions",
-        "resume_from_checkpoint",
-        "output_dir",
-    }
-)
 
 
 def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Path:
@@ -92,7 +70,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
 
     check_machine(recipe)
     with _alone(folder):
-        _same_settings(folder / RUN_FILE, recipe)
+        check_record(folder, recipe, tell)
         fault = on_main(lambda: _finished_fault(folder))
         if fault is None:
             tell(f"{folder} is already finished. Choose another output_dir to run again.")
@@ -104,11 +82,12 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
         checkpoint, note = on_main(
             lambda: choose_checkpoint(folder, Path(str(asked)) if named else None)
         )
-        make_rehearsal_set(recipe, resolve_model(recipe.model.model_name_or_path))
+        model = resolve_model(recipe.model.model_name_or_path)
+        make_rehearsal_set(recipe, model)
         trainer = build_trainer(recipe)
         if main:
             (folder / FINISHED_FILE).unlink(missing_ok=True)
-            write_json(folder / RUN_FILE, {**_record(recipe), "weights": _weights(recipe)})
+            write_record(folder, recipe)
         if checkpoint is not None and _take_last_step(trainer, checkpoint):
             tell(f"{note}All steps were done in {checkpoint}.")
         else:
@@ -117,7 +96,7 @@ def run(recipe: Recipe, *, progress: Callable[[str], None] | None = None) -> Pat
                 on_main(lambda: unmark_after(checkpoint, folder))
             elif note:
                 tell(f"{note}Starting anew.")
-            with _saving(folder):
+            with _saving(folder), model_blamed(model):
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         with _saving(folder):
             trainer.save_model(str(folder))
@@ -244,29 +223,6 @@ def _saving(folder: Path) -> Iterator[None]:
 # --- the records of a run -----------------------------------------------------------------------------
 
 
-Result = TypeVar("Result")
-
-
-def on_main(work: Callable[[], Result]) -> Result:
-    """Return on every process what the main process returns. What it refuses, every process refuses.
-
-    Raises:
-        PolypathError: as ``work`` does on the main process.
-    """
-    found: list[Any] = [None, None]
-    if PartialState().is_main_process:
-        try:
-            found[0] = work()
-        except PolypathError as error:
-            found[1] = error
-    if PartialState().num_processes > 1:
-        broadcast_object_list(found)
-    if found[1] is not None:
-        raise found[1]
-    result: Result = found[0]
-    return result
-
-
 def _lock(folder: Path) -> WriterLock:
     """Take the lock of a folder. A process of a run that was just killed may hold it a moment longer."""
     end = time.monotonic() + PATIENCE
@@ -334,58 +290,6 @@ def _take_last_step(trainer: DiversityGRPOTrainer, checkpoint: Path) -> bool:
     if average is not None:
         average.on_train_end(trainer.args, state, trainer.control, model=trainer.model)
     return True
-
-
-def _record(recipe: Recipe) -> dict[str, Any]:
-    """Return the run's settings, as reading its file would; values that JSON lacks are texts."""
-    settings = dict(sorted(recipe.values.items()))
-    if recipe.task.task is not None and is_place(recipe.task.task):
-        settings[TASK_HASH] = recipe_task(recipe.task).options[HASH]
-    record = {
-        "settings": hidden(settings),
-        "processes": recipe.trainer.world_size,
-        "versions": {**library_versions(), "trl": trl.__version__},
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(record, default=str), parse_constant=str)
-    return plain
-
-
-def _same_settings(path: Path, recipe: Recipe) -> None:
-    """Refuse to continue a run with other settings than those it was begun with."""
-    if not path.is_file():
-        return
-    now = _fixed(_record(recipe))
-    try:
-        told = hidden(json.loads(path.read_text(encoding="utf-8")))
-        before, weights = _fixed(told), dict(told.get("weights", {}))
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is not what a run wrote there. Use another output_dir, or delete this one."
-        ) from error
-    for key in sorted((before.keys() | now.keys()) - FREE_ON_RESUME):
-        if not is_secret(key) and str(before.get(key)) != str(now.get(key)):
-            fix = "Bring the old file back" if key == TASK_HASH else "Use the same settings"
-            raise ConfigError(
-                f"{path.parent} holds a run with {key}={before.get(key)!r}, but this run has "
-                f"{now.get(key)!r} (None: not set). {fix} to continue it, or use another output_dir."
-            )
-    found = on_main(lambda: _weights(recipe))
-    for name, was in weights.items():
-        if found.get(name, was) != was:
-            raise DataError(
-                f"{name} of the model {recipe.model.model_name_or_path} has other bytes (by its SHA-256) "
-                f"than when the run in {path.parent} was begun. Restore it, or use another output_dir."
-            )
-
-
-def _weights(recipe: Recipe) -> dict[str, str]:
-    """Return the hashes of the weights that training starts from."""
-    return weight_hashes(shipped_model(str(recipe.model.model_name_or_path)))
-
-
-def _fixed(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what may not change: the settings, and the number of processes, which share a batch."""
-    return {**record["settings"], "number of processes": record.get("processes", 1)}
 
 
 def leave_process_group() -> None:

@@ -19,10 +19,10 @@ _GREEK = frozenset(
         " Omega ell hbar",
     )
 )
-_CIRCULAR = ("sin", "cos", "tan", "cot", "sec", "csc")
+CIRCULAR = ("sin", "cos", "tan", "cot", "sec", "csc")
 _FUNCTIONS = {
-    **{name: name for name in (*_CIRCULAR, "sinh", "cosh", "tanh", "coth", "exp")},
-    **{f"arc{name}": f"a{name}" for name in _CIRCULAR},
+    **{name: name for name in (*CIRCULAR, "sinh", "cosh", "tanh", "coth", "exp")},
+    **{f"arc{name}": f"a{name}" for name in CIRCULAR},
 }
 _FACES = frozenset(["mathbf", "mathrm", "boldsymbol", "mathit", "text", "bm"])
 _ACCENTS = frozenset(["hat", "bar", "vec", "tilde", "overline", "overrightarrow", "dot", "ddot"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polypath.errors import needs_extra
-from polypath.verify.math_latex import Unread, read
+from polypath.verify.math_latex import CIRCULAR, Unread, read
 from polypath.verify.math_number import NumberAnswer, read_number, squeeze, unwrap_text, words
 from polypath.verify.math_unit import without_unit
 
@@ -21,7 +21,7 @@ MOST_LATEX = 2_000  # most characters of an expression that is read
 MOST_SLOW = 200  # most characters for the full grammar, which takes a second for more
 
 _END = r"(?![A-Za-z])"
-_CIRCULAR = "sin|cos|tan|cot|sec|csc"
+_CIRCULAR = "|".join(CIRCULAR)
 _NAMED = rf"arc(?:{_CIRCULAR})|(?:{_CIRCULAR})h?|ln|log|exp|sqrt|lcm|gcd|max|min"
 _REWRITES: tuple[tuple[str, str], ...] = (
     ("⦃", r"\\{"),

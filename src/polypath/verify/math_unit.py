@@ -5,6 +5,8 @@ The library also drops units, but counts ``e``, ``i``, ``x``, million and thousa
 
 import re
 
+from polypath.verify.math_latex import CIRCULAR
+
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _SCALE = re.compile(
     r"(?<=[\d}])\s*(?:\\(?:text|mathrm|mbox|textrm)\s*\{\s*(?P<word>{0})s?\b(?P<rest>[^{{}}]*)\}|(?P<plain>{0})s?\b)".replace(
@@ -39,7 +41,7 @@ _ALONE = re.compile(r"[-+]?[\d.,/\s]*")
 _DEGREES = re.compile(
     r"(?:\^\{\s*\\circ\s*\}|\^\\circ|\\degree|°)\s*(?:" + _UPRIGHT + r"\s*[CFK]\s*\}|[CFK])?\s*$"
 )
-_CIRCULAR = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+_CIRCULAR = re.compile(rf"\\(?:{'|'.join(CIRCULAR)})")
 
 
 def without_unit(text: str) -> str:

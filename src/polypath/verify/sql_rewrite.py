@@ -13,6 +13,7 @@ from sqlglot import exp
 from sqlglot.dialects.sqlite import SQLite
 from sqlglot.errors import ErrorLevel
 
+from polypath.errors import ConfigError
 from polypath.verify.sql_names import canonical_names
 from polypath.verify.sql_schema import Schema, folded
 from polypath.verify.sql_tokens import tokens as sql_tokens
@@ -77,6 +78,13 @@ class _PlainSQLite(SQLite):
 
 
 _DIALECT = _PlainSQLite()
+try:
+    _DIALECT.parser()
+except TypeError:  # or every query would quietly be compared by its text
+    raise ConfigError(
+        "Canonical SQL extends sqlglot's classes, which its compiled version (sqlglot[c]) does not allow. "
+        "Run: pip uninstall sqlglotc."
+    ) from None
 
 
 def canonical_text(tokens: list[str], schema: Schema | None) -> str | None:

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import threading
+from functools import lru_cache
 
 # As sqlite3's tokenize.c: what is quoted and not closed goes to the end of the text.
 _GAP = r"(?:[ \t\n\f\r]++|--[^\n]*|/\*(?s:.)*?(?:\*/|\Z))"
@@ -50,6 +51,7 @@ def one_space(query: str) -> str:
     return _TOKEN.sub(lambda found: found[0] if found["gap"] is None else " ", query).strip()
 
 
+@lru_cache(maxsize=64)  # a query is asked for where it is found, and where it is compared
 def is_query(text: str) -> bool:
     """Whether the parser of SQLite takes a text as one query, whatever tables there are.
 

@@ -17,6 +17,7 @@ from polypath.core.objectives import (
     setting_fields,
     warn_of_idle_settings,
 )
+from polypath.core.pickled import PickledWithoutKeys
 from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.run_settings import RunSettings
 from polypath.errors import ConfigError
@@ -27,7 +28,7 @@ MethodSettings: Any = setting_fields("MethodSettings", BUILT_IN.settings)
 
 
 @dataclass
-class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # trl ships no types
+class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # type: ignore[misc]  # trl ships no types
     r"""Every setting of ``trl.GRPOConfig``, plus those of polypath's methods. All are off by default.
 
     The settings come from the registries of ``polypath.objectives``; ``polypath methods`` lists them.
@@ -66,7 +67,7 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
         # transformers pickles configs, and no module has this class: the values go into the one that is.
         namespace = {
             "REGISTRY": registry,
-            "__reduce__": lambda self: (_restored, (cls, self.__dict__)),
+            "__reduce__": lambda self: (_restored, (cls, self.__getstate__())),
         }
         return make_dataclass(cls.__name__, [], bases=(fields, cls), namespace=namespace)
 
@@ -101,6 +102,4 @@ class DiversityGRPOConfig(MethodSettings, GRPOConfig):  # type: ignore[misc]  # 
 
 
 def _restored(cls: type[DiversityGRPOConfig], values: dict[str, Any]) -> DiversityGRPOConfig:
-    config = cls.__new__(cls)
-    config.__dict__.update(values)
-    return config
+    return cls.restored(values)
