@@ -153,35 +153,49 @@ class _Scheduler:
 
     def run(self, timings: Path) -> None:
         """Run the jobs. Raise ``JobFailed`` at the end if jobs failed, or ``WorkerLost`` at once."""
-        total, dropped, failures = len(self.waiting), 0, []
+        total, number, dropped = len(self.waiting), 0, 0
+        failures: list[str] = []
         overall = self.progress.add_task("all jobs", total=total)
         while self.waiting or self.running:
             self._start_ready()
-            finished = self.executor.finished(POLL_SECONDS)
-            for running in self.running.values():
-                if running.job.done is not None:
-                    self.progress.update(running.bar, completed=running.job.done())
-            self.progress.update(overall, description=f"all jobs{self._left()}")
-            for over in finished:
-                running = self.running.pop(over.unit.name)
-                name, seconds = running.job.name, running.seconds
-                self.progress.remove_task(running.bar)
-                self.progress.advance(overall)
-                reason = over.error and (one_line(over.error) or type(over.error).__name__)
+            ended = self._ended()
+            for job, _, reason, log in ended:
                 if reason:
-                    failures.append(f"{name} failed: {reason} (its output is in {over.log})")
-                    dropped += self._drop_those_after(name)
-                    told = Text.assemble(("failed", "red"), f" {name}: {reason}")
+                    failures.append(f"{job.name} failed: {reason} (its output is in {log})")
+                    dropped += self._drop_those_after(job.name)
+            self._start_ready()  # no worker waits for what follows
+            self._show(overall, number + len(ended))
+            self.seconds |= {job.name: seconds for job, seconds, reason, _ in ended if not reason}
+            if ended:
+                write_json(timings, self.seconds)
+            for job, seconds, reason, _ in ended:
+                number += 1
+                if reason:
+                    told = Text.assemble(("failed", "red"), f" {job.name}: {reason}")
                 else:
-                    self.seconds[name] = seconds
-                    write_json(timings, self.seconds)
-                    told = Text.assemble(("done", "green"), f" {name} ({seconds:.0f} s)")
-                number = total - dropped - len(self.waiting) - len(self.running)
+                    told = Text.assemble(("done", "green"), f" {job.name} ({seconds:.0f} s)")
                 told.append(f" {number} of {total}{self._left()}", "dim")
                 self.progress.console.print(told)
         if failures:
             others = f" {dropped} jobs that need them were not run." if dropped else ""
             raise JobFailed(f"{'; '.join(failures)}.{others} Rerun the command to retry them.")
+
+    def _ended(self) -> list[tuple[Job, float, str, Path | None]]:
+        """Return jobs that ended: each with its seconds, why it failed (empty if not) and its log."""
+        ended = []
+        for over in self.executor.finished(POLL_SECONDS):
+            running = self.running.pop(over.unit.name)
+            reason = "" if over.error is None else one_line(over.error) or type(over.error).__name__
+            ended.append((running.job, running.seconds, reason, over.log))
+            self.progress.remove_task(running.bar)
+        return ended
+
+    def _show(self, overall: TaskID, number: int) -> None:
+        """Update the bars; ``number`` jobs have ended."""
+        for running in self.running.values():
+            if running.job.done is not None:
+                self.progress.update(running.bar, completed=running.job.done())
+        self.progress.update(overall, completed=number, description=f"all jobs{self._left()}")
 
     def _left(self) -> str:
         at_work = {running.job.name: running.seconds for running in self.running.values()}
