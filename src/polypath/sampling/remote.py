@@ -21,10 +21,12 @@ from polypath.rollouts import Rollout, RolloutManifest
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.backends import Backend, open_backend
 from polypath.sampling.collect import Drawn, DrawRows, verified_rows
+from polypath.sampling.model_files import model_blamed
 from polypath.sampling.plan import PlannedSample, check_asked, plan_tokenized
 from polypath.sampling.settings import SamplingSettings, VllmSettings
 from polypath.tasks import get_task
 from polypath.tasks.base import Problem, Task
+from polypath.tasks.shipped import shipped_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,8 @@ def tokenized(worker: ModelWorker, problems: Sequence[Problem]) -> list[list[int
     """Return the tokens of each prompt."""
     from polypath.sampling.prompts import tokenize_prompts
 
-    return tokenize_prompts(worker.backend.tokenizer, [problem.prompt for problem in problems])
+    with model_blamed(shipped_model(worker.settings.model)):
+        return tokenize_prompts(worker.backend.tokenizer, [problem.prompt for problem in problems])
 
 
 def drawn_rows(
@@ -115,7 +118,9 @@ def drawn_rows(
 ) -> list[Rollout]:
     """Draw a batch and verify it."""
     assert worker.backend.draw_batch is not None  # a server has none, and is not opened in workers
-    return verified_rows(worker.backend.draw_batch(batch, settings), worker.task.verify_batch)
+    with model_blamed(shipped_model(worker.settings.model)):
+        completions = worker.backend.draw_batch(batch, settings)
+    return verified_rows(completions, worker.task.verify_batch)
 
 
 # --- in the process of the command ---------------------------------------------------------------------
