@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "polypath needs Python 3.11 to 3.14, found $(PYTHON). Name one: make PYTHON=/path/to/python setup"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,docs,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[trl,math,sql,embedding,peft,ray,docs,dev]'
 	touch $(STAMP)
 
 # verl wants an older transformers than TRL.

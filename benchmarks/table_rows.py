@@ -261,6 +261,35 @@ def report(result: Result) -> list[Table]:
     return [((*heads, "page, MB"), cells)]
 
 
+def cluster(result: Result) -> list[Table]:
+    """Sleeping jobs, and what a node killed half-way costs."""
+    sleeping, *killed = result["rows"]
+    times = (f"{sleeping['seconds']:.1f} s", *(f"{100 * sleeping[k]:.1f} %" for k in BUSY))
+    cells = [
+        [
+            row["what"],
+            str(row["units"]),
+            str(row["done_before_kill"]),
+            str(row["begun_again"]),
+            f"{row['different']} of {row['files']}",
+            f"{row['seconds']:.0f} s",
+            f"{row['seconds_here']:.0f} s",
+        ]
+        for row in killed
+    ]
+    heads = ("command", "units", "done before the kill", "begun again", "files that differ")
+    return [
+        (
+            ("jobs", "time", "busy", "busy, the workers' start included"),
+            [[sleeping["what"], *times]],
+        ),
+        ((*heads, "time", "time without Ray"), cells),
+    ]
+
+
+BUSY = ("busy", "busy_with_start")
+
+
 def gpu(result: Result) -> list[Table]:
     """For each size a table of steps and one of the other parts; then reward adjustment."""
     sizes = list(dict.fromkeys(row["size"] for row in result["rows"] if "size" in row))

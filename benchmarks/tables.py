@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from table_rows import (
+    cluster,
     embedding,
     gpu,
     metrics,
@@ -51,6 +52,7 @@ TABLES: dict[str, Callable[[Result], list[Table]]] = {
     "verify_sql": verify_sql,
     "store": store,
     "report": report,
+    "cluster": cluster,
     "gpu": gpu,
 }
 

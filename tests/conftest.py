@@ -49,6 +49,7 @@ TOGETHER = {
 # The longest first, so that no worker is left with one at the end.
 FIRST = (
     "tests/studies/test_quickstart.py",
+    "tests/executor/test_ray.py",
     "tests/engines/trl/test_processes.py",
     "tests/studies/test_study.py",
     "tests/verify/test_math_data.py",

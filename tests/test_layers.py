@@ -15,6 +15,7 @@ FLOORS = [
     {"errors"},
     {
         "checks",
+        "executor",
         "old_keys",
         "presets",
         "settings",

@@ -28,13 +28,10 @@ def test_an_engine_that_cannot_be_is_refused(options: BackendOptions, named: str
         options.engine()
 
 
-def test_part_and_launcher_name_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert BackendOptions(shard="1/2").ranks().part.rank == 1
+def test_a_launcher_names_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert BackendOptions().ranks().part.of == 3
-    with pytest.raises(ConfigError, match="--shard"):
-        BackendOptions(shard="1/2").ranks()
 
 
 def test_options_reach_the_task() -> None:

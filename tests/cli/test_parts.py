@@ -1,4 +1,4 @@
-"""``--shard`` and torchrun, as a user starts them."""
+"""Several processes that share a command, as a user starts them with torchrun."""
 
 import json
 import os
@@ -68,45 +68,12 @@ def test_torchrun_evaluates_as_one_process_does_and_reports_once(
     assert json.loads((out / "samples" / "manifest.json").read_text())["backend"] == "transformers"
 
 
-def test_parts_by_hand_say_what_is_missing_and_a_plain_call_sums_up(
-    alone: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = ["--out", str(tmp_path / "run")]
-    assert run(["eval", *words, *out, "--shard", "1/2"]) == 0
-    first = capsys.readouterr().out
-    assert "8 samples" in first
-    assert "--shard" in first
-    assert "pass@" not in first
-    summary = tmp_path / "summary.json"
-    assert run(["sample", *words, *out, "--json", str(summary)]) == 0
-    assert json.loads(summary.read_text())["new_samples"] == 8
-    assert "--shard" not in capsys.readouterr().out
-    assert rows_of(tmp_path / "run") == rows_of(alone)
-
-
 def spoil(alone: Path, out: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write rows to a run like another, a shard each, with the wrong verdict."""
     manifest = RolloutStore.open(alone / "samples").manifest
     with RolloutStore.create_or_open(out / "samples", manifest) as store:
         for row in rows:
             store.append([Rollout(**{**row, "correct": not row["correct"]})])
-
-
-def test_parts_of_score_say_what_is_missing_and_the_last_one_sums_up(
-    alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spoilt, out = tmp_path / "run", tmp_path / "run-verified"
-    spoil(alone, spoilt, rows_of(alone))
-    before = rows_of(spoilt)
-    summary = tmp_path / "summary.json"
-    assert run(["score", str(spoilt), "--shard", "1/2", "--json", str(summary)]) == 0
-    assert "6 of 12 shards" in capsys.readouterr().out
-    assert not summary.exists()
-    assert run(["score", str(spoilt), "--shard", "0/2", "--json", str(summary)]) == 0
-    told = json.loads(summary.read_text())["samples"]
-    assert told["num_rows"] == told["now_right"] + told["now_wrong"] == 12
-    assert rows_of(out) == rows_of(alone)
-    assert rows_of(spoilt) == before
 
 
 def rank_of_two(rank: int, run: Path) -> subprocess.Popen[bytes]:
@@ -157,10 +124,11 @@ def test_what_cannot_be_shared_is_one_line(
 ) -> None:
     file = tmp_path / "x.jsonl"
     file.write_text('{"problem_id": "a", "completion": "1", "gold": "1"}\n')
-    assert run(["score", str(file), "--task", "countdown", "--shard", "0/2"]) == 2
-    assert "one process verifies" in capsys.readouterr().err
-    assert run(["sample", *words, "--out", str(alone), "--shard", "2"]) == 2
-    assert "--shard 2" in capsys.readouterr().err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RANK", "0")
+        patch.setenv("WORLD_SIZE", "2")
+        assert run(["score", str(file), "--task", "countdown"]) == 2
+        assert "one process verifies" in capsys.readouterr().err
     assert run(["sample", *words, "--out", str(alone), "--tensor-parallel", "2"]) == 2
     error = capsys.readouterr().err
     assert "--tensor-parallel" in error

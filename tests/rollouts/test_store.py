@@ -271,3 +271,16 @@ def test_a_writer_killed_at_any_moment_leaves_whole_shards_and_no_lock(tmp_path:
 def test_the_store_does_not_import_torch() -> None:
     code = "import sys, polypath.rollouts; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_shards_come_in_any_order_where_their_numbers_are_given(tmp_path: Path) -> None:
+    with RolloutStore.create_or_open(tmp_path, manifest()) as store:
+        store.append([row("first", 0)])
+        start = store.next_number()
+        for place in (2, 0, 1):
+            store.append([row(f"p{place}", 0)], number=start + place)
+        store.append([row("last", 0)])
+        order = [found["problem_id"] for found in rows_of(store)]
+        assert order == ["first", "p0", "p1", "p2", "last"]
+        with pytest.raises(FileExistsError):
+            store.append([row("again", 0)], number=start)

@@ -28,8 +28,8 @@ SETTINGS = SamplingSettings(max_new_tokens=4, batch_size=4, temperature=0.9)
 Job = Callable[..., object]
 
 
-def sample(model: str, out: Path, part: str | None = None) -> dict[str, Any]:
-    ranks = find_ranks(part)
+def sample(model: str, out: Path) -> dict[str, Any]:
+    ranks = find_ranks()
     with (out.parent / f"{out.name}-said-{ranks.part.rank}").open("a") as said:
         summary = sample_run(
             model,
@@ -45,8 +45,8 @@ def sample(model: str, out: Path, part: str | None = None) -> dict[str, Any]:
     return {"new": summary.new_samples, "missing": summary.missing}
 
 
-def make_set(model: str, out: Path, part: str | None = None) -> dict[str, Any]:
-    ranks = find_ranks(part)
+def make_set(model: str, out: Path) -> dict[str, Any]:
+    ranks = find_ranks()
     summary = presample(model, Addition(), out=out, settings=PRESAMPLE, ranks=ranks)
     return {
         "new": summary.new_samples,
@@ -68,13 +68,13 @@ def start(job: Job, model: str, out: Path, rank: int, of: int) -> int:
     return child
 
 
-def call(job: Job, model: str, out: Path, part: str | None = None) -> Any:
+def call(job: Job, model: str, out: Path) -> Any:
     """Run a job in a child, without a launcher, and return what it returns."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         with os.fdopen(write, "w") as pipe:
-            json.dump(job(model, out, part), pipe)
+            json.dump(job(model, out), pipe)
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
@@ -122,7 +122,7 @@ def at_once(model: str, folder: Path, job: Job) -> dict[str, Any]:
 
 
 def step_by_step(model: str, folder: Path, job: Job, planned: int) -> dict[str, Any]:
-    """Kill one of two and start it again; then do parts by hand, one after the other.
+    """Do it alone; then kill one of two and start it again.
 
     ``planned`` is the number of the first round's batches.
     """
@@ -138,9 +138,6 @@ def step_by_step(model: str, folder: Path, job: Job, planned: int) -> dict[str, 
     told["the other waits"] = is_up(first)
     second = start(job, model, out, 1, 2)
     told["killed"] = [end(first), end(second)]
-
-    out = folder / "by_hand"
-    told["by_hand"] = [call(job, model, out, part) for part in ("1/2", "0/2", "0/2", "1/2", None)]
     return told
 
 

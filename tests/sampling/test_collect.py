@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from polypath.rollouts import RolloutStore
-from polypath.sampling.collect import collect_from
+from polypath.sampling.collect import collect_from, draw_verified
 from polypath.sampling.progress import ProgressReport
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import sample
@@ -26,12 +26,11 @@ def test_rows_hold_the_verdict_of_their_text(tiny: tuple[Any, Any], tmp_path: Pa
     problems = task.problems("train", 4)
     with RolloutStore.create_or_open(tmp_path, manifest()) as store:
         new = collect_from(
-            partial(sample, *tiny),
+            partial(draw_verified, partial(sample, *tiny), task.verify_batch),
             store,
             problems,
             num_samples=5,
             settings=SETTINGS,
-            verify_batch=task.verify_batch,
         )
         rows = rows_of(store)
     assert new == len(rows) == 20
@@ -49,8 +48,8 @@ def test_rows_hold_the_verdict_of_their_text(tiny: tuple[Any, Any], tmp_path: Pa
 
 def test_only_what_is_missing_is_sampled(tiny: tuple[Any, Any], tmp_path: Path) -> None:
     task = Addition()
-    draw = partial(sample, *tiny)
-    options: dict[str, Any] = {"settings": SETTINGS, "verify_batch": task.verify_batch}
+    draw = partial(draw_verified, partial(sample, *tiny), task.verify_batch)
+    options: dict[str, Any] = {"settings": SETTINGS}
     with RolloutStore.create_or_open(tmp_path / "once", manifest()) as store:
         collect_from(draw, store, task.problems("train", 4), num_samples=5, **options)
         whole = rows_of(store)

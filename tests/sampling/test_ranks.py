@@ -17,7 +17,7 @@ from tests.forks import python
 from tests.rehearsal.adder import save_adder
 
 ROOT = Path(__file__).parents[2]
-WAYS = ["of2", "of3", "killed", "other_size", "by_hand"]
+WAYS = ["of2", "of3", "killed", "other_size"]
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,8 @@ def test_the_samples_are_those_of_one_process(
     assert rows_of(folder / way / store) == expected
 
 
-@pytest.mark.parametrize("way", ["killed", "by_hand"])
-def test_the_rehearsal_set_is_that_of_one_process(
-    runs: tuple[Path, dict[str, Any]], way: str
-) -> None:
-    folder = runs[0] / "presample"
+def test_the_rehearsal_set_is_that_of_one_process(runs: tuple[Path, dict[str, Any]]) -> None:
+    folder, way = runs[0] / "presample", "killed"
     assert rows_of(folder / way / "samples") == rows_of(folder / "one" / "samples")
     for name in ("rehearsal.safetensors", "partition.parquet", "manifest.json"):
         digests = [hashlib.sha256((folder / w / name).read_bytes()).digest() for w in ("one", way)]
@@ -88,23 +85,6 @@ def test_another_number_of_processes_goes_on_and_one_cleans_up(
     assert not list(folder.glob(".writing-*"))
 
 
-def test_a_part_by_hand_ends_when_it_is_done_and_says_what_is_missing(
-    runs: tuple[Path, dict[str, Any]],
-) -> None:
-    first, second, third, fourth, last = runs[1]["sample"]["by_hand"]
-    assert first["new"] + second["new"] == 160
-    assert (first["missing"], second["missing"]) == (160 - first["new"], 0)
-    assert {told["new"] for told in (third, fourth, last)} == {0}
-    rounds = runs[1]["presample"]["by_hand"]
-    assert [told["complete"] for told in rounds] == [False] * 4 + [True]
-    assert rounds[0]["missing"] == 320 - rounds[0]["new"]
-    # Part 0 saw all of the first round, so it also confirmed; part 1 did so when called again.
-    assert rounds[1]["new"] > 160
-    assert rounds[3]["new"] > 0
-    assert [rounds[2]["new"], rounds[4]["new"]] == [0, 0]
-    assert sum(told["new"] for told in rounds) == runs[1]["presample"]["alone"]["new"]
-
-
 def test_only_rank_0_speaks_and_it_says_what_it_waits_for(
     runs: tuple[Path, dict[str, Any]],
 ) -> None:
@@ -118,34 +98,24 @@ def test_only_rank_0_speaks_and_it_says_what_it_waits_for(
 
 
 @pytest.mark.parametrize(
-    ("shard", "environ", "part", "waits", "local"),
+    ("environ", "part", "local"),
     [
-        (None, {}, WHOLE, False, None),
-        ("0/1", {}, WHOLE, False, None),
-        ("3/4", {}, Part(3, 4), False, None),
-        (None, {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1"}, Part(9, 16), True, 1),
-        (None, {"RANK": "1", "WORLD_SIZE": "2"}, Part(1, 2), True, None),
-        (None, {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, WHOLE, False, None),
-        ("1/2", {"RANK": "0", "WORLD_SIZE": "1"}, Part(1, 2), False, None),
-        (None, {"RANK": "3"}, WHOLE, False, None),
+        ({}, WHOLE, None),
+        ({"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "1"}, Part(9, 16), 1),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, Part(1, 2), None),
+        ({"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}, WHOLE, None),
+        ({"RANK": "3"}, WHOLE, None),
     ],
 )
-def test_who_one_is_comes_from_the_option_or_the_launcher(
-    shard: str | None, environ: dict[str, str], part: Part, waits: bool, local: int | None
+def test_who_one_is_comes_from_the_launcher(
+    environ: dict[str, str], part: Part, local: int | None
 ) -> None:
-    ranks = find_ranks(shard, environ)
-    assert (ranks.part, ranks.waits, ranks.local_rank) == (part, waits, local)
-    assert ranks.leads == (part.rank == 0 or not waits)
+    ranks = find_ranks(environ)
+    assert (ranks.part, ranks.local_rank) == (part, local)
+    assert ranks.leads == (part.rank == 0)
 
 
-@pytest.mark.parametrize("shard", ["4/4", "-1/4", "1", "1/", "/2", "a/b", "0/0", "1/2/3"])
-def test_what_is_no_part_is_refused(shard: str) -> None:
-    with pytest.raises(ConfigError, match="I/N"):
-        find_ranks(shard, {})
-
-
-def test_two_ways_to_be_told_are_one_too_many() -> None:
-    with pytest.raises(ConfigError, match="--shard"):
-        find_ranks("0/2", {"RANK": "0", "WORLD_SIZE": "2"})
-    with pytest.raises(ConfigError, match="RANK=2, WORLD_SIZE=2"):
-        find_ranks(None, {"RANK": "2", "WORLD_SIZE": "2"})
+@pytest.mark.parametrize("rank", ["2", "-1", "a", ""])
+def test_what_is_no_part_is_refused(rank: str) -> None:
+    with pytest.raises(ConfigError, match=f"RANK={rank}, WORLD_SIZE=2"):
+        find_ranks({"RANK": rank, "WORLD_SIZE": "2"})

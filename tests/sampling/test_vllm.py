@@ -118,7 +118,7 @@ def test_each_rank_has_its_own_gpus_and_no_launcher() -> None:
         **{"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "node0", "HOME": "/h"},
         **{"TORCHELASTIC_USE_AGENT_STORE": "True", "CUDA_VISIBLE_DEVICES": "4,5,6,7"},
     }
-    ranks = find_ranks(None, environ)
+    ranks = find_ranks(environ)
     for size, devices in ((1, "5"), (2, "6,7"), (4, "4,5,6,7")):
         own = own_environment(size, ranks, environ)
         assert own == {"HOME": "/h", "CUDA_VISIBLE_DEVICES": devices}
@@ -186,7 +186,7 @@ def test_a_build_for_another_device_is_refused(vllm_stand_in: Any, tiny_model_di
 
 def test_the_build_for_cpu_is_given_no_gpus() -> None:
     environ = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "HOME": "/h"}
-    own = own_environment(1, find_ranks(None, environ), environ, gpus=False)
+    own = own_environment(1, find_ranks(environ), environ, gpus=False)
     assert own == {"HOME": "/h"}
 
 

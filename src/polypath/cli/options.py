@@ -5,13 +5,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from polypath.cli.runs import ShardOption, TaskOptionsOption
+from polypath.cli.runs import (
+    RayOption,
+    RayWorkersOption,
+    TaskOptionsOption,
+    chosen_cluster,
+)
 from polypath.errors import ConfigError, unknown_name
 from polypath.sampling.settings import VllmSettings
 from polypath.settings import setting
 from polypath.tasks.options import key_values
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from polypath.executor.cluster import RayCluster
     from polypath.sampling.ranks import Ranks
     from polypath.tasks import Task
 
@@ -60,7 +68,8 @@ class BackendOptions:
         False,
         "Run Python code that comes with the model. Without this option such a model is refused.",
     )
-    shard: ShardOption = None
+    ray: RayOption = None
+    workers: RayWorkersOption = None
 
     def engine(self) -> VllmSettings | None:
         """Return vLLM's settings, or ``None`` for transformers.
@@ -82,7 +91,16 @@ class BackendOptions:
         return None
 
     def ranks(self) -> "Ranks":
-        """Return this process's part of the work: of ``--shard``, or of the launcher."""
+        """Return this process's part of the work, as a launcher says."""
         from polypath.sampling.ranks import find_ranks
 
-        return find_ranks(self.shard)
+        return find_ranks()
+
+    def cluster(self, console: "Console", *, server: bool = False) -> "RayCluster | None":
+        """Return the Ray cluster to use, if there is one; see ``chosen_cluster``."""
+        reason = ""
+        if not self.ranks().part.is_whole:
+            reason = "several processes share the work already"
+        elif server:
+            reason = "the server of --base-url draws by itself"
+        return chosen_cluster(self.ray, self.workers, console, unless=reason)

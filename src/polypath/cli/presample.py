@@ -57,7 +57,7 @@ def presample(options: PresampleOptions) -> None:
     A problem that the policy solves in nearly all samples enters the rehearsal set, with one of its
     answers and the answer's log-probs. The other problems form the exploration set. Train with the
     result as --rehearsal_set. Rerun the command to resume. Several processes can share the sampling,
-    under torchrun or with --shard. Needs polypath[trl] or polypath[verl].
+    under torchrun or on a Ray cluster. Needs polypath[trl] or polypath[verl].
     """
     from polypath.rehearsal.presample import presample as run
     from polypath.rehearsal.problems import read_problems
@@ -83,19 +83,13 @@ def presample(options: PresampleOptions) -> None:
         trust_remote_code=options.backend.trust_remote_code,
         engine=options.backend.engine(),
         ranks=ranks,
+        cluster=options.backend.cluster(console),
         console=console,
     )
     if not ranks.leads:
         return
     write_json(options.json_file, asdict(summary))
-    if summary.complete:
-        _print_summary(console, summary, options.settings.k)
-    else:
-        console.out(
-            f"{summary.new_samples} new samples; {summary.missing} are missing so far. When all "
-            "parts are done, run them once more to draw the samples that confirm; then run the "
-            "command without --shard, which draws what is missing and writes the set."
-        )
+    _print_summary(console, summary, options.settings.k)
 
 
 def _training_forward() -> "CompletionLogps":

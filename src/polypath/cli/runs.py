@@ -20,6 +20,7 @@ from polypath.tasks.options import key_values
 from polypath.terminal import Terminal
 
 if TYPE_CHECKING:
+    from polypath.executor.cluster import RayCluster
     from polypath.report.model import RunAnalysis
     from polypath.report.settings import AnalysisSettings
     from polypath.rollouts.samples import Samples
@@ -35,12 +36,19 @@ TaskOptionsOption = Annotated[
         help="Option of the task. Repeatable. polypath tasks show TASK lists them.",
     ),
 ]
-ShardOption = Annotated[
+RayOption = Annotated[
     str | None,
     typer.Option(
-        metavar="I/N",
-        help="Do only part I of N; I counts from 0. All parts write to one folder. Not needed "
-        "under torchrun.",
+        metavar="ADDRESS",
+        help="Use the Ray cluster at HOST:PORT, or auto for the one that runs on this machine; by default "
+        "RAY_ADDRESS, if it is set. off works on this machine. Needs polypath[ray].",
+    ),
+]
+RayWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="With a Ray cluster: workers at most, each with a model or a verifier; by default as many as "
+        "it has room for."
     ),
 ]
 JsonOption = Annotated[
@@ -56,6 +64,37 @@ def console_beside(*outputs: Path | None) -> Terminal:
     stream: IO[str] = sys.stderr if STDOUT in outputs else sys.stdout
     measured = stream.isatty() or "COLUMNS" in os.environ
     return Terminal(file=stream, width=None if measured else WIDE)
+
+
+def chosen_cluster(
+    ray: str | None, workers: int | None, console: Console, *, unless: str = ""
+) -> "RayCluster | None":
+    """Return the Ray cluster that the options or ``RAY_ADDRESS`` name; ``None`` for this machine.
+
+    Args:
+        ray: value of ``--ray``.
+        workers: value of ``--workers``.
+        console: where it is told that ``RAY_ADDRESS`` is not used.
+        unless: why a cluster cannot be used here; empty if it can.
+
+    Raises:
+        ConfigError: ``--ray`` is no address or cannot be used here, or there are ``workers`` and no cluster.
+    """
+    from polypath.executor.cluster import VARIABLE, find_cluster
+
+    cluster = find_cluster(ray, workers)
+    if cluster is None and workers is not None:
+        raise ConfigError(
+            "--workers here needs a Ray cluster: name it with --ray, or leave it out."
+        )
+    if cluster is None or not unless:
+        return cluster
+    if cluster.named_by != VARIABLE:
+        raise ConfigError(
+            f"--ray {cluster.address} cannot be used: {unless}. Leave one of them out."
+        )
+    console.out(f"{VARIABLE} is not used: {unless}.", highlight=False)
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,8 +67,8 @@ def sample(options: SampleOptions) -> None:
     """Sample a model on a task and verify every sample.
 
     Rerun the command to resume; with a larger --n or --limit it adds samples to the run. Several
-    processes can share the work, under torchrun or with --shard. Needs polypath[trl], unless --base-url
-    names a server.
+    processes can share the work, under torchrun or on a Ray cluster. Needs polypath[trl], unless
+    --base-url names a server.
     """
     _sample(options, options.json_file)
 
@@ -83,8 +83,8 @@ def evaluate(options: SampleOptions) -> None:
     """
     from polypath.cli.diversity import OutputOptions, measure
 
-    summary = _sample(options, None)
-    if not summary.missing and options.backend.ranks().leads:
+    _sample(options, None)
+    if options.backend.ranks().leads:
         measure([str(options.out)], RunOptions(), OutputOptions(json_file=options.json_file))
 
 
@@ -93,6 +93,7 @@ def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
 
     ranks, engine = options.backend.ranks(), options.backend.engine()
     console = console_beside(options.json_file)
+    cluster = options.backend.cluster(console, server=options.base_url is not None)
     task = options.task.load()
     given = _given(options)
     how = {**_of_the_task(task.evaluation), **given}
@@ -119,6 +120,7 @@ def _sample(options: SampleOptions, json_file: Path | None) -> "SampleSummary":
         precision=options.precision,
         engine=engine,
         ranks=ranks,
+        cluster=cluster,
         console=console,
     )
     if ranks.leads:
@@ -150,8 +152,3 @@ def _print_summary(console: Console, summary: "SampleSummary") -> None:
     line = status_line(summary.statuses)
     if line is not None:
         console.out(line)
-    if summary.missing:
-        console.out(
-            f"{summary.missing} samples of other parts are missing so far. When all parts are done, "
-            "run the command without --shard: it draws what is missing and prints the summary."
-        )

@@ -1,5 +1,6 @@
 """``polypath score`` and ``polypath export``: verify samples again, and pass them to other tools."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -11,8 +12,10 @@ import typer
 from rich.table import Table
 
 from polypath.cli.runs import (
-    ShardOption,
+    RayOption,
+    RayWorkersOption,
     TaskOptionsOption,
+    chosen_cluster,
     key_mapping,
     named_path,
     status_line,
@@ -24,6 +27,7 @@ from polypath.tasks.options import key_values
 from polypath.terminal import Terminal
 
 if TYPE_CHECKING:
+    from polypath.executor.cluster import RayCluster
     from polypath.rollouts.reverify import ReverifySummary
     from polypath.rollouts.sources import SampleSource
     from polypath.sampling.ranks import Ranks
@@ -77,14 +81,15 @@ def score(
             "all rows as one run."
         ),
     ] = None,
-    shard: ShardOption = None,
+    ray: RayOption = None,
+    workers: RayWorkersOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Verify samples and write them to a new run folder.
 
     The samples come from a run folder, or from a file: JSONL, Parquet, or the output of TRL, verl or
     lighteval. They are only read. Rerun the command to resume. Several processes can share the work on
-    a run folder, under torchrun or with --shard. Mathematics needs polypath[math], and SQL polypath[sql].
+    a run folder, under torchrun or on a Ray cluster. Mathematics needs polypath[math], and SQL polypath[sql].
     """
     from polypath.rollouts.sources import TOGETHER, find_source
     from polypath.sampling.ranks import find_ranks
@@ -92,7 +97,8 @@ def score(
 
     console = Terminal()
     options = key_values(task_option or ())
-    ranks = find_ranks(shard)
+    ranks = find_ranks()
+    cluster = partial(chosen_cluster, ray, workers, console)
     apart = None if run_key == TOGETHER else run_key
     name, path = (None, Path(run)) if apart is None else named_path(run)
     source = find_source(path, {})
@@ -101,8 +107,9 @@ def score(
         if not ranks.part.is_whole:
             raise ConfigError(
                 f"{path} is a file, and one process verifies a file, with as many workers as it has "
-                "cores. Start it without --shard and torchrun."
+                "cores. Start it without torchrun."
             )
+        cluster(unless="a file is verified in one process")
         if task is None:
             raise ConfigError(f"{path} is a file of samples. To verify it, add --task.")
         keys, verifier = key_mapping(key or ()), get_task(task, options)
@@ -117,7 +124,8 @@ def score(
     elif split is not None or key or apart is not None:
         raise ConfigError(f"{path} is a sample store; --split, --key and --run-key are for files.")
     else:
-        record = _verify_run(console, source, task, options, out, ranks)
+        shared = "" if ranks.part.is_whole else "several processes share the work already"
+        record = _verify_run(console, source, task, options, out, ranks, cluster(unless=shared))
     if record:
         write_json(json_file, record)
 
@@ -143,11 +151,15 @@ def _verify_run(
     options: Mapping[str, str],
     out: Path,
     ranks: "Ranks",
+    cluster: "RayCluster | None",
 ) -> dict[str, object]:
-    """Verify a run and return what changed; return nothing while other parts are running."""
+    """Verify a run and return what changed; return nothing in a process that does not lead."""
+    from polypath.executor.open import open_executor
+    from polypath.executor.protocol import WorkerSettings
     from polypath.rollouts import RolloutStore
     from polypath.rollouts.manifest import TASK_FILE_HASH
     from polypath.rollouts.reverify import compare_verdicts, count_shards, reverify_run
+    from polypath.sampling.progress import ProgressReport
     from polypath.sampling.ranks import wait_for
     from polypath.tasks import get_task
     from polypath.tasks.own_file import absolute_place
@@ -165,25 +177,30 @@ def _verify_run(
             )  # the user names the task again, so its file counts as it is now
         options = {**kept, **options}
     verifier = get_task(name, options)
-    new = reverify_run(
-        run,
-        out,
-        verifier.verify_batch,
-        task=verifier.name,
-        task_options=hidden(verifier.options),
-        part=ranks.part,
-    )
+    with contextlib.ExitStack() as stack:
+        executor = None
+        if cluster is not None:
+            state = partial(get_task, verifier.name, dict(verifier.options))
+            opening = open_executor(cluster, WorkerSettings(state=state), say=console.out)
+            executor = stack.enter_context(opening)
+        shards = sum(len(RolloutStore.open(s).shards()) for s in (source.store, source.greedy) if s)
+        alone = console if ranks.part.is_whole else None  # others tell how many they wait for
+        progress = ProgressReport("verifying shards", shards, console=alone)
+        new = reverify_run(
+            run,
+            out,
+            verifier.verify_batch,
+            task=verifier.name,
+            task_options=hidden(verifier.options),
+            part=ranks.part,
+            executor=executor,
+            progress=stack.enter_context(progress).advance,
+        )
     if not ranks.leads:
         return {}
-    done, total = count_shards(run, out)
-    if ranks.waits:
+    if not ranks.part.is_whole:
+        _, total = count_shards(run, out)
         wait_for(lambda: count_shards(run, out)[0], total, label="shards", console=console)
-    elif done < total:
-        console.out(
-            f"{out}: {done} of {total} shards are verified. The other parts verify the rest, or "
-            "polypath score without --shard.",
-        )
-        return {}
     elif not new:
         console.out(
             f"{out} was already complete. To verify again, delete it or name another folder."

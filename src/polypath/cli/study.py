@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from polypath.cli.runs import JsonOption, console_beside, names, numbers, write_json
+from polypath.cli.runs import (
+    JsonOption,
+    RayOption,
+    console_beside,
+    names,
+    numbers,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from polypath.studies.plan import StudyPlan
@@ -27,7 +34,17 @@ def study(
         Path | None,
         typer.Option(help="Output folder; runs/studies/NAME by default, with the study's name."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Parallel processes, one thread each.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Parallel processes, one thread each: 2 on this machine by default, and as many as it "
+            "has room for on a Ray cluster."
+        ),
+    ] = None,
+    ray: RayOption = None,
+    gpus_per_job: Annotated[
+        int, typer.Option(help="With --ray: GPUs of each job. Without, jobs compute on CPUs.")
+    ] = 0,
     seeds: Annotated[
         str | None,
         typer.Option(help="Comma-separated training seeds, in place of those in the file."),
@@ -43,11 +60,13 @@ def study(
     """Train methods with several seeds, evaluate and compare them.
 
     A study names a base model, methods and seeds. Tables, figures and pages are written to --out. Rerun
-    the command to resume; finished jobs are skipped. Needs polypath[trl].
+    the command to resume; finished jobs are skipped. On a Ray cluster all nodes must see --out. Needs
+    polypath[trl].
     """
+    from polypath.executor.cluster import find_cluster
     from polypath.studies.load import load_study
     from polypath.studies.plan import StudyPlan
-    from polypath.studies.run import plan_record, run_study
+    from polypath.studies.run import DEFAULT_WORKERS, plan_record, run_study
 
     console = console_beside(json_file)
     chosen = load_study(file).only(
@@ -60,7 +79,15 @@ def study(
         _print_plan(console, planned)
         record: object = plan_record(planned)
     else:
-        record = run_study(chosen, folder, workers=workers, console=console)
+        cluster = find_cluster(ray, workers)
+        record = run_study(
+            chosen,
+            folder,
+            workers=workers if workers is not None and cluster is None else DEFAULT_WORKERS,
+            console=console,
+            cluster=cluster,
+            gpus=gpus_per_job,
+        )
     write_json(json_file, record)
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from polypath.credentials import hidden
 from polypath.errors import ConfigError
+from polypath.executor.cluster import RayCluster
 from polypath.rehearsal import dataset
 from polypath.rehearsal.dataset import RehearsalSet
 from polypath.rehearsal.keys import problems_key
@@ -27,10 +28,16 @@ from polypath.rehearsal.partition import count_correct, near_perfect_candidates
 from polypath.rehearsal.samples import read_samples
 from polypath.rehearsal.settings import PresampleSettings
 from polypath.rehearsal.summary import PresampleSummary, summarize, unfinished
-from polypath.rehearsal.write_set import CompletionLogps, PresampleRun, write_set
+from polypath.rehearsal.write_set import (
+    CompletionLogps,
+    PresampleRun,
+    Reference,
+    reference,
+    write_set,
+)
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.files import remove_leftovers
-from polypath.sampling.backends import Backend, open_backend
+from polypath.sampling.backends import Backend
 from polypath.sampling.collect import (
     collect_from,
     count_held,
@@ -39,7 +46,9 @@ from polypath.sampling.collect import (
     wanted_keys,
 )
 from polypath.sampling.loading import resolve_device, resolve_precision
+from polypath.sampling.opening import open_drawer
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
+from polypath.sampling.remote import ModelWorker, RemoteModel
 from polypath.sampling.settings import VllmSettings
 from polypath.tasks.base import Problem, Task, check_verifier
 
@@ -59,6 +68,7 @@ def presample(
     device: str | None = None,
     engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
+    cluster: RayCluster | None = None,
     console: Console | None = None,
     trust_remote_code: bool = False,
 ) -> PresampleSummary:
@@ -79,15 +89,16 @@ def presample(
         device: ``"cpu"`` or ``"cuda"``; by default a GPU if there is one.
         engine: engine to sample with vLLM instead of transformers. The reference log-probs come from
             training's own forward.
-        ranks: which of several processes this is. Rank 0 of a launcher's processes makes the set, and the
-            others return when they have done their part. Parts that were started by hand also return;
-            then a call without parts makes the set.
+        ranks: which of several processes this is. Rank 0 makes the set, and the others return when they
+            have done their part.
+        cluster: cluster whose workers sample, with a model in each. One of them computes the reference
+            log-probs. This process stores.
         console: where progress is shown; ``None`` for nowhere.
         trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
-        ConfigError: settings differ from those of the folder, no problem is near-perfect, or there is
-            no problem.
+        ConfigError: settings differ from those of the folder, no problem is near-perfect, there is no
+            problem, or the cluster cannot be used.
         DataError: the folder contains something else or damaged files, or a file of the model is damaged.
         MissingFileError: the model does not exist.
         MissingExtraError: vLLM is requested and not installed.
@@ -99,13 +110,15 @@ def presample(
     chosen = list(task.problems(split, limit) if problems is None else problems)[:limit]
     if not chosen:
         raise ConfigError(f"There are no problems to sample (split {split!r}, limit {limit}).")
-    where = resolve_device(device, ranks.local_rank)
-    precision = resolve_precision(settings.precision, where)
-    settings = replace(settings, precision=precision)
+    if cluster is None:
+        where = resolve_device(device, ranks.local_rank)
+        settings = replace(settings, precision=resolve_precision(settings.precision, where))
     console = ranks.console(console)
     folder = Path(out)
     if (folder / dataset.MANIFEST_NAME).exists():
         finished = RehearsalSet.load(folder).manifest
+        if settings.precision == "auto":  # the workers' own, none of which is up
+            settings = replace(settings, precision=finished.precision)
         identity: dict[str, Any] = {
             "model": str(model),
             "task": task.name,
@@ -118,39 +131,56 @@ def presample(
             console.out(f"{folder} is already complete; there is nothing to do.", highlight=False)
         return summarize(folder, finished, new_samples=0, started=started, already_complete=True)
     check_verifier(task, chosen[0])
-    run = PresampleRun(
-        model_name=str(model),
-        device=where,
-        task=task,
-        split=split,
-        problems=chosen,
-        settings=settings,
-        out=folder,
-        completion_logps=completion_logps,
-        ranks=ranks,
-        console=console,
-        trust_remote_code=trust_remote_code,
-    )
-    backend = open_backend(
+    backend = open_drawer(
         model,
+        task,
+        ranks,
+        cluster,
         device=device,
-        precision=precision,
+        precision=settings.precision,
         engine=engine,
-        ranks=ranks,
         console=console,
         trust_remote_code=trust_remote_code,
     )
     with contextlib.ExitStack() as stack:
-        with backend as opened:
-            made_by = run.rollout_manifest(opened.manifest)
-            store = stack.enter_context(
-                RolloutStore.create_or_open(folder / SAMPLES_NAME, made_by, part=ranks.part)
-            )
-            new_samples, missing = _sample(run, opened, store)
-        if missing or not (ranks.part.is_whole or (ranks.waits and ranks.leads)):
+        models = stack.enter_context(contextlib.ExitStack())
+        opened = models.enter_context(backend)
+        if isinstance(opened, RemoteModel):
+            settings = replace(settings, precision=opened.precision)
+        run = PresampleRun(
+            model_name=str(model),
+            task=task,
+            split=split,
+            problems=chosen,
+            settings=settings,
+            out=folder,
+            ranks=ranks,
+            console=console,
+        )
+        made_by = run.rollout_manifest(opened.manifest)
+        store = stack.enter_context(
+            RolloutStore.create_or_open(folder / SAMPLES_NAME, made_by, part=ranks.part)
+        )
+        new_samples, missing = _sample(run, opened, store)
+        if missing or not ranks.leads:
             return unfinished(folder, len(chosen), missing, new_samples, started)
         remove_leftovers(folder)
-        manifest = write_set(run, opened.model, opened.tokenizer, store)
+        how: dict[str, Any] = {"settings": settings, "completion_logps": completion_logps}
+        if isinstance(opened, RemoteModel):
+            refer = partial(opened.call, "the reference log-probs", _reference_there, **how)
+        else:
+            models.close()  # before training's forward: ends autocast, and frees the GPU that vLLM filled
+            refer = partial(
+                reference,
+                str(model),
+                opened.model,
+                opened.tokenizer,
+                device=resolve_device(device, ranks.local_rank),
+                console=console,
+                trust_remote_code=trust_remote_code,
+                **how,
+            )
+        manifest = write_set(run, refer, store)
         statuses = count_statuses(store)
     return summarize(
         folder,
@@ -162,7 +192,22 @@ def presample(
     )
 
 
-def _sample(run: PresampleRun, backend: Backend, store: RolloutStore) -> tuple[int, int]:
+def _reference_there(worker: ModelWorker, **how: Any) -> Reference:
+    """Compute reference log-probs in a worker, with the model that drew if it can serve for both."""
+    worker.close()  # ends autocast, and frees the GPU that vLLM filled
+    return reference(
+        worker.settings.model,
+        worker.backend.model,
+        worker.backend.tokenizer,
+        device=resolve_device(worker.settings.device),
+        trust_remote_code=worker.settings.trust_remote_code,
+        **how,
+    )
+
+
+def _sample(
+    run: PresampleRun, backend: Backend | RemoteModel, store: RolloutStore
+) -> tuple[int, int]:
     """Draw until the store has all samples that the settings require.
 
     Returns:
@@ -190,7 +235,7 @@ def _sample(run: PresampleRun, backend: Backend, store: RolloutStore) -> tuple[i
 
 def _draw(
     run: PresampleRun,
-    backend: Backend,
+    backend: Backend | RemoteModel,
     store: RolloutStore,
     problems: Sequence[Problem],
     num_samples: int,
@@ -198,12 +243,11 @@ def _draw(
 ) -> tuple[int, int]:
     """Draw this process's part of some samples, and wait for the others' parts under a launcher."""
     new = collect_from(
-        backend.draw,
+        backend.rows(run.task),
         store,
         problems,
         num_samples=num_samples,
         settings=run.settings.sampling(run.settings.max_new_tokens or 0),
-        verify_batch=run.task.verify_batch,
         first_sample_id=first_sample_id,
         part=run.ranks.part,
         label="confirming" if first_sample_id else "sampling",
@@ -212,7 +256,7 @@ def _draw(
     wanted = wanted_keys(problems, num_samples, first_sample_id)
     held = partial(count_held, store, wanted)
     # All samples of the first round decide which problems are sampled once more, so every rank waits.
-    if run.ranks.waits and (run.ranks.leads or not first_sample_id):
+    if not run.ranks.part.is_whole and (run.ranks.leads or not first_sample_id):
         wait_for(held, len(wanted), label="samples", console=run.console)
     return new, len(wanted) - held()
 

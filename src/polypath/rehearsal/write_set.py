@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -19,7 +19,7 @@ from polypath.rehearsal.settings import PresampleSettings
 from polypath.rollouts import RolloutManifest, RolloutStore, encode_prompt
 from polypath.sampling.loading import PRECISIONS, load_model
 from polypath.sampling.progress import ProgressReport
-from polypath.sampling.prompts import tokenize_prompts
+from polypath.sampling.prompts import Prompt, tokenize_prompts
 from polypath.sampling.ranks import Ranks
 from polypath.sampling.transformers import pad_token_id
 from polypath.tasks.base import Problem, Task
@@ -35,16 +35,13 @@ class PresampleRun:
     """Values that the steps of one call of ``presample`` share."""
 
     model_name: str
-    device: torch.device
     task: Task
     split: str
     problems: Sequence[Problem]
     settings: PresampleSettings
     out: Path
-    completion_logps: CompletionLogps
     ranks: Ranks
     console: Console | None
-    trust_remote_code: bool = False
 
     def rollout_manifest(self, identity: RolloutManifest) -> RolloutManifest:
         """Return the manifest of the samples that are drawn from ``identity``."""
@@ -62,37 +59,93 @@ class PresampleRun:
         )
 
 
-def write_set(
-    run: PresampleRun, model: Any, tokenizer: Any, store: RolloutStore
-) -> RehearsalManifest:
-    """Partition, compute reference log-probs and write the set. The manifest comes last and validates it."""
-    if model is None:  # vLLM drew the samples; the log-probs come from the trained model
-        dtype = PRECISIONS[run.settings.precision][0]
+class Reference(NamedTuple):
+    """What the forward of training says of chosen answers.
+
+    Attributes:
+        prompt_ids: tokens of each answer's prompt.
+        logps: reference log-probs of each answer's tokens, float32.
+        vocab_size: of the model.
+    """
+
+    prompt_ids: list[list[int]]
+    logps: list[torch.Tensor]
+    vocab_size: int
+
+
+def reference(
+    model_name: str,
+    model: Any,
+    tokenizer: Any,
+    *,
+    prompts: Sequence[Prompt],
+    completions: Sequence[list[int]],
+    settings: PresampleSettings,
+    completion_logps: CompletionLogps,
+    device: torch.device,
+    console: Console | None = None,
+    trust_remote_code: bool = False,
+) -> Reference:
+    """Compute the reference log-probs of answers.
+
+    Args:
+        model_name: folder or hub name of the initial policy.
+        model: the policy, if it is loaded; loaded here if ``None``.
+        tokenizer: its tokenizer, likewise.
+        prompts: of each answer.
+        completions: token ids of each answer.
+        settings: how, with a resolved precision.
+        completion_logps: the forward of the engine that will train.
+        device: that the policy is loaded to.
+        console: where progress goes; ``None`` for nowhere.
+        trust_remote_code: allow a model that ships its own Python code to run it.
+
+    Raises:
+        DataError, MissingFileError, ConfigError: as ``load_model``.
+    """
+    dtype, autocast = PRECISIONS[settings.precision]
+    if model is None:
         model, tokenizer = load_model(
-            run.model_name,
-            dtype=dtype,
-            device=run.device,
-            trust_remote_code=run.trust_remote_code,
+            model_name, dtype=dtype, device=device, trust_remote_code=trust_remote_code
         )
+    prompt_ids = tokenize_prompts(tokenizer, prompts)
+    with ProgressReport("reference log-probs", len(prompts), console=console) as progress:
+        logps = completion_logps(
+            model,
+            prompt_ids,
+            completions,
+            temperature=settings.temperature,
+            pad_token_id=pad_token_id(model, tokenizer),
+            batch_size=settings.batch_size,
+            autocast=autocast,
+            progress=progress,
+        )
+    return Reference(prompt_ids, logps, model.config.get_text_config().vocab_size)
+
+
+def write_set(
+    run: PresampleRun,
+    refer: Callable[..., Reference],
+    store: RolloutStore,
+) -> RehearsalManifest:
+    """Partition, compute reference log-probs, write the set; the manifest comes last, and makes it valid.
+
+    Args:
+        run: the call.
+        refer: takes ``prompts`` and ``completions``, token ids, of answers, and returns what ``reference``
+            does.
+        store: of all samples.
+    """
     assigned = partition(
         [problem.problem_id for problem in run.problems], read_samples(store), run.settings
     )
     by_id = {problem.problem_id: problem for problem in run.problems}
     keys = [(a.problem_id, sample_id) for a in assigned for sample_id in a.chosen]
     tokens = read_tokens(store, set(keys))
-    prompts = tokenize_prompts(tokenizer, [by_id[pid].prompt for pid, _ in keys])
     completions = [tokens[key] for key in keys]
-    with ProgressReport("reference log-probs", len(keys), console=run.console) as progress:
-        ref_logps = run.completion_logps(
-            model,
-            prompts,
-            completions,
-            temperature=run.settings.temperature,
-            pad_token_id=pad_token_id(model, tokenizer),
-            batch_size=run.settings.batch_size,
-            autocast=PRECISIONS[run.settings.precision][1],
-            progress=progress,
-        )
+    prompts, ref_logps, vocab_size = refer(
+        prompts=[by_id[pid].prompt for pid, _ in keys], completions=completions
+    )
     files = {
         dataset.TENSORS_NAME: dataset.write_tensors(run.out, prompts, completions, ref_logps),
         dataset.PARTITION_NAME: dataset.write_partition(run.out, _partition_rows(assigned, by_id)),
@@ -116,7 +169,7 @@ def write_set(
         num_rows=len(keys),
         num_tokens=sum(len(row) for row in completions),
         files=files,
-        vocab_size=model.config.get_text_config().vocab_size,
+        vocab_size=vocab_size,
     )
     manifest.write(run.out / dataset.MANIFEST_NAME)
     return manifest

@@ -5,7 +5,7 @@ complete or not at all, so the same call resumes after a kill, and several proce
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 
 from polypath.errors import ConfigError, DataError
+from polypath.executor.protocol import Executor, Unit, results
 from polypath.rollouts.files import atomic_write, write_file
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.rollouts.parquet import open_parquet, write_parquet
-from polypath.rollouts.rows import VerifyBatch
+from polypath.rollouts.rows import VerdictLike, VerifyBatch
 from polypath.rollouts.schema import SCHEMA
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER, find_source
 from polypath.rollouts.store import RolloutStore
@@ -55,6 +56,8 @@ def reverify_run(
     task: str | None = None,
     task_options: Mapping[str, str] | None = None,
     part: Part = WHOLE,
+    executor: Executor | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Write a run to a new folder with new verdicts, against the stored gold answers.
 
@@ -68,6 +71,10 @@ def reverify_run(
         task: task to record as the one that verifies these rows; ``None`` keeps the recorded one.
         task_options: options to record in the same way.
         part: part of the shards, if other processes verify the rest: every ``part.of``-th.
+        executor: executor that verifies instead of ``verify_batch``. The state of its workers is the
+            task. This process reads and writes.
+        progress: called with 1 for every verified shard, and once with the number of those that were
+            verified before.
 
     Returns:
         The number of shards verified by this call.
@@ -86,7 +93,7 @@ def reverify_run(
     for old, target in _stores(run, out):
         manifest = replace(old.manifest, **changes)
         with RolloutStore.create_or_open(target, manifest, part=part) as new:
-            verified += _fill(old, new, verify_batch, part)
+            verified += _fill(old, new, _verifying(verify_batch, executor), part, progress)
     log = find_source(Path(run), {}).log_file
     if log is not None and not (Path(out) / log.name).exists():
         write_file(Path(out) / log.name, log.read_bytes(), owner=part.owner)
@@ -132,21 +139,81 @@ def _stores(run: str | Path, out: str | Path) -> list[tuple[RolloutStore, Path]]
     return pairs
 
 
-def _fill(old: RolloutStore, new: RolloutStore, verify_batch: VerifyBatch, part: Part) -> int:
+# From paths and texts (completions, golds) of shards to paths and verdicts, in any order.
+Verifying = Callable[
+    [Iterator[tuple[Path, list[str], list[str]]]], Iterator[tuple[Path, Sequence[VerdictLike]]]
+]
+
+
+def _verifying(verify_batch: VerifyBatch, executor: Executor | None) -> Verifying:
+    """Return what verifies shards, here or in workers."""
+    if executor is None:
+        return lambda shards: ((shard, verify_batch(*texts)) for shard, *texts in shards)
+
+    def in_workers(
+        shards: Iterator[tuple[Path, list[str], list[str]]],
+    ) -> Iterator[tuple[Path, Sequence[VerdictLike]]]:
+        units = (
+            Unit(
+                name=str(shard),
+                function=verdicts,
+                arguments={"completions": completions, "golds": golds},
+            )
+            for shard, completions, golds in shards
+        )
+        return ((Path(unit.name), found) for unit, found in results(executor, units))
+
+    return in_workers
+
+
+def verdicts(task: Any, completions: list[str], golds: list[str]) -> Sequence[VerdictLike]:
+    """Verify the texts of a shard in a worker, whose state is the task."""
+    found: Sequence[VerdictLike] = task.verify_batch(completions, golds)
+    return found
+
+
+def _fill(
+    old: RolloutStore,
+    new: RolloutStore,
+    verifying: Verifying,
+    part: Part,
+    progress: Callable[[int], None] | None,
+) -> int:
     """Verify the missing shards of this part, and return how many."""
     there, verified = _verified_names(old, new), 0
-    for shard in old.shards()[part.rank :: part.of]:
-        target = new.path / shard.name
-        if shard.name in there:
-            _compared_columns(shard, target)
-            continue
-        # For a shard that cannot be read, an empty one is written, because it is done as well.
-        table = _read(shard, SCHEMA.names)
-        rows = SCHEMA.empty_table() if table is None else _verify_table(table, verify_batch)
-        with atomic_write(target, owner=part.owner) as file:
+    mine = old.shards()[part.rank :: part.of]
+    done = [shard for shard in mine if shard.name in there]
+    for shard in done:
+        _compared_columns(shard, new.path / shard.name)
+    if progress is not None:
+        progress(len(done))
+    for shard, rows in _verified([shard for shard in mine if shard.name not in there], verifying):
+        with atomic_write(new.path / shard.name, owner=part.owner) as file:
             write_parquet(rows, file)
         verified += 1
+        if progress is not None:
+            progress(1)
     return verified
+
+
+def _verified(shards: Sequence[Path], verifying: Verifying) -> Iterator[tuple[Path, pa.Table]]:
+    """Yield shards with their new rows. One that cannot be read becomes an empty one: it is done, too."""
+    read: dict[Path, pa.Table] = {}  # under way
+
+    def texts() -> Iterator[tuple[Path, list[str], list[str]]]:
+        for shard in shards:
+            table = _read(shard, SCHEMA.names)
+            read[shard] = SCHEMA.empty_table() if table is None else table
+            completions, golds = (
+                read[shard].column(name).to_pylist() for name in ("completion", "gold")
+            )
+            if completions:
+                yield shard, completions, golds
+
+    for shard, found in verifying(texts()):
+        yield shard, _with_verdicts(read.pop(shard), found)
+    for shard, table in read.items():  # empty
+        yield shard, table
 
 
 def _compare(old: RolloutStore, new: RolloutStore) -> ReverifySummary:
@@ -176,16 +243,14 @@ def _compare(old: RolloutStore, new: RolloutStore) -> ReverifySummary:
     )
 
 
-def _verify_table(table: pa.Table, verify_batch: VerifyBatch) -> pa.Table:
+def _with_verdicts(table: pa.Table, found: Sequence[VerdictLike]) -> pa.Table:
     """Return the rows of a shard with new verdicts."""
-    texts, golds = (table.column(name).to_pylist() for name in ("completion", "gold"))
-    verdicts = verify_batch(texts, golds) if texts else []
     columns = {
         **{name: table.column(name) for name in SCHEMA.names},
-        "status": [str(verdict.status) for verdict in verdicts],
-        "reward": [verdict.reward for verdict in verdicts],
-        "correct": [verdict.correct for verdict in verdicts],
-        "answer": [verdict.answer for verdict in verdicts],
+        "status": [str(verdict.status) for verdict in found],
+        "reward": [verdict.reward for verdict in found],
+        "correct": [verdict.correct for verdict in found],
+        "answer": [verdict.answer for verdict in found],
     }
     return pa.table(columns, schema=SCHEMA)
 

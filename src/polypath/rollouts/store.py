@@ -131,8 +131,13 @@ class RolloutStore:
             self._lock.close()
             self._lock = None
 
-    def append(self, rows: Iterable[Rollout]) -> None:
+    def append(self, rows: Iterable[Rollout], *, number: int | None = None) -> None:
         """Add rows as one shard. After this call all of them are on the disk, before it none.
+
+        Args:
+            rows: of the shard; nothing is written where there are none.
+            number: of the shard, which no other has: from ``next_number`` on, in any order. By default
+                the next one.
 
         Raises:
             ConfigError: the store was opened for reading only, or closed.
@@ -156,13 +161,20 @@ class RolloutStore:
                 f"Sample {table['sample_id'][row]} of problem {table['problem_id'][row].as_py()!r} "
                 f"would be in {self.path} twice."
             )
-        self._indexed.add(self._write(table))
+        self._indexed.add(self._write(table, number))
         index.add(hashes)
 
-    def _write(self, table: pa.Table) -> str:
+    def _write(self, table: pa.Table, number: int | None) -> str:
         """Write a shard and return its name."""
+        if number is not None:
+            shard = self._shard(number)
+            with atomic_write(shard, owner=self._part.owner, new=True) as file:
+                write_parquet(table, file)
+            self._next_number = None
+            return shard.name
         while True:
-            shard = self._next_shard()
+            shard = self._shard(self.next_number())
+            self._next_number = self.next_number() + self._part.of
             try:
                 with atomic_write(shard, owner=self._part.owner, new=True) as file:
                     write_parquet(table, file)
@@ -233,16 +245,17 @@ class RolloutStore:
             raise MissingFileError(f"The sample store {self.path} does not exist any more.")
         return sorted(self.path.glob(SHARD_GLOB))
 
-    def _next_shard(self) -> Path:
-        # Each part has its own numbers, so parts rarely collide.
+    def next_number(self) -> int:
+        """Return the number of the next shard. Each part has its own numbers, so parts rarely collide."""
         rank, of = self._part
         if self._next_number is None:  # listing the folder for each shard would be quadratic
             shards = self.shards()
             least = int(shards[-1].stem.removeprefix("shard-")) + 1 if shards else 0
             self._next_number = least + (rank - least) % of
-        else:
-            self._next_number += of
-        return self.path / f"shard-{self._next_number:08d}.parquet"
+        return self._next_number
+
+    def _shard(self, number: int) -> Path:
+        return self.path / f"shard-{number:08d}.parquet"
 
 
 def _read_shard(shard: Path, names: list[str], batch_size: int) -> list[pa.RecordBatch]:

@@ -1,7 +1,7 @@
 """Opens what draws samples: a model in this process, vLLM, or a server."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,14 @@ from rich.console import Console
 
 from polypath.errors import ConfigError
 from polypath.rollouts import RolloutManifest
-from polypath.sampling.collect import Draw
+from polypath.sampling.collect import Draw, DrawRows, draw_verified
+from polypath.sampling.completion import Completion
+from polypath.sampling.plan import PlannedSample
 from polypath.sampling.ranks import ALONE, Ranks
-from polypath.sampling.settings import ServerSettings, VllmSettings
+from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
+from polypath.tasks.base import Task
+
+DrawBatch = Callable[[list[PlannedSample], SamplingSettings], list[Completion]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +27,23 @@ class Backend:
 
     Attributes:
         draw: the backend's ``sample``, with its model.
+        draw_batch: function that draws one planned batch; ``None`` for a server, which plans by itself.
+        context: maximum tokens of a prompt and its completion, if the backend tells.
         manifest: what it draws from; how it draws is left open.
         model: the model if it is in this process, else ``None``.
         tokenizer: tokenizer of the model; ``None`` for a server.
     """
 
     draw: Draw
+    draw_batch: DrawBatch | None = None
+    context: int | None = None
     manifest: RolloutManifest
     model: Any = None
     tokenizer: Any = None
+
+    def rows(self, task: Task) -> DrawRows:
+        """Return what draws and verifies in this process."""
+        return partial(draw_verified, self.draw, task.verify_batch)
 
 
 @contextlib.contextmanager
@@ -98,7 +111,7 @@ def _transformers(
 ) -> Iterator[Backend]:
     from polypath.sampling import loading
     from polypath.sampling.model_files import model_blamed
-    from polypath.sampling.transformers import sample
+    from polypath.sampling.transformers import context_of, draw_batch, sample
     from polypath.tasks.shipped import shipped_model
 
     where = loading.resolve_device(device, ranks.local_rank)
@@ -109,8 +122,14 @@ def _transformers(
     )
     manifest = _identity(model, loaded, tokenizer, "transformers")
     with model_blamed(shipped_model(str(model))), loading.autocast(precision, where):
-        draw = partial(sample, loaded, tokenizer)
-        yield Backend(draw=draw, manifest=manifest, model=loaded, tokenizer=tokenizer)
+        yield Backend(
+            draw=partial(sample, loaded, tokenizer),
+            draw_batch=partial(draw_batch, loaded, tokenizer),
+            context=context_of(loaded),
+            manifest=manifest,
+            model=loaded,
+            tokenizer=tokenizer,
+        )
 
 
 @contextlib.contextmanager
@@ -126,7 +145,7 @@ def _vllm(
 
     from polypath.sampling.loading import load_model
     from polypath.sampling.transformers import end_token_ids
-    from polypath.sampling.vllm import open_engine, require_device, sample
+    from polypath.sampling.vllm import draw_batch, open_engine, require_device, sample
     from polypath.tasks.shipped import shipped_model
 
     require_device(device)
@@ -144,8 +163,13 @@ def _vllm(
     with open_engine(
         folder, settings, end_ids=end_ids, ranks=ranks, trust_remote_code=trusted
     ) as engine:
-        draw = partial(sample, engine, tokenizer)
-        yield Backend(draw=draw, manifest=manifest, tokenizer=tokenizer)
+        yield Backend(
+            draw=partial(sample, engine, tokenizer),
+            draw_batch=partial(draw_batch, engine, tokenizer),
+            context=engine.context,
+            manifest=manifest,
+            tokenizer=tokenizer,
+        )
 
 
 def _identity(model: str | Path, loaded: Any, tokenizer: Any, backend: str) -> RolloutManifest:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 from rich.console import Console
@@ -40,14 +40,74 @@ class Draw(Protocol):
         ...
 
 
-def collect_from(
+class Drawn(NamedTuple):
+    """A batch, drawn and verified.
+
+    Attributes:
+        rows: of its samples.
+        place: among the batches of this call, where they come in another order than planned.
+    """
+
+    rows: list[Rollout]
+    place: int | None = None
+
+
+class DrawRows(Protocol):
+    """Draws and verifies, here or elsewhere."""
+
+    def __call__(
+        self,
+        problems: Sequence[Problem],
+        *,
+        num_samples: int,
+        settings: SamplingSettings,
+        first_sample_id: int = 0,
+        done: Container[tuple[str, int]] = frozenset(),
+        part: Part = WHOLE,
+    ) -> Iterator[Drawn]:
+        """Yield the samples of this part that are not ``done``, batch by batch."""
+        ...
+
+
+def draw_verified(
     draw: Draw,
+    verify_batch: VerifyBatch,
+    problems: Sequence[Problem],
+    *,
+    num_samples: int,
+    settings: SamplingSettings,
+    first_sample_id: int = 0,
+    done: Container[tuple[str, int]] = frozenset(),
+    part: Part = WHOLE,
+) -> Iterator[Drawn]:
+    """Draw in this process, and verify each batch. With its first two arguments, a ``DrawRows``."""
+    for batch in draw(
+        problems,
+        num_samples=num_samples,
+        settings=settings,
+        first_sample_id=first_sample_id,
+        done=done,
+        part=part,
+    ):
+        yield Drawn(verified_rows(batch, verify_batch))
+
+
+def verified_rows(batch: Sequence[Completion], verify_batch: VerifyBatch) -> list[Rollout]:
+    """Verify a batch, each completion by its gold answer, and return its rows."""
+    verdicts = verify_batch(
+        [completion.text for completion in batch],
+        [completion.problem.gold for completion in batch],
+    )
+    return [_rollout(c, v) for c, v in zip(batch, verdicts, strict=True)]
+
+
+def collect_from(
+    draw: DrawRows,
     store: RolloutStore,
     problems: Sequence[Problem],
     *,
     num_samples: int,
     settings: SamplingSettings,
-    verify_batch: VerifyBatch,
     first_sample_id: int = 0,
     part: Part = WHOLE,
     label: str = "sampling",
@@ -59,12 +119,11 @@ def collect_from(
     same arguments resumes and ends with the same rows.
 
     Args:
-        draw: the ``sample`` of a backend, with its model.
+        draw: ``Backend.rows``, or that of a model on a cluster.
         store: opened for writing.
         problems: problems to sample.
         num_samples: samples per problem.
         settings: how to draw.
-        verify_batch: verifies the completions of a batch, each against its gold answer; a task's method.
         first_sample_id: number of the first sample.
         part: the part that this process draws. Progress counts all samples, and samples that others have
             stored in the meantime are not drawn again.
@@ -89,17 +148,14 @@ def collect_from(
         done=store.index(),
         part=part,
     )
-    drawn, looked = 0, time.monotonic()
+    drawn, looked, first = 0, time.monotonic(), store.next_number()
     with ProgressReport(label, len(wanted), done=held, console=console) as progress:
         try:
             for batch in batches:
-                verdicts = verify_batch(
-                    [completion.text for completion in batch],
-                    [completion.problem.gold for completion in batch],
-                )
-                store.append(_rollout(c, v) for c, v in zip(batch, verdicts, strict=True))
-                drawn += len(batch)
-                new = len(batch)
+                number = None if batch.place is None else first + batch.place
+                store.append(batch.rows, number=number)
+                new = len(batch.rows)
+                drawn += new
                 if not part.is_whole and time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
                     new = count_held(store, wanted) - held
                     looked = time.monotonic()

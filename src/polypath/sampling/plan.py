@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from polypath.errors import ConfigError
 from polypath.rollouts.key_index import KeyIndex, hash_keys
-from polypath.rollouts.locks import Part
+from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
@@ -61,8 +61,35 @@ def plan_batches(
         ConfigError: ``num_samples`` is below 1, a problem id occurs twice, or a prompt and its
             completion do not fit ``context``.
     """
+    yield from plan_tokenized(
+        problems,
+        tokenize_prompts(tokenizer, [problem.prompt for problem in problems]),
+        num_samples=num_samples,
+        settings=settings,
+        first_sample_id=first_sample_id,
+        done=done,
+        part=part,
+        context=context,
+    )
+
+
+def plan_tokenized(
+    problems: Sequence[Problem],
+    prompt_ids: Sequence[list[int]],
+    *,
+    num_samples: int,
+    settings: SamplingSettings,
+    first_sample_id: int,
+    done: Container[tuple[str, int]],
+    context: int | None,
+    part: Part = WHOLE,
+) -> Iterator[list[PlannedSample]]:
+    """Yield the batches of ``plan_batches``, given the tokens of every prompt.
+
+    Raises:
+        ConfigError: as there.
+    """
     check_asked(problems, num_samples)
-    prompt_ids = tokenize_prompts(tokenizer, [problem.prompt for problem in problems])
     for problem, ids in zip(problems, prompt_ids, strict=True):
         if context is not None and len(ids) + settings.max_new_tokens > context:
             raise ConfigError(

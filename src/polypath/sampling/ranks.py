@@ -25,18 +25,15 @@ class Ranks:
         part: its share.
         local_rank: number of the process on its machine, which decides its GPU; ``None`` unless a
             launcher sets it.
-        waits: whether rank 0 waits for the other parts, to do what follows them. True under a launcher,
-            which runs all of them. A part that was started by hand ends when it is done.
     """
 
     part: Part = WHOLE
     local_rank: int | None = None
-    waits: bool = False
 
     @property
     def leads(self) -> bool:
-        """Whether this process prints, and does what follows all parts."""
-        return self.part.rank == 0 or not self.waits
+        """Whether this process prints, and waits for the others, to do what follows all parts."""
+        return self.part.rank == 0
 
     def console(self, console: Console | None) -> Console | None:
         """Return where this process shows its progress: nowhere unless it leads."""
@@ -46,43 +43,30 @@ class Ranks:
 ALONE = Ranks()
 
 
-def find_ranks(part: str | None = None, environ: Mapping[str, str] | None = None) -> Ranks:
-    """Return the part that ``--shard I/N`` or a launcher's environment names.
+def find_ranks(environ: Mapping[str, str] | None = None) -> Ranks:
+    """Return the part that a launcher's environment names.
 
     ``torchrun`` and ``accelerate launch`` set ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK``.
 
     Raises:
-        ConfigError: the values name no valid part, or both name one.
+        ConfigError: the values name no valid part.
 
-    >>> find_ranks("2/4", {}).part
+    >>> find_ranks({"RANK": "2", "WORLD_SIZE": "4"}).part
     Part(rank=2, of=4)
     """
     environ = os.environ if environ is None else environ
-    launched = "RANK" in environ and "WORLD_SIZE" in environ
-    if part is not None:
-        if launched and environ["WORLD_SIZE"] != "1":
-            raise ConfigError(
-                f"--shard {part} under a launcher that runs {environ['WORLD_SIZE']} processes: "
-                "leave one of them out."
-            )
-        rank, slash, of = part.partition("/")
-        return Ranks(part=_part(rank, of if slash else "", f"--shard {part}"))
-    if not launched:
+    if "RANK" not in environ or "WORLD_SIZE" not in environ:
         return ALONE
-    where = f"RANK={environ['RANK']}, WORLD_SIZE={environ['WORLD_SIZE']}"
-    mine = _part(environ["RANK"], environ["WORLD_SIZE"], where)
-    if mine.is_whole:
-        return ALONE
-    local = environ.get("LOCAL_RANK", "")
-    return Ranks(part=mine, local_rank=int(local) if local.isdecimal() else None, waits=True)
-
-
-def _part(rank: str, of: str, where: str) -> Part:
+    rank, of = environ["RANK"], environ["WORLD_SIZE"]
     if not (rank.isdecimal() and of.isdecimal() and int(rank) < int(of)):
         raise ConfigError(
-            f"{where} is no valid part; expected I/N with I from 0 to N - 1, such as 0/4."
+            f"RANK={rank}, WORLD_SIZE={of} names no part; expected a RANK from 0 to WORLD_SIZE - 1."
         )
-    return Part(int(rank), int(of))
+    if int(of) == 1:
+        return ALONE
+    local = environ.get("LOCAL_RANK", "")
+    local_rank = int(local) if local.isdecimal() else None
+    return Ranks(part=Part(int(rank), int(of)), local_rank=local_rank)
 
 
 def wait_for(

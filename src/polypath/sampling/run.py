@@ -16,9 +16,9 @@ from rich.console import Console
 
 from polypath.credentials import hidden
 from polypath.errors import ConfigError
+from polypath.executor.cluster import RayCluster
 from polypath.rollouts import RolloutStore
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER
-from polypath.sampling.backends import open_backend
 from polypath.sampling.collect import (
     collect_from,
     count_held,
@@ -27,6 +27,7 @@ from polypath.sampling.collect import (
     wanted_keys,
 )
 from polypath.sampling.http import ServerError
+from polypath.sampling.opening import open_drawer
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Task, check_verifier
@@ -71,6 +72,7 @@ def sample_run(
     precision: str = "auto",
     engine: VllmSettings | None = None,
     ranks: Ranks = ALONE,
+    cluster: RayCluster | None = None,
     console: Console | None = None,
     trust_remote_code: bool = False,
 ) -> SampleSummary:
@@ -89,13 +91,15 @@ def sample_run(
         device: ``"cpu"`` or ``"cuda"``; by default a GPU if there is one. Not for a server.
         precision: as in ``PresampleSettings``. Not for a server.
         engine: engine to sample with vLLM instead of transformers.
-        ranks: which of several processes this is. Of a launcher's processes, rank 0 returns when all
-            samples exist, and the others return when they have done their part.
+        ranks: which of several processes this is. Rank 0 returns when all samples exist, and the others
+            return when they have done their part.
+        cluster: cluster whose workers draw and verify, with a model in each. This process stores.
         console: where progress is shown; ``None`` for nowhere.
         trust_remote_code: allow a model that ships its own Python code to run it.
 
     Raises:
-        ConfigError: the folder was made with other settings or problems, or there are no problems.
+        ConfigError: the folder was made with other settings or problems, there are no problems, or the
+            cluster cannot be used: not at all, or not with a server or several processes.
         DataError: a file of the model is damaged, or its chat template fails.
         MissingFileError: the model does not exist.
         MissingExtraError: vLLM is requested and not installed.
@@ -115,12 +119,14 @@ def sample_run(
     check_verifier(task, problems[0])
     new, missing = 0, 0
     statuses: Counter[str] = Counter()
-    backend = open_backend(
+    backend = open_drawer(
         model,
+        task,
+        ranks,
+        cluster,
         device=device,
         precision=precision,
         engine=engine,
-        ranks=ranks,
         console=console,
         trust_remote_code=trust_remote_code,
     )
@@ -140,12 +146,11 @@ def sample_run(
                 require_same_problems(store, problems)
                 try:
                     new += collect_from(
-                        opened.draw,
+                        opened.rows(task),
                         store,
                         problems,
                         num_samples=count,
                         settings=how,
-                        verify_batch=task.verify_batch,
                         part=ranks.part,
                         label="sampling" if folder == SAMPLES_FOLDER else "greedy samples",
                         console=console,
@@ -160,7 +165,7 @@ def sample_run(
         if failed:
             raise failed[0]
         for store, wanted in done:
-            if ranks.waits and ranks.leads:
+            if ranks.leads and not ranks.part.is_whole:
                 held = partial(count_held, store, wanted)
                 label = "samples" if store.path.name == SAMPLES_FOLDER else "greedy samples"
                 wait_for(held, len(wanted), label=label, console=console)

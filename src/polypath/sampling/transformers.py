@@ -15,7 +15,7 @@ from polypath.sampling.plan import PlannedSample, plan_batches
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 
-__all__ = ["Completion", "end_token_ids", "pad_token_id", "sample"]
+__all__ = ["Completion", "context_of", "draw_batch", "end_token_ids", "pad_token_id", "sample"]
 
 
 def sample(
@@ -58,8 +58,7 @@ def sample(
             completion do not fit the model's context, or there is no end-of-sequence token.
         DataError: the chat template fails, or the tokenizer is not the model's.
     """
-    eos_ids = end_token_ids(model, tokenizer)
-    known = model.config.get_text_config().vocab_size
+    end_token_ids(model, tokenizer)  # refuses a model without one before anything is drawn
     for batch in plan_batches(
         tokenizer,
         problems,
@@ -68,19 +67,38 @@ def sample(
         first_sample_id=first_sample_id,
         done=done,
         part=part,
-        context=getattr(model.config.get_text_config(), "max_position_embeddings", None),
+        context=context_of(model),
     ):
-        most = max(max(planned.prompt_ids) for planned in batch)
-        if most >= known:
-            raise DataError(
-                f"The tokenizer {tokenizer.name_or_path} gives the token id {most}, but its model knows "
-                f"0..{known - 1}. Use the model's own tokenizer."
-            )
-        rows = _generate(model, tokenizer, batch, settings, eos_ids)
-        yield [
-            complete(planned.problem, planned.sample_id, row, tokenizer, eos_ids)
-            for planned, row in zip(batch, rows, strict=True)
-        ]
+        yield draw_batch(model, tokenizer, batch, settings)
+
+
+def context_of(model: Any) -> int | None:
+    """Return how many tokens a prompt and its completion may have, where the model tells."""
+    return getattr(model.config.get_text_config(), "max_position_embeddings", None)
+
+
+def draw_batch(
+    model: Any, tokenizer: Any, batch: list[PlannedSample], settings: SamplingSettings
+) -> list[Completion]:
+    """Draw one batch of the plan; see ``sample``.
+
+    Raises:
+        ConfigError: there is no end-of-sequence token.
+        DataError: the tokenizer is not the model's.
+    """
+    eos_ids = end_token_ids(model, tokenizer)
+    known = model.config.get_text_config().vocab_size
+    most = max(max(planned.prompt_ids) for planned in batch)
+    if most >= known:
+        raise DataError(
+            f"The tokenizer {tokenizer.name_or_path} gives the token id {most}, but its model knows "
+            f"0..{known - 1}. Use the model's own tokenizer."
+        )
+    rows = _generate(model, tokenizer, batch, settings, eos_ids)
+    return [
+        complete(planned.problem, planned.sample_id, row, tokenizer, eos_ids)
+        for planned, row in zip(batch, rows, strict=True)
+    ]
 
 
 def end_token_ids(model: Any, tokenizer: Any) -> list[int]:

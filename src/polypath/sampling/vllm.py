@@ -17,7 +17,7 @@ from polypath.credentials import one_line
 from polypath.errors import ConfigError, MissingExtraError, PolypathError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete
-from polypath.sampling.plan import plan_batches
+from polypath.sampling.plan import PlannedSample, plan_batches
 from polypath.sampling.ranks import ALONE, Ranks
 from polypath.sampling.settings import SamplingSettings, VllmSettings
 from polypath.tasks.base import Problem
@@ -183,22 +183,33 @@ def sample(
         part=part,
         context=engine.context,
     ):
-        with _reported("go on"):
-            outputs = engine.llm.generate(
-                [{"prompt_token_ids": planned.prompt_ids} for planned in batch],
-                [_params(engine, settings, *planned.key) for planned in batch],
-                use_tqdm=False,
-            )
-        yield [
-            complete(
-                planned.problem,
-                planned.sample_id,
-                list(output.outputs[0].token_ids),
-                tokenizer,
-                engine.end_ids,
-            )
-            for planned, output in zip(batch, outputs, strict=True)
-        ]
+        yield draw_batch(engine, tokenizer, batch, settings)
+
+
+def draw_batch(
+    engine: VllmEngine, tokenizer: Any, batch: list[PlannedSample], settings: SamplingSettings
+) -> list[Completion]:
+    """Draw one batch of the plan; see ``sample``.
+
+    Raises:
+        EngineError: the engine stopped.
+    """
+    with _reported("go on"):
+        outputs = engine.llm.generate(
+            [{"prompt_token_ids": planned.prompt_ids} for planned in batch],
+            [_params(engine, settings, *planned.key) for planned in batch],
+            use_tqdm=False,
+        )
+    return [
+        complete(
+            planned.problem,
+            planned.sample_id,
+            list(output.outputs[0].token_ids),
+            tokenizer,
+            engine.end_ids,
+        )
+        for planned, output in zip(batch, outputs, strict=True)
+    ]
 
 
 def request_seed(seed: int, problem_id: str, sample_id: int) -> int:

@@ -19,7 +19,6 @@ EVALUATED = "evaluated.json"  # in a folder of samples, written last
 COST = "cost.json"  # cost of a training or pre-sampling, in its folder
 ENTROPY = "token_entropy"  # key of the measure
 ENTROPY_SAMPLES = 4  # samples of each problem whose tokens are scored
-DEVICE = "cpu"  # the same as for the trainings of run_jobs
 
 
 @contextlib.contextmanager
@@ -48,7 +47,13 @@ def train(*, recipe: str, overrides: Sequence[str]) -> None:
 
 
 def presample(
-    *, model: str, task: str, task_options: Mapping[str, str], out: str, presampling: Presampling
+    *,
+    model: str,
+    task: str,
+    task_options: Mapping[str, str],
+    out: str,
+    device: str | None,
+    presampling: Presampling,
 ) -> None:
     """Make a rehearsal set from the base, or resume making it.
 
@@ -57,6 +62,7 @@ def presample(
         task: name or place of the task.
         task_options: options of the task.
         out: folder of the set.
+        device: ``"cpu"``, or ``None`` for a GPU if there is one.
         presampling: its split, number of problems and settings.
     """
     from polypath.engines.trl import completion_logps
@@ -72,7 +78,7 @@ def presample(
             limit=presampling.limit,
             completion_logps=completion_logps,
             settings=presampling.settings,
-            device=DEVICE,
+            device=device,
         )
 
 
@@ -82,6 +88,7 @@ def evaluate(
     task: str,
     task_options: Mapping[str, str],
     out: str,
+    device: str | None,
     evaluation: Evaluation,
     batch_size: int,
     seed: int,
@@ -96,6 +103,7 @@ def evaluate(
         task: name or place of the task.
         task_options: options of the task.
         out: run folder.
+        device: ``"cpu"``, or ``None`` for a GPU if there is one.
         evaluation: split, number of problems and samples, and how they are drawn.
         batch_size: completions generated together, at least 1.
         seed: seed of the samples.
@@ -122,13 +130,15 @@ def evaluate(
             ),
             limit=evaluation.problems,
             greedy=evaluation.greedy,
-            device=DEVICE,
+            device=device,
         )
         known = (
             evaluation.top_p == 1
         )  # else tokens are drawn from another distribution than is scored
         found["model"], found["statuses"] = model, dict(summary.statuses)
-        found["surprisal"] = _surprisal(model, Path(out), temperature, batch_size) if known else {}
+        found["surprisal"] = (
+            _surprisal(model, Path(out), temperature, batch_size, device) if known else {}
+        )
 
 
 def best_temperature(tried: Mapping[str, str]) -> tuple[float, dict[str, float]]:
@@ -149,7 +159,7 @@ def best_temperature(tried: Mapping[str, str]) -> tuple[float, dict[str, float]]
 
 
 def _surprisal(
-    model: str, folder: Path, temperature: float, batch_size: int
+    model: str, folder: Path, temperature: float, batch_size: int, device: str | None
 ) -> dict[str, tuple[float, int]]:
     r"""Return per problem the summed :math:`-\log p` of sampled tokens in nats, and their number.
 
@@ -161,7 +171,7 @@ def _surprisal(
     from polypath.engines.trl import completion_logps
     from polypath.rollouts import RolloutStore, decode_prompt
     from polypath.rollouts.sources import SAMPLES_FOLDER
-    from polypath.sampling.loading import load_model
+    from polypath.sampling.loading import load_model, resolve_device
     from polypath.sampling.prompts import tokenize_prompts
     from polypath.sampling.transformers import pad_token_id
 
@@ -172,7 +182,7 @@ def _surprisal(
         for row in batch.to_pylist()
         if row["sample_id"] < ENTROPY_SAMPLES and row["token_ids"]
     ]
-    network, tokenizer = load_model(model, dtype=torch.float32, device=torch.device(DEVICE))
+    network, tokenizer = load_model(model, dtype=torch.float32, device=resolve_device(device))
     scored = completion_logps(
         network,
         tokenize_prompts(tokenizer, [decode_prompt(row["prompt"]) for row in rows]),

@@ -1,19 +1,12 @@
-"""Run jobs that depend on each other in a few worker processes, with progress. Runs can be resumed.
+"""Run jobs that depend on each other in worker processes, with progress. Runs can be resumed.
 
 A job is done if its result file exists. It writes that file last, in one step. So the same call resumes
 a run that was interrupted or killed, and finished jobs are skipped.
 """
 
 import json
-import multiprocessing
-import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +25,9 @@ from rich.text import Text
 
 from polypath.credentials import one_line
 from polypath.errors import PolypathError
+from polypath.executor.cluster import RayCluster
+from polypath.executor.open import open_executor
+from polypath.executor.protocol import Executor, Unit, WorkerLost, WorkerSettings
 from polypath.rollouts.files import write_json
 from polypath.terminal import visible
 
@@ -68,7 +64,14 @@ class JobFailed(PolypathError, RuntimeError):
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, workers: int, log: Path, timings: Path, console: Console
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    log: Path,
+    timings: Path,
+    console: Console,
+    cluster: RayCluster | None = None,
+    gpus: int = 0,
 ) -> dict[str, float]:
     """Run every job whose result is missing, each after the jobs that it depends on.
 
@@ -76,17 +79,23 @@ def run_jobs(
 
     Args:
         jobs: jobs in the order of their start, as far as dependencies allow.
-        workers: processes, >= 1; each uses one thread.
-        log: file that receives all output of the workers.
+        workers: processes of this machine, >= 1; each uses one thread.
+        log: file that receives all output of the workers. On a cluster every node has its own, with the
+            node's name after a dash.
         timings: JSON file with the seconds of each job; written after every job.
         console: console for progress.
+        cluster: cluster that runs the jobs, on as many workers as it has room for instead of ``workers``.
+            Its nodes must share the folders of the results and of ``log``. A job whose worker is lost
+            starts again on another.
+        gpus: GPUs of each job on a cluster.
 
     Returns:
         The content of ``timings``: seconds of each job, in this call or an earlier one.
 
     Raises:
-        JobFailed: a job failed, or its process died, which also stops the others. Finished jobs stay
-            finished.
+        JobFailed: a job failed, or its process died, which on this machine also stops the others.
+            Finished jobs stay finished.
+        ConfigError: the cluster cannot be used.
         KeyboardInterrupt: after the workers were stopped.
     """
     waiting = [job for job in jobs if not job.result.exists()]
@@ -96,29 +105,25 @@ def run_jobs(
     if not waiting:
         return seconds
     log.parent.mkdir(parents=True, exist_ok=True)
-    pool = ProcessPoolExecutor(
-        max_workers=workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(str(log), os.getpid()),
+    settings = WorkerSettings(
+        gpus=gpus,
+        environment={} if gpus else {"ACCELERATE_USE_CPU": "true"},
+        log=log.absolute(),
+        folder=log.parent.absolute(),
     )
-    try:
-        with _progress(console) as progress:
-            scheduler = _Scheduler(
-                pool=pool,
-                workers=workers,
-                jobs=jobs,
-                waiting=waiting,
-                seconds=seconds,
-                progress=progress,
-            )
-            scheduler.run(log, timings)
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.kill()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+
+    def say(line: str) -> None:
+        console.print(Text(line), soft_wrap=True)
+
+    opening = open_executor(cluster, settings, workers=workers, say=say)
+    with opening as executor, _progress(console) as progress:
+        scheduler = _Scheduler(
+            executor=executor, jobs=jobs, waiting=waiting, seconds=seconds, progress=progress
+        )
+        try:
+            scheduler.run(timings)
+        except WorkerLost as error:
+            raise JobFailed(f"{error} Run the same command again to resume.") from error
     return seconds
 
 
@@ -137,51 +142,64 @@ class _Running:
 
 @dataclass(kw_only=True)
 class _Scheduler:
-    """Keeps ``workers`` jobs running until none is left, and adds their times to ``seconds``."""
+    """Keeps all workers busy with jobs until none is left, and adds their times to ``seconds``."""
 
-    pool: ProcessPoolExecutor
-    workers: int
+    executor: Executor
     jobs: Sequence[Job]
     waiting: list[Job]
     seconds: dict[str, float]
     progress: Progress
-    running: dict[Future[None], _Running] = field(default_factory=dict)
+    running: dict[str, _Running] = field(default_factory=dict)
 
-    def run(self, log: Path, timings: Path) -> None:
-        """Run the jobs. Raise ``JobFailed`` at the end if jobs failed, and at once if a process died."""
-        total, dropped, failures = len(self.waiting), 0, []
+    def run(self, timings: Path) -> None:
+        """Run the jobs. Raise ``JobFailed`` at the end if jobs failed, or ``WorkerLost`` at once."""
+        total, number, dropped = len(self.waiting), 0, 0
+        failures: list[str] = []
         overall = self.progress.add_task("all jobs", total=total)
         while self.waiting or self.running:
             self._start_ready()
-            finished, _ = wait(self.running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for running in self.running.values():
-                if running.job.done is not None:
-                    self.progress.update(running.bar, completed=running.job.done())
-            self.progress.update(overall, description=f"all jobs{self._left()}")
-            for future in finished:
-                running = self.running.pop(future)
-                name, seconds = running.job.name, running.seconds
-                self.progress.remove_task(running.bar)
-                self.progress.advance(overall)
-                reason = _why_failed(name, future, log)
+            ended = self._ended()
+            for job, _, reason, log in ended:
                 if reason:
-                    failures.append(f"{name} failed: {reason} (its output is in {log})")
-                    dropped += self._drop_those_after(name)
-                    told = Text.assemble(("failed", "red"), f" {name}: {reason}")
+                    failures.append(f"{job.name} failed: {reason} (its output is in {log})")
+                    dropped += self._drop_those_after(job.name)
+            self._start_ready()  # no worker waits for what follows
+            self._show(overall, number + len(ended))
+            self.seconds |= {job.name: seconds for job, seconds, reason, _ in ended if not reason}
+            if ended:
+                write_json(timings, self.seconds)
+            for job, seconds, reason, _ in ended:
+                number += 1
+                if reason:
+                    told = Text.assemble(("failed", "red"), f" {job.name}: {reason}")
                 else:
-                    self.seconds[name] = seconds
-                    write_json(timings, self.seconds)
-                    told = Text.assemble(("done", "green"), f" {name} ({seconds:.0f} s)")
-                number = total - dropped - len(self.waiting) - len(self.running)
+                    told = Text.assemble(("done", "green"), f" {job.name} ({seconds:.0f} s)")
                 told.append(f" {number} of {total}{self._left()}", "dim")
                 self.progress.console.print(told)
         if failures:
             others = f" {dropped} jobs that need them were not run." if dropped else ""
             raise JobFailed(f"{'; '.join(failures)}.{others} Rerun the command to retry them.")
 
+    def _ended(self) -> list[tuple[Job, float, str, Path | None]]:
+        """Return jobs that ended: each with its seconds, why it failed (empty if not) and its log."""
+        ended = []
+        for over in self.executor.finished(POLL_SECONDS):
+            running = self.running.pop(over.unit.name)
+            reason = "" if over.error is None else one_line(over.error) or type(over.error).__name__
+            ended.append((running.job, running.seconds, reason, over.log))
+            self.progress.remove_task(running.bar)
+        return ended
+
+    def _show(self, overall: TaskID, number: int) -> None:
+        """Update the bars; ``number`` jobs have ended."""
+        for running in self.running.values():
+            if running.job.done is not None:
+                self.progress.update(running.bar, completed=running.job.done())
+        self.progress.update(overall, completed=number, description=f"all jobs{self._left()}")
+
     def _left(self) -> str:
         at_work = {running.job.name: running.seconds for running in self.running.values()}
-        seconds = time_left(self.jobs, self.waiting, at_work, self.seconds, self.workers)
+        seconds = time_left(self.jobs, self.waiting, at_work, self.seconds, self.executor.workers)
         if seconds is None:
             return ""
         return f", about {seconds / 60:.0f} min left" if seconds >= 90 else ", < 2 min left"
@@ -190,11 +208,14 @@ class _Scheduler:
         unfinished = {job.name for job in self.waiting}
         unfinished |= {running.job.name for running in self.running.values()}
         for job in list(self.waiting):
-            if len(self.running) < self.workers and unfinished.isdisjoint(job.after):
+            has_room = len(self.running) < self.executor.workers
+            if has_room and unfinished.isdisjoint(job.after):
                 self.waiting.remove(job)
                 bar = self.progress.add_task(visible(job.name), total=job.total or None)
-                future = self.pool.submit(job.function, **job.arguments)
-                self.running[future] = _Running(job=job, bar=bar)
+                self.executor.submit(
+                    Unit(name=job.name, function=job.function, arguments=job.arguments)
+                )
+                self.running[job.name] = _Running(job=job, bar=bar)
 
     def _drop_those_after(self, failed: str) -> int:
         """Drop the jobs that need a failed one, and return how many."""
@@ -203,20 +224,6 @@ class _Scheduler:
             gone |= {job.name for job in late}
             self.waiting[:] = [job for job in self.waiting if job not in late]
         return len(gone) - 1
-
-
-def _why_failed(name: str, future: "Future[None]", log: Path) -> str:
-    """Return why a job failed, in one line; empty if it did not. If its process died, so did the pool."""
-    try:
-        future.result()
-    except BrokenProcessPool as error:
-        raise JobFailed(
-            f"{name} died without a message (killed, or out of memory). Its output is in {log}. "
-            "Rerun the command to resume."
-        ) from error
-    except Exception as error:
-        return one_line(error) or type(error).__name__
-    return ""
 
 
 def time_left(
@@ -272,25 +279,3 @@ def _progress(console: Console) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
-
-
-def _start_worker(log: str, parent: int) -> None:
-    """Set up a worker: output to the log, one thread, and an exit when its parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and stops the worker
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    sys.stdout = os.fdopen(1, "w", buffering=1)
-    sys.stderr = os.fdopen(2, "w", buffering=1)
-    os.environ["ACCELERATE_USE_CPU"] = "true"
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when a job imports torch
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-
-
-def _leave_with(parent: int) -> None:
-    """Exit when the parent was killed. Otherwise a worker would train on unnoticed."""
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os._exit(1)

@@ -36,14 +36,16 @@ class StudyPlan:
     Args:
         study: a checked study.
         out: folder for everything, existing or new.
+        device: device on which jobs sample: ``"cpu"``, or ``None`` for a GPU if there is one.
 
     Raises:
         ConfigError: ``out`` is a file; a method's settings do not fit the recipe; its checkpoints are not
             saved; or the study would measure on the split that it trains on.
     """
 
-    def __init__(self, study: Study, out: str | Path) -> None:
+    def __init__(self, study: Study, out: str | Path, *, device: str | None = "cpu") -> None:
         self.study = study
+        self._device = device
         self.out = Path(out)
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {out} is a file. Name a folder, existing or new.")
@@ -267,7 +269,13 @@ class StudyPlan:
 
     def _model_arguments(self, model: str, out: Path) -> dict[str, Any]:
         options = dict(self.study.task_options)
-        return {"model": model, "task": self.study.task, "task_options": options, "out": str(out)}
+        return {
+            "model": model,
+            "task": self.study.task,
+            "task_options": options,
+            "out": str(out),
+            "device": self._device,
+        }
 
     # --- settings -------------------------------------------------------------------------------
 

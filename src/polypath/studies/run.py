@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from polypath.errors import ConfigError
+from polypath.executor.cluster import RayCluster
 from polypath.report.analysis import compare_measured
 from polypath.report.figure_style import MOST_BANDS
 from polypath.report.page import PagePicture, write_page
@@ -34,10 +35,17 @@ except ImportError:  # Windows: two studies in one folder are not detected there
 RESULTS, TABLE, PAGE = "results.json", "table.md", "report.html"
 TIMINGS, LOG = "seconds.json", "workers.log"
 FRONT, RELATION = "front", "relation"
+DEFAULT_WORKERS = 2
 
 
 def run_study(
-    study: Study, out: str | Path, *, workers: int = 2, console: Console | None = None
+    study: Study,
+    out: str | Path,
+    *,
+    workers: int = DEFAULT_WORKERS,
+    console: Console | None = None,
+    cluster: RayCluster | None = None,
+    gpus: int = 0,
 ) -> dict[str, Any]:
     """Run the unfinished jobs of a study, and write and print its results.
 
@@ -48,22 +56,31 @@ def run_study(
     Args:
         study: study from ``load_study``.
         out: folder for everything.
-        workers: number of processes, with one thread each.
+        workers: number of processes of this machine, with one thread each.
         console: where progress and tables are printed; ``None`` is standard output.
+        cluster: cluster that trains and samples, on as many workers as it has room for. Its nodes must
+            share ``out``. Tables and figures are made in this process.
+        gpus: GPUs of each job on a cluster, >= 0. With 0, jobs compute on CPUs.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
         ConfigError: ``workers`` is below 1, ``out`` is a file, a method's settings do not fit, the
-            study breaks a rule of its splits, or another process uses ``out``.
+            study breaks a rule of its splits, another process uses ``out``, the cluster cannot be used, or
+            there are ``gpus`` and no cluster.
         JobFailed: some jobs failed. The others are finished and stay so.
     """
     if workers < 1:
         raise ConfigError(f"--workers must be at least 1, got {workers}.")
+    if gpus < 0 or (gpus and cluster is None):
+        raise ConfigError(
+            f"--gpus-per-job must be 0, or at least 1 with --ray, got {gpus}. On one machine start Ray "
+            "first: ray start --head, then --ray auto."
+        )
     console = console or Terminal()
     started = time.monotonic()
-    plan = StudyPlan(study, out)
+    plan = StudyPlan(study, out, device=None if gpus else "cpu")
     plan.out.mkdir(parents=True, exist_ok=True)
     with _alone(plan.out):
         _write_settings(plan)
@@ -73,6 +90,8 @@ def run_study(
             log=plan.out / LOG,
             timings=plan.out / TIMINGS,
             console=console,
+            cluster=cluster,
+            gpus=gpus,
         )
         ran = time.monotonic()
         result = StudyResult(plan, seconds, workers=workers)
