@@ -39,14 +39,15 @@ def rows_with_gradient(inputs: dict[str, Any], terms: Sequence[Active[PolicyTerm
         terms: of the policy's loss.
     """
     advantages = inputs["advantages"]
-    moved_B = (advantages.reshape(len(advantages), -1) != 0).any(dim=1)
+    moved_B: Tensor = (advantages.reshape(len(advantages), -1) != 0).any(dim=1)
     for term in terms:
         acts_on = term.entry.acts_on(term.config)
         if acts_on == "all" or (acts_on == "correct" and "correct" not in inputs):
             moved_B = torch.ones_like(moved_B)
         elif acts_on == "correct":
             moved_B = moved_B | inputs["correct"].bool()
-    return moved_B & inputs["completion_mask"].bool().any(dim=1)
+    written_B: Tensor = inputs["completion_mask"].bool().any(dim=1)
+    return moved_B & written_B
 
 
 def choose_rows(moved_B: Tensor, mask_B_T: Tensor, processes: Processes) -> Tensor:
