@@ -29,7 +29,7 @@ from polypath.metrics import (
     subsets,
     vendi_score_at_k,
 )
-from polypath.metrics.solutions import MAX_MAJORITY_SAMPLES
+from polypath.metrics.majority import MAX_MAJORITY_SAMPLES
 from polypath.report.model import GROUPS, FloatArray
 from polypath.report.prepared import (
     DRAWS,
