@@ -1,6 +1,6 @@
 """The chance that the commonest of k answers is right, exactly: majority@k, also maj@k and cons@k."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 

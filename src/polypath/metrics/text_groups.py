@@ -72,7 +72,9 @@ class TextGroups:
         self.group_S = np.repeat(np.arange(len(groups)), [len(texts) for texts in groups])
         self.first_text_N = np.searchsorted(self.group_U, np.arange(len(groups) + 1))
         text_S: list[int] = []
-        for first, unlike, texts in zip(self.first_text_N.tolist(), different, groups, strict=False):
+        for first, unlike, texts in zip(
+            self.first_text_N.tolist(), different, groups, strict=False
+        ):
             place = {text: first + number for number, text in enumerate(unlike)}
             text_S += [place[text] for text in texts]
         self.text_S = np.array(text_S, dtype=np.int64)
@@ -149,9 +151,7 @@ class TextGroups:
             return Draws(group_D=none, round_D=none, text_D_K=none.reshape(0, k))
         group_D, round_D, text_D_K = (np.concatenate(part) for part in zip(*parts, strict=True))
         order_D = np.argsort(group_D, kind="stable")
-        return Draws(
-            group_D=group_D[order_D], round_D=round_D[order_D], text_D_K=text_D_K[order_D]
-        )
+        return Draws(group_D=group_D[order_D], round_D=round_D[order_D], text_D_K=text_D_K[order_D])
 
     def self_bleu(self, drawn: Draws) -> FloatArray:
         """Return the mean of ``self_bleu`` over draws of two or more texts."""
