@@ -1,15 +1,17 @@
 """The samples of one run, whatever file they came in: what every metric and report starts from."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import DataError
+from polypath.rollouts.grouped import Grouped, UnlikeSchemaError, group_columns, group_rows
 from polypath.rollouts.left_out import LeftOut
 from polypath.rollouts.rows import SampleRow, VerifyBatch
 from polypath.rollouts.sources import SampleSource, find_source
@@ -155,7 +157,8 @@ def load_samples(
             models, which ``load_runs`` reads.
     """
     source = find_source(Path(path), keys or {})
-    return _samples(source, source.rows(verify_batch), source.left_out, name or source.name)
+    grouped = _grouped(source, verify_batch)
+    return _samples(source, grouped, source.left_out, name or source.name)
 
 
 def load_runs(
@@ -195,90 +198,39 @@ def load_runs(
         other = source.left_out_of[run]
         source.left_out.join(other, other.places)
     if set(found) <= {None}:
-        return {None: _samples(source, found.get(None, []), source.left_out, source.name)}
+        grouped = group_rows(found.get(None, []), source.left_out)
+        return {None: _samples(source, grouped, source.left_out, source.name)}
     if without := found.pop(None, []):
         source.left_out.add(f"no {run_key}", without[0].place, len(without))
-    shared = source.left_out
-    return {
-        run: _samples(source, rows, source.left_out_of[run].join(shared, shared.places), str(run))
-        for run, rows in found.items()
-    }
+    shared, runs = source.left_out, {}
+    for run, rows in found.items():
+        left_out = source.left_out_of[run].join(shared, shared.places)
+        runs[run] = _samples(source, group_rows(rows, left_out), left_out, str(run))
+    return runs
 
 
-def _samples(
-    source: SampleSource, rows: Iterable[SampleRow], left_out: LeftOut, name: str
-) -> Samples:
-    problems = _gather(rows, left_out)
-    if not problems:
+def _samples(source: SampleSource, grouped: Grouped, left_out: LeftOut, name: str) -> Samples:
+    if not grouped.problem_ids:
         raise DataError(source.nothing_usable())
-    ordered = [problem.ordered() for problem in problems.values()]
-    has_greedy = any(problem.has_greedy for problem in problems.values())
     return Samples(
         name=name,
-        problem_ids=tuple(problems),
-        prompts=tuple(problem.prompt for problem in problems.values()),
-        golds=tuple(problem.gold for problem in problems.values()),
-        completions=tuple(tuple(row.completion for row in rows) for rows in ordered),
-        correct=tuple(tuple(row.correct for row in rows) for rows in ordered),
-        answers=tuple(tuple(row.answer for row in rows) for rows in ordered),
-        greedy_correct=tuple(p.greedy for p in problems.values()) if has_greedy else None,
+        **grouped._asdict(),
         left_out=dict(left_out),
         left_out_at=dict(left_out.places),
         training_log=source.training_log(),
     )
 
 
+def _grouped(source: SampleSource, verify_batch: VerifyBatch | None) -> Grouped:
+    """Read a store by columns, unless its texts are to be verified; all else row by row."""
+    if source.store is not None and verify_batch is None:
+        with suppress(UnlikeSchemaError):
+            return group_columns(
+                source.batches(source.store), source.batches(source.greedy), source.left_out
+            )
+        source.left_out = LeftOut()  # again, by rows
+    return group_rows(source.rows(verify_batch), source.left_out)
+
+
 def _pick(values: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
     return tuple(values[row] for row in rows)
-
-
-class _Sample(NamedTuple):
-    """What is kept of a row: its prompt, which every sample of a problem repeats, is not."""
-
-    sample_id: int | None
-    completion: str
-    correct: bool | None
-    answer: str | None
-
-
-@dataclass(kw_only=True, slots=True)
-class _ProblemRows:
-    """What was read of one problem."""
-
-    prompt: str | None = None
-    gold: str | None = None
-    rows: list[_Sample] = field(default_factory=list)
-    sample_ids: set[int] = field(default_factory=set)
-    greedy: bool | None = None
-    has_greedy: bool = False
-
-    def ordered(self) -> list[_Sample]:
-        """Return numbered samples by number, then those without a number as they came."""
-        return sorted(self.rows, key=lambda row: (row.sample_id is None, row.sample_id or 0))
-
-
-def _gather(rows: Iterable[SampleRow], left_out: LeftOut) -> dict[str, _ProblemRows]:
-    """Group rows by problem, in an order that does not depend on when each was drawn.
-
-    Of several rows with one (problem_id, sample_id) the first counts; the others are counted in
-    ``left_out``, as are further greedy samples of a problem.
-    """
-    problems: dict[str, _ProblemRows] = {}
-    for row in rows:
-        problem = problems.setdefault(row.problem_id, _ProblemRows())
-        if problem.prompt is None:
-            problem.prompt = row.prompt
-        if problem.gold is None:
-            problem.gold = row.gold
-        if row.greedy:
-            if problem.has_greedy:
-                left_out.add("duplicate greedy sample", row.place)
-            else:
-                problem.greedy, problem.has_greedy = row.correct, True
-        elif row.sample_id is not None and row.sample_id in problem.sample_ids:
-            left_out.add("duplicate sample", row.place)
-        else:
-            if row.sample_id is not None:
-                problem.sample_ids.add(row.sample_id)
-            problem.rows.append(_Sample(row.sample_id, row.completion, row.correct, row.answer))
-    return problems

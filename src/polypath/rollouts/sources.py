@@ -66,7 +66,7 @@ class SampleSource:
     run_key: str | None = None
     left_out_of: dict[str | None, LeftOut] = field(default_factory=dict)
     _models: dict[str, str] = field(default_factory=dict)
-    _rows_met: int = 0
+    _met_rows: bool = False
     _seen_keys: set[str] = field(default_factory=set)
 
     def rows(self, verify_batch: VerifyBatch | None = None) -> Iterator[SampleRow]:
@@ -79,13 +79,13 @@ class SampleSource:
         rows = self._sample_rows(to_verify=verify_batch is not None)
         yield from rows if verify_batch is None else verified(rows, verify_batch)
         lost = [key for key in self.keys.values() if key.split(".")[0] not in self._seen_keys]
-        if lost and self._rows_met:
+        if lost and self._met_rows:
             known = ", ".join(sorted(self._seen_keys)[:20])
             raise DataError(f"No row of {self.path} has the key {lost[0]!r}; it has {known}.")
 
     def _sample_rows(self, *, to_verify: bool) -> Iterator[SampleRow]:
         for place, raw in self._raw_rows():
-            self._rows_met += 1
+            self._met_rows = True
             left_out = self.left_out
             if self.run_key is not None:
                 left_out = self.left_out_of.setdefault(raw.get("run"), LeftOut())
@@ -157,13 +157,21 @@ class SampleSource:
         )
 
     def _store_rows(self, folder: Path) -> Iterator[Placed]:
+        for batch in self.batches(folder):
+            for row in batch.to_pylist():
+                yield Place("sample", row["sample_id"], str(row["problem_id"])), row
+
+    def batches(self, folder: Path | None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a store as columns, and count the shards that cannot be read."""
+        if folder is None:
+            return
         store = RolloutStore.open(folder, on_corrupt="skip")
         known = KEYS + DETAILS if self.details else KEYS
         wanted = [name for name in known if name != "greedy"]
         for batch in store.iter_batches(wanted):
             self._seen_keys.update(wanted)
-            for row in batch.to_pylist():
-                yield Place("sample", row["sample_id"], str(row["problem_id"])), row
+            self._met_rows |= batch.num_rows > 0
+            yield batch
         for shard in sorted(store.skipped):
             self.left_out.add("unreadable shard", folder.name + "/" + shard)
 
@@ -217,7 +225,7 @@ class SampleSource:
 
     def nothing_usable(self, run: str | None = None) -> str:
         """Say why no sample came out of it, or of one of its runs."""
-        if not self._rows_met and not self.left_out:
+        if not self._met_rows and not self.left_out:
             return f"{self.path} is empty; expected samples (problem_id, completion, correct)."
         reasons = tell_left_out(self.left_out, self.left_out.places)
         known = ", ".join(sorted(self._seen_keys)[:20]) or "none"
