@@ -14,7 +14,7 @@ from polypath.metrics.solutions import NO_SAMPLE, checked_ids
 
 MAX_MAJORITY_SAMPLES = 1000  # beyond, the number of subsets overflows a double
 
-_NEGLIGIBLE = np.log(1e-18)  # a chance that no sum of chances in a double would show
+_NEGLIGIBLE = np.log(1e-16)  # a chance that a sum of chances in a double would not show
 _ROWS_BY_SHIFTS = 8  # from so many rows on, shifting all of them beats a convolution of each
 
 
@@ -118,7 +118,8 @@ def _draws_won(answers: Sequence[_Answers], n: int, ks_K: IntArray) -> FloatArra
             continue
         length = int(ks_K[counted_K].max()) - x + 1
         free = n - sum(same.votes * same.number for same in able)  # always fewer than x votes
-        draws_T = np.convolve(_won_with(x, able, length), _choices(free, length))[:length]
+        won_T, free_T = _won_with(x, able, length), _choices(free, length)
+        draws_T = np.convolve(won_T, free_T)
         won_K[counted_K] += draws_T[ks_K[counted_K] - x]
     return won_K
 
@@ -171,39 +172,41 @@ def _won_with(x: int, answers: Sequence[_Answers], length: int) -> FloatArray:
     """Count draws of x + 0, 1, ... of these answers that a correct one wins with x votes.
 
     All the answers may get x votes. ``all`` holds the draws in which each gets at most x, ``won`` those
-    in which besides one of them gets x, times its share of correct samples: the first answer multiplies
+    in which besides one of them gets x, times its share of correct samples: each answer multiplies
     both, and adds to the second the draws in which it is that one.
     """
     # Gauss-Legendre is exact for the degree in u, which is the number of rivals that may tie.
     ties = min(sum(same.number for same in answers) - 1, (length - 1) // x)
     nodes_U, weights_U = _quadrature(ties // 2 + 1)
-    points = len(nodes_U)
-    both_2U_T = np.zeros((2 * points, length))  # all, then won
-    both_2U_T[:points, 0] = 1.0
-    u_2U = np.concatenate([nodes_U, nodes_U])
-    for same in answers:
+    all_U_T, won_U_T = np.ones((len(nodes_U), 1)), np.zeros((0, 1))
+    # Those never correct first: there is no ``won`` yet, and polynomials are short.
+    for same in sorted(answers, key=lambda same: (same.weight > 0, same.votes)):
         factor = _choices(same.votes, x + 1)
-        for _ in range(same.number - 1):
-            both_2U_T = _times(both_2U_T, factor, u_2U)
-        before_U_T = both_2U_T[:points]
-        both_2U_T = _times(both_2U_T, factor, u_2U)
-        if same.weight:
-            both_2U_T[points:] += same.weight * factor[x] * before_U_T
-    return np.asarray(weights_U @ both_2U_T[points:])
+        for last in range(same.number)[::-1]:
+            before_U_T = all_U_T
+            both = _times(np.concatenate([all_U_T, won_U_T]), factor, nodes_U, length)
+            all_U_T, won_U_T = both[: len(nodes_U)], both[len(nodes_U) :]
+            if same.weight and not last:
+                won_U_T = won_U_T if len(won_U_T) else np.zeros_like(all_U_T)
+                won_U_T[:, : before_U_T.shape[1]] += same.weight * factor[x] * before_U_T
+    return np.asarray(weights_U @ won_U_T)
 
 
-def _times(rows_B_T: FloatArray, factor: FloatArray, u_B: FloatArray) -> FloatArray:
-    """Multiply polynomials by one whose last coefficient is times u, and cut them to their length."""
-    last, length = len(factor) - 1, rows_B_T.shape[1]
+def _times(rows_B_T: FloatArray, factor: FloatArray, u_U: FloatArray, length: int) -> FloatArray:
+    """Multiply polynomials by one whose last coefficient is times u, and cut them to a length."""
+    last, width = len(factor) - 1, rows_B_T.shape[1]
     if len(rows_B_T) < _ROWS_BY_SHIFTS < last:
-        low = factor[:-1]
+        low = factor.copy()
+        low[last] = 0.0
         product_B_T = np.stack([np.convolve(row, low)[:length] for row in rows_B_T])
     else:
-        product_B_T = factor[0] * rows_B_T
-        for j in range(1, min(last, length)):
-            product_B_T[:, j:] += factor[j] * rows_B_T[:, :-j]
-    if last < length:
-        product_B_T[:, last:] += (factor[last] * u_B)[:, None] * rows_B_T[:, : length - last]
+        product_B_T = np.zeros((len(rows_B_T), min(width + last, length)))
+        for j in range(min(last, length)):
+            end = min(width + j, length)
+            product_B_T[:, j:end] += factor[j] * rows_B_T[:, : end - j]
+    start, end = min(last, length), min(width + last, length)
+    u_B = np.resize(u_U, len(rows_B_T))
+    product_B_T[:, start:end] += (factor[last] * u_B)[:, None] * rows_B_T[:, : end - start]
     return product_B_T
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -92,25 +93,24 @@ def count_ngrams(
     if max_n < 1:
         raise ConfigError(f"max_n must be at least 1, got {max_n}.")
     rows = [(tokenize or words)(text) for text in texts]
-    known: dict[str, int] = {}
-    token_T = np.array(
-        [known.setdefault(token, len(known)) for row in rows for token in row], dtype=np.int64
-    )
     lengths_S = np.array([len(row) for row in rows], dtype=np.int64)
+    known = {token: number for number, token in enumerate(dict.fromkeys(chain(*rows)))}
+    token_T = np.fromiter(map(known.__getitem__, chain(*rows)), np.int64, int(lengths_S.sum()))
     text_T = np.repeat(np.arange(len(rows)), lengths_S)
     left_T = np.repeat(np.cumsum(lengths_S), lengths_S) - np.arange(len(token_T))
 
-    gram_T, start_T = token_T, np.arange(len(token_T))
+    gram_T, start_T = np.zeros_like(token_T), np.arange(len(token_T))  # the empty n-gram
     if groups is not None:
-        gram_T = np.asarray(groups, dtype=np.int64)[text_T] * len(known) + token_T
+        gram_T = np.asarray(groups, dtype=np.int64)[text_T]  # of each group
     parts: list[tuple[IntArray, ...]] = []
     num_grams = 0
     for n in range(max_n):
         if n:
             inside_T = left_T[start_T] > n  # the n-gram ends within its text
             start_T = start_T[inside_T]
-            gram_T = gram_T[inside_T] * len(known) + token_T[start_T + n]
-        gram_T, gram_M, text_M, count_M = _tallied(gram_T, text_T[start_T], len(rows))
+            gram_T = gram_T[inside_T]
+        longer = (gram_T, token_T[start_T + n], text_T[start_T])
+        gram_T, gram_M, text_M, count_M = _tallied(*longer)
         parts.append((gram_M + num_grams, np.full_like(gram_M, n), text_M, count_M))
         num_grams += int(gram_M.max(initial=-1)) + 1
     gram_M, order_M, text_M, count_M = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -124,17 +124,22 @@ def count_ngrams(
     )
 
 
-def _tallied(key_T: IntArray, text_T: IntArray, num_texts: int) -> tuple[IntArray, ...]:
-    """Number the n-grams 0, 1, ... in the order of their keys, and count them in each text.
+def _tallied(gram_T: IntArray, token_T: IntArray, text_T: IntArray) -> tuple[IntArray, ...]:
+    """Lengthen n-grams by a token, number them 0, 1, ..., and count them in each text.
+
+    Args:
+        gram_T: number of the n-gram of each occurrence.
+        token_T: number of the token after it.
+        text_T: its text, rising.
 
     Returns:
         The number of each occurrence's n-gram; then for each (n-gram, text) n-gram, text and times, the
         largest number of times of an n-gram first.
     """
-    order_T = np.argsort(key_T * num_texts + text_T)  # one sort for both
-    key_T, text_T = key_T[order_T], text_T[order_T]
-    new_gram_T = np.ones(len(key_T), np.bool_)
-    new_gram_T[1:] = key_T[1:] != key_T[:-1]
+    order_T = _by_digits(gram_T, _by_digits(token_T, np.arange(len(token_T))))
+    gram_T, token_T, text_T = gram_T[order_T], token_T[order_T], text_T[order_T]
+    new_gram_T = np.ones(len(gram_T), np.bool_)
+    new_gram_T[1:] = (gram_T[1:] != gram_T[:-1]) | (token_T[1:] != token_T[:-1])
     new_cell_T = new_gram_T.copy()
     new_cell_T[1:] |= text_T[1:] != text_T[:-1]
     sorted_gram_T = np.cumsum(new_gram_T) - 1
@@ -142,9 +147,17 @@ def _tallied(key_T: IntArray, text_T: IntArray, num_texts: int) -> tuple[IntArra
     gram_T[order_T] = sorted_gram_T
     at_M = np.flatnonzero(new_cell_T)
     gram_M, text_M = sorted_gram_T[at_M], text_T[at_M]
-    count_M = np.diff(at_M, append=len(key_T))
+    count_M = np.diff(at_M, append=len(gram_T))
     most = int(count_M.max(initial=0))
     if most > 1:  # nearly in order already
         first_M = np.argsort(gram_M * most - count_M, kind="stable")
         text_M, count_M = text_M[first_M], count_M[first_M]
     return gram_T, gram_M, text_M, count_M
+
+
+def _by_digits(key_T: IntArray, order_T: IntArray) -> IntArray:
+    """Sort an order by keys >= 0, what is equal staying as it is: of 16 bits numpy has a radix sort."""
+    for shift in range(0, int(key_T.max(initial=0)).bit_length(), 16):
+        digit_T = (key_T >> shift).astype(np.uint16)[order_T]
+        order_T = order_T[np.argsort(digit_T, kind="stable")]
+    return order_T

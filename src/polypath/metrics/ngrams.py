@@ -27,26 +27,25 @@ def ngram_jaccard(counts: NgramCounts) -> FloatArray:
         ``(S, S)`` in [0, 1], symmetric, positive semi-definite, 1 on the diagonal; 1 = the same
         n-grams, also for two empty texts, and 0 = none in common.
     """
-    own_S = np.bincount(counts.text_M, minlength=counts.num_texts)
-    return jaccard_of_sets(counts.gram_M, counts.text_M, own_S)
+    size = counts.num_texts
+    shared_S_S = np.zeros((size, size))
+    # Some n-grams at a time: a text of megabytes has millions.
+    for first in range(0, int(counts.gram_M.max(initial=-1)) + 1, _GRAMS_AT_ONCE):
+        start, stop = np.searchsorted(counts.gram_M, [first, first + _GRAMS_AT_ONCE])
+        has_G_S = np.zeros((_GRAMS_AT_ONCE, size), dtype=np.float32)
+        has_G_S[counts.gram_M[start:stop] - first, counts.text_M[start:stop]] = 1.0
+        shared_S_S += has_G_S.T @ has_G_S  # whole numbers, exact below 2^24
+    return jaccard_of_sets(shared_S_S, np.bincount(counts.text_M, minlength=size))
 
 
-def jaccard_of_sets(gram_M: IntArray, text_M: IntArray, own_S: IntArray) -> FloatArray:
+def jaccard_of_sets(shared_S_S: FloatArray, own_S: IntArray) -> FloatArray:
     """Jaccard index of every two of S sets; of two empty ones it is 1.
 
     Args:
-        gram_M: numbers of the items, rising. One that only a single set has may be left out.
-        text_M: the set of each.
-        own_S: size of each set.
+        shared_S_S: items that two sets share; the diagonal is ignored.
+        own_S: items of each set.
     """
-    shared_S_S = np.zeros((len(own_S), len(own_S)))
-    # Some items at a time: a text of megabytes has millions.
-    for start in range(0, int(gram_M.max(initial=-1)) + 1, _GRAMS_AT_ONCE):
-        stop = min(start + _GRAMS_AT_ONCE, int(gram_M[-1]) + 1)
-        at = slice(*np.searchsorted(gram_M, [start, stop]))
-        has_G_S = np.zeros((stop - start, len(own_S)), dtype=np.float32)
-        has_G_S[gram_M[at] - start, text_M[at]] = 1.0
-        shared_S_S += has_G_S.T @ has_G_S  # whole numbers, exact below 2^24
+    shared_S_S = shared_S_S.copy()
     np.fill_diagonal(shared_S_S, own_S)
     union_S_S = own_S[:, None] + own_S[None, :] - shared_S_S
     return np.where(union_S_S > 0, shared_S_S / np.maximum(union_S_S, 1), 1.0)

@@ -8,10 +8,11 @@ group are read once, and arrays hold the n-grams of all groups one after the oth
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from polypath.metrics.equal_k import chance_drawn, subsets
 from polypath.metrics.ngram_counts import NgramCounts, Tokenize, count_ngrams
@@ -93,7 +94,7 @@ class TextGroups:
         With ``extract_equations`` for the tokenizer and the order 1 alone it is Div-Equ.
         """
         copies_U, n_N = self._copies(chosen_S)
-        counts = self._among(copies_U > 0)
+        counts = _kept(self.counts, copies_U > 0)
         having_M = copies_U[counts.text_M]
         first_M = np.flatnonzero(counts.first_M())
         having_I = np.add.reduceat(having_M, first_M) if len(first_M) else first_M
@@ -158,12 +159,13 @@ class TextGroups:
         bleu_D = np.full(len(drawn.group_D), np.nan)
         if drawn.text_D_K.shape[1] < 2:
             return drawn.mean(bleu_D, self.num_groups)
+        among = _kept(self.counts, np.isin(np.arange(self.counts.num_texts), drawn.text_D_K))
         for number in range(int(drawn.round_D.max(initial=-1)) + 1):
             # One draw of each group at most, so no text is in two of them.
             at_D = np.flatnonzero(drawn.round_D == number)
             text_D_K = drawn.text_D_K[at_D]
             copies_U = np.bincount(text_D_K.ravel(), minlength=self.counts.num_texts)
-            matches_R_U = clipped_matches(self._among(copies_U > 0), copies_U)
+            matches_R_U = clipped_matches(_kept(among, copies_U > 0), copies_U)
             lengths_D_K = self.counts.lengths_S[text_D_K]
             bleu_D_K = smoothed_bleu(
                 matches_R_U[:, text_D_K], lengths_D_K, closest_lengths(lengths_D_K)
@@ -197,23 +199,21 @@ class TextGroups:
     @cached_property
     def jaccard_N(self) -> list[FloatArray]:
         """``ngram_jaccard`` of the different texts of each group."""
-        own_U = np.bincount(self.counts.text_M, minlength=self.counts.num_texts)
+        counts = self.counts
+        own_U = np.bincount(counts.text_M, minlength=counts.num_texts)
         # N-grams of a single text, most in long texts, are shared by no two.
-        texts_I = np.bincount(self.counts.gram_M)
-        at_M = np.flatnonzero(texts_I[self.counts.gram_M] > 1)
-        at_M = at_M[np.argsort(self.group_U[self.counts.text_M[at_M]], kind="stable")]
-        gram_M, text_M = self.counts.gram_M[at_M], self.counts.text_M[at_M]
-        new_M = np.diff(gram_M, prepend=-1) != 0
-        number_M = np.cumsum(new_M) - 1  # rising by group, then by n-gram
-        bounds_N = np.searchsorted(self.group_U[text_M], np.arange(self.num_groups + 1))
+        at_M = np.flatnonzero(np.bincount(counts.gram_M)[counts.gram_M] > 1)
+        cells = (counts.gram_M[at_M], counts.text_M[at_M])
+        shape = (int(counts.gram_M.max(initial=-1)) + 1, counts.num_texts)
+        has_I_U = csr_array((np.ones(len(at_M)), cells), shape=shape)
+        shared_U_U = has_I_U.T.tocsr() @ has_I_U  # groups share no n-gram: one block for each
         found = []
-        for group in range(self.num_groups):
-            start, stop = bounds_N[group], bounds_N[group + 1]
-            first, last = self.first_text_N[group], self.first_text_N[group + 1]
-            own_number_M = number_M[start:stop] - (number_M[start] if stop > start else 0)
-            found.append(
-                jaccard_of_sets(own_number_M, text_M[start:stop] - first, own_U[first:last])
-            )
+        for first, last in pairwise(self.first_text_N.tolist()):
+            block = slice(shared_U_U.indptr[first], shared_U_U.indptr[last])
+            row = np.repeat(np.arange(last - first), np.diff(shared_U_U.indptr[first : last + 1]))
+            dense_U_U = np.zeros((last - first, last - first))
+            dense_U_U[row, shared_U_U.indices[block] - first] = shared_U_U.data[block]
+            found.append(jaccard_of_sets(dense_U_U, own_U[first:last]))
         return found
 
     def _copies(self, chosen_S: BoolArray) -> tuple[IntArray, IntArray]:
@@ -221,20 +221,22 @@ class TextGroups:
         copies_U = np.bincount(self.text_S[chosen_S], minlength=self.counts.num_texts)
         return copies_U, np.bincount(self.group_S[chosen_S], minlength=self.num_groups)
 
-    def _among(self, kept_U: BoolArray) -> NgramCounts:
-        """Return the n-grams of some texts, which keep their numbers."""
-        counts = self.counts
-        kept_M = np.flatnonzero(kept_U[counts.text_M])
-        return replace(
-            counts,
-            gram_M=counts.gram_M[kept_M],
-            order_M=counts.order_M[kept_M],
-            text_M=counts.text_M[kept_M],
-            count_M=counts.count_M[kept_M],
-        )
-
     def _by_group(self, value_U: npt.NDArray[np.generic]) -> FloatArray:
-        return np.bincount(self.group_U, value_U, minlength=self.num_groups)
+        return np.bincount(self.group_U, value_U, minlength=self.num_groups).astype(np.float64)
+
+
+def _kept(counts: NgramCounts, kept_U: BoolArray) -> NgramCounts:
+    """Return the n-grams of some texts, which keep their numbers."""
+    if kept_U.all():
+        return counts
+    kept_M = np.flatnonzero(kept_U[counts.text_M])
+    return replace(
+        counts,
+        gram_M=counts.gram_M[kept_M],
+        order_M=counts.order_M[kept_M],
+        text_M=counts.text_M[kept_M],
+        count_M=counts.count_M[kept_M],
+    )
 
 
 def _divide(top: npt.ArrayLike, bottom: npt.ArrayLike) -> FloatArray:

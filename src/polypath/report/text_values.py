@@ -15,7 +15,9 @@ TEXT_MEASURES = (
 )
 OVERS = ("all", "correct")
 
-_CHARACTERS_AT_ONCE = 500_000  # of a part: about 100 MB while it is measured
+# Of a part: about 100 MB while it is measured.
+_CHARACTERS_AT_ONCE = 500_000
+_PAIRS_AT_ONCE = 4_000_000
 
 TextKey = tuple[str, str]  # measure, and "all" or "correct"
 TextValues = dict[TextKey, FloatArray]
@@ -63,11 +65,12 @@ def text_parts(run: Prepared, keys: tuple[TextKey, ...]) -> Iterator[TextPart]:
     """
     if not keys:
         return
-    first = characters = 0
+    first = characters = pairs = 0
     completions = run.samples.completions
     for last, texts in enumerate(completions, 1):
-        characters += sum(map(len, texts))
-        if characters < _CHARACTERS_AT_ONCE and last < len(completions):
+        characters, pairs = characters + sum(map(len, texts)), pairs + len(texts) ** 2
+        full = characters >= _CHARACTERS_AT_ONCE or pairs >= _PAIRS_AT_ONCE
+        if not full and last < len(completions):
             continue
         rows = zip(completions[first:last], run.correct_N_S[first:last], strict=True)
         yield TextPart(
@@ -77,7 +80,7 @@ def text_parts(run: Prepared, keys: tuple[TextKey, ...]) -> Iterator[TextPart]:
             seed=run.settings.seed,
             keys=keys,
         )
-        first, characters = last, 0
+        first, characters, pairs = last, 0, 0
 
 
 def measure_texts(part: TextPart) -> TextValues:

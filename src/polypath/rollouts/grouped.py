@@ -226,7 +226,10 @@ class _Columns:
                 self.prompts.append(None)
                 self.golds.append(None)
             numbers.append(number)
-        return np.array(numbers, dtype=np.int64)[encoded.indices.to_numpy()]
+        number_S: npt.NDArray[np.int64] = np.array(numbers, dtype=np.int64)[
+            encoded.indices.to_numpy()
+        ]
+        return number_S
 
     def _first_texts(
         self, problem_S: npt.NDArray[np.int64], texts: pa.Array, known: list[str | None]

@@ -14,7 +14,7 @@ from polypath.errors import DataError
 from polypath.rollouts.grouped import Grouped, UnlikeSchemaError, group_columns, group_rows
 from polypath.rollouts.left_out import LeftOut
 from polypath.rollouts.rows import SampleRow, VerifyBatch
-from polypath.rollouts.sources import SampleSource, find_source
+from polypath.rollouts.sources import Progress, SampleSource, find_source
 
 _T = TypeVar("_T")
 
@@ -124,6 +124,7 @@ def load_samples(
     name: str | None = None,
     keys: Mapping[str, str] | None = None,
     verify_batch: VerifyBatch | None = None,
+    progress: Progress | None = None,
 ) -> Samples:
     """Read the samples of a run.
 
@@ -149,6 +150,8 @@ def load_samples(
             ``{"completion": "response", "problem_id": "idx"}``.
         verify_batch: verifies (completions, golds) again, in batches, wherever there is a gold
             answer; the file's own verdicts on these rows then do not count.
+        progress: called again and again with how much is read, and how much there is, in bytes, rows or
+            shards.
 
     Raises:
         MissingFileError: there is nothing at ``path``.
@@ -157,6 +160,7 @@ def load_samples(
             models, which ``load_runs`` reads.
     """
     source = find_source(Path(path), keys or {})
+    source.progress = progress
     grouped = _grouped(source, verify_batch)
     return _samples(source, grouped, source.left_out, name or source.name)
 
@@ -167,6 +171,7 @@ def load_runs(
     *,
     keys: Mapping[str, str] | None = None,
     verify_batch: VerifyBatch | None = None,
+    progress: Progress | None = None,
 ) -> dict[str | None, Samples]:
     """Read a file that holds samples of several runs, such as models, apart.
 
@@ -176,6 +181,7 @@ def load_runs(
             as one run, though their models differ; None refuses that.
         keys: as in ``load_samples``.
         verify_batch: as in ``load_samples``.
+        progress: as in ``load_samples``.
 
     Returns:
         Value of the column -> its samples, named by it, in the order of the file. Rows without a value
@@ -186,24 +192,25 @@ def load_runs(
         MissingFileError, ConfigError, DataError: as ``load_samples``.
     """
     if run_key is None:
-        return {None: load_samples(path, keys=keys, verify_batch=verify_batch)}
+        found = load_samples(path, keys=keys, verify_batch=verify_batch, progress=progress)
+        return {None: found}
     source = find_source(Path(path), keys or {})
-    source.run_key = run_key
-    found: dict[str | None, list[SampleRow]] = {}
+    source.run_key, source.progress = run_key, progress
+    rows_of: dict[str | None, list[SampleRow]] = {}
     for row in source.rows(verify_batch):
-        found.setdefault(row.raw.get("run"), []).append(row)
+        rows_of.setdefault(row.raw.get("run"), []).append(row)
     for run in source.left_out_of.keys() - (
-        found.keys() - {None}
+        rows_of.keys() - {None}
     ):  # of no run that can be measured
         other = source.left_out_of[run]
         source.left_out.join(other, other.places)
-    if set(found) <= {None}:
-        grouped = group_rows(found.get(None, []), source.left_out)
+    if set(rows_of) <= {None}:
+        grouped = group_rows(rows_of.get(None, []), source.left_out)
         return {None: _samples(source, grouped, source.left_out, source.name)}
-    if without := found.pop(None, []):
+    if without := rows_of.pop(None, []):
         source.left_out.add(f"no {run_key}", without[0].place, len(without))
     shared, runs = source.left_out, {}
-    for run, rows in found.items():
+    for run, rows in rows_of.items():
         left_out = source.left_out_of[run].join(shared, shared.places)
         runs[run] = _samples(source, group_rows(rows, left_out), left_out, str(run))
     return runs
