@@ -261,6 +261,20 @@ def report(result: Result) -> list[Table]:
     return [((*heads, "page, MB"), cells)]
 
 
+def measuring(result: Result) -> list[Table]:
+    cells = [
+        [
+            row["what"],
+            f"{row['samples']:,}",
+            between(row["seconds"], 1),
+            between(row["before"], 1) if row["before"] else "",
+            between(row["share"], 2) if row["share"] else "",
+        ]
+        for row in result["rows"]
+    ]
+    return [(("command", "samples of a run", "CPU s", "before, CPU s", "share of before"), cells)]
+
+
 def gpu(result: Result) -> list[Table]:
     """For each size a table of steps and one of the other parts; then reward adjustment."""
     sizes = list(dict.fromkeys(row["size"] for row in result["rows"] if "size" in row))

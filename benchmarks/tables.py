@@ -18,6 +18,7 @@ from typing import Any
 from table_rows import (
     embedding,
     gpu,
+    measuring,
     metrics,
     report,
     reward_adjustment,
@@ -51,6 +52,7 @@ TABLES: dict[str, Callable[[Result], list[Table]]] = {
     "verify_sql": verify_sql,
     "store": store,
     "report": report,
+    "measuring": measuring,
     "gpu": gpu,
 }
 
