@@ -17,7 +17,7 @@ from polypath.metrics import (
     vendi_score_at_k,
 )
 
-WORDS = "a b c d e + - = 1 2 3 α".split()
+WORDS = ["a", "b", "c", "d", "e", "+", "-", "=", "1", "2", "3", "α"]
 DRAWS = {"draws": 6, "seed": 3}
 
 
