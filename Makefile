@@ -85,6 +85,7 @@ bench: $(STAMP)  ## measure speed and memory against what people use (long: use 
 	$(BIN)/python benchmarks/embedding.py --out $(RESULTS)/embedding.json
 	$(BIN)/python benchmarks/store.py --out $(RESULTS)/store.json
 	$(BIN)/python benchmarks/report.py --out $(RESULTS)/report.json
+	$(BIN)/python benchmarks/measuring.py --out $(RESULTS)/measuring.json
 	$(BIN)/python benchmarks/training.py --out $(RESULTS)/training.json
 	$(BIN)/python benchmarks/training.py --width 768 --shapes 64x32 --steps 4 --arms monitoring "dra, MiniLM" "dra, MiniLM in bfloat16" --out $(RESULTS)/training_large.json
 	$(BIN)/python benchmarks/training_growth.py --out $(RESULTS)/training_growth.json

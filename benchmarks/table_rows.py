@@ -288,6 +288,18 @@ def cluster(result: Result) -> list[Table]:
 
 
 BUSY = ("busy", "busy_with_start")
+def measuring(result: Result) -> list[Table]:
+    cells = [
+        [
+            row["what"],
+            f"{row['samples']:,}",
+            between(row["seconds"], 1),
+            between(row["before"], 1) if row["before"] else "",
+            between(row["share"], 2) if row["share"] else "",
+        ]
+        for row in result["rows"]
+    ]
+    return [(("command", "samples of a run", "CPU s", "before, CPU s", "share of before"), cells)]
 
 
 def gpu(result: Result) -> list[Table]:

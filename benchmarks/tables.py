@@ -19,6 +19,7 @@ from table_rows import (
     cluster,
     embedding,
     gpu,
+    measuring,
     metrics,
     report,
     reward_adjustment,
@@ -53,6 +54,7 @@ TABLES: dict[str, Callable[[Result], list[Table]]] = {
     "store": store,
     "report": report,
     "cluster": cluster,
+    "measuring": measuring,
     "gpu": gpu,
 }
 

@@ -17,6 +17,7 @@ SCRIPTS = sorted(
     path for path in FOLDER.glob("*.py") if "parse_args()" in path.read_text(encoding="utf-8")
 )
 TINY = {
+    "measuring": ["--scale", "0.001", "--repeats", "1"],
     "report": ["--problems", "4", "--samples", "4", "--repeats", "1", "--times", "1"],
     "reward_adjustment": ["--shrink", "64", "--repeats", "1"],
     "verify_sql": ["--answers", "20", "--repeats", "1"],

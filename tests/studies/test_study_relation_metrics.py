@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from polypath.errors import ConfigError
-from polypath.report import measures, prepared
+from polypath.metrics import TextGroups
+from polypath.report import text_values
 from polypath.report.analysis import analyse
 from polypath.report.prepared import Prepared
 from polypath.report.settings import AnalysisSettings, choose_sizes
@@ -85,9 +86,9 @@ def test_slow_measures_wait_until_they_are_asked_for(samples: Samples, tmp_path,
     def never(*_: object, **__: object) -> float:
         raise AssertionError("computed without being asked for")
 
-    monkeypatch.setattr(prepared, "extract_equations", never)
-    for name in ("self_bleu", "vendi_score_at_k"):
-        monkeypatch.setattr(measures, name, never)
+    monkeypatch.setattr(text_values, "extract_equations", never)
+    for name in ("self_bleu", "vendi"):
+        monkeypatch.setattr(TextGroups, name, never)
     asked = ("pass@1", "potential@8", "ngrams_per_text (all)", "distance (correct)")
     assert list(measure_model(prepared_run(samples), asked, tmp_path)) == list(asked)
     with pytest.raises(AssertionError, match="without being asked"):

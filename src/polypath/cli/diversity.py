@@ -11,12 +11,12 @@ from rich.console import Console
 from polypath.cli.command import command
 from polypath.cli.runs import (
     JsonOption,
+    MeasuringOption,
     RunOptions,
-    WorkersOption,
     console_beside,
     print_lines,
     print_reading,
-    waiting,
+    progress,
     write_json,
     write_text,
 )
@@ -73,16 +73,20 @@ class OutputOptions:
 
 
 @command
-def diversity(runs: Runs, options: RunOptions, output: OutputOptions) -> None:
+def diversity(
+    runs: Runs, *, options: RunOptions, output: OutputOptions, workers: MeasuringOption = None
+) -> None:
     """Measure the correctness and diversity of samples.
 
     Every number has a confidence interval, by bootstrap over problems. Runs can be folders of polypath
     sample, or files of samples from other tools.
     """
-    measure(runs, options, output)
+    measure(runs, options, output, workers)
 
 
-def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None:
+def measure(
+    runs: list[str], options: RunOptions, output: OutputOptions, workers: int | None = None
+) -> None:
     """Measure runs, print the tables, and write the requested files."""
     from polypath.report import figures, records
     from polypath.report.analysis import analyse, combine
@@ -96,8 +100,21 @@ def measure(runs: list[str], options: RunOptions, output: OutputOptions) -> None
     start = [analyse(run, settings=settings, groups=(), sizes=sizes) for run in read]
     print_reading(console, start, notes)
     parts: list[list[RunAnalysis]] = []
-    for group in GROUPS:  # tables appear one by one, because measures of texts take longest
-        parts.append([analyse(run, settings=settings, groups=[group], sizes=sizes) for run in read])
+    for group in GROUPS:  # tables appear one after the other: measures of texts take longest
+        of_group = []
+        for run, name in zip(read, (one.name for one in start), strict=True):
+            with progress(f"Measuring {name}: {group}") as tell:
+                of_group.append(
+                    analyse(
+                        run,
+                        settings=settings,
+                        groups=[group],
+                        sizes=sizes,
+                        workers=workers,
+                        progress=tell,
+                    )
+                )
+        parts.append(of_group)
         print_tables(console, [metrics_table(parts[-1], group)])
     analyses = [combine(of_run) for of_run in zip(*parts, strict=True)]
     record = {"notes": list(notes), "runs": [records.analysis_record(run) for run in analyses]}
@@ -116,7 +133,7 @@ def compare(
     *,
     options: RunOptions,
     output: OutputOptions,
-    workers: WorkersOption = 1,
+    workers: MeasuringOption = None,
 ) -> None:
     """Show what runs gained and lost against a base run.
 
@@ -131,8 +148,10 @@ def compare(
 
     settings, console = options.settings(), output.console()
     first, *others = options.read([base, *(runs or ())], least=2)
-    with waiting("Comparing"):
-        comparison = run_comparison(first, others, settings=settings, workers=workers)
+    with progress("Comparing") as tell:
+        comparison = run_comparison(
+            first, others, settings=settings, workers=workers, progress=tell
+        )
     first_words, last_words = headlines(comparison), closing(comparison)
     print_lines(console, first_words)
     print_reading(console, comparison.everyone, comparison.notes)

@@ -8,12 +8,12 @@ import typer
 from polypath.cli.command import command
 from polypath.cli.diversity import BaseRun, OtherRuns
 from polypath.cli.runs import (
+    MeasuringOption,
     RunOptions,
-    WorkersOption,
     console_beside,
     print_lines,
     print_reading,
-    waiting,
+    progress,
 )
 
 
@@ -24,7 +24,7 @@ def report(
     *,
     options: RunOptions,
     out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
-    workers: WorkersOption = 1,
+    workers: MeasuringOption = None,
 ) -> None:
     """Write an HTML page that compares runs with a base run.
 
@@ -38,10 +38,11 @@ def report(
     settings = options.settings()
     console = console_beside()
     first, *others = options.read([base, *(runs or ())], least=2)
-    with waiting("Comparing"):
-        comparison = compare(first, others, settings=settings, workers=workers)
+    with progress("Comparing") as tell:
+        comparison = compare(first, others, settings=settings, workers=workers, progress=tell)
     print_lines(console, headlines(comparison))
     print_reading(console, comparison.everyone, comparison.notes)
     print_lines(console, closing(comparison))
-    write_page(comparison, out)
+    with progress("Writing the page"):
+        write_page(comparison, out)
     console.out(f"Written: {out}")

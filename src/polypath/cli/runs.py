@@ -4,8 +4,8 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ from rich.text import Text
 from polypath.errors import ConfigError, unknown_name
 from polypath.settings import setting
 from polypath.tasks.options import key_values
-from polypath.terminal import Terminal
+from polypath.terminal import Terminal, visible
 
 if TYPE_CHECKING:
     from polypath.executor.cluster import RayCluster
@@ -56,6 +56,15 @@ JsonOption = Annotated[
 ]
 WorkersOption = Annotated[
     int, typer.Option(help="Parallel processes. The numbers do not depend on it.")
+]
+
+
+MeasuringOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Parallel processes. By default as many as there are cores, where that pays. The numbers do "
+        "not depend on it."
+    ),
 ]
 
 
@@ -177,9 +186,13 @@ class RunOptions:
         for name, paths, label in named:
             seeds: list[Samples] = []
             for path in paths:
-                with waiting(f"Reading {path}"):
+                with progress(f"Reading {path}") as tell:
                     found = load_runs(
-                        path, self.run_key, keys=keys[label], verify_batch=verify_batch
+                        path,
+                        self.run_key,
+                        keys=keys[label],
+                        verify_batch=verify_batch,
+                        progress=tell,
                     )
                 apart |= set(found) != {None}
                 if name is None:
@@ -248,9 +261,30 @@ def write_text(path: Path, text: str) -> None:
     write_file(path, text.encode(errors="backslashreplace"))
 
 
-def waiting(what: str) -> AbstractContextManager[object]:
-    """Show on a terminal's stderr what the command is doing."""
-    return Terminal(stderr=True).status(Text(what))
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], object]]:
+    """Show on a terminal's stderr how far something is, with the time left once that is known."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Terminal(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn())
+    bar = Progress(
+        *columns,
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(visible(what), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def named_path(argument: str) -> tuple[str | None, Path]:

@@ -26,16 +26,15 @@ from polypath.metrics.keep_explore import (
     mode_changes,
     problem_changes,
 )
+from polypath.metrics.majority import majority_at_k
 from polypath.metrics.matched import MatchedDifference, matched_difference
+from polypath.metrics.ngram_counts import NgramCounts, count_ngrams, words
 from polypath.metrics.ngrams import (
-    NgramCounts,
-    count_ngrams,
     distinct_ngrams_per_text,
     distinct_ngrams_pooled,
     ngram_jaccard,
     self_bleu,
     sentence_bleu_of_each,
-    words,
 )
 from polypath.metrics.pass_at_k import (
     Potential,
@@ -54,8 +53,8 @@ from polypath.metrics.solutions import (
     distinct_solutions_at_k,
     duplicate_rate,
     encode_solutions,
-    majority_at_k,
 )
+from polypath.metrics.text_groups import TextGroups
 from polypath.metrics.vendi import mean_pairwise_distance, vendi_score, vendi_score_at_k
 
 __all__ = [
@@ -72,6 +71,7 @@ __all__ = [
     "PairedDifference",
     "Potential",
     "SeedDifference",
+    "TextGroups",
     "answer_entropy",
     "bootstrap_mean",
     "bootstrap_ratio",

@@ -31,6 +31,7 @@ _OPERAND_AHEAD = re.compile(r"[ ]*(?:\\?[$€£¥₹])?[\d(.]")
 _WORD_AHEAD = re.compile(rf"[ ]+{_LETTER}{{2}}")
 _UNIT_LETTERS = frozenset("hmsgLlNJWVKCF")
 _VALUES = ("number", "name", "close", "factorial")
+_ENDS = ("skip", "other", "word")  # of a run
 _STARTS = ("number", "name", "open", "function")
 _LONE = re.compile(rf"{_NUMBER}%?")
 
@@ -113,6 +114,9 @@ def _equations(line: str) -> Iterator[str]:
         ahead = match.end()
         if kind == "money":
             continue
+        if not run.last and kind in _ENDS:  # most words of a text: between runs
+            run.end = ahead
+            continue
         if kind in ("word", "name"):
             value = run.last == "unit" or run.last in _VALUES
             times = text in ("x", "X", "times", "of") and (run.last != "unit" or text != "of")
@@ -136,12 +140,10 @@ def _equations(line: str) -> Iterator[str]:
         # Two values side by side belong together only when they touch: 2x, but not "all 5 3+4=7".
         product = kind == "name" and run.last == "number"
         beside = apart and not product and run.last in _VALUES
-        if kind in ("skip", "other", "word") or (
-            kind in _STARTS and (beside or run.last == "unit")
-        ):
+        if kind in _ENDS or (kind in _STARTS and (beside or run.last == "unit")):
             yield from run.equation()
             run = _Run()
-        if kind not in ("skip", "other", "word"):
+        if kind not in _ENDS:
             run.add(kind, text.strip())
         run.end = ahead
     yield from run.equation()

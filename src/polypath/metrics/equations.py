@@ -23,20 +23,22 @@ linearly with the text, whatever it holds.
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 
 from polypath.metrics.equation_runs import improper, plain_equations
 
 _ALIGNED = r"(?:equation|align|aligned|alignat|gather|gathered|multline|eqnarray|flalign|split)\*?"
 _NOTE = re.compile(r"<<([^<>\n]*+)>>")
 # Possessive quantifiers, and no content runs past the next opening: an unclosed span costs no more.
+# Each alternative begins with its sign, which is searched for far faster than what looks back first.
 _SPAN = re.compile(
     rf"""
-      (?<!\\)\\\[(?P<display>(?:[^\\]|\\[^\[\]])*+)\\\]
-    | (?<!\\)\\\((?P<inline>(?:[^\\]|\\[^()])*+)\\\)
+      \\(?<!\\\\)\[(?P<display>(?:[^\\]|\\[^\[\]])*+)\\\]
+    | \\(?<!\\\\)\((?P<inline>(?:[^\\]|\\[^()])*+)\\\)
     | \\begin\{{{_ALIGNED}\}}(?P<body>(?:[^\\]|\\(?!(?:begin|end)\{{{_ALIGNED}\}}))*+)
       \\end\{{{_ALIGNED}\}}
-    | (?<!\\)\$\$(?P<dollars>(?:[^$\\]|\\.)*+)\$\$
-    | (?<!\\)\$(?P<dollar>(?:[^$\\\n\x00]|\\.|\n(?!\n))++)\$(?!\d)
+    | \$(?<!\\\$)\$(?P<dollars>(?:[^$\\]|\\.)*+)\$\$
+    | \$(?<!\\\$)(?P<dollar>(?:[^$\\\n\x00]|\\.|\n(?!\n))++)\$(?!\d)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -90,6 +92,8 @@ def extract_equations(text: str) -> list[str]:
     >>> extract_equations(r"So $x = 2\cdot 3$, and then 6 + 1 = 7. She pays $5 + $2 = $7.")
     ['x=2*3', '6+1=7', '5+2=7']
     """
+    if "=" not in text:
+        return []
     rows = _NOTE.findall(text)
     # The mark keeps "48/2 = <<48/2=24>>24" from being found again as plain text.
     text = _NOTE.sub("\x00", text)
@@ -102,8 +106,15 @@ def extract_equations(text: str) -> list[str]:
         return "\n"
 
     rest = _SPAN.sub(take, text)
-    found = [normalise_equation(row) for row in (*rows, *plain_equations(_without_latex(rest)))]
-    return [equation for equation in found if _is_equation(equation)]
+    found = map(_equation, (*rows, *plain_equations(_without_latex(rest))))
+    return [equation for equation in found if equation is not None]
+
+
+@lru_cache(maxsize=1 << 14)  # the samples of a problem repeat each other
+def _equation(row: str) -> str | None:
+    """Return an equation in the one way to write it; None for what is none."""
+    equation = normalise_equation(row)
+    return equation if _is_equation(equation) else None
 
 
 def normalise_equation(equation: str) -> str:
@@ -152,8 +163,9 @@ def _is_equation(text: str) -> bool:
     if _COLON.search(text) and re.search(r"[-+]", text):
         return False  # times of day; ratios are not added
     numbers = [_LONE.fullmatch(side) for side in sides]
-    values = {Fraction(n[1]) / (100 if n[2] else 1) for n in numbers if n is not None}
-    return None in numbers or len(values) == 1
+    if None in numbers:
+        return True
+    return len({Fraction(n[1]) / (100 if n[2] else 1) for n in numbers if n is not None}) == 1
 
 
 def _sides(text: str) -> list[str]:

@@ -1,132 +1,23 @@
-"""N-grams of a group of texts, counted once, and the measures that rest on them.
+"""Measures of one group of texts that rest on their n-grams; those of many groups are in ``text_groups``.
 
 Distinct-n, the share of n-grams that are different: Li 2016, "A Diversity-Promoting Objective Function
 for Neural Conversation Models", arXiv:1510.03055. Self-BLEU, how well the other texts predict the words
 of one: Zhu 2018, "Texygen", arXiv:1802.01886; BLEU of Papineni 2002.
 """
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from polypath.errors import ConfigError
 from polypath.metrics.equal_k import expected_distinct
-from polypath.metrics.pass_at_k import BoolArray, FloatArray, IntArray
-
-Tokenize = Callable[[str], Sequence[str]]
+from polypath.metrics.ngram_counts import NgramCounts
+from polypath.metrics.pass_at_k import FloatArray, IntArray
 
 ORDERS = (1, 2, 3)
 
 _GRAMS_AT_ONCE = 8192
 _EPSILON = 0.1  # nltk's method 1: stands for a count of matches that is 0
-_WORD = re.compile(r"\w+|[^\w\s]")
-
-
-def words(text: str) -> list[str]:
-    r"""Split a text into runs of word characters and single other signs: ``\w+|[^\w\s]``.
-
-    Case is kept. Formulas are treated evenly: ``\frac{1}{2}`` gives eight tokens, ``3*(4+1)=15`` nine.
-
-    Differs from other scripts: nltk's ``word_tokenize`` (GEM) follows the Penn Treebank ("don't"
-    becomes "do" and "n't", "3*4" stays whole, quotes are rewritten); Kirk 2023 splits at white space
-    after deleting full stops. Values of different tokenizers do not compare.
-    """
-    return _WORD.findall(text)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NgramCounts:
-    """How often each n-gram of each order up to ``max_n`` occurs in each text of a group.
-
-    One entry for each (n-gram, text) that occurs, the entries of an n-gram side by side with the
-    largest count first. N-grams never cross from one text into the next.
-    """
-
-    max_n: int  # longest n-gram
-    lengths_S: IntArray  # tokens of each text
-    gram_M: IntArray  # number of the n-gram, over all orders
-    order_M: IntArray  # its length minus 1
-    text_M: IntArray  # the text it is counted in
-    count_M: IntArray  # times, >= 1
-
-    @property
-    def num_texts(self) -> int:
-        """Texts of the group."""
-        return len(self.lengths_S)
-
-    def take(self, texts: npt.ArrayLike) -> "NgramCounts":
-        """Keep these texts only, given as distinct positions; nothing is counted again."""
-        chosen = np.asarray(texts, dtype=np.int64)
-        position_S = np.full(self.num_texts, -1)
-        position_S[chosen] = np.arange(len(chosen))
-        text_M = position_S[self.text_M]
-        kept_M = np.flatnonzero(text_M >= 0)
-        return NgramCounts(
-            max_n=self.max_n,
-            lengths_S=self.lengths_S[chosen],
-            gram_M=self.gram_M[kept_M],
-            order_M=self.order_M[kept_M],
-            text_M=text_M[kept_M],
-            count_M=self.count_M[kept_M],
-        )
-
-    def first_M(self) -> BoolArray:
-        """Return True at the first entry of each n-gram, which has its largest count."""
-        return np.concatenate(
-            [np.ones(min(1, len(self.gram_M)), np.bool_), np.diff(self.gram_M) > 0]
-        )
-
-
-def count_ngrams(
-    texts: Sequence[str], *, max_n: int = 4, tokenize: Tokenize | None = None
-) -> NgramCounts:
-    """Count the n-grams of a group of texts.
-
-    Args:
-        texts: S texts; an empty one has no n-grams.
-        max_n: longest n-gram, >= 1.
-        tokenize: turns a text into tokens; ``words`` when None.
-
-    Raises:
-        ConfigError: max_n is below 1.
-    """
-    if max_n < 1:
-        raise ConfigError(f"max_n must be at least 1, got {max_n}.")
-    rows = [(tokenize or words)(text) for text in texts]
-    known: dict[str, int] = {}
-    token_T = np.array(
-        [known.setdefault(token, len(known)) for row in rows for token in row], dtype=np.int64
-    )
-    lengths_S = np.array([len(row) for row in rows], dtype=np.int64)
-    text_T = np.repeat(np.arange(len(rows)), lengths_S)
-    left_T = np.repeat(np.cumsum(lengths_S), lengths_S) - np.arange(len(token_T))
-
-    gram_T, start_T = token_T, np.arange(len(token_T))
-    parts: list[tuple[IntArray, ...]] = []
-    num_grams = 0
-    for n in range(max_n):
-        if n:
-            inside_T = left_T[start_T] > n  # the n-gram ends within its text
-            start_T = start_T[inside_T]
-            gram_T = gram_T[inside_T] * len(known) + token_T[start_T + n]
-        gram_T = np.unique(gram_T, return_inverse=True)[1]
-        cell_M, count_M = np.unique(gram_T * len(rows) + text_T[start_T], return_counts=True)
-        gram_M, text_M = np.divmod(cell_M, max(len(rows), 1))
-        first = np.lexsort((-count_M, gram_M))  # the largest count of an n-gram
-        parts.append((gram_M + num_grams, np.full_like(gram_M, n), text_M[first], count_M[first]))
-        num_grams += int(gram_M.max(initial=-1)) + 1
-    gram_M, order_M, text_M, count_M = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return NgramCounts(
-        max_n=max_n,
-        lengths_S=lengths_S,
-        gram_M=gram_M,
-        order_M=order_M,
-        text_M=text_M,
-        count_M=count_M,
-    )
 
 
 def ngram_jaccard(counts: NgramCounts) -> FloatArray:
@@ -144,7 +35,18 @@ def ngram_jaccard(counts: NgramCounts) -> FloatArray:
         has_G_S = np.zeros((_GRAMS_AT_ONCE, size), dtype=np.float32)
         has_G_S[counts.gram_M[start:stop] - first, counts.text_M[start:stop]] = 1.0
         shared_S_S += has_G_S.T @ has_G_S  # whole numbers, exact below 2^24
-    own_S = np.diagonal(shared_S_S)
+    return jaccard_of_sets(shared_S_S, np.bincount(counts.text_M, minlength=size))
+
+
+def jaccard_of_sets(shared_S_S: FloatArray, own_S: IntArray) -> FloatArray:
+    """Jaccard index of every two of S sets; of two empty ones it is 1.
+
+    Args:
+        shared_S_S: items that two sets share; the diagonal is ignored.
+        own_S: items of each set.
+    """
+    shared_S_S = shared_S_S.copy()
+    np.fill_diagonal(shared_S_S, own_S)
     union_S_S = own_S[:, None] + own_S[None, :] - shared_S_S
     return np.where(union_S_S > 0, shared_S_S / np.maximum(union_S_S, 1), 1.0)
 
@@ -252,19 +154,8 @@ def sentence_bleu_of_each(counts: NgramCounts) -> FloatArray:
     size = counts.num_texts
     if size < 2:
         return np.full(size, np.nan)
-    # Only the first entry of an n-gram can exceed the others: it is clipped to the second, if any.
-    first_M = counts.first_M()
-    next_M = np.append(np.where(first_M[1:], 0, counts.count_M[1:]), 0)[: len(first_M)]
-    clipped_M = np.where(first_M, next_M, counts.count_M)
-    cell_M = counts.order_M * size + counts.text_M
-    matches_R_S = np.bincount(cell_M, clipped_M, minlength=counts.max_n * size)
-    matches_R_S = matches_R_S.reshape(counts.max_n, size)
-    totals_R_S = counts.lengths_S - np.arange(counts.max_n)[:, None]
-    orders_S = np.clip(counts.lengths_S, 1, counts.max_n)
-    precision_R_S = np.where(matches_R_S > 0, matches_R_S, _EPSILON) / np.maximum(totals_R_S, 1)
-    log_R_S = np.where(totals_R_S > 0, np.log(precision_R_S), 0.0)
-    bleu_S = _brevity_penalty(counts) * np.exp(log_R_S.sum(axis=0) / orders_S)
-    return np.where((matches_R_S[0] > 0) | (counts.lengths_S == 0), bleu_S, 0.0)
+    matches_R_S = clipped_matches(counts, np.ones(size, np.int64))
+    return smoothed_bleu(matches_R_S, counts.lengths_S, closest_lengths(counts.lengths_S))
 
 
 def self_bleu(counts: NgramCounts) -> float:
@@ -287,16 +178,56 @@ def self_bleu(counts: NgramCounts) -> float:
     return float(each_S.mean()) if len(each_S) > 1 else float("nan")
 
 
-def _brevity_penalty(counts: NgramCounts) -> FloatArray:
-    """exp(1 - closest / own length) for texts shorter than the closest other length, else 1.
+def clipped_matches(counts: NgramCounts, copies_S: IntArray) -> IntArray:
+    """Count the n-grams of each text that another text of its group has, too, ``(max_n, S)`` by order.
 
-    For a text without words, 1 if another has none, else 0.
+    Args:
+        counts: of one group of texts, or of several.
+        copies_S: how often each text is in its group: the copy of a text is another text.
     """
-    lengths_S = counts.lengths_S
-    apart_S_S = np.abs(lengths_S[:, None] - lengths_S[None, :])
-    # Twice the distance, plus one for the longer of two equally close.
-    rank_S_S = 2 * apart_S_S + (lengths_S[None, :] > lengths_S[:, None])
-    np.fill_diagonal(rank_S_S, np.iinfo(np.int64).max)
-    closest_S = lengths_S[np.argmin(rank_S_S, axis=1)]
+    # Only the first entry of an n-gram can exceed the others: it is clipped to the second, if any.
+    first_M = counts.first_M()
+    next_M = np.append(np.where(first_M[1:], 0, counts.count_M[1:]), 0)[: len(first_M)]
+    alone_M = first_M & (copies_S[counts.text_M] == 1)
+    clipped_M = np.where(alone_M, next_M, counts.count_M)
+    cell_M = counts.order_M * counts.num_texts + counts.text_M
+    matches_R_S = np.bincount(cell_M, clipped_M, minlength=counts.max_n * counts.num_texts)
+    return matches_R_S.astype(np.int64).reshape(counts.max_n, counts.num_texts)
+
+
+def closest_lengths(lengths_S: IntArray) -> IntArray:
+    """Return the length of another text that is closest to each text's own, of two the shorter.
+
+    Args:
+        lengths_S: tokens of each text, ``(..., S)`` with the texts of a group on the last axis, S >= 2.
+    """
+    order_S = np.argsort(lengths_S, axis=-1)
+    sorted_S = np.take_along_axis(lengths_S, order_S, axis=-1)
+    # In the order of lengths the closest is beside.
+    shorter_S, longer_S = np.roll(sorted_S, 1, axis=-1), np.roll(sorted_S, -1, axis=-1)
+    take_shorter_S = sorted_S - shorter_S <= longer_S - sorted_S
+    take_shorter_S[..., 0], take_shorter_S[..., -1] = False, True
+    closest_S = np.empty_like(sorted_S)
+    chosen_S = np.where(take_shorter_S, shorter_S, longer_S)
+    np.put_along_axis(closest_S, order_S, chosen_S, axis=-1)
+    return closest_S
+
+
+def smoothed_bleu(matches_R_S: IntArray, lengths_S: IntArray, closest_S: IntArray) -> FloatArray:
+    """BLEU of texts from their matches; the rules are those of ``sentence_bleu_of_each``.
+
+    Args:
+        matches_R_S: clipped matches of the orders 1 to R, ``(R, ...)``.
+        lengths_S: tokens of each text.
+        closest_S: of its closest reference.
+    """
+    orders_R = np.arange(len(matches_R_S)).reshape(-1, *(1,) * lengths_S.ndim)
+    totals_R_S = lengths_S - orders_R
+    orders_S = np.clip(lengths_S, 1, len(matches_R_S))
+    precision_R_S = np.where(matches_R_S > 0, matches_R_S, _EPSILON) / np.maximum(totals_R_S, 1)
+    log_R_S = np.where(totals_R_S > 0, np.log(precision_R_S), 0.0)
     penalty_S = np.exp(np.minimum(0.0, 1 - closest_S / np.maximum(lengths_S, 1)))
-    return np.where((lengths_S > 0) | (closest_S == 0), penalty_S, 0.0)
+    # For a text without words: 1 if another has none, else 0.
+    penalty_S = np.where((lengths_S > 0) | (closest_S == 0), penalty_S, 0.0)
+    bleu_S = penalty_S * np.exp(log_R_S.sum(axis=0) / orders_S)
+    return np.where((matches_R_S[0] > 0) | (lengths_S == 0), bleu_S, 0.0)

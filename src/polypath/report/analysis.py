@@ -1,10 +1,8 @@
 """Measure runs, and compare them on the problems that they share."""
 
 import math
-import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -21,7 +19,7 @@ from polypath.report.changes import (
     statuses,
 )
 from polypath.report.estimates import Stack, curve, differences, intervals, metrics, paired, stack
-from polypath.report.measures import MEASURES, measure
+from polypath.report.measures import measure
 from polypath.report.model import (
     GROUPS,
     Comparison,
@@ -43,6 +41,8 @@ from polypath.report.prepared import (
     shared_problems,
 )
 from polypath.report.settings import AnalysisSettings, Sizes, choose_sizes
+from polypath.report.text_values import wanted_texts
+from polypath.report.text_work import Progress, values_of_texts
 
 FEWEST_RUNS = 3  # of a fit
 NO_CURVE = Curve(ks=(), estimate=np.empty(0), low=np.empty(0), high=np.empty(0))
@@ -82,28 +82,32 @@ def analyse(
     settings: AnalysisSettings | None = None,
     groups: Iterable[str] = GROUPS,
     sizes: Sizes | None = None,
+    workers: int | None = 1,
+    progress: Progress | None = None,
 ) -> RunAnalysis:
     """Measure one run.
 
     Args:
-        run: its samples, or those of several seeds of one method. Seeds count as one run: the result is the
-            mean over seeds, on the problems that all seeds have, with intervals that include the
-            differences between seeds.
-        settings: by default those of ``AnalysisSettings``.
-        groups: members of ``GROUPS``; only their metrics are computed.
-        sizes: sizes from ``choose_sizes`` over several runs, so that all are measured alike.
+        run: its samples; or those of several seeds of one method, which then count as one run: the
+            mean over seeds, on the problems that all seeds have, with intervals that take in how
+            much seeds differ.
+        settings: the defaults of ``AnalysisSettings`` if left out.
+        groups: of ``GROUPS``; only their metrics are computed.
+        sizes: from ``choose_sizes`` over several runs, so that all are measured alike.
+        workers: as in ``compare``.
+        progress: as in ``compare``.
 
     Returns:
         The run's metrics and curves.
 
     Raises:
-        ConfigError: a group is unknown.
-        DataError: a requested k is more than the samples of any problem, or seeds share no problem.
+        ConfigError: a group is unknown, or fewer than 1 worker.
+        DataError: an asked-for k is more than any problem has samples, or seeds share no problem.
     """
     settings, groups = settings or AnalysisSettings(), tuple(groups)
-    unknown = [group for group in groups if group not in MEASURES]
+    unknown = [group for group in groups if group not in GROUPS]
     if unknown:
-        raise unknown_name("group of metrics", unknown[0], MEASURES)
+        raise unknown_name("group of metrics", unknown[0], GROUPS)
     seeds = as_seeds(run)
     shared = shared_problems([seeds])
     alike = Counter(seed.name for seed in seeds)
@@ -119,13 +123,18 @@ def analyse(
         sizes, size_notes = choose_sizes(seeds, settings)
         notes += size_notes
     prepared = [Prepared(seed, sizes, settings) for seed in seeds]
-    values = [measure(seed, groups=groups) for seed in prepared]
+    values = _values(prepared, groups, workers, progress)
     analysis = _measured(prepared, values, groups).analysis
     return replace(analysis, notes=notes + analysis.notes)
 
 
 def compare(
-    base: Run, runs: Sequence[Run], *, settings: AnalysisSettings | None = None, workers: int = 1
+    base: Run,
+    runs: Sequence[Run],
+    *,
+    settings: AnalysisSettings | None = None,
+    workers: int | None = 1,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Measure what runs gained and lost against a base run, on the problems that all have.
 
@@ -136,8 +145,10 @@ def compare(
         base: as ``run`` of ``analyse``.
         runs: one or more, each as ``run`` of ``analyse``.
         settings: as in ``analyse``.
-        workers: parallel processes that measure seeds. More than 1 are spawned, so a script needs
-            ``if __name__ == "__main__":``; the numbers are the same.
+        workers: processes that measure texts side by side. More than 1 are spawned, so a script needs
+            ``if __name__ == "__main__":``; the numbers are the same. ``None`` takes as many as there are
+            cores, where that pays.
+        progress: called with the characters of texts that are measured, and all there are.
 
     Returns:
         The runs' numbers, their differences to the base, and what was kept, lost and found.
@@ -162,21 +173,27 @@ def compare(
     }
     everyone = [tuple(seed.subset(shared) for seed in seeds) for seeds in everyone]
     sizes, notes = choose_sizes([seed for seeds in everyone for seed in seeds], settings)
-    first, *others = measure_runs(everyone, sizes, settings, workers=workers)
+    first, *others = measure_runs(everyone, sizes, settings, workers=workers, progress=progress)
     found = compare_measured(first, others)
     return replace(found, not_shared=not_shared, notes=notes + _sharing_notes(not_shared.items()))
 
 
 def measure_runs(
-    runs: Sequence[Seeds], sizes: Sizes, settings: AnalysisSettings, *, workers: int = 1
+    runs: Sequence[Seeds],
+    sizes: Sizes,
+    settings: AnalysisSettings,
+    *,
+    workers: int | None = 1,
+    progress: Progress | None = None,
 ) -> list[MeasuredRun]:
     """Measure all metrics of runs, given by their seeds, on the same problems in the same order.
 
     Args:
         runs: the seeds of each run.
         sizes: how many samples each measure looks at, the same for all runs.
-        settings: settings of intervals and draws.
-        workers: parallel processes that measure seeds, at least 1; more than 1 are spawned.
+        settings: of intervals and draws.
+        workers: as in ``compare``.
+        progress: as in ``compare``.
 
     Returns:
         The runs, in the given order.
@@ -184,16 +201,21 @@ def measure_runs(
     Raises:
         ConfigError: fewer than 1 worker.
     """
-    if workers < 1:
-        raise ConfigError(f"workers must be at least 1, got {workers}.")
     prepared = [[Prepared(seed, sizes, settings) for seed in seeds] for seeds in runs]
-    if workers == 1:
-        found = [measure(seed) for seed in chain(*prepared)]
-    else:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as processes:
-            found = list(processes.map(measure, chain(*prepared)))
-    values = iter(found)
+    values = iter(_values([*chain(*prepared)], GROUPS, workers, progress))
     return [_measured(seeds, [next(values) for _ in seeds], GROUPS) for seeds in prepared]
+
+
+def _values(
+    seeds: Sequence[Prepared],
+    groups: Sequence[str],
+    workers: int | None,
+    progress: Progress | None,
+) -> list[Sequence[ProblemValues]]:
+    """Return the values per problem of seeds, the texts of all of them measured together."""
+    keys = wanted_texts(lambda _: "text diversity" in groups)
+    texts = values_of_texts(seeds, keys, workers=workers, progress=progress)
+    return [measure(seed, groups=groups, texts=of) for seed, of in zip(seeds, texts, strict=True)]
 
 
 def _measured(

@@ -1,35 +1,24 @@
 """All measures, in the order of tables. To add one, write its values and list it here."""
 
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from polypath.metrics import (
     NO_SAMPLE,
-    NgramCounts,
     Potential,
     answer_entropy,
-    count_ngrams,
-    distinct_ngrams_per_text,
-    distinct_ngrams_pooled,
     distinct_solutions_at_k,
-    div_equ,
-    equal_k_expectation,
     majority_at_k,
-    mean_pairwise_distance,
-    ngram_jaccard,
     pass_hat_k,
     potential_at_k,
     potential_from_counts,
-    self_bleu,
     subsets,
-    vendi_score_at_k,
 )
-from polypath.metrics.solutions import MAX_MAJORITY_SAMPLES
+from polypath.metrics.majority import MAX_MAJORITY_SAMPLES
 from polypath.report.model import GROUPS, FloatArray
 from polypath.report.prepared import (
     DRAWS,
@@ -40,8 +29,17 @@ from polypath.report.prepared import (
     without_verdict,
 )
 from polypath.report.settings import IntArray
+from polypath.report.text_values import (
+    TextValues,
+    joined,
+    measure_texts,
+    text_parts,
+    wanted_texts,
+)
 
 Wanted = Callable[[str], bool]
+
+_PROBLEMS_AT_ONCE = 4096
 
 
 class Explained(NamedTuple):
@@ -156,10 +154,6 @@ EXPLAINED = {
         "loss", "What the optimizer lowers; it says little about progress in GRPO."
     ),
 }
-TEXT_MEASURES = (
-    *("div_equ", "ngrams_pooled", "ngrams_per_text"),
-    *("self_bleu_diversity", "vendi", "distance"),
-)
 
 
 def stem(key: str) -> str:
@@ -175,7 +169,11 @@ def stem(key: str) -> str:
 
 
 def measure(
-    run: Prepared, wanted: Wanted = lambda _: True, groups: Sequence[str] = GROUPS
+    run: Prepared,
+    wanted: Wanted = lambda _: True,
+    groups: Sequence[str] = GROUPS,
+    *,
+    texts: TextValues | None = None,
 ) -> list[ProblemValues]:
     """Measure one seed of a run.
 
@@ -183,11 +181,21 @@ def measure(
         run: its samples, prepared.
         wanted: returns for a key whether that measure is wanted; slow measures are computed only if wanted.
         groups: members of ``GROUPS``; only their measures.
+        texts: measures of the run's texts, if they are known; ``None`` computes them.
 
     Returns:
         A value for each problem of every measure, in the order of tables.
     """
-    found = (values for group in groups for values in MEASURES[group](run, wanted))
+    found: list[ProblemValues] = []
+    if "correctness" in groups:
+        found += _correctness(run, wanted)
+    if "solutions" in groups:
+        found += _solutions(run, wanted)
+    if "text diversity" in groups:
+        if texts is None:
+            keys = wanted_texts(wanted)
+            texts = joined(keys, [measure_texts(part) for part in text_parts(run, keys)])
+        found += _text_diversity(run, texts)
     return [values for values in found if wanted(values.key)]
 
 
@@ -295,71 +303,32 @@ def _repeats(
     distinct_N = distinct_solutions_at_k(ids_N_S, ids_N_S >= 0, [size])[:, 0]
     yield values("duplicates", "less diverse", 1 - distinct_N / size)
     if wanted(f"entropy ({over})"):
-        entropy_N = [_entropy(row[row >= 0], size, run.settings.seed) for row in ids_N_S]
-        yield values("entropy", "more diverse", np.array(entropy_N))
+        entropy_N = _entropy(ids_N_S, size, run.settings.seed)
+        yield values("entropy", "more diverse", entropy_N)
 
 
-def _entropy(ids_S: IntArray, size: int, seed: int) -> float:
-    chosen_D_K = subsets(len(ids_S), size, draws=DRAWS, seed=seed)
-    return float(answer_entropy(ids_S[chosen_D_K]).mean()) if len(chosen_D_K) else math.nan
+def _entropy(ids_N_S: IntArray, size: int, seed: int) -> FloatArray:
+    """Return the mean entropy of draws of so many answers of each problem."""
+    answered_N_S = ids_N_S >= 0
+    n_N = answered_N_S.sum(axis=1)
+    first_N_S = np.take_along_axis(ids_N_S, np.argsort(~answered_N_S, axis=1, kind="stable"), 1)
+    value_N = np.full(len(ids_N_S), np.nan)
+    for n in np.unique(n_N[n_N >= size]).tolist():
+        chosen_D_K = subsets(n, size, draws=DRAWS, seed=seed)
+        rows = np.flatnonzero(n_N == n)
+        for start in range(0, len(rows), _PROBLEMS_AT_ONCE):
+            some = rows[start : start + _PROBLEMS_AT_ONCE]
+            drawn_M_K = first_N_S[some][:, chosen_D_K].reshape(-1, size)
+            entropy_M = answer_entropy(drawn_M_K)
+            value_N[some] = entropy_M.reshape(len(some), -1).mean(axis=1)
+    return value_N
 
 
-def _text_diversity(run: Prepared, wanted: Wanted) -> Iterator[ProblemValues]:
-    """Div-Equ, n-gram diversity, 1 - Self-BLEU, Vendi score and mean distance.
-
-    Measures that depend on the number of texts are computed at ``sizes.text`` texts (``sizes.correct`` for
-    correct ones), exactly or as a mean over draws. Similarity is the Jaccard index of the sets of
-    1- to 4-grams.
-    """
-    samples, seed = run.samples, run.settings.seed
-    places_N = {
-        "all": [np.arange(size) for size in samples.num_samples_N],
-        "correct": [np.flatnonzero(right_S) for right_S in run.correct_N_S],
-    }
+def _text_diversity(run: Prepared, texts: TextValues) -> Iterator[ProblemValues]:
+    """Div-Equ, n-gram diversity, 1 - Self-BLEU, Vendi score and mean distance."""
     size_of = {"all": run.sizes.text, "correct": run.sizes.correct}
-    values = {
-        (key, over): np.full(samples.num_problems, np.nan)
-        for over in places_N
-        for key in TEXT_MEASURES
-        if wanted(f"{key} ({over})")
-    }
-    of_ngrams = [(key, over) for key, over in values if key != "div_equ"]
-    # One problem at a time, so that only its n-grams are in memory.
-    for n, texts in enumerate(samples.completions if of_ngrams else ()):
-        counts = count_ngrams(texts)
-        chosen = {
-            over: _ngram_measures(counts.take(at_N[n]), size_of[over], seed)
-            for over, at_N in places_N.items()
-            if len(at_N[n])
-        }
-        for key, over in of_ngrams:
-            if over in chosen:
-                values[key, over][n] = chosen[over][key]()
-    for (key, over), value_N in values.items():
-        if key == "div_equ":
-            rows = zip(run.equations_N, places_N[over], strict=True)
-            equations_N = [[texts[place] for place in places] for texts, places in rows]
-            value_N = div_equ(equations_N, k=size_of[over]).ratio_N
+    for (key, over), value_N in texts.items():
         yield _as_values(run, key, over, size_of[over], value_N)
-
-
-def _ngram_measures(counts: NgramCounts, size: int, seed: int) -> dict[str, Callable[[], float]]:
-    """Return functions that measure some texts of one problem. Nothing is computed before one is called."""
-    similarity_S_S = cache(lambda: ngram_jaccard(counts))
-    draws = {"draws": DRAWS, "seed": seed}
-
-    def bleu(chosen_K: IntArray) -> float:
-        return self_bleu(counts.take(chosen_K))
-
-    return {
-        "ngrams_pooled": lambda: distinct_ngrams_pooled(counts, k=size),
-        "ngrams_per_text": lambda: distinct_ngrams_per_text(counts),
-        "self_bleu_diversity": lambda: (
-            1 - equal_k_expectation(bleu, counts.num_texts, size, **draws)
-        ),
-        "vendi": lambda: vendi_score_at_k(similarity_S_S(), size, **draws),
-        "distance": lambda: float(mean_pairwise_distance(similarity_S_S()[None])[0]),
-    }
 
 
 def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArray) -> ProblemValues:
@@ -382,10 +351,3 @@ def _as_values(run: Prepared, key: str, over: str, size: int, value_N: FloatArra
         top_N=value_N,
         note=note or few(value_N, reason),
     )
-
-
-MEASURES: dict[str, Callable[[Prepared, Wanted], Iterator[ProblemValues]]] = {
-    "correctness": _correctness,
-    "solutions": _solutions,
-    "text diversity": _text_diversity,
-}

@@ -14,7 +14,6 @@ from polypath.metrics import (
     NO_SAMPLE,
     distinct_solutions_at_k,
     encode_solutions,
-    extract_equations,
     pass_at_k_from_counts,
 )
 from polypath.report.model import FloatArray, Measure
@@ -171,11 +170,6 @@ class Prepared:
         """1 if the greedy sample is correct, else 0, NaN without a verdict; None if there are none."""
         greedy = self.samples.greedy_correct
         return None if greedy is None else np.array(greedy, dtype=np.float64)
-
-    @cached_property
-    def equations_N(self) -> list[list[list[str]]]:
-        """The equations in each text of each problem."""
-        return [[extract_equations(text) for text in texts] for texts in self.samples.completions]
 
     def pass_at(self, ks: Sequence[int]) -> FloatArray:
         """Return pass@k of each problem, ``(N, K)``; NaN if fewer than k samples are verified.

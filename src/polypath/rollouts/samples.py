@@ -1,18 +1,20 @@
 """The samples of one run, from any kind of file. Every metric and report starts from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import DataError
+from polypath.rollouts.grouped import Grouped, UnlikeSchemaError, group_columns, group_rows
 from polypath.rollouts.left_out import LeftOut
 from polypath.rollouts.rows import SampleRow, VerifyBatch
-from polypath.rollouts.sources import SampleSource, find_source
+from polypath.rollouts.sources import Progress, SampleSource, find_source
 
 _T = TypeVar("_T")
 
@@ -122,6 +124,7 @@ def load_samples(
     name: str | None = None,
     keys: Mapping[str, str] | None = None,
     verify_batch: VerifyBatch | None = None,
+    progress: Progress | None = None,
 ) -> Samples:
     """Read the samples of a run.
 
@@ -145,8 +148,10 @@ def load_samples(
         name: label of the run; by default the name of the file or folder.
         keys: our key -> key in the file, for files with other names, such as
             ``{"completion": "response", "problem_id": "idx"}``.
-        verify_batch: verifies (completions, golds) again, in batches, for all rows with a gold
-            answer. The file's own verdicts on these rows are then ignored.
+        verify_batch: verifies (completions, golds) again, in batches, wherever there is a gold
+            answer; the file's own verdicts on these rows then do not count.
+        progress: called again and again with how much is read, and how much there is, in bytes, rows or
+            shards.
 
     Raises:
         MissingFileError: ``path`` does not exist.
@@ -155,7 +160,9 @@ def load_samples(
             models, which ``load_runs`` reads.
     """
     source = find_source(Path(path), keys or {})
-    return _samples(source, source.rows(verify_batch), source.left_out, name or source.name)
+    source.progress = progress
+    grouped = _grouped(source, verify_batch)
+    return _samples(source, grouped, source.left_out, name or source.name)
 
 
 def load_runs(
@@ -164,6 +171,7 @@ def load_runs(
     *,
     keys: Mapping[str, str] | None = None,
     verify_batch: VerifyBatch | None = None,
+    progress: Progress | None = None,
 ) -> dict[str | None, Samples]:
     """Read each run of a file that contains samples of several runs, such as models.
 
@@ -173,6 +181,7 @@ def load_runs(
             as one run, even if their models differ; None refuses that.
         keys: as in ``load_samples``.
         verify_batch: as in ``load_samples``.
+        progress: as in ``load_samples``.
 
     Returns:
         Value of the column -> its samples, named by it, in the order of the file. Rows without a value,
@@ -183,102 +192,52 @@ def load_runs(
         MissingFileError, ConfigError, DataError: as ``load_samples``.
     """
     if run_key is None:
-        return {None: load_samples(path, keys=keys, verify_batch=verify_batch)}
+        found = load_samples(path, keys=keys, verify_batch=verify_batch, progress=progress)
+        return {None: found}
     source = find_source(Path(path), keys or {})
-    source.run_key = run_key
-    found: dict[str | None, list[SampleRow]] = {}
+    source.run_key, source.progress = run_key, progress
+    rows_of: dict[str | None, list[SampleRow]] = {}
     for row in source.rows(verify_batch):
-        found.setdefault(row.raw.get("run"), []).append(row)
+        rows_of.setdefault(row.raw.get("run"), []).append(row)
     for run in source.left_out_of.keys() - (
-        found.keys() - {None}
-    ):  # rows of a run that cannot be measured
+        rows_of.keys() - {None}
+    ):  # of no run that can be measured
         other = source.left_out_of[run]
         source.left_out.join(other, other.places)
-    if set(found) <= {None}:
-        return {None: _samples(source, found.get(None, []), source.left_out, source.name)}
-    if without := found.pop(None, []):
+    if set(rows_of) <= {None}:
+        grouped = group_rows(rows_of.get(None, []), source.left_out)
+        return {None: _samples(source, grouped, source.left_out, source.name)}
+    if without := rows_of.pop(None, []):
         source.left_out.add(f"no {run_key}", without[0].place, len(without))
-    shared = source.left_out
-    return {
-        run: _samples(source, rows, source.left_out_of[run].join(shared, shared.places), str(run))
-        for run, rows in found.items()
-    }
+    shared, runs = source.left_out, {}
+    for run, rows in rows_of.items():
+        left_out = source.left_out_of[run].join(shared, shared.places)
+        runs[run] = _samples(source, group_rows(rows, left_out), left_out, str(run))
+    return runs
 
 
-def _samples(
-    source: SampleSource, rows: Iterable[SampleRow], left_out: LeftOut, name: str
-) -> Samples:
-    problems = _gather(rows, left_out)
-    if not problems:
+def _samples(source: SampleSource, grouped: Grouped, left_out: LeftOut, name: str) -> Samples:
+    if not grouped.problem_ids:
         raise DataError(source.nothing_usable())
-    ordered = [problem.ordered() for problem in problems.values()]
-    has_greedy = any(problem.has_greedy for problem in problems.values())
     return Samples(
         name=name,
-        problem_ids=tuple(problems),
-        prompts=tuple(problem.prompt for problem in problems.values()),
-        golds=tuple(problem.gold for problem in problems.values()),
-        completions=tuple(tuple(row.completion for row in rows) for rows in ordered),
-        correct=tuple(tuple(row.correct for row in rows) for rows in ordered),
-        answers=tuple(tuple(row.answer for row in rows) for rows in ordered),
-        greedy_correct=tuple(p.greedy for p in problems.values()) if has_greedy else None,
+        **grouped._asdict(),
         left_out=dict(left_out),
         left_out_at=dict(left_out.places),
         training_log=source.training_log(),
     )
 
 
+def _grouped(source: SampleSource, verify_batch: VerifyBatch | None) -> Grouped:
+    """Read a store by columns, unless its texts are to be verified; all else row by row."""
+    if source.store is not None and verify_batch is None:
+        with suppress(UnlikeSchemaError):
+            return group_columns(
+                source.batches(source.store), source.batches(source.greedy), source.left_out
+            )
+        source.left_out = LeftOut()  # again, by rows
+    return group_rows(source.rows(verify_batch), source.left_out)
+
+
 def _pick(values: Sequence[_T], rows: Sequence[int]) -> tuple[_T, ...]:
     return tuple(values[row] for row in rows)
-
-
-class _Sample(NamedTuple):
-    """What is kept of a row: everything but its prompt, which all samples of a problem share."""
-
-    sample_id: int | None
-    completion: str
-    correct: bool | None
-    answer: str | None
-
-
-@dataclass(kw_only=True, slots=True)
-class _ProblemRows:
-    """The samples that were read of one problem."""
-
-    prompt: str | None = None
-    gold: str | None = None
-    rows: list[_Sample] = field(default_factory=list)
-    sample_ids: set[int] = field(default_factory=set)
-    greedy: bool | None = None
-    has_greedy: bool = False
-
-    def ordered(self) -> list[_Sample]:
-        """Return numbered samples by number, then samples without a number in the order of reading."""
-        return sorted(self.rows, key=lambda row: (row.sample_id is None, row.sample_id or 0))
-
-
-def _gather(rows: Iterable[SampleRow], left_out: LeftOut) -> dict[str, _ProblemRows]:
-    """Group rows by problem, in an order that does not depend on when each was drawn.
-
-    Of several rows with one (problem_id, sample_id) the first counts. The others, and further greedy
-    samples of a problem, are counted in ``left_out``.
-    """
-    problems: dict[str, _ProblemRows] = {}
-    for row in rows:
-        problem = problems.setdefault(row.problem_id, _ProblemRows())
-        if problem.prompt is None:
-            problem.prompt = row.prompt
-        if problem.gold is None:
-            problem.gold = row.gold
-        if row.greedy:
-            if problem.has_greedy:
-                left_out.add("duplicate greedy sample", row.place)
-            else:
-                problem.greedy, problem.has_greedy = row.correct, True
-        elif row.sample_id is not None and row.sample_id in problem.sample_ids:
-            left_out.add("duplicate sample", row.place)
-        else:
-            if row.sample_id is not None:
-                problem.sample_ids.add(row.sample_id)
-            problem.rows.append(_Sample(row.sample_id, row.completion, row.correct, row.answer))
-    return problems

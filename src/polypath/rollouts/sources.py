@@ -1,6 +1,6 @@
 """Find what holds the samples of a run, and read it row by row, keeping what is good."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ _PARQUET = ".parquet"
 _BATCH_ROWS = 1024
 MODEL_KEYS = ("model", "model_name", "model_id", "model_path", "model_name_or_path")
 TOGETHER = "none"  # as a run key: read as one run, whatever models the rows are of
+Progress = Callable[[int, int], object]  # what is done, and how much there is
 Placed = tuple[Place, Mapping[str, Any]]  # a row under our keys, and where it is
 
 
@@ -53,6 +54,7 @@ class SampleSource:
         left_out: reason -> rows that could not be used so far.
         run_key: column of the files that tells runs apart: rows then hold it as ``run``.
         left_out_of: the same as ``left_out`` for each run, where there is such a column.
+        progress: called with how much of a file is read, and how much there is; of a store, in shards.
     """
 
     path: Path
@@ -65,8 +67,9 @@ class SampleSource:
     left_out: LeftOut = field(default_factory=LeftOut)
     run_key: str | None = None
     left_out_of: dict[str | None, LeftOut] = field(default_factory=dict)
+    progress: Progress | None = None
     _models: dict[str, str] = field(default_factory=dict)
-    _rows_met: int = 0
+    _met_rows: bool = False
     _seen_keys: set[str] = field(default_factory=set)
 
     def rows(self, verify_batch: VerifyBatch | None = None) -> Iterator[SampleRow]:
@@ -79,13 +82,13 @@ class SampleSource:
         rows = self._sample_rows(to_verify=verify_batch is not None)
         yield from rows if verify_batch is None else verified(rows, verify_batch)
         lost = [key for key in self.keys.values() if key.split(".")[0] not in self._seen_keys]
-        if lost and self._rows_met:
+        if lost and self._met_rows:
             known = ", ".join(sorted(self._seen_keys)[:20])
             raise DataError(f"No row of {self.path} has the key {lost[0]!r}; it has {known}.")
 
     def _sample_rows(self, *, to_verify: bool) -> Iterator[SampleRow]:
         for place, raw in self._raw_rows():
-            self._rows_met += 1
+            self._met_rows = True
             left_out = self.left_out
             if self.run_key is not None:
                 left_out = self.left_out_of.setdefault(raw.get("run"), LeftOut())
@@ -153,17 +156,25 @@ class SampleSource:
         if file.suffix == _PARQUET:
             return self._parquet(file)
         return self._json_objects(
-            file, log_samples(file) if file.suffix in _INSPECT else _lines(file)
+            file, log_samples(file) if file.suffix in _INSPECT else _lines(file, self.progress)
         )
 
     def _store_rows(self, folder: Path) -> Iterator[Placed]:
+        for batch in self.batches(folder):
+            for row in batch.to_pylist():
+                yield Place("sample", row["sample_id"], str(row["problem_id"])), row
+
+    def batches(self, folder: Path | None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a store as columns, and count the shards that cannot be read."""
+        if folder is None:
+            return
         store = RolloutStore.open(folder, on_corrupt="skip")
         known = KEYS + DETAILS if self.details else KEYS
         wanted = [name for name in known if name != "greedy"]
-        for batch in store.iter_batches(wanted):
+        for batch in store.iter_batches(wanted, progress=self.progress):
             self._seen_keys.update(wanted)
-            for row in batch.to_pylist():
-                yield Place("sample", row["sample_id"], str(row["problem_id"])), row
+            self._met_rows |= batch.num_rows > 0
+            yield batch
         for shard in sorted(store.skipped):
             self.left_out.add("unreadable shard", folder.name + "/" + shard)
 
@@ -212,6 +223,8 @@ class SampleSource:
                     for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns):
                         for raw in plain_rows(batch):
                             number += 1
+                            if self.progress is not None and number % _BATCH_ROWS == 0:
+                                self.progress(number, parquet.metadata.num_rows)
                             place = Place("row", number, file.name)
                             if raw is None:
                                 self.left_out.add("unreadable value", place)
@@ -228,7 +241,7 @@ class SampleSource:
 
     def nothing_usable(self, run: str | None = None) -> str:
         """Say why no sample came out of it, or of one of its runs."""
-        if not self._rows_met and not self.left_out:
+        if not self._met_rows and not self.left_out:
             return f"{self.path} is empty; expected samples (problem_id, completion, correct)."
         reasons = tell_left_out(self.left_out, self.left_out.places)
         known = ", ".join(sorted(self._seen_keys)[:20]) or "none"
@@ -316,10 +329,13 @@ def _files_of(folder: Path) -> list[Path]:
     return lines
 
 
-def _lines(file: Path) -> Iterator[tuple[Place, Any]]:
+def _lines(file: Path, progress: Progress | None) -> Iterator[tuple[Place, Any]]:
     """Yield every line and what it holds, None where that is no JSON."""
+    size = file.stat().st_size
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            if progress is not None and number % _BATCH_ROWS == 0:
+                progress(lines.tell(), size)
             if line.strip():
                 yield Place("line", number, file.name), parse_json(line)
 

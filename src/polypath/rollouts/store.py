@@ -6,7 +6,7 @@ write to one store at the same time if each does a part of the work.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -202,13 +202,18 @@ class RolloutStore:
         return self._index
 
     def iter_batches(
-        self, columns: Sequence[str] | None = None, *, batch_size: int = 4096
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        batch_size: int = 4096,
+        progress: Callable[[int, int], object] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Yield all rows in the order they were written, without holding the store in memory.
 
         Args:
             columns: names from ``SCHEMA``, returned in this order; all of them by default.
-            batch_size: most rows of a batch.
+            batch_size: rows of a batch at most.
+            progress: called with the shards that are read, and how many there are.
 
         Raises:
             ConfigError: a column is not in the schema.
@@ -218,7 +223,11 @@ class RolloutStore:
         unknown = [name for name in names if name not in SCHEMA.names]
         if unknown:
             raise ConfigError(f"Unknown column {unknown[0]!r}. Known: {', '.join(SCHEMA.names)}.")
-        yield from self._batches(self.shards(), names, batch_size)
+        shards = self.shards()
+        for done, shard in enumerate(shards, 1):
+            yield from self._batches([shard], names, batch_size)
+            if progress is not None:
+                progress(done, len(shards))
 
     def _batches(
         self, shards: Sequence[Path], names: list[str], batch_size: int

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from polypath.errors import ConfigError
-from polypath.report.measures import TEXT_MEASURES, measure
+from polypath.report.measures import measure
 from polypath.report.prepared import Prepared, ProblemValues
 from polypath.report.settings import CORRECT_SAMPLES
+from polypath.report.text_values import TEXT_MEASURES
 from polypath.studies.config import Evaluation
 from polypath.studies.job_functions import ENTROPY, entropy_values
 

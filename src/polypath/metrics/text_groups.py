@@ -1,0 +1,251 @@
+"""Diversity of the texts of many groups (problems) at once, at one number of texts for all.
+
+The values are those that the functions for one group give: ``distinct_ngrams_pooled``, ``self_bleu``,
+``vendi_score`` and the others, with ``equal_k_expectation`` where there is no formula. Equal texts of a
+group are read once, and arrays hold the n-grams of all groups one after the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain, pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from polypath.metrics.equal_k import chance_drawn, subsets
+from polypath.metrics.ngram_counts import NgramCounts, Tokenize, count_ngrams
+from polypath.metrics.ngrams import (
+    ORDERS,
+    clipped_matches,
+    closest_lengths,
+    jaccard_of_sets,
+    smoothed_bleu,
+)
+from polypath.metrics.pass_at_k import BoolArray, FloatArray, IntArray
+from polypath.metrics.vendi import vendi_score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """Sets of k texts, some of each group.
+
+    Attributes:
+        group_D: the group of each draw, rising.
+        round_D: its place among the draws of its group, from 0.
+        text_D_K: which different text each of the k is.
+    """
+
+    group_D: IntArray
+    round_D: IntArray
+    text_D_K: IntArray
+
+    def mean(self, value_D: FloatArray, num_groups: int) -> FloatArray:
+        """Return the mean over the draws of each group, ``(N,)``; NaN for a group without."""
+        number_N = np.bincount(self.group_D, minlength=num_groups)
+        total_N = np.bincount(self.group_D, value_D, minlength=num_groups)
+        return _divide(total_N, number_N)
+
+
+class TextGroups:
+    """The texts of N groups and their n-grams.
+
+    Measures take ``chosen_S``: of the S texts of all groups, one group after the other, those that count.
+    Each gives an array ``(N,)``, NaN for a group with too few.
+
+    Args:
+        groups: the texts of each group.
+        max_n: longest n-gram, >= 1.
+        tokenize: turns a text into tokens; ``words`` when None.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Sequence[str]],
+        *,
+        max_n: int = 4,
+        tokenize: Tokenize | None = None,
+    ) -> None:
+        different = [list(dict.fromkeys(texts)) for texts in groups]
+        self.num_groups = len(groups)
+        self.group_U = np.repeat(np.arange(len(groups)), [len(texts) for texts in different])
+        self.group_S = np.repeat(np.arange(len(groups)), [len(texts) for texts in groups])
+        self.first_text_N = np.searchsorted(self.group_U, np.arange(len(groups) + 1))
+        text_S: list[int] = []
+        for first, unlike, texts in zip(
+            self.first_text_N.tolist(), different, groups, strict=False
+        ):
+            place = {text: first + number for number, text in enumerate(unlike)}
+            text_S += [place[text] for text in texts]
+        self.text_S = np.array(text_S, dtype=np.int64)
+        self.counts = count_ngrams(
+            [*chain.from_iterable(different)],
+            max_n=max_n,
+            tokenize=tokenize,
+            groups=self.group_U,
+        )
+
+    def distinct_pooled(
+        self, chosen_S: BoolArray, k: int, *, orders: Sequence[int] = ORDERS
+    ) -> FloatArray:
+        """Return ``distinct_ngrams_pooled`` for k of the chosen texts of each group.
+
+        With ``extract_equations`` for the tokenizer and the order 1 alone it is Div-Equ.
+        """
+        copies_U, n_N = self._copies(chosen_S)
+        counts = _kept(self.counts, copies_U > 0)
+        having_M = copies_U[counts.text_M]
+        first_M = np.flatnonzero(counts.first_M())
+        having_I = np.add.reduceat(having_M, first_M) if len(first_M) else first_M
+        group_I, order_I = self.group_U[counts.text_M[first_M]], counts.order_M[first_M]
+        chance_I = np.full(len(first_M), np.nan)
+        for n in np.unique(n_N[n_N >= k]).tolist():
+            same_I = n_N[group_I] == n
+            chance_I[same_I] = chance_drawn(n, k)[having_I[same_I]]
+        shape, size = (counts.max_n, self.num_groups), counts.max_n * self.num_groups
+        cell_I = order_I * self.num_groups + group_I
+        cell_M = counts.order_M * self.num_groups + self.group_U[counts.text_M]
+        different_R_N = np.bincount(cell_I, chance_I, minlength=size).reshape(shape)
+        total_R_N = np.bincount(cell_M, counts.count_M * having_M, minlength=size).reshape(shape)
+        expected_R_N = total_R_N * k / np.maximum(n_N, 1)
+        ratio_R_N = _divide(different_R_N, expected_R_N)[[n - 1 for n in orders]]
+        value_N = _mean_of_known(ratio_R_N)
+        return np.where(n_N >= k, value_N, np.nan)
+
+    def distinct_per_text(
+        self, chosen_S: BoolArray, *, orders: Sequence[int] = ORDERS
+    ) -> FloatArray:
+        """Return ``distinct_ngrams_per_text`` of the chosen texts of each group."""
+        copies_U, _ = self._copies(chosen_S)
+        counts, num_texts = self.counts, self.counts.num_texts
+        cell_M = counts.order_M * num_texts + counts.text_M
+        different_R_U = np.bincount(cell_M, minlength=counts.max_n * num_texts)
+        different_R_U = different_R_U.reshape(counts.max_n, num_texts)
+        means = []
+        for n in orders:
+            total_U = counts.lengths_S - (n - 1)
+            weight_U = np.where(total_U > 0, copies_U, 0)
+            share_U = different_R_U[n - 1] / np.maximum(total_U, 1)
+            means.append(_divide(self._by_group(weight_U * share_U), self._by_group(weight_U)))
+        return _mean_of_known(np.stack(means))
+
+    def draws(self, chosen_S: BoolArray, k: int, *, draws: int = 32, seed: int = 0) -> Draws:
+        """Draw k of the chosen texts of each group, as ``equal_k_expectation`` does."""
+        at_S = np.flatnonzero(chosen_S)
+        n_N = np.bincount(self.group_S[at_S], minlength=self.num_groups)
+        first_N = np.cumsum(n_N) - n_N
+        parts = []
+        for n in np.unique(n_N[n_N >= k]).tolist():
+            group_G = np.flatnonzero(n_N == n)
+            place_D_K = subsets(n, k, draws=draws, seed=seed)
+            text_D_K = self.text_S[at_S[(first_N[group_G, None, None] + place_D_K)]].reshape(-1, k)
+            parts.append(
+                (
+                    np.repeat(group_G, len(place_D_K)),
+                    np.tile(np.arange(len(place_D_K)), len(group_G)),
+                    text_D_K,
+                )
+            )
+        if not parts:
+            none = np.zeros(0, np.int64)
+            return Draws(group_D=none, round_D=none, text_D_K=none.reshape(0, k))
+        group_D, round_D, text_D_K = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order_D = np.argsort(group_D, kind="stable")
+        return Draws(group_D=group_D[order_D], round_D=round_D[order_D], text_D_K=text_D_K[order_D])
+
+    def self_bleu(self, drawn: Draws) -> FloatArray:
+        """Return the mean of ``self_bleu`` over draws of two or more texts."""
+        bleu_D = np.full(len(drawn.group_D), np.nan)
+        if drawn.text_D_K.shape[1] < 2:
+            return drawn.mean(bleu_D, self.num_groups)
+        among = _kept(self.counts, np.isin(np.arange(self.counts.num_texts), drawn.text_D_K))
+        for number in range(int(drawn.round_D.max(initial=-1)) + 1):
+            # One draw of each group at most, so no text is in two of them.
+            at_D = np.flatnonzero(drawn.round_D == number)
+            text_D_K = drawn.text_D_K[at_D]
+            copies_U = np.bincount(text_D_K.ravel(), minlength=self.counts.num_texts)
+            matches_R_U = clipped_matches(_kept(among, copies_U > 0), copies_U)
+            lengths_D_K = self.counts.lengths_S[text_D_K]
+            bleu_D_K = smoothed_bleu(
+                matches_R_U[:, text_D_K], lengths_D_K, closest_lengths(lengths_D_K)
+            )
+            bleu_D[at_D] = bleu_D_K.mean(axis=1)
+        return drawn.mean(bleu_D, self.num_groups)
+
+    def vendi(self, drawn: Draws) -> FloatArray:
+        """Return the mean of ``vendi_score`` over draws, by the Jaccard index of n-grams."""
+        first_N = np.searchsorted(drawn.group_D, np.arange(self.num_groups + 1))
+        size = drawn.text_D_K.shape[1]
+        similarity_D_K_K = np.empty((len(drawn.group_D), size, size))
+        for group, similarity_U_U in enumerate(self.jaccard_N):
+            at = slice(first_N[group], first_N[group + 1])
+            text_D_K = drawn.text_D_K[at] - self.first_text_N[group]
+            similarity_D_K_K[at] = similarity_U_U[text_D_K[:, :, None], text_D_K[:, None, :]]
+        return drawn.mean(vendi_score(similarity_D_K_K), self.num_groups)
+
+    def distance(self, chosen_S: BoolArray) -> FloatArray:
+        """Return ``mean_pairwise_distance`` of the chosen texts, by the Jaccard index of n-grams."""
+        copies_U, n_N = self._copies(chosen_S)
+        bounds = zip(self.first_text_N[:-1], self.first_text_N[1:], strict=True)
+        total_N = np.array(
+            [
+                copies_U[start:stop] @ similarity_U_U @ copies_U[start:stop]
+                for (start, stop), similarity_U_U in zip(bounds, self.jaccard_N, strict=True)
+            ]
+        )
+        return 1.0 - _divide(total_N - n_N, n_N * (n_N - 1))
+
+    @cached_property
+    def jaccard_N(self) -> list[FloatArray]:
+        """``ngram_jaccard`` of the different texts of each group."""
+        counts = self.counts
+        own_U = np.bincount(counts.text_M, minlength=counts.num_texts)
+        # N-grams of a single text, most in long texts, are shared by no two.
+        at_M = np.flatnonzero(np.bincount(counts.gram_M)[counts.gram_M] > 1)
+        cells = (counts.gram_M[at_M], counts.text_M[at_M])
+        shape = (int(counts.gram_M.max(initial=-1)) + 1, counts.num_texts)
+        has_I_U = csr_array((np.ones(len(at_M)), cells), shape=shape)
+        shared_U_U = has_I_U.T.tocsr() @ has_I_U  # groups share no n-gram: one block for each
+        found = []
+        for first, last in pairwise(self.first_text_N.tolist()):
+            block = slice(shared_U_U.indptr[first], shared_U_U.indptr[last])
+            row = np.repeat(np.arange(last - first), np.diff(shared_U_U.indptr[first : last + 1]))
+            dense_U_U = np.zeros((last - first, last - first))
+            dense_U_U[row, shared_U_U.indices[block] - first] = shared_U_U.data[block]
+            found.append(jaccard_of_sets(dense_U_U, own_U[first:last]))
+        return found
+
+    def _copies(self, chosen_S: BoolArray) -> tuple[IntArray, IntArray]:
+        """Return how often each different text is chosen, and how many texts of each group are."""
+        copies_U = np.bincount(self.text_S[chosen_S], minlength=self.counts.num_texts)
+        return copies_U, np.bincount(self.group_S[chosen_S], minlength=self.num_groups)
+
+    def _by_group(self, value_U: npt.NDArray[np.generic]) -> FloatArray:
+        return np.bincount(self.group_U, value_U, minlength=self.num_groups).astype(np.float64)
+
+
+def _kept(counts: NgramCounts, kept_U: BoolArray) -> NgramCounts:
+    """Return the n-grams of some texts, which keep their numbers."""
+    if kept_U.all():
+        return counts
+    kept_M = np.flatnonzero(kept_U[counts.text_M])
+    return replace(
+        counts,
+        gram_M=counts.gram_M[kept_M],
+        order_M=counts.order_M[kept_M],
+        text_M=counts.text_M[kept_M],
+        count_M=counts.count_M[kept_M],
+    )
+
+
+def _divide(top: npt.ArrayLike, bottom: npt.ArrayLike) -> FloatArray:
+    """Divide, NaN by 0."""
+    top, bottom = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
+    return np.where(bottom != 0, top / np.where(bottom != 0, bottom, 1.0), np.nan)
+
+
+def _mean_of_known(value_R_N: FloatArray) -> FloatArray:
+    """Return the mean over the first axis of what is not NaN."""
+    known_R_N = ~np.isnan(value_R_N)
+    return _divide(np.where(known_R_N, value_R_N, 0.0).sum(axis=0), known_R_N.sum(axis=0))

@@ -1,0 +1,88 @@
+"""Many groups at once give what the functions for one group give, one after the other."""
+
+import numpy as np
+import pytest
+
+from polypath.metrics import (
+    TextGroups,
+    count_ngrams,
+    distinct_ngrams_per_text,
+    distinct_ngrams_pooled,
+    div_equ,
+    equal_k_expectation,
+    extract_equations,
+    mean_pairwise_distance,
+    ngram_jaccard,
+    self_bleu,
+    vendi_score_at_k,
+)
+
+WORDS = ["a", "b", "c", "d", "e", "+", "-", "=", "1", "2", "3", "α"]
+DRAWS = {"draws": 6, "seed": 3}
+
+
+def some_groups(seed: int) -> list[list[str]]:
+    """Groups of 0 to 12 texts; some texts are empty, many are copies."""
+    rng = np.random.default_rng(seed)
+
+    def text() -> str:
+        if rng.random() < 0.3:
+            return "a b = 1"
+        return " ".join(rng.choice(WORDS, int(rng.integers(0, 9))))
+
+    return [[text() for _ in range(int(rng.integers(0, 13)))] for _ in range(12)]
+
+
+def one_by_one(texts: list[str], k: int) -> dict[str, float]:
+    counts = count_ngrams(texts)
+    similarity = ngram_jaccard(counts)
+    return {
+        "pooled": distinct_ngrams_pooled(counts, k=k),
+        "per_text": distinct_ngrams_per_text(counts),
+        "self_bleu": equal_k_expectation(
+            lambda chosen: self_bleu(counts.take(chosen)), len(texts), k, **DRAWS
+        ),
+        "vendi": vendi_score_at_k(similarity, k, **DRAWS),
+        "distance": float(mean_pairwise_distance(similarity[None])[0]),
+        "div_equ": float(div_equ([[extract_equations(text) for text in texts]], k=k).ratio_N[0]),
+    }
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("k", "share"), [(4, 1.0), (3, 0.6), (12, 1.0)])
+def test_groups_together_have_the_values_of_each_alone(seed: int, k: int, share: float):
+    groups = some_groups(seed)
+    chosen_S = np.random.default_rng(seed).random(sum(map(len, groups))) < share
+    together = TextGroups(groups)
+    equations = TextGroups(groups, max_n=1, tokenize=extract_equations)
+    drawn = together.draws(chosen_S, k, **DRAWS)
+    found = {
+        "pooled": together.distinct_pooled(chosen_S, k),
+        "per_text": together.distinct_per_text(chosen_S),
+        "self_bleu": together.self_bleu(drawn),
+        "vendi": together.vendi(drawn),
+        "distance": together.distance(chosen_S),
+        "div_equ": equations.distinct_pooled(chosen_S, k, orders=(1,)),
+    }
+    rest = iter(chosen_S)
+    kept = [[text for text in texts if next(rest)] for texts in groups]
+    alone = [one_by_one(texts, k) for texts in kept]
+    for key, value_N in found.items():
+        expected = [values[key] for values in alone]
+        np.testing.assert_allclose(value_N, expected, rtol=1e-12, atol=1e-13, err_msg=key)
+
+
+def test_no_groups_and_empty_ones_have_no_values():
+    assert TextGroups([]).distance(np.zeros(0, np.bool_)).shape == (0,)
+    empty = TextGroups([[], []])
+    none_S = np.zeros(0, np.bool_)
+    drawn = empty.draws(none_S, 2)
+    for value_N in (
+        empty.distinct_pooled(none_S, 2),
+        empty.distinct_per_text(none_S),
+        empty.self_bleu(drawn),
+        empty.vendi(drawn),
+        empty.distance(none_S),
+    ):
+        assert value_N.shape == (2,)
+        assert np.isnan(value_N).all()
