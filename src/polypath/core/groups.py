@@ -131,6 +131,7 @@ class GroupStage:
             "correct_rewards_P_G": groups.grid(correct_rewards_B),
             "empty_P_G": groups.empty_P_G.to(rewards_P_G.device),
             "solutions_P_G": groups.solutions_P_G,
+            "lengths_P_G": groups.lengths_P_G.to(rewards_P_G.device),
             "raw_rewards_P_G": rewards_P_G,
         }
         wanted = {name for active in acting for name in active.wants}
@@ -230,12 +231,13 @@ class _Groups:
     def __init__(self, processes: Processes, rows: GroupRows, special_ids: frozenset[int]) -> None:
         self._processes = processes
         empty = [special_ids.issuperset(ids) for ids in rows.token_ids]
+        lengths = [len(ids) for ids in rows.token_ids]
         rank = [processes.rank] * len(rows.keys)
         told = processes.gather_objects(
-            list(zip(rank, rows.keys, empty, rows.solutions, strict=True))
+            list(zip(rank, rows.keys, empty, rows.solutions, lengths, strict=True))
         )
         places: dict[Hashable, list[int]] = {}
-        for place, (_, key, _, _) in enumerate(told):
+        for place, (_, key, *_) in enumerate(told):
             places.setdefault(key, []).append(place)
         sizes = {len(members) for members in places.values()}
         if len(sizes) > 1:
@@ -251,6 +253,7 @@ class _Groups:
         order = self.rows_P_G.tolist()
         self.empty_P_G = torch.tensor([[told[row][2] for row in group] for group in order])
         self.solutions_P_G = [[told[row][3] for row in group] for group in order]
+        self.lengths_P_G = torch.tensor([[told[row][4] for row in group] for group in order])
 
     def grid(self, values_B: Tensor) -> Tensor:
         """Gather this process's values and return them by group, ``(P, G)``."""

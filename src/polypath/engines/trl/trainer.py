@@ -107,6 +107,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._given = tuple(objectives)
         self._objectives = config.objectives.plus(self._given)
         self._objectives.check_groups(config.num_generations, config.multi_objective_aggregation)
+        self._objectives.check_updates(config.on_policy)
         given.check_given(named)
         installed = loggers.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
         given.check_loggers(config.report_to, loggers.INTEGRATION_TO_CALLBACK, installed)
@@ -322,6 +323,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             advantages_B=inputs["advantages"],
             entropy_B_T=entropy_B_T,
             sampler_weight_B_T=inputs.get("importance_sampling_ratio"),
+            policy_loss=loss,
         )
         terms = {}
         if own_kl:

@@ -1,0 +1,92 @@
+r"""W-REINFORCE and NSR: wrong completions teach more than right ones, or alone.
+
+Zhu 2025, "The Surprising Effectiveness of Negative Reinforcement in LLM Reasoning", arXiv:2506.01347.
+Authors' code: TianHongZXY/RLVR-Decomposed@a5d4e7c, verl/trainer/ppo/core_algos.py:111-152. The formula is
+the code's; of the paper, summaries were read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from polypath.checks import check_shapes
+from polypath.objectives.advantages import (
+    AdvantageConfig,
+    check_finite_rewards,
+    group_advantages,
+)
+from polypath.objectives.entries import Advantage
+from polypath.settings import check_settings, setting
+from polypath.torch_later import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Of = Literal["reward", "group", "group_centred"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WReinforceConfig:
+    """Settings of W-REINFORCE."""
+
+    weight: float = setting(
+        0.1,
+        "Lambda, the weight of correct completions, in [0, 1]. 0 is NSR: only wrong completions teach.",
+        within="[0, 1]",
+        key="w_reinforce_lambda",
+    )
+    of: Of = setting(
+        "reward",
+        "What is weighted. reward (paper): the reward r of a correct completion; a wrong one gets r - 1; no "
+        "baseline. group: the positive advantages of GRPO. group_centred: those of Dr. GRPO, without "
+        "division by the standard deviation.",
+    )
+
+    def __post_init__(self) -> None:
+        check_settings(self, "w_reinforce")
+
+
+def w_reinforce_advantages(
+    config: WReinforceConfig, rewards_P_G: Tensor, correct_P_G: Tensor
+) -> Tensor:
+    r"""Return advantages of shape ``(P, G)``, in float64.
+
+    .. math:: A_i = \lambda r_i \text{ where correct, } r_i - 1 \text{ where wrong}
+
+    For ``group``, :math:`\lambda \max(A_i, 0) + \min(A_i, 0)` of GRPO's advantages. NaN marks a completion
+    that no reward function scored: it gets 0.
+
+    Args:
+        config: settings.
+        rewards_P_G: rewards, best in [0, 1], after any adjustment. Any float type. No gradient reaches them.
+        correct_P_G: which completions are correct.
+
+    Raises:
+        ShapeError: the arrays disagree on P or G.
+        DataError: a reward is infinite.
+
+    Differs from the authors' code: theirs knows rewards of 0 and 1 only; for NSR it drops the correct
+    completions from the batch, so that means over completions are over the wrong ones. Here they stay, with
+    advantage 0.
+    """
+    check_shapes(rewards_P_G=rewards_P_G, correct_P_G=correct_P_G)
+    check_finite_rewards(rewards_P_G)
+    rewards_P_G = rewards_P_G.detach().double()
+    if config.of != "reward":
+        scale = AdvantageConfig(scale="group" if config.of == "group" else "none")
+        advantages_P_G = group_advantages(scale, rewards_P_G)
+        return torch.where(advantages_P_G > 0, config.weight * advantages_P_G, advantages_P_G)
+    right_P_G = correct_P_G.to(rewards_P_G.device).bool()
+    advantages_P_G = torch.where(right_P_G, config.weight * rewards_P_G, rewards_P_G - 1.0)
+    return advantages_P_G.masked_fill(rewards_P_G.isnan(), 0.0)
+
+
+W_REINFORCE = Advantage(
+    name="w_reinforce",
+    config=WReinforceConfig,
+    function=w_reinforce_advantages,
+    ignores_correct=lambda config: config.weight == 0 and config.of == "reward",
+    line="Weighs correct completions down, or out (NSR): the wrong ones teach.",
+    paper="Zhu 2025, The Surprising Effectiveness of Negative Reinforcement, arXiv:2506.01347",
+)
