@@ -138,6 +138,23 @@ def test_only_the_reward_of_correctness_is_divided():
     assert seen["rewards"].tolist() == [[1.5, 1.0, 0.5]]
 
 
+def test_lengths_and_log_probabilities_follow_their_rows():
+    """Of two processes' rows in any order; a method that wants neither never asks for log-probs."""
+    seen = {}
+
+    def keep(config, rewards_P_G, lengths_P_G, sequence_logp_P_G):
+        del config
+        seen["lengths"], seen["logp"] = lengths_P_G, sequence_logp_P_G
+        return rewards_P_G
+
+    see = RewardAdjustment(name="see", config=Nothing, function=keep, line="Sees.", paper="None")
+    given = rows(("p", "a", 1.0), ("q", "b", 0.0), ("p", None, 0.0), ("q", "c", 1.0))
+    given = replace(given, sequence_logp_B=lambda: torch.tensor([-1.0, -2.0, -3.0, -4.0]))
+    stage(more=[see.on()])(given)
+    assert seen["lengths"].tolist() == [[2, 1], [2, 2]]
+    assert seen["logp"].tolist() == [[-1.0, -3.0], [-2.0, -4.0]]
+
+
 def test_accuracy_is_of_what_was_scored():
     given = rows(("p", "a", 1.0), ("p", "b", NAN), ("p", "c", 0.0), ("p", "d", NAN))
     assert stage()(given).metrics["diversity/accuracy"] == 0.5

@@ -90,13 +90,14 @@ def marginal_diversity(similarity_P_G_G: Tensor, members_P_G: Tensor) -> Tensor:
     """
     similarity_P_G_G = finite_similarity(similarity_P_G_G, members_P_G)
     both_P_G_G = members_P_G.unsqueeze(1) & members_P_G.unsqueeze(2)
-    itself = torch.eye(members_P_G.shape[1], dtype=torch.bool, device=members_P_G.device)
-    unlike_P_G = torch.where(both_P_G_G & ~itself, 1.0 - similarity_P_G_G, 0.0).sum(dim=2)
+    # A completion is not unlike itself, so the diagonal adds nothing.
+    unlike_P_G = torch.where(both_P_G_G, 1.0 - similarity_P_G_G, 0.0).sum(dim=2)
     n_P_1 = members_P_G.sum(dim=1, keepdim=True).double()
     centred_P_G = unlike_P_G - unlike_P_G.sum(dim=1, keepdim=True) / n_P_1.clamp(min=1.0)
-    # With T the sum over pairs and t_i that of i: T / (n (n-1)) - (T - 2 t_i) / ((n-1) (n-2)).
+    # With T the sum over pairs and t_i that of i: T / (n (n-1)) - (T - 2 t_i) / ((n-1) (n-2)). Of two
+    # members both t are equal, and of one it is 0.
     marginal_P_G = 2.0 * centred_P_G / ((n_P_1 - 1.0) * (n_P_1 - 2.0)).clamp(min=1.0)
-    return torch.where(members_P_G & (n_P_1 > 2), marginal_P_G, 0.0)
+    return torch.where(members_P_G, marginal_P_G, 0.0)
 
 
 SETPO = Advantage(
