@@ -134,8 +134,30 @@ def test_only_the_reward_of_correctness_is_divided():
 
     see = RewardAdjustment(name="see", config=Nothing, function=keep, line="Sees.", paper="None")
     stage(dra=True, more=[see.on()])(given)
-    assert seen["part"].tolist() == [[2.0, 2.0, 0.0]]
+    assert seen["part"].tolist() == [[1.0, 1.0, 0.0]]  # what DRA left of 2
     assert seen["rewards"].tolist() == [[1.5, 1.0, 0.5]]
+
+
+def test_two_adjustments_multiply_the_reward_of_correctness():
+    """DRA halves the twins; unlikeliness takes from what is left, by rank: never below a wrong one."""
+    given = rows(
+        *(("p", "a", (1.0, 1.0)), ("p", "a", (1.0, 1.0)), ("p", "b", (1.0, 0.0))),
+        ("p", None, (0.0, 1.0)),
+        weights=(2.0, 0.5),
+    )
+    given = replace(given, sequence_logp_B=lambda: torch.tensor([-2.0, -4.0, -1.0, -9.0]))
+    seen = {}
+
+    def keep(config, rewards_P_G):
+        del config
+        seen["rewards"] = rewards_P_G
+        return rewards_P_G
+
+    see = RewardAdjustment(name="see", config=Nothing, function=keep, line="Sees.", paper="None")
+    both = {"dra": True, "unlikeliness": True, "unlikeliness_beta": 1.0}
+    stage(more=[see.on()], **both)(given)
+    # Per token -1, -2, -1/2 and, of one token, -9: ranks 2, 1, 3 and 0 of 4.
+    assert seen["rewards"].tolist() == [[1.0 / 2 + 0.5, 3.0 / 4 + 0.5, 2.0 / 4, 0.5]]
 
 
 def test_lengths_and_log_probabilities_follow_their_rows():

@@ -182,6 +182,8 @@ def test_settings_that_cannot_work_are_refused():
         UnlikelinessConfig(beta=1.5)
     with refused(ConfigError, "darling_threshold", 1.0):
         DARLINGConfig(threshold=1.0)
+    with refused(ConfigError, "darling_weight", "darling_combine", 0.5):
+        DARLINGConfig(weight=0.5)
     with refused(ConfigError, "darling_combine", "times"):
         DARLINGConfig(combine="times")
     with refused(ConfigError, "gapo_invalid", 1.0):

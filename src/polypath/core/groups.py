@@ -17,7 +17,7 @@ from polypath.core.processes import Processes
 from polypath.core.statistics import adjustment_metrics, group_metrics
 from polypath.core.uninformative import UninformativeAnswers
 from polypath.errors import DataError
-from polypath.objectives import AdvantageConfig, group_advantages
+from polypath.objectives import Active, AdvantageConfig, group_advantages
 from polypath.similarity import Completions, Similarity
 from polypath.similarity.answer import AnswerSimilarity
 
@@ -192,17 +192,27 @@ class GroupStage:
 
     def _apply(self, rewards_P_G: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return the adjusted rewards and the advantages."""
+        inputs = dict(inputs)
         for active in self.objectives.adjustments:
-            takes = active.entry.takes(inputs)
-            rewards_P_G = active.entry.function(active.config, rewards_P_G, **takes)
-            by_answer = isinstance(self.similarity, AnswerSimilarity) and self.processes.rank == 0
-            if by_answer and "similarity_P_G_G" in takes:
-                self._answers.see(takes["similarity_P_G_G"], inputs["correct_P_G"])
+            before_P_G = rewards_P_G
+            rewards_P_G = self._call(active, before_P_G, inputs)
+            # What changed of a correct completion is of its correctness: the next one weighs what is left.
+            part_P_G, change_P_G = inputs["correct_rewards_P_G"], rewards_P_G - before_P_G
+            changed_P_G = inputs["correct_P_G"] & ~change_P_G.isnan()
+            inputs["correct_rewards_P_G"] = part_P_G + torch.where(changed_P_G, change_P_G, 0.0)
         rule = self.objectives.advantage
         if rule is None:
             return rewards_P_G, group_advantages(self.advantages, rewards_P_G)
-        takes = rule.entry.takes(inputs)
-        return rewards_P_G, rule.entry.function(rule.config, rewards_P_G, **takes)
+        return rewards_P_G, self._call(rule, rewards_P_G, inputs)
+
+    def _call(self, active: Active[Any], rewards_P_G: Tensor, inputs: dict[str, Any]) -> Tensor:
+        """Return what a method makes of the rewards."""
+        takes = active.entry.takes(inputs)
+        by_answer = isinstance(self.similarity, AnswerSimilarity) and self.processes.rank == 0
+        if by_answer and "similarity_P_G_G" in takes:
+            self._answers.see(takes["similarity_P_G_G"], inputs["correct_P_G"])
+        result: Tensor = active.entry.function(active.config, rewards_P_G, **takes)
+        return result
 
     def _similarity_matrix(self, rows: GroupRows, groups: "_Groups") -> Tensor:
         """Compute features of local rows, gather them, and compare within whole groups."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from polypath.checks import check_shapes
+from polypath.errors import ConfigError
 from polypath.objectives.advantages import check_finite_rewards
 from polypath.objectives.clusters import THRESHOLD, cluster_sizes
 from polypath.objectives.correct_part import weigh_correct
@@ -44,6 +45,11 @@ class DARLINGConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, "darling")
+        if self.combine == "multiply" and self.weight != 1.0:
+            raise ConfigError(
+                f"darling_weight is for darling_combine add, got {self.weight:g} with multiply. Set "
+                "darling_combine to add, or leave darling_weight out."
+            )
 
 
 def darling_rewards(

@@ -151,7 +151,7 @@ _GROUP_INPUTS = {
     "similarity_P_G_G": "how alike the completions of a group are, in [-1, 1]",
     "empty_P_G": "which completions have no tokens, booleans",
     "correct_P_G": "which completions are correct, from the raw rewards, booleans",
-    "correct_rewards_P_G": "weighted reward that says that a completion is correct; 0 where it is not",
+    "correct_rewards_P_G": "part of the reward that says that a completion is correct; 0 where it is not",
     "solutions_P_G": "canonical solutions as P lists of G texts; None where there is none",
     "sequence_logp_P_G": "log-probability of each completion under the policy that sampled it",
     "lengths_P_G": "number of tokens of each completion",
@@ -213,6 +213,7 @@ class PolicyTerm(Entry):
     Attributes:
         acts_on: on which completions it has a gradient, called with the config: ``all``, the ``correct``
             ones, or those with an ``advantage`` other than 0.
+        usual_coef: weight to start with, the paper's if it has one; shown where methods are listed.
         highest_coef: largest weight that makes sense.
         off_policy_only: whether it is 0, with zero gradient, on completions of the current policy.
     """
@@ -227,6 +228,7 @@ class PolicyTerm(Entry):
     KIND: ClassVar = "policy term"
 
     acts_on: Callable[[Any], Acts] = _on_all
+    usual_coef: float = 0.01
     highest_coef: float = math.inf
     off_policy_only: bool = False
 

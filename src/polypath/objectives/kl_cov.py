@@ -84,6 +84,7 @@ KL_COV = PolicyTerm(
     name="kl_cov",
     config=KLCovConfig,
     function=kl_cov,
+    usual_coef=1.0,
     off_policy_only=True,
     line="Penalises the tokens of largest covariance for moving. The paper's weight is 1.",
     paper="Cui 2025, The Entropy Mechanism (KL-Cov), arXiv:2505.22617",
