@@ -1,8 +1,8 @@
-r"""Outcome-based exploration within the batch: a penalty on answers that the group gives again.
+r"""Outcome-based exploration within the batch: a penalty on answers that repeat in the group.
 
-Song 2025, "Outcome-based Exploration for LLM Reasoning", arXiv:2509.06941, its batch exploration. Read:
-the abstract and summaries. Its historical form counts the answers of a problem over the whole training:
-counts that would have to live in the checkpoint, which a reward adjustment has no place for.
+Song 2025, "Outcome-based Exploration for LLM Reasoning", arXiv:2509.06941, its batch exploration. The
+abstract and summaries were read. Its historical form counts the answers of each problem over the whole
+training. The checkpoint would have to hold these counts, and a reward adjustment stores nothing.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def batch_exploration_rewards(
 
     Args:
         config: settings.
-        rewards_P_G: rewards; NaN where nothing scored the completion. No gradient reaches them.
+        rewards_P_G: rewards; NaN if nothing scored the completion. No gradient reaches them.
         similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1]. ``similarity: answer`` is the paper's.
 
     Raises:
@@ -69,6 +69,6 @@ BATCH_EXPLORATION = RewardAdjustment(
     config=BatchExplorationConfig,
     function=batch_exploration_rewards,
     family="pay less for copies",
-    line="Takes from a reward, for every other completion of the group with the same answer.",
+    line="Subtracts a penalty from a reward for each other completion with the same answer.",
     paper="Song 2025, Outcome-based Exploration for LLM Reasoning, arXiv:2509.06941",
 )

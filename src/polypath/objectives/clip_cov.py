@@ -124,6 +124,6 @@ CLIP_COV = PolicyTerm(
     function=clip_cov,
     usual_coef=1.0,
     highest_coef=1.0,
-    line="Leaves a few tokens of large covariance out of the policy's gradient. The paper's weight is 1.",
+    line="Removes a few tokens of large covariance from the policy's gradient. The paper's weight is 1.",
     paper="Cui 2025, The Entropy Mechanism (Clip-Cov), arXiv:2505.22617",
 )

@@ -21,12 +21,12 @@ def correct_part(rewards_P_G: Tensor, correct_rewards_P_G: Tensor | None) -> Ten
     """Return the part of each reward that says that the completion is correct, ``(P, G)`` in float64.
 
     Args:
-        rewards_P_G: rewards; NaN where nothing scored the completion.
-        correct_rewards_P_G: that part, 0 where the completion is wrong. ``None``: rewards are not sums, and
+        rewards_P_G: rewards; NaN if nothing scored the completion.
+        correct_rewards_P_G: that part, 0 if the completion is wrong. ``None``: rewards are not sums, and
             those above 0 are of correct completions.
 
     Returns:
-        Numbers of at least 0, and 0 where nothing scored the completion.
+        Numbers of at least 0, and 0 if nothing scored the completion.
 
     Raises:
         ShapeError: the arrays disagree on P or G.

@@ -36,7 +36,7 @@ class DARLINGConfig:
     threshold: float = setting(0.5, THRESHOLD, within="[-1, 1)")
     floor: float = setting(
         0.1,
-        "Lowest diversity, in [0, 1] (authors' code): what a completion keeps that all others resemble.",
+        "Lowest diversity, in [0, 1] (authors' code): the factor of a completion that all others resemble.",
         within="[0, 1]",
     )
     weight: float = setting(
@@ -68,7 +68,7 @@ def darling_rewards(
 
     Args:
         config: settings.
-        rewards_P_G: rewards; NaN where nothing scored the completion. No gradient reaches them.
+        rewards_P_G: rewards; NaN if nothing scored the completion. No gradient reaches them.
         similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1].
         correct_rewards_P_G: as in ``polypath.objectives.correct_part``; for ``multiply``.
 

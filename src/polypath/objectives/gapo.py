@@ -1,8 +1,8 @@
-r"""GAPO: rewards that ask for every valid answer equally often.
+r"""GAPO: rewards that favour a uniform distribution over valid answers.
 
 Anschel 2025, "Group-Aware Reinforcement Learning for Output Diversity in Large Language Models",
-arXiv:2511.12596, its frequency-aware reward. Read: the abstract, and others' copies of its equations; no
-code was found.
+arXiv:2511.12596, its frequency-aware reward. The abstract and others' copies of its equations were read;
+no code was found.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def gapo_rewards(
 
     Args:
         config: settings.
-        rewards_P_G: rewards; NaN where nothing scored the completion. No gradient reaches them.
+        rewards_P_G: rewards; NaN if nothing scored the completion. No gradient reaches them.
         similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1].
         correct_P_G: which completions are correct.
         correct_rewards_P_G: as in ``polypath.objectives.correct_part``.
@@ -92,6 +92,6 @@ GAPO = RewardAdjustment(
     config=GAPOConfig,
     function=gapo_rewards,
     family="pay less for copies",
-    line="Pays a correct completion by how far its answer is below a uniform share.",
+    line="Pays a correct completion more if its answer is rarer than a uniform share.",
     paper="Anschel 2025, Group-Aware Policy Optimization (GAPO), arXiv:2511.12596",
 )

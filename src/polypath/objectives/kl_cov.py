@@ -1,4 +1,4 @@
-r"""KL-Cov: a penalty on the tokens with the largest covariance, for moving away from the old policy.
+r"""KL-Cov: a penalty on the distance of a few tokens from the old policy.
 
 Cui 2025, "The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models",
 arXiv:2505.22617. Authors' code: PRIME-RL/Entropy-Mechanism-of-RL@8850579, verl/trainer/ppo/core_algos.py,
@@ -86,6 +86,6 @@ KL_COV = PolicyTerm(
     function=kl_cov,
     usual_coef=1.0,
     off_policy_only=True,
-    line="Penalises the tokens of largest covariance for moving. The paper's weight is 1.",
+    line="Penalises a change of the tokens of largest covariance. The paper's weight is 1.",
     paper="Cui 2025, The Entropy Mechanism (KL-Cov), arXiv:2505.22617",
 )

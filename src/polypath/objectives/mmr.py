@@ -50,7 +50,7 @@ def mmr_rewards(config: MMRConfig, rewards_P_G: Tensor, similarity_P_G_G: Tensor
 
     Args:
         config: settings.
-        rewards_P_G: rewards; NaN where nothing scored the completion. No gradient reaches them.
+        rewards_P_G: rewards; NaN if nothing scored the completion. No gradient reaches them.
         similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1].
 
     Returns:
@@ -104,6 +104,6 @@ MMR = RewardAdjustment(
     config=MMRConfig,
     function=mmr_rewards,
     family="pay less for copies",
-    line="Orders a group by reward and novelty, and pays a completion less that resembles an earlier one.",
+    line="Ranks a group by reward and novelty, and pays less for similarity to higher ranks.",
     paper="Wei 2026, MMR-GRPO, arXiv:2601.09085",
 )

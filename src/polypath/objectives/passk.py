@@ -1,4 +1,4 @@
-r"""Pass@k training: the advantage of a completion is what it adds to the largest reward of k.
+r"""Pass@k training: the advantage of a completion is its contribution to the largest reward of k.
 
 Chen 2025, "Pass@k Training for Adaptively Balancing Exploration and Exploitation", arXiv:2508.10751,
 "analytical derivation". Authors' code: RUCAIBox/Passk_Training@00474d7, code/passk_adv.py. The formula is
@@ -76,6 +76,6 @@ PASSK = Advantage(
     config=PassKConfig,
     function=passk_advantages,
     least_group=lambda config: config.k,
-    line="Pays a completion for what it adds to pass@k: the mean over subsets of k that hold it.",
+    line="Rewards a completion for its contribution to pass@k, over all subsets of k with it.",
     paper="Chen 2025, Pass@k Training, arXiv:2508.10751",
 )

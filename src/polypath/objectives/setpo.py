@@ -1,8 +1,8 @@
-r"""SetPO: what a completion adds to the diversity of its group, added to its advantage.
+r"""SetPO: a completion's contribution to the diversity of its group is added to its advantage.
 
-Li 2026, "SetPO: Set-Level Policy Optimization", arXiv:2602.01062. Read: the abstract, and others'
-summaries of its equations; the paper's own text and code could not be had. So this is one member of its
-family: the utility g(u) = 1 - u of the mean similarity.
+Li 2026, "SetPO: Set-Level Policy Optimization", arXiv:2602.01062. The abstract and others' summaries of
+its equations were read; the paper's own text and its code were not available. So this is one member of
+the paper's family: the utility g(u) = 1 - u of the mean similarity.
 """
 
 from __future__ import annotations
@@ -105,6 +105,6 @@ SETPO = Advantage(
     config=SetPOConfig,
     function=setpo_advantages,
     family="pay less for copies",
-    line="Adds to an advantage what the completion adds to the diversity of the correct ones.",
+    line="Adds a completion's contribution to the diversity of the correct ones to its advantage.",
     paper="Li 2026, SetPO: Set-Level Policy Optimization, arXiv:2602.01062",
 )

@@ -74,7 +74,7 @@ def by_scored_groups(rewards_P_G: Tensor, k: int, rule: Callable[[Tensor, int], 
     than k uses all of them: k is then their number. With fewer than two, all get 0.
 
     Args:
-        rewards_P_G: rewards; NaN where nothing scored the completion.
+        rewards_P_G: rewards; NaN if nothing scored the completion.
         k: size of the subsets.
         rule: ``(rewards_R_n, k) -> advantages_R_n``.
 

@@ -106,6 +106,6 @@ UCPO = Advantage(
     name="ucpo",
     config=UCPOConfig,
     function=ucpo_advantages,
-    line="Shares the advantage of correct completions by 1 / probability, so that rare ones gain.",
+    line="Distributes the advantage of correct completions by their inverse probability.",
     paper="Lochab 2026, Uniform-Correct Policy Optimization (UCPO), arXiv:2605.00365",
 )

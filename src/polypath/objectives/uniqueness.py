@@ -1,7 +1,7 @@
 r"""Uniqueness-aware RL: an advantage is divided by the size of the cluster of its completion.
 
 Hu 2026, "Rewarding the Rare: Uniqueness-Aware RL for Creative Problem Solving in LLMs",
-arXiv:2601.08763. Read: the abstract, and others' summaries of its equations; no code was found.
+arXiv:2601.08763. The abstract and others' summaries of its equations were read; no code was found.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def unlikeliness_rewards(
 
     Args:
         config: settings.
-        rewards_P_G: rewards; NaN where nothing scored the completion. No gradient reaches them.
+        rewards_P_G: rewards; NaN if nothing scored the completion. No gradient reaches them.
         sequence_logp_P_G: log-probability of each completion under the policy that sampled it, in nats.
         lengths_P_G: number of tokens of each completion.
         correct_rewards_P_G: as in ``polypath.objectives.correct_part``.

@@ -1,4 +1,4 @@
-r"""W-REINFORCE and NSR: wrong completions teach more than right ones, or alone.
+r"""W-REINFORCE and NSR: wrong completions have the larger weight, or the only one.
 
 Zhu 2025, "The Surprising Effectiveness of Negative Reinforcement in LLM Reasoning", arXiv:2506.01347.
 Authors' code: TianHongZXY/RLVR-Decomposed@a5d4e7c, verl/trainer/ppo/core_algos.py:111-152. The formula is
@@ -32,7 +32,7 @@ class WReinforceConfig:
 
     weight: float = setting(
         0.1,
-        "Lambda, the weight of correct completions, in [0, 1]. 0 is NSR: only wrong completions teach.",
+        "Lambda, the weight of correct completions, in [0, 1]. 0 is NSR: only wrong completions count.",
         within="[0, 1]",
         key="w_reinforce_lambda",
     )
@@ -87,6 +87,6 @@ W_REINFORCE = Advantage(
     config=WReinforceConfig,
     function=w_reinforce_advantages,
     ignores_correct=lambda config: config.weight == 0 and config.of == "reward",
-    line="Weighs correct completions down, or out (NSR): the wrong ones teach.",
+    line="Gives correct completions a small weight, or none (NSR).",
     paper="Zhu 2025, The Surprising Effectiveness of Negative Reinforcement, arXiv:2506.01347",
 )
