@@ -160,6 +160,16 @@ def test_two_adjustments_multiply_the_reward_of_correctness():
     assert seen["rewards"].tolist() == [[1.0 / 2 + 0.5, 3.0 / 4 + 0.5, 2.0 / 4, 0.5]]
 
 
+@pytest.mark.parametrize("scale", ["group", "none"])
+def test_an_advantage_may_start_from_the_engine_s_own_rule(scale):
+    own = AdvantageConfig(scale=scale)
+    rule = {"advantage": "w_reinforce", "w_reinforce_of": "advantage", "w_reinforce_lambda": 0.5}
+    result = stage(dra=True, advantages=own, **rule)(rows(*TWO_GROUPS))
+    adjusted, _ = expected_dra()
+    base = group_advantages(own, adjusted).flatten()
+    assert_close(result.advantages_B, torch.where(base > 0, 0.5 * base, base))
+
+
 def test_lengths_and_log_probabilities_follow_their_rows():
     """Of two processes' rows in any order; a method that wants neither never asks for log-probs."""
     seen = {}

@@ -204,7 +204,7 @@ def test_methods_that_do_not_go_together_or_need_larger_groups_are_refused(chang
         {"dra": True, "advantage": "ucpo"},
         {"darling": True, "advantage": "w_reinforce"},
         {"dra": True, "advantage": "w_reinforce", "w_reinforce_lambda": 0.0}
-        | {"w_reinforce_of": "group"},
+        | {"w_reinforce_of": "advantage"},
     ],
     ids=str,
 )

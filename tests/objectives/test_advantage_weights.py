@@ -39,13 +39,14 @@ def test_w_reinforce_by_hand():
     assert_close(partial, double([[0.05, -0.75]]))
 
 
-@pytest.mark.parametrize(("of", "scale"), [("group", "group"), ("group_centred", "none")])
-def test_w_reinforce_of_a_group_weighs_its_positive_advantages(of, scale):
-    base = group_advantages(AdvantageConfig(scale=scale), REWARDS)
-    got = w_reinforce_advantages(WReinforceConfig(weight=0.2, of=of), REWARDS, CORRECT)
-    assert_close(got, torch.where(base > 0, 0.2 * base, base))
-    whole = w_reinforce_advantages(WReinforceConfig(weight=1.0, of=of), REWARDS, CORRECT)
-    assert torch.equal(whole, base)
+def test_w_reinforce_of_advantages_weighs_the_positive_ones():
+    config = WReinforceConfig(weight=0.2, of="advantage")
+    got = w_reinforce_advantages(config, REWARDS, CORRECT, GRPO)
+    assert_close(got, torch.where(GRPO > 0, 0.2 * GRPO, GRPO))
+    whole = WReinforceConfig(weight=1.0, of="advantage")
+    assert torch.equal(w_reinforce_advantages(whole, REWARDS, CORRECT, GRPO), GRPO)
+    with refused(ConfigError, "w_reinforce_of"):
+        w_reinforce_advantages(whole, REWARDS, CORRECT)
 
 
 # --- UCPO --------------------------------------------------------------------------------------
@@ -62,7 +63,7 @@ def ucpo_by_definition(base, logp, lengths, tau):
 @pytest.mark.parametrize("tau", [0.0, 0.2, 1.0])
 def test_ucpo_shares_by_the_inverse_of_probability(tau):
     logp, lengths = double([[-4.0, -2.0, -9.0, -1.0, -5.0]]), torch.tensor([[2, 4, 3, 1, 1]])
-    got = ucpo_advantages(UCPOConfig(tau=tau), REWARDS, CORRECT, logp, lengths)[0]
+    got = ucpo_advantages(UCPOConfig(tau=tau), REWARDS, GRPO, CORRECT, logp, lengths)[0]
     expected = ucpo_by_definition(GRPO[0, 0].item(), [-4.0, -2.0, -9.0], [2, 4, 3], tau)
     assert got[:3].tolist() == pytest.approx(expected, rel=0, abs=1e-9)
     assert torch.equal(got[3:], GRPO[0, 3:])
@@ -76,7 +77,7 @@ def test_ucpo_shares_by_the_inverse_of_probability(tau):
 def test_ucpo_takes_whole_completions_where_asked():
     logp, lengths = double([[-4.0, -5.0, -6.0, -1, -1]]), torch.tensor([[1, 9, 99, 1, 1]])
     config = UCPOConfig(tau=1.0, per_token=False)
-    got = ucpo_advantages(config, REWARDS, CORRECT, logp, lengths)[0]
+    got = ucpo_advantages(config, REWARDS, GRPO, CORRECT, logp, lengths)[0]
     expected = ucpo_by_definition(GRPO[0, 0].item(), [-4.0, -5.0, -6.0], [1, 1, 1], 1.0)
     assert got[:3].tolist() == pytest.approx(expected, rel=0, abs=1e-9)
 
@@ -86,7 +87,7 @@ def test_ucpo_keeps_the_sum_where_correct_completions_have_several_rewards():
     base = group_advantages(AdvantageConfig(), rewards)
     logp = double([[-1.0, -9.0, -1.0, -1.0]])
     got = ucpo_advantages(
-        UCPOConfig(tau=1.0), rewards, rewards > 0.5, logp, torch.ones_like(logp).long()
+        UCPOConfig(tau=1.0), rewards, base, rewards > 0.5, logp, torch.ones_like(logp).long()
     )
     assert got.sum().item() == pytest.approx(base.sum().item(), abs=1e-12)
     assert got[0, 1] > base[0, 1]
@@ -96,24 +97,26 @@ def test_ucpo_keeps_the_sum_where_correct_completions_have_several_rewards():
 
 
 def test_uniqueness_divides_by_the_size_of_the_cluster():
-    got = uniqueness_advantages(UniquenessConfig(), REWARDS, TWINS, CORRECT)
+    got = uniqueness_advantages(UniquenessConfig(), REWARDS, GRPO, TWINS, CORRECT)
     assert_close(got, GRPO * double([[0.5, 0.5, 1, 1, 1]]))
-    softer = uniqueness_advantages(UniquenessConfig(alpha=0.5), REWARDS, TWINS, CORRECT)
+    softer = uniqueness_advantages(UniquenessConfig(alpha=0.5), REWARDS, GRPO, TWINS, CORRECT)
     assert_close(softer, GRPO * double([[2**-0.5, 2**-0.5, 1, 1, 1]]))
-    everyone = uniqueness_advantages(UniquenessConfig(weighted="all"), REWARDS, TWINS, CORRECT)
+    everyone = uniqueness_advantages(
+        UniquenessConfig(weighted="all"), REWARDS, GRPO, TWINS, CORRECT
+    )
     assert_close(everyone, GRPO * 0.5 ** double([[1, 1, 0, 1, 1]]))
 
 
 def test_uniqueness_is_grpo_at_alpha_0_and_where_nothing_is_alike():
     eye = torch.eye(5, dtype=torch.float64)[None]
-    off = uniqueness_advantages(UniquenessConfig(alpha=0.0), REWARDS, TWINS, CORRECT)
+    off = uniqueness_advantages(UniquenessConfig(alpha=0.0), REWARDS, GRPO, TWINS, CORRECT)
     assert torch.equal(off, GRPO)
-    assert torch.equal(uniqueness_advantages(UniquenessConfig(), REWARDS, eye, CORRECT), GRPO)
+    assert torch.equal(uniqueness_advantages(UniquenessConfig(), REWARDS, GRPO, eye, CORRECT), GRPO)
 
 
 def test_uniqueness_does_not_count_wrong_completions_that_are_alike():
     alike = torch.ones(1, 5, 5, dtype=torch.float64)
-    got = uniqueness_advantages(UniquenessConfig(), REWARDS, alike, CORRECT)
+    got = uniqueness_advantages(UniquenessConfig(), REWARDS, GRPO, alike, CORRECT)
     assert_close(got[0, :3], GRPO[0, :3] / 3)
 
 
@@ -121,7 +124,7 @@ def test_uniqueness_leaves_a_correct_completion_alone_that_other_rewards_put_bel
     rewards = double([[0.2, 0.2, 1.0, 0.9, 0.9]])
     base = group_advantages(AdvantageConfig(), rewards)
     assert base[0, 0] < 0
-    got = uniqueness_advantages(UniquenessConfig(), rewards, TWINS, CORRECT)
+    got = uniqueness_advantages(UniquenessConfig(), rewards, base, TWINS, CORRECT)
     assert torch.equal(got[0, :2], base[0, :2])
 
 
@@ -147,10 +150,12 @@ def test_marginal_diversity_is_the_set_with_it_less_the_set_without(seed):
 
 
 def test_setpo_prefers_the_rare_among_correct_completions():
-    got = setpo_advantages(SetPOConfig(weight=2.0), REWARDS, TWINS, CORRECT)
+    got = setpo_advantages(SetPOConfig(weight=2.0), REWARDS, GRPO, TWINS, CORRECT)
     # Of the three: D = 2/3; without a twin 1, without the third 0.
     assert_close(got, GRPO + 2 * double([[-1 / 3, -1 / 3, 2 / 3, 0, 0]]))
-    assert torch.equal(setpo_advantages(SetPOConfig(weight=0.0), REWARDS, TWINS, CORRECT), GRPO)
+    assert torch.equal(
+        setpo_advantages(SetPOConfig(weight=0.0), REWARDS, GRPO, TWINS, CORRECT), GRPO
+    )
 
 
 def test_a_set_of_two_has_no_marginal_diversity():
@@ -168,4 +173,4 @@ def test_settings_that_cannot_work_are_refused():
     with refused(ConfigError, "setpo_lambda", math.inf):
         SetPOConfig(weight=math.inf)
     with refused(ConfigError, "NaN"):
-        uniqueness_advantages(UniquenessConfig(), REWARDS, TWINS * math.nan, CORRECT)
+        uniqueness_advantages(UniquenessConfig(), REWARDS, GRPO, TWINS * math.nan, CORRECT)

@@ -14,9 +14,11 @@ from polypath.objectives import (
     ON_POLICY_KL,
     POLICY_TERMS,
     REWARD_ADJUSTMENTS,
+    AdvantageConfig,
     PolicyTerm,
     RewardAdjustment,
     TokenTerm,
+    group_advantages,
 )
 from polypath.settings import check_settings, setting
 from tests.objectives.generators import f
@@ -32,6 +34,7 @@ GROUP = {
     "lengths_P_G": torch.tensor([[1, 2, 3, 4, 5]]),
     "raw_rewards_P_G": REWARDS,
 }
+BASE = {"base_advantages_P_G": group_advantages(AdvantageConfig(), REWARDS)}
 TOKENS = {
     "correct_B": torch.tensor([True]),
     "advantages_B": torch.tensor([1.0]),
@@ -63,9 +66,9 @@ def test_names_are_unique_and_keys_of_the_registries():
     "entry", [*REWARD_ADJUSTMENTS.values(), *ADVANTAGES.values()], ids=lambda e: e.name
 )
 def test_methods_of_groups_take_what_their_kind_has(entry):
-    config = entry.config()
-    assert entry.wants(config) <= GROUP.keys()
-    got = entry.function(config, REWARDS, **entry.takes(GROUP))
+    config, known = entry.config(), GROUP | (BASE if entry.KIND == "advantage" else {})
+    assert entry.wants(config) <= known.keys()
+    got = entry.function(config, REWARDS, **entry.takes(known))
     assert got.shape == (1, 5)
     assert (got[0, 0] > got[0, 1:]).all()
 

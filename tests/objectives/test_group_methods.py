@@ -7,16 +7,21 @@ import torch
 from torch.testing import assert_close
 
 from polypath.errors import DataError
-from polypath.objectives import ADVANTAGES, REWARD_ADJUSTMENTS
-from polypath.objectives.entries import _GROUP_INPUTS
+from polypath.objectives import (
+    ADVANTAGES,
+    REWARD_ADJUSTMENTS,
+    AdvantageConfig,
+    RewardAdjustment,
+    group_advantages,
+)
 from tests.strategies import generator
 
 # Settings that reach another branch of a method; each method runs with its defaults as well.
 OTHERS = {
     "pkpo": [{"baseline": "none", "k": 2}, {"baseline": "leave_one_out"}, {"k": 1}],
     "passk": [{"k": 2}, {"k": 6}],
-    "w_reinforce": [{"of": "group"}, {"of": "group_centred", "weight": 0.0}],
-    "ucpo": [{"tau": 1.0, "per_token": False, "scale": "none"}],
+    "w_reinforce": [{"of": "advantage"}, {"of": "advantage", "weight": 0.0}],
+    "ucpo": [{"tau": 1.0, "per_token": False}],
     "setpo": [{"among": "all"}],
     "uniqueness": [{"weighted": "all", "alpha": 0.5}],
     "darling": [{"combine": "add", "weight": 0.5}, {"threshold": 0.0}],
@@ -54,7 +59,10 @@ def groups(seed, prompts=4, size=6):
 
 
 def call(entry, config, inputs):
-    rest = entry.takes({name: value for name, value in inputs.items() if name != "rewards_P_G"})
+    rewards = inputs["rewards_P_G"].detach()
+    base = group_advantages(AdvantageConfig(), rewards.masked_fill(rewards.isinf(), 0.0))
+    rest = entry.takes({**inputs, "base_advantages_P_G": base})
+    rest.pop("rewards_P_G")
     return entry.function(config, inputs["rewards_P_G"], **rest)
 
 
@@ -69,7 +77,7 @@ def pick(inputs, prompts, places):
 
 
 def test_the_cases_name_every_input_that_methods_may_want():
-    assert {*groups(0)} - {"rewards_P_G"} == {*_GROUP_INPUTS} - {"solutions_P_G"}
+    assert {*groups(0)} - {"rewards_P_G"} == {*RewardAdjustment.INPUTS} - {"solutions_P_G"}
     assert set(OTHERS) <= set(METHODS)
 
 

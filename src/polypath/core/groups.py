@@ -201,8 +201,10 @@ class GroupStage:
             changed_P_G = inputs["correct_P_G"] & ~change_P_G.isnan()
             inputs["correct_rewards_P_G"] = part_P_G + torch.where(changed_P_G, change_P_G, 0.0)
         rule = self.objectives.advantage
+        base_P_G = group_advantages(self.advantages, rewards_P_G)
         if rule is None:
-            return rewards_P_G, group_advantages(self.advantages, rewards_P_G)
+            return rewards_P_G, base_P_G
+        inputs["base_advantages_P_G"] = base_P_G
         return rewards_P_G, self._call(rule, rewards_P_G, inputs)
 
     def _call(self, active: Active[Any], rewards_P_G: Tensor, inputs: dict[str, Any]) -> Tensor:

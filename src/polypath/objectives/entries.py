@@ -191,7 +191,10 @@ class Advantage(Entry):
     ignores_correct: Callable[[Any], bool] = never
 
     LEAD: ClassVar = ("config", "rewards_P_G")
-    INPUTS: ClassVar = _GROUP_INPUTS
+    INPUTS: ClassVar = {
+        **_GROUP_INPUTS,
+        "base_advantages_P_G": "advantages by the engine's own rule; 0 if nothing scored the completion",
+    }
     KIND: ClassVar = "advantage"
 
 

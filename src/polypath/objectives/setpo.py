@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from polypath.checks import check_shapes
-from polypath.objectives.advantages import AdvantageConfig, Scale, group_advantages
+from polypath.objectives.advantages import check_finite_rewards
 from polypath.objectives.clusters import finite_similarity
 from polypath.objectives.entries import Advantage
 from polypath.settings import check_settings, setting
@@ -38,22 +38,21 @@ class SetPOConfig:
         "Completions whose diversity counts: the correct ones, or all. With all, a wrong completion is paid "
         "for being unlike the others.",
     )
-    scale: Scale = setting(
-        "group",
-        "What centred rewards are divided by before the diversity is added: the standard deviation of the "
-        "group, that of the batch, or none.",
-    )
 
     def __post_init__(self) -> None:
         check_settings(self, "setpo")
 
 
 def setpo_advantages(
-    config: SetPOConfig, rewards_P_G: Tensor, similarity_P_G_G: Tensor, correct_P_G: Tensor
+    config: SetPOConfig,
+    rewards_P_G: Tensor,
+    base_advantages_P_G: Tensor,
+    similarity_P_G_G: Tensor,
+    correct_P_G: Tensor,
 ) -> Tensor:
     r"""Return advantages of shape ``(P, G)``, in float64.
 
-    .. math:: A_i = A^{GRPO}_i + \lambda \left( D(\Omega) - D(\Omega \setminus \{i\}) \right), \qquad
+    .. math:: A_i = A_i^{base} + \lambda \left( D(\Omega) - D(\Omega \setminus \{i\}) \right), \qquad
               D(\Omega) = \mathrm{mean}_{i \ne j \in \Omega} (1 - s_{ij})
 
     over the set of correct (or all scored) completions of the group. The differences sum to 0 over the set,
@@ -63,7 +62,9 @@ def setpo_advantages(
 
     Args:
         config: settings.
-        rewards_P_G: rewards, one row per prompt. Any float type. No gradient reaches them.
+        rewards_P_G: rewards, one row per prompt; NaN if nothing scored the completion.
+        base_advantages_P_G: advantages by the engine's own rule (TRL: ``scale_rewards``); 0 if nothing scored
+            the completion.
         similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1].
         correct_P_G: which completions are correct.
 
@@ -73,9 +74,13 @@ def setpo_advantages(
         ConfigError: the similarity holds NaN or infinity.
     """
     check_shapes(
-        rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G, correct_P_G=correct_P_G
+        rewards_P_G=rewards_P_G,
+        base_advantages_P_G=base_advantages_P_G,
+        similarity_P_G_G=similarity_P_G_G,
+        correct_P_G=correct_P_G,
     )
-    base_P_G = group_advantages(AdvantageConfig(scale=config.scale), rewards_P_G)
+    check_finite_rewards(rewards_P_G)
+    base_P_G = base_advantages_P_G.detach().double()
     members_P_G = ~rewards_P_G.isnan()
     if config.among == "correct":
         members_P_G = members_P_G & correct_P_G.to(members_P_G.device).bool()

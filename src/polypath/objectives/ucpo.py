@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polypath.checks import check_shapes
-from polypath.objectives.advantages import AdvantageConfig, Scale, group_advantages
+from polypath.objectives.advantages import check_finite_rewards
 from polypath.objectives.entries import Advantage
 from polypath.settings import check_settings, setting
 from polypath.torch_later import torch
@@ -28,18 +28,13 @@ class UCPOConfig:
 
     tau: float = setting(
         0.2,
-        "Tau, how far the shares move from equal (0: GRPO) to 1 / q (1), in [0, 1].",
+        "Tau, how far the shares move from equal (0, no change) to 1 / q (1), in [0, 1].",
         within="[0, 1]",
     )
     per_token: bool = setting(
         True,
         "Take q from the mean log-probability of a token (authors' code). false: from the log-probability of "
         "the whole completion; one completion then often has all of q.",
-    )
-    scale: Scale = setting(
-        "group",
-        "What centred rewards are divided by before they are shared: the standard deviation of the group "
-        "(paper), that of the batch, or none.",
     )
 
     def __post_init__(self) -> None:
@@ -49,22 +44,25 @@ class UCPOConfig:
 def ucpo_advantages(
     config: UCPOConfig,
     rewards_P_G: Tensor,
+    base_advantages_P_G: Tensor,
     correct_P_G: Tensor,
     sequence_logp_P_G: Tensor,
     lengths_P_G: Tensor,
 ) -> Tensor:
     r"""Return advantages of shape ``(P, G)``, in float64.
 
-    .. math:: A_i = A^{GRPO}_i \, n \left( (1 - \tau) \frac{1}{n} + \tau \frac{1 / q_i}{\sum_j 1 / q_j}
+    .. math:: A_i = A_i^{base} \, n \left( (1 - \tau) \frac{1}{n} + \tau \frac{1 / q_i}{\sum_j 1 / q_j}
               \right), \qquad q = \mathrm{softmax}_j \frac{\log \pi(o_j)}{|o_j|}
 
-    over the n correct completions with a positive advantage; the others keep GRPO's. Their sum is kept
+    over the n correct completions with a positive advantage; the others keep theirs. Their sum is kept
     where the correct completions of a group have one reward, and is restored where they have several.
     Groups whose rewards are all equal get 0, and NaN (not scored) is left out and gets 0.
 
     Args:
         config: settings.
-        rewards_P_G: rewards, one row per prompt. Any float type. No gradient reaches them.
+        rewards_P_G: rewards, one row per prompt; only checked.
+        base_advantages_P_G: advantages by the engine's own rule (TRL: ``scale_rewards``); 0 if nothing scored
+            the completion.
         correct_P_G: which completions are correct.
         sequence_logp_P_G: log-probability of each completion under the policy that sampled it, in nats.
         lengths_P_G: number of tokens of each completion.
@@ -76,17 +74,19 @@ def ucpo_advantages(
     Differs from the authors' code:
         1. They give all correct completions the first one's advantage before sharing; here each keeps its
            own, which matters only with several rewards.
-        2. They add 1e-8 to the deviation; here 1e-4, as TRL does.
+        2. They add 1e-8 to the deviation; here the engine's own rule stands, and TRL adds 1e-4.
         3. A correct completion whose advantage is not positive (some other reward outweighs it) is not
            shared with.
     """
     check_shapes(
         rewards_P_G=rewards_P_G,
+        base_advantages_P_G=base_advantages_P_G,
         correct_P_G=correct_P_G,
         sequence_logp_P_G=sequence_logp_P_G,
         lengths_P_G=lengths_P_G,
     )
-    base_P_G = group_advantages(AdvantageConfig(scale=config.scale), rewards_P_G)
+    check_finite_rewards(rewards_P_G)
+    base_P_G = base_advantages_P_G.detach().double()
     lowest = torch.finfo(torch.float64).min  # -inf for all would make the softmax NaN
     logp_P_G = sequence_logp_P_G.detach().double().to(base_P_G.device).clamp(min=lowest)
     if config.per_token:

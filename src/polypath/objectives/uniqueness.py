@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from polypath.checks import check_shapes
-from polypath.objectives.advantages import AdvantageConfig, Scale, group_advantages
+from polypath.objectives.advantages import check_finite_rewards
 from polypath.objectives.clusters import THRESHOLD, cluster_sizes
 from polypath.objectives.entries import Advantage
 from polypath.settings import check_settings, setting
@@ -28,7 +28,8 @@ class UniquenessConfig:
 
     alpha: float = setting(
         1.0,
-        "Alpha, exponent of the cluster's size, in [0, 1]: 0 is GRPO. Summaries of the paper give no value.",
+        "Alpha, exponent of the cluster's size, in [0, 1]. 0 changes nothing. Summaries of the paper give no "
+        "value.",
         within="[0, 1]",
     )
     threshold: float = setting(0.5, THRESHOLD, within="[-1, 1)")
@@ -37,29 +38,30 @@ class UniquenessConfig:
         "Advantages that are weighted: positive ones of correct completions, or all. With all, a wrong "
         "completion that resembles others is punished less than a rare one.",
     )
-    scale: Scale = setting(
-        "group",
-        "What centred rewards are divided by before they are weighted: the standard deviation of the group, "
-        "that of the batch, or none.",
-    )
 
     def __post_init__(self) -> None:
         check_settings(self, "uniqueness")
 
 
 def uniqueness_advantages(
-    config: UniquenessConfig, rewards_P_G: Tensor, similarity_P_G_G: Tensor, correct_P_G: Tensor
+    config: UniquenessConfig,
+    rewards_P_G: Tensor,
+    base_advantages_P_G: Tensor,
+    similarity_P_G_G: Tensor,
+    correct_P_G: Tensor,
 ) -> Tensor:
     r"""Return advantages of shape ``(P, G)``, in float64.
 
-    .. math:: A_i = f_i^{-\alpha} A^{GRPO}_i
+    .. math:: A_i = f_i^{-\alpha} A_i^{base}
 
     with :math:`f_i` the size of the completion's cluster: among the correct ones for ``correct``, among
     all scored ones for ``all``. NaN (not scored) is left out and gets 0.
 
     Args:
         config: settings.
-        rewards_P_G: rewards, one row per prompt. Any float type. No gradient reaches them.
+        rewards_P_G: rewards, one row per prompt; NaN if nothing scored the completion.
+        base_advantages_P_G: advantages by the engine's own rule (TRL: ``scale_rewards``); 0 if nothing scored
+            the completion.
         similarity_P_G_G: symmetric, 1 on the diagonal, in [-1, 1].
         correct_P_G: which completions are correct.
 
@@ -71,9 +73,13 @@ def uniqueness_advantages(
     Differs from the paper: a language model makes its clusters; here any similarity does.
     """
     check_shapes(
-        rewards_P_G=rewards_P_G, similarity_P_G_G=similarity_P_G_G, correct_P_G=correct_P_G
+        rewards_P_G=rewards_P_G,
+        base_advantages_P_G=base_advantages_P_G,
+        similarity_P_G_G=similarity_P_G_G,
+        correct_P_G=correct_P_G,
     )
-    base_P_G = group_advantages(AdvantageConfig(scale=config.scale), rewards_P_G)
+    check_finite_rewards(rewards_P_G)
+    base_P_G = base_advantages_P_G.detach().double()
     members_P_G = ~rewards_P_G.isnan()
     weighted_P_G = members_P_G
     if config.weighted == "correct":
