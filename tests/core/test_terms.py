@@ -1,6 +1,7 @@
 """Policy terms: each with its weight, its inputs, its normalisation and its statistics."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from polypath.core.processes import SingleProcess
 from polypath.core.statistics import TokenMeans
 from polypath.core.step import StepShape, normalize
-from polypath.core.terms import TokenBatch, policy_terms
+from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.errors import ConfigError
 from polypath.objectives import PolicyTerm, TokenTerm
 from polypath.objectives.clip_cov import CLIP_COV
@@ -79,7 +80,11 @@ def test_a_term_of_the_policy_s_own_gradient_cancels_it_whatever_the_rule_of_the
     step = StepShape(accumulation=2, processes=2, tokens=12, sequences=8, max_length=2)
     advantages, weight = torch.tensor([3.0, -1.0]), torch.tensor([[0.5], [2.0]])
     loss = normalize(-LOGP * advantages[:, None] * weight, MASK, step, loss_rule)
-    given = batch(advantages_B=advantages, sampler_weight_B_T=weight, policy_loss=loss)
+    given = batch(
+        advantages_B=advantages,
+        sampler_weight_B_T=weight,
+        policy_gradient=partial(gradient_by, LOGP, loss),
+    )
     term = CLIP_COV.on(coef=1.0, ratio=1.0, lower=1.0, upper=100.0)
     found = policy_terms([term], given, step, None)["clip_cov"]
     covariance = token_covariance(LOGP, advantages, MASK)
@@ -91,7 +96,8 @@ def test_a_term_of_the_policy_s_own_gradient_cancels_it_whatever_the_rule_of_the
 
 
 def test_in_an_evaluation_there_is_no_gradient_to_cancel():
-    given = batch(advantages_B=torch.tensor([3.0, -1.0]), policy_loss=torch.tensor(1.0))
+    none = partial(gradient_by, LOGP, torch.tensor(1.0))
+    given = batch(advantages_B=torch.tensor([3.0, -1.0]), policy_gradient=none)
     found = policy_terms([CLIP_COV.on(coef=1.0, lower=0.0)], given, STEP, None)
     assert found["clip_cov"].item() == 0.0
 

@@ -34,6 +34,7 @@ from polypath.user_code import load_object
 
 CHOSEN_ADVANTAGE = "advantage"
 CHOSEN_DIVERGENCE = "rehearsal_divergence"
+REUSE = "num_iterations of 2 or more, or a larger steps_per_generation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,11 +238,12 @@ class Objectives:
                 f"settings, so {self.adjustments[0].entry.name} would have no effect. Leave one out."
             )
 
-    def check_updates(self, on_policy: bool) -> None:
+    def check_updates(self, on_policy: bool, remedy: str = REUSE) -> None:
         """Refuse terms that would do nothing.
 
         Args:
             on_policy: whether every update uses completions of the current policy.
+            remedy: the engine's settings by which completions are used for several updates.
 
         Raises:
             ConfigError: a term is 0 on such completions.
@@ -249,9 +251,8 @@ class Objectives:
         for name in (term.entry.name for term in self.terms if term.entry.off_policy_only):
             if on_policy:
                 raise ConfigError(
-                    f"{name} is 0 as long as every update uses completions of the current policy. Use "
-                    "completions for several updates (num_iterations of 2 or more, or a larger "
-                    "steps_per_generation), or switch it off."
+                    f"{name} is 0 if every update uses completions of the current policy. Use completions "
+                    f"for several updates ({remedy}), or switch it off."
                 )
 
     def plus(self, active: Iterable[Active[Any]]) -> "Objectives":

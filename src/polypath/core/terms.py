@@ -1,6 +1,6 @@
 """The policy terms of the loss on one micro-batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,8 @@ class TokenBatch:
         entropy_B_T: entropy of the next-token distribution, with gradient; likewise.
         sampler_weight_B_T: behaviour / sampler probability, ``(B, T)`` or ``(B, 1)``, if a serving
             engine with its own kernels drew the completions; 0 where masked.
-        policy_loss: the policy's own loss of this micro-batch, with gradient; ``None`` if unknown.
+        policy_gradient: returns the gradient of the policy's own loss by the log-probabilities, ``(B, T)``;
+            called only if a term uses it. ``None`` if unknown.
     """
 
     logp_B_T: Tensor
@@ -36,23 +37,25 @@ class TokenBatch:
     advantages_B: Tensor | None = None
     entropy_B_T: Tensor | None = None
     sampler_weight_B_T: Tensor | None = None
-    policy_loss: Tensor | None = None
+    policy_gradient: Callable[[], Tensor] | None = None
 
     def inputs(self, wanted: frozenset[str]) -> dict[str, Tensor]:
-        """Return what is at hand of the inputs of policy terms; what costs something only if wanted."""
+        """Return the inputs of policy terms that are present; one that costs something only if wanted."""
         name = "policy_gradient_B_T"
         known = {key: getattr(self, key) for key in PolicyTerm.INPUTS if key != name}
-        if name in wanted and self.policy_loss is not None:
-            known[name] = _gradient(self.policy_loss, self.logp_B_T)
+        if name in wanted and self.policy_gradient is not None:
+            known[name] = self.policy_gradient()
         return {key: value for key, value in known.items() if value is not None}
 
 
-def _gradient(loss: Tensor, logp_B_T: Tensor) -> Tensor:
-    """Return the gradient of a loss by the log-probabilities; 0 in an evaluation, which has none."""
+def gradient_by(logp: Tensor, loss: Tensor) -> Tensor:
+    """Return the gradient of a loss by the log-probabilities; 0 in an evaluation, which has none.
+
+    Nothing is propagated into the model, so it is cheap.
+    """
     if not loss.requires_grad:
-        return torch.zeros_like(logp_B_T)
-    # Nothing is propagated into the model: cheap.
-    (gradient,) = torch.autograd.grad(loss, logp_B_T, retain_graph=True)
+        return torch.zeros_like(logp)
+    (gradient,) = torch.autograd.grad(loss, logp, retain_graph=True)
     return gradient
 
 

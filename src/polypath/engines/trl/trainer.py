@@ -25,7 +25,7 @@ from polypath.core.rehearsal import Rehearsal, exploration_rows
 from polypath.core.solutions import find_solution_function, require_different_solutions
 from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, warn_inexact_resume
-from polypath.core.terms import TokenBatch, policy_terms
+from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.core.verdicts import completion_text
 from polypath.engines.trl import skipping
 from polypath.engines.trl.averaging import WeightAverage
@@ -323,7 +323,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             advantages_B=inputs["advantages"],
             entropy_B_T=entropy_B_T,
             sampler_weight_B_T=inputs.get("importance_sampling_ratio"),
-            policy_loss=loss,
+            policy_gradient=partial(gradient_by, logp_B_T, loss),
         )
         terms = {}
         if own_kl:
