@@ -134,8 +134,57 @@ def test_only_the_reward_of_correctness_is_divided():
 
     see = RewardAdjustment(name="see", config=Nothing, function=keep, line="Sees.", paper="None")
     stage(dra=True, more=[see.on()])(given)
-    assert seen["part"].tolist() == [[2.0, 2.0, 0.0]]
+    assert seen["part"].tolist() == [[1.0, 1.0, 0.0]]  # what DRA left of 2
     assert seen["rewards"].tolist() == [[1.5, 1.0, 0.5]]
+
+
+def test_two_adjustments_multiply_the_reward_of_correctness():
+    """DRA halves the twins; unlikeliness takes from what is left, by rank: never below a wrong one."""
+    given = rows(
+        *(("p", "a", (1.0, 1.0)), ("p", "a", (1.0, 1.0)), ("p", "b", (1.0, 0.0))),
+        ("p", None, (0.0, 1.0)),
+        weights=(2.0, 0.5),
+    )
+    given = replace(given, sequence_logp_B=lambda: torch.tensor([-2.0, -4.0, -1.0, -9.0]))
+    seen = {}
+
+    def keep(config, rewards_P_G):
+        del config
+        seen["rewards"] = rewards_P_G
+        return rewards_P_G
+
+    see = RewardAdjustment(name="see", config=Nothing, function=keep, line="Sees.", paper="None")
+    both = {"dra": True, "unlikeliness": True, "unlikeliness_beta": 1.0}
+    stage(more=[see.on()], **both)(given)
+    # Per token -1, -2, -1/2 and, of one token, -9: ranks 2, 1, 3 and 0 of 4.
+    assert seen["rewards"].tolist() == [[1.0 / 2 + 0.5, 3.0 / 4 + 0.5, 2.0 / 4, 0.5]]
+
+
+@pytest.mark.parametrize("scale", ["group", "none"])
+def test_an_advantage_may_start_from_the_engine_s_own_rule(scale):
+    own = AdvantageConfig(scale=scale)
+    rule = {"advantage": "w_reinforce", "w_reinforce_of": "advantage", "w_reinforce_lambda": 0.5}
+    result = stage(dra=True, advantages=own, **rule)(rows(*TWO_GROUPS))
+    adjusted, _ = expected_dra()
+    base = group_advantages(own, adjusted).flatten()
+    assert_close(result.advantages_B, torch.where(base > 0, 0.5 * base, base))
+
+
+def test_lengths_and_log_probabilities_follow_their_rows():
+    """Of two processes' rows in any order; a method that wants neither never asks for log-probs."""
+    seen = {}
+
+    def keep(config, rewards_P_G, lengths_P_G, sequence_logp_P_G):
+        del config
+        seen["lengths"], seen["logp"] = lengths_P_G, sequence_logp_P_G
+        return rewards_P_G
+
+    see = RewardAdjustment(name="see", config=Nothing, function=keep, line="Sees.", paper="None")
+    given = rows(("p", "a", 1.0), ("q", "b", 0.0), ("p", None, 0.0), ("q", "c", 1.0))
+    given = replace(given, sequence_logp_B=lambda: torch.tensor([-1.0, -2.0, -3.0, -4.0]))
+    stage(more=[see.on()])(given)
+    assert seen["lengths"].tolist() == [[2, 1], [2, 2]]
+    assert seen["logp"].tolist() == [[-1.0, -3.0], [-2.0, -4.0]]
 
 
 def test_accuracy_is_of_what_was_scored():

@@ -78,6 +78,7 @@ def test_settings_reach_the_methods_they_are_of():
         {"positive_entropy_coef": -0.1},
         {"positive_entropy_coef": True},
         {"positive_entropy_coef": "0.1"},
+        {"clip_cov_coef": 1.5},
         {"positive_entropy_max_ratio": 0.5},
         {"rehearsal_divergence": "forward-kl"},
         {"rehearsal_alpha": 1.0},
@@ -176,6 +177,47 @@ def test_objects_given_in_python_join_the_settings():
     assert found.terms[0].coef == 0.5
     assert found.divergence.config.alpha == 0.25
     assert read().plus([term.on(coef=0.0)]).terms == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"dra": True, "darling": True}, ["dra", "darling"]),
+        ({"gapo": True, "advantage": "uniqueness"}, ["gapo", "uniqueness"]),
+        ({"dra": True, "advantage": "w_reinforce", "w_reinforce_lambda": 0.0}, ["dra"]),
+        ({"advantage": "pkpo", "pkpo_k": 9}, ["pkpo", "9"]),
+        ({"advantage": "pkpo", "pkpo_k": 8, "pkpo_baseline": "leave_one_out"}, ["pkpo", "9"]),
+        ({"advantage": "passk", "passk_k": 10}, ["passk", "10"]),
+    ],
+    ids=str,
+)
+def test_methods_that_do_not_go_together_or_need_larger_groups_are_refused(change, named):
+    with refused(ConfigError, *named):
+        read(**change).check_groups(8, "sum_then_normalize")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dra": True, "unlikeliness": True, "advantage": "pkpo", "pkpo_k": 8},
+        {"dra": True, "advantage": "passk"},
+        {"dra": True, "advantage": "ucpo"},
+        {"darling": True, "advantage": "w_reinforce"},
+        {"dra": True, "advantage": "w_reinforce", "w_reinforce_lambda": 0.0}
+        | {"w_reinforce_of": "advantage"},
+    ],
+    ids=str,
+)
+def test_methods_that_go_together_do(change):
+    read(**change).check_groups(8, "sum_then_normalize")
+
+
+def test_a_term_that_would_do_nothing_is_refused():
+    read(kl_cov_coef=1.0).check_updates(False)
+    read(clip_cov_coef=1.0).check_updates(True)
+    read().check_updates(True)
+    with refused(ConfigError, "kl_cov", "num_iterations"):
+        read(kl_cov_coef=1.0).check_updates(True)
 
 
 def test_what_cannot_be_switched_on_is_refused():

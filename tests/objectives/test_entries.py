@@ -14,26 +14,32 @@ from polypath.objectives import (
     ON_POLICY_KL,
     POLICY_TERMS,
     REWARD_ADJUSTMENTS,
+    AdvantageConfig,
     PolicyTerm,
     RewardAdjustment,
     TokenTerm,
+    group_advantages,
 )
 from polypath.settings import check_settings, setting
 from tests.objectives.generators import f
 from tests.refusals import refused
 
+REWARDS = torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0]])
 GROUP = {
-    "similarity_P_G_G": torch.eye(2)[None],
-    "empty_P_G": torch.zeros(1, 2).bool(),
-    "correct_P_G": torch.tensor([[True, False]]),
-    "solutions_P_G": [["a", "b"]],
-    "sequence_logp_P_G": torch.tensor([[-1.0, -2.0]]),
-    "raw_rewards_P_G": torch.tensor([[1.0, 0.0]]),
+    "similarity_P_G_G": torch.eye(5)[None],
+    "empty_P_G": torch.zeros(1, 5).bool(),
+    "correct_P_G": REWARDS > 0,
+    "solutions_P_G": [["a", "b", "c", "d", "e"]],
+    "sequence_logp_P_G": torch.tensor([[-1.0, -2.0, -3.0, -4.0, -5.0]]),
+    "lengths_P_G": torch.tensor([[1, 2, 3, 4, 5]]),
+    "raw_rewards_P_G": REWARDS,
 }
+BASE = {"base_advantages_P_G": group_advantages(AdvantageConfig(), REWARDS)}
 TOKENS = {
     "correct_B": torch.tensor([True]),
     "advantages_B": torch.tensor([1.0]),
     "entropy_B_T": torch.tensor([[0.5, 0.5]]),
+    "policy_gradient_B_T": torch.tensor([[0.5, 0.5]]),
 }
 ENTRIES = BUILT_IN.entries
 
@@ -60,11 +66,11 @@ def test_names_are_unique_and_keys_of_the_registries():
     "entry", [*REWARD_ADJUSTMENTS.values(), *ADVANTAGES.values()], ids=lambda e: e.name
 )
 def test_methods_of_groups_take_what_their_kind_has(entry):
-    config = entry.config()
-    assert entry.wants(config) <= GROUP.keys()
-    got = entry.function(config, torch.tensor([[1.0, 0.0]]), **entry.takes(GROUP))
-    assert got.shape == (1, 2)
-    assert got[0, 0] > got[0, 1]
+    config, known = entry.config(), GROUP | (BASE if entry.KIND == "advantage" else {})
+    assert entry.wants(config) <= known.keys()
+    got = entry.function(config, REWARDS, **entry.takes(known))
+    assert got.shape == (1, 5)
+    assert (got[0, 0] > got[0, 1:]).all()
 
 
 @pytest.mark.parametrize("entry", POLICY_TERMS.values(), ids=lambda e: e.name)
@@ -75,7 +81,7 @@ def test_policy_terms_take_what_their_kind_has(entry):
     got = entry.function(config, logp, logp, mask, **entry.takes(TOKENS))
     assert got.loss_B_T.shape == (1, 2)
     assert got.loss_B_T[0, 1] == 0
-    assert got.normalization in ("sequence_mean", "token_mean")
+    assert got.normalization in ("sequence_mean", "token_mean", "sum")
 
 
 def test_divergences_are_0_at_the_reference_and_so_are_penalties():

@@ -20,6 +20,7 @@ from polypath.plan.print_plan import print_plan
 from polypath.plan.settings import read_settings
 from polypath.train.config import TaskArguments, _Parser, load_recipe
 from polypath.train.run import build_trainer
+from tests.refusals import refused
 from tests.train.conftest import WriteRecipe
 from tests.train.published import ROOT, save_model
 
@@ -47,6 +48,31 @@ def write(folder: Path, text: str = "", **settings: Any) -> Path:
     merged = {k: v for k, v in (RECIPE | settings).items() if v is not None}
     path.write_text(text + yaml.safe_dump(merged))
     return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"dra": True, "gapo": True}, ["dra", "gapo"]),
+        ({"advantage": "pkpo", "pkpo_k": 9}, ["pkpo", "num_generations=8"]),
+        ({"dra": True, "multi_objective_aggregation": "normalize_then_sum"}, ["dra"]),
+        ({"kl_cov_coef": 1.0}, ["kl_cov"]),
+        ({"kl_cov_coef": 1.0, "gradient_accumulation_steps": 2, "steps_per_generation": 1}, ["kl"]),
+    ],
+    ids=str,
+)
+def test_methods_that_a_run_would_refuse_are_refused(
+    settings: dict[str, Any], named: list[str], tmp_path: Path
+) -> None:
+    with refused(ConfigError, *named):
+        make_plan(write(tmp_path, **settings))
+
+
+def test_several_updates_of_a_generation_are_enough_for_kl_cov(tmp_path: Path) -> None:
+    for settings in ({"num_iterations": 2}, {"steps_per_generation": 2}):
+        plan = make_plan(write(tmp_path, kl_cov_coef=1.0, advantage="ucpo", **settings))
+        assert any(line.startswith("kl_cov: 1 x") for line in plan.methods)
+        assert "advantages by ucpo" in plan.methods[0]  # and not by TRL's own rule
 
 
 @pytest.mark.parametrize("case", SMALL_BATCHES)

@@ -61,6 +61,9 @@ def test_keys_are_those_of_the_other_engine() -> None:
         ),
         (["+polypath.rehearsal_set=x", "actor_rollout_ref.actor.shuffle=true"], "shuffle"),
         (["+polypath.positive_entropy_coef=1", "distillation.enabled=true"], "distillation"),
+        (["+polypath.clip_cov_coef=1"], "loss_mode=clip_cov"),
+        (["+polypath.kl_cov_coef=1", "data.train_batch_size=256"], "ppo_epochs"),
+        (["+polypath.advantage=pkpo", "+polypath.pkpo_k=5"], "pkpo"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -68,6 +71,13 @@ def test_what_does_not_work_is_one_line(given: list[str], named: str) -> None:
     with pytest.raises(ConfigError, match=named) as error:
         read_settings(config(*given))
     assert "\n" not in str(error.value)
+
+
+def test_kl_cov_needs_several_updates_of_a_batch() -> None:
+    for several in ("actor_rollout_ref.actor.ppo_epochs=2", "data.train_batch_size=1024"):
+        given = ("+polypath.kl_cov_coef=1", "data.train_batch_size=256", several)
+        (term,) = read_settings(config(*given)).objectives.terms
+        assert term.entry.name == "kl_cov"
 
 
 def test_verl_finds_the_trainer_and_others_refuse_the_settings() -> None:

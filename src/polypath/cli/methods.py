@@ -72,7 +72,7 @@ def _method_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
     for rule in registry.advantages.values():
         yield rule.name, f"advantage: {rule.name}", "advantages of a group", rule.line, rule.paper
     for term in registry.terms.values():
-        switch = f"{term.switch.key}: 0.01"
+        switch = f"{term.switch.key}: {term.usual_coef:g}"
         yield term.name, switch, "tokens of the policy loss", term.line, term.paper
     yield (
         "rehearsal",

@@ -17,7 +17,7 @@ from polypath.core.processes import Processes
 from polypath.core.statistics import adjustment_metrics, group_metrics
 from polypath.core.uninformative import UninformativeAnswers
 from polypath.errors import DataError
-from polypath.objectives import AdvantageConfig, group_advantages
+from polypath.objectives import Active, AdvantageConfig, group_advantages
 from polypath.similarity import Completions, Similarity
 from polypath.similarity.answer import AnswerSimilarity
 
@@ -131,6 +131,7 @@ class GroupStage:
             "correct_rewards_P_G": groups.grid(correct_rewards_B),
             "empty_P_G": groups.empty_P_G.to(rewards_P_G.device),
             "solutions_P_G": groups.solutions_P_G,
+            "lengths_P_G": groups.lengths_P_G.to(rewards_P_G.device),
             "raw_rewards_P_G": rewards_P_G,
         }
         wanted = {name for active in acting for name in active.wants}
@@ -191,17 +192,29 @@ class GroupStage:
 
     def _apply(self, rewards_P_G: Tensor, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return the adjusted rewards and the advantages."""
+        inputs = dict(inputs)
         for active in self.objectives.adjustments:
-            takes = active.entry.takes(inputs)
-            rewards_P_G = active.entry.function(active.config, rewards_P_G, **takes)
-            by_answer = isinstance(self.similarity, AnswerSimilarity) and self.processes.rank == 0
-            if by_answer and "similarity_P_G_G" in takes:
-                self._answers.see(takes["similarity_P_G_G"], inputs["correct_P_G"])
+            before_P_G = rewards_P_G
+            rewards_P_G = self._call(active, before_P_G, inputs)
+            # What changed of a correct completion is of its correctness: the next one weighs what is left.
+            part_P_G, change_P_G = inputs["correct_rewards_P_G"], rewards_P_G - before_P_G
+            changed_P_G = inputs["correct_P_G"] & ~change_P_G.isnan()
+            inputs["correct_rewards_P_G"] = part_P_G + torch.where(changed_P_G, change_P_G, 0.0)
         rule = self.objectives.advantage
+        base_P_G = group_advantages(self.advantages, rewards_P_G)
         if rule is None:
-            return rewards_P_G, group_advantages(self.advantages, rewards_P_G)
-        takes = rule.entry.takes(inputs)
-        return rewards_P_G, rule.entry.function(rule.config, rewards_P_G, **takes)
+            return rewards_P_G, base_P_G
+        inputs["base_advantages_P_G"] = base_P_G
+        return rewards_P_G, self._call(rule, rewards_P_G, inputs)
+
+    def _call(self, active: Active[Any], rewards_P_G: Tensor, inputs: dict[str, Any]) -> Tensor:
+        """Return what a method makes of the rewards."""
+        takes = active.entry.takes(inputs)
+        by_answer = isinstance(self.similarity, AnswerSimilarity) and self.processes.rank == 0
+        if by_answer and "similarity_P_G_G" in takes:
+            self._answers.see(takes["similarity_P_G_G"], inputs["correct_P_G"])
+        result: Tensor = active.entry.function(active.config, rewards_P_G, **takes)
+        return result
 
     def _similarity_matrix(self, rows: GroupRows, groups: "_Groups") -> Tensor:
         """Compute features of local rows, gather them, and compare within whole groups."""
@@ -230,12 +243,13 @@ class _Groups:
     def __init__(self, processes: Processes, rows: GroupRows, special_ids: frozenset[int]) -> None:
         self._processes = processes
         empty = [special_ids.issuperset(ids) for ids in rows.token_ids]
+        lengths = [len(ids) for ids in rows.token_ids]
         rank = [processes.rank] * len(rows.keys)
         told = processes.gather_objects(
-            list(zip(rank, rows.keys, empty, rows.solutions, strict=True))
+            list(zip(rank, rows.keys, empty, rows.solutions, lengths, strict=True))
         )
         places: dict[Hashable, list[int]] = {}
-        for place, (_, key, _, _) in enumerate(told):
+        for place, (_, key, *_) in enumerate(told):
             places.setdefault(key, []).append(place)
         sizes = {len(members) for members in places.values()}
         if len(sizes) > 1:
@@ -251,6 +265,7 @@ class _Groups:
         order = self.rows_P_G.tolist()
         self.empty_P_G = torch.tensor([[told[row][2] for row in group] for group in order])
         self.solutions_P_G = [[told[row][3] for row in group] for group in order]
+        self.lengths_P_G = torch.tensor([[told[row][4] for row in group] for group in order])
 
     def grid(self, values_B: Tensor) -> Tensor:
         """Gather this process's values and return them by group, ``(P, G)``."""

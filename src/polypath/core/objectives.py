@@ -27,7 +27,6 @@ from polypath.objectives import (
     PolicyTerm,
     RewardAdjustment,
 )
-from polypath.objectives.entries import check_coefficient
 from polypath.settings import Setting, build, merged, settings_of
 from polypath.similarity import SimilarityConfig
 from polypath.similarity.registry import check_similarity
@@ -35,6 +34,7 @@ from polypath.user_code import load_object
 
 CHOSEN_ADVANTAGE = "advantage"
 CHOSEN_DIVERGENCE = "rehearsal_divergence"
+REUSE = "num_iterations of 2 or more, or a larger steps_per_generation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +198,11 @@ class Objectives:
             aggregation: how several rewards become advantages, as TRL's ``multi_objective_aggregation``.
 
         Raises:
-            ConfigError: groups of one, or rewards that are never summed.
+            ConfigError: groups that are too small, rewards that are never summed, or methods that do not
+                go together.
         """
         names = [active.entry.name for active in self.of_groups]
+        self._check_together()
         if names and (num_generations or 0) < 2:
             raise ConfigError(
                 f"{names[0]} needs groups of at least 2 completions, got num_generations="
@@ -212,6 +214,46 @@ class Objectives:
                 "multi_objective_aggregation='normalize_then_sum' never forms one. Use "
                 "'sum_then_normalize'."
             )
+        for active in self.of_groups:
+            least = active.entry.least_group(active.config)
+            if least > (num_generations or 0):
+                raise ConfigError(
+                    f"{active.entry.name} needs groups of at least {least} completions with these settings, "
+                    f"got num_generations={num_generations}. Raise it, or change the settings."
+                )
+
+    def _check_together(self) -> None:
+        """Refuse two methods of one family, and adjustments that an advantage would not see."""
+        families: dict[str, str] = {}
+        for entry in (active.entry for active in self.of_groups):
+            if entry.family and families.setdefault(entry.family, entry.name) != entry.name:
+                raise ConfigError(
+                    f"{families[entry.family]} and {entry.name} are on, and both {entry.family}. Leave one "
+                    "out: together they would do it twice."
+                )
+        rule = self.advantage
+        if rule is not None and self.adjustments and rule.entry.ignores_correct(rule.config):
+            raise ConfigError(
+                f"advantage {rule.entry.name} ignores the rewards of correct completions with these "
+                f"settings, so {self.adjustments[0].entry.name} would have no effect. Leave one out."
+            )
+
+    def check_updates(self, on_policy: bool, remedy: str = REUSE) -> None:
+        """Refuse terms that would do nothing.
+
+        Args:
+            on_policy: whether every update uses completions of the current policy.
+            remedy: the engine's settings by which completions are used for several updates.
+
+        Raises:
+            ConfigError: a term is 0 on such completions.
+        """
+        for name in (term.entry.name for term in self.terms if term.entry.off_policy_only):
+            if on_policy:
+                raise ConfigError(
+                    f"{name} is 0 if every update uses completions of the current policy. Use completions "
+                    f"for several updates ({remedy}), or switch it off."
+                )
 
     def plus(self, active: Iterable[Active[Any]]) -> "Objectives":
         """Return these and more, which were switched on in Python.
@@ -274,8 +316,7 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
     check_similarity(values["similarity"])
     read_similarity(values)
     weights = {
-        name: check_coefficient(term.switch.key, values[term.switch.key])
-        for name, term in registry.terms.items()
+        name: term.check_coef(values[term.switch.key]) for name, term in registry.terms.items()
     }
     return Objectives(
         adjustments=tuple(

@@ -9,7 +9,7 @@ from torch import Tensor
 from polypath.errors import unknown_name
 from polypath.objectives.aggregate import sequence_mean, token_sum
 
-RULES = ("sequence_mean", "token_mean", "micro_batch_mean", "constant", "sequence_sum")
+RULES = ("sequence_mean", "token_mean", "micro_batch_mean", "constant", "sequence_sum", "sum")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,8 @@ def normalize(values_B_T: Tensor, mask_B_T: Tensor, step: StepShape, rule: str) 
             ``token_mean``: mean over all tokens. Neither depends on how the step is divided into
             micro-batches and processes. ``constant``: sum divided by the largest possible number of
             tokens. ``sequence_sum``: sum over tokens, mean over completions. ``micro_batch_mean``: mean
-            over the micro-batch's tokens, averaged over micro-batches.
+            over the micro-batch's tokens, averaged over micro-batches. ``sum``: plain sum, for values that
+            have their share of the step already.
 
     Raises:
         ConfigError: there is no such rule.
@@ -57,6 +58,7 @@ def normalize(values_B_T: Tensor, mask_B_T: Tensor, step: StepShape, rule: str) 
         "token_mean": step.tokens / step.processes,
         "constant": mine * step.max_length,
         "sequence_sum": mine,
+        "sum": 1.0,
         "micro_batch_mean": mask_B_T.sum().clamp(min=1) * step.accumulation,
     }
     if rule not in divisors:

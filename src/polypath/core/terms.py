@@ -1,8 +1,9 @@
 """The policy terms of the loss on one micro-batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from polypath.core.statistics import TokenMeans
@@ -25,6 +26,8 @@ class TokenBatch:
         entropy_B_T: entropy of the next-token distribution, with gradient; likewise.
         sampler_weight_B_T: behaviour / sampler probability, ``(B, T)`` or ``(B, 1)``, if a serving
             engine with its own kernels drew the completions; 0 where masked.
+        policy_gradient: returns the gradient of the policy's own loss by the log-probabilities, ``(B, T)``;
+            called only if a term uses it. ``None`` if unknown.
     """
 
     logp_B_T: Tensor
@@ -34,6 +37,26 @@ class TokenBatch:
     advantages_B: Tensor | None = None
     entropy_B_T: Tensor | None = None
     sampler_weight_B_T: Tensor | None = None
+    policy_gradient: Callable[[], Tensor] | None = None
+
+    def inputs(self, wanted: frozenset[str]) -> dict[str, Tensor]:
+        """Return the inputs of policy terms that are present; one that costs something only if wanted."""
+        name = "policy_gradient_B_T"
+        known = {key: getattr(self, key) for key in PolicyTerm.INPUTS if key != name}
+        if name in wanted and self.policy_gradient is not None:
+            known[name] = self.policy_gradient()
+        return {key: value for key, value in known.items() if value is not None}
+
+
+def gradient_by(logp: Tensor, loss: Tensor) -> Tensor:
+    """Return the gradient of a loss by the log-probabilities; 0 in an evaluation, which has none.
+
+    Nothing is propagated into the model, so it is cheap.
+    """
+    if not loss.requires_grad:
+        return torch.zeros_like(logp)
+    (gradient,) = torch.autograd.grad(loss, logp, retain_graph=True)
+    return gradient
 
 
 def policy_terms(
@@ -53,9 +76,7 @@ def policy_terms(
     Raises:
         ConfigError: a term needs an input that the engine does not have.
     """
-    known = {
-        name: getattr(batch, name) for name in PolicyTerm.INPUTS if getattr(batch, name) is not None
-    }
+    known = batch.inputs(frozenset().union(*(active.wants for active in terms)))
     losses = {}
     for active in terms:
         name = active.entry.name
@@ -73,7 +94,7 @@ def policy_terms(
             **active.entry.takes(known),
         )
         loss_B_T = term.loss_B_T
-        if batch.sampler_weight_B_T is not None:
+        if batch.sampler_weight_B_T is not None and term.normalization != "sum":
             # A mean over completions has the policy loss's weight. Behaviour stays the trainer's own
             # log-probs: the sampler's are only in this ratio.
             loss_B_T = loss_B_T * batch.sampler_weight_B_T

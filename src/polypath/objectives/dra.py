@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from polypath.checks import check_shapes
-from polypath.errors import ConfigError
 from polypath.objectives.advantages import check_finite_rewards, constant_groups
+from polypath.objectives.clusters import finite_similarity
 from polypath.objectives.entries import RewardAdjustment
 from polypath.settings import check_settings, setting
 from polypath.torch_later import torch
@@ -203,12 +203,7 @@ def reward_weights(
     if empty_P_G is not None:
         check_shapes(rewards_P_G=rewards_P_G, empty_P_G=empty_P_G)
     divided_P_G = _divided(config, rewards_P_G, correct_rewards_P_G)
-    similarity_P_G_G = similarity_P_G_G.detach().double().to(rewards_P_G.device)
-    if not torch.isfinite(similarity_P_G_G).all():
-        raise ConfigError(
-            "The similarity holds NaN or infinite values; expected numbers in [-1, 1]. "
-            "Check the similarity function or the embedding model."
-        )
+    similarity_P_G_G = finite_similarity(similarity_P_G_G, rewards_P_G)
     if config.negative_similarity == "clamp":
         similarity_P_G_G = similarity_P_G_G.clamp(min=0.0)
     elif config.negative_similarity == "shift":
@@ -366,6 +361,7 @@ DRA = RewardAdjustment(
     name="dra",
     config=DRAConfig,
     function=adjust_rewards,
+    family="pay less for copies",
     line="Divides each reward by the redundancy of its completion in its group: pays less for a copy.",
     paper="Chen 2025, DRA-GRPO, arXiv:2505.09655",
 )

@@ -8,6 +8,7 @@ new method is one file with one entry, here or in a file of the user's.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
@@ -27,7 +28,8 @@ class TokenTerm:
         loss_B_T: loss to minimise, 0 outside the mask; with gradient.
         statistics: name to ``(B, T)`` values, logged as their mean over the mask's tokens.
         normalization: how the tokens become a number, a rule of ``polypath.core.step.normalize``:
-            ``sequence_mean`` or ``token_mean``.
+            ``sequence_mean``, ``token_mean``, or ``sum`` for a term made of the policy's own gradient,
+            which has its share of the step already.
     """
 
     loss_B_T: Tensor
@@ -44,6 +46,18 @@ def no_extra_needs(config: Any) -> frozenset[str]:
     return frozenset()
 
 
+def pairs(config: Any) -> int:
+    """Say that a group needs two completions: with one there is nothing to compare."""
+    del config
+    return 2
+
+
+def never(config: Any) -> bool:
+    """Say no, whatever the settings are."""
+    del config
+    return False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """A method. The names of the function's parameters are the inputs that it works on.
@@ -57,6 +71,8 @@ class Entry:
         line: what it does, in one line.
         paper: author, year, title, arXiv id.
         needs: optional inputs that a config makes necessary; called with the config.
+        least_group: smallest number of completions of a prompt that it works on; called with the config.
+        family: methods of one family do the same thing, so only one of them may be on; empty for none.
 
     Raises:
         ConfigError: the function asks for an input that its kind does not have.
@@ -72,6 +88,8 @@ class Entry:
     line: str
     paper: str
     needs: Callable[[Any], frozenset[str]] = no_extra_needs
+    least_group: Callable[[Any], int] = pairs
+    family: str = ""
 
     def __post_init__(self) -> None:
         for name in list(self._parameters())[len(self.LEAD) :]:
@@ -133,9 +151,10 @@ _GROUP_INPUTS = {
     "similarity_P_G_G": "how alike the completions of a group are, in [-1, 1]",
     "empty_P_G": "which completions have no tokens, booleans",
     "correct_P_G": "which completions are correct, from the raw rewards, booleans",
-    "correct_rewards_P_G": "weighted reward that says that a completion is correct; 0 where it is not",
+    "correct_rewards_P_G": "part of the reward that says that a completion is correct; 0 where it is not",
     "solutions_P_G": "canonical solutions as P lists of G texts; None where there is none",
     "sequence_logp_P_G": "log-probability of each completion under the policy that sampled it",
+    "lengths_P_G": "number of tokens of each completion",
     "raw_rewards_P_G": "rewards before any adjustment",
 }
 
@@ -163,10 +182,19 @@ class Advantage(Entry):
 
     Chosen by ``advantage: <name>``. Only one is used, in place of the engine's own rule. It sees rewards
     after any adjustment.
+
+    Attributes:
+        ignores_correct: whether the reward of a correct completion changes nothing, so that adjusting it
+            would have no effect; called with the config.
     """
 
+    ignores_correct: Callable[[Any], bool] = never
+
     LEAD: ClassVar = ("config", "rewards_P_G")
-    INPUTS: ClassVar = _GROUP_INPUTS
+    INPUTS: ClassVar = {
+        **_GROUP_INPUTS,
+        "base_advantages_P_G": "advantages by the engine's own rule; 0 if nothing scored the completion",
+    }
     KIND: ClassVar = "advantage"
 
 
@@ -188,6 +216,9 @@ class PolicyTerm(Entry):
     Attributes:
         acts_on: on which completions it has a gradient, called with the config: ``all``, the ``correct``
             ones, or those with an ``advantage`` other than 0.
+        usual_coef: weight to start with, the paper's if it has one; shown where methods are listed.
+        highest_coef: largest weight that makes sense.
+        off_policy_only: whether it is 0, with zero gradient, on completions of the current policy.
     """
 
     LEAD: ClassVar = ("config", "logp_B_T", "behaviour_logp_B_T", "mask_B_T")
@@ -195,10 +226,14 @@ class PolicyTerm(Entry):
         "correct_B": "which completions are correct, booleans",
         "advantages_B": "advantages of the completions, without gradient",
         "entropy_B_T": "entropy of the next-token distribution in nats, with gradient",
+        "policy_gradient_B_T": "gradient of the policy's own loss with respect to the log-probabilities",
     }
     KIND: ClassVar = "policy term"
 
     acts_on: Callable[[Any], Acts] = _on_all
+    usual_coef: float = 0.01
+    highest_coef: float = math.inf
+    off_policy_only: bool = False
 
     @property
     def switch(self) -> Setting:
@@ -207,12 +242,23 @@ class PolicyTerm(Entry):
             key=f"{self.name}_coef",
             type=float,
             default=0.0,
-            help=f"Weight of the term, at least 0; 0 is off. {self.line}",
+            help=f"Weight of the term, {self._range}; 0 is off. {self.line}",
         )
+
+    @property
+    def _range(self) -> str:
+        return "at least 0" if math.isinf(self.highest_coef) else f"from 0 to {self.highest_coef:g}"
+
+    def check_coef(self, value: object) -> float:
+        """Return a weight of the term. Raises ConfigError where it is out of range."""
+        coef = check_coefficient(self.switch.key, value)
+        if coef > self.highest_coef:
+            raise ConfigError(f"{self.switch.key} must be {self._range}, got {coef:g}. {self.line}")
+        return coef
 
     def on(self, **settings: Any) -> Active[Self]:
         """Return the term switched on: ``on(coef=0.1, ...)``. Raises ConfigError without a weight."""
-        coef = check_coefficient(self.switch.key, settings.pop("coef", None))
+        coef = self.check_coef(settings.pop("coef", None))
         return Active(entry=self, config=self.config(**settings), coef=coef)
 
 

@@ -55,7 +55,8 @@ def plan_batches(settings: Settings, processes: int) -> Batches:
     """Compute batches, steps and tokens, as TRL 1.16 does.
 
     Raises:
-        ConfigError: a value is not a number, or a generation does not consist of whole groups.
+        ConfigError: a value is not a number, a generation does not consist of whole groups, or a method
+            that is on cannot work with such batches.
         DataError: there are fewer problems than one generation needs.
     """
     if processes < 1:
@@ -73,6 +74,9 @@ def plan_batches(settings: Settings, processes: int) -> Batches:
         )
     prompts = sampled // group
     iterations = settings.count("num_iterations")
+    objectives = settings.objectives
+    objectives.check_groups(group, settings.text("multi_objective_aggregation"))
+    objectives.check_updates(accumulation % (micro_steps * iterations) == 0)
     problems, source = _problems(settings)
     if problems is not None:
         check_enough_prompts(problems, sampled, group)

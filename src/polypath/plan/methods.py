@@ -47,6 +47,9 @@ def _base(settings: Settings) -> str:
         if undivided
         else f"advantages divided by the deviation of the {'group' if scale == 'true' else scale}"
     )
+    rule = settings.objectives.advantage
+    if rule is not None:
+        advantages = f"advantages by {rule.entry.name}"
     low = settings.number("epsilon")
     high = low if settings.get("epsilon_high") is None else settings.number("epsilon_high")
     clip = f"clip {low:g}" if high == low else f"clip {low:g} below and {high:g} above"

@@ -49,6 +49,7 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
         super().__post_init__()
         # TRL and transformers resolve aliases and JSON texts first.
         self._check_checkpointing()
+        self.objectives.check_updates(self.on_policy)
         if self.process_index == 0:
             warn_of_idle_settings(self.method_values, self.REGISTRY)
         known = loggers.INTEGRATION_TO_CALLBACK
@@ -89,6 +90,12 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
     def objectives(self) -> Objectives:
         """Return which methods are switched on, with their settings."""
         return read_objectives(self.method_values, self.REGISTRY)
+
+    @property
+    def on_policy(self) -> bool:
+        """Return whether the completions of a generation are used up before the policy moves."""
+        uses = self.steps_per_generation * self.num_iterations
+        return bool(self.gradient_accumulation_steps % uses == 0)
 
     @property
     def rehearsal(self) -> RehearsalConfig:

@@ -25,7 +25,7 @@ from polypath.core.rehearsal import Rehearsal, exploration_rows
 from polypath.core.solutions import find_solution_function, require_different_solutions
 from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, warn_inexact_resume
-from polypath.core.terms import TokenBatch, policy_terms
+from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.core.verdicts import completion_text
 from polypath.engines.trl import skipping
 from polypath.engines.trl.averaging import WeightAverage
@@ -107,6 +107,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._given = tuple(objectives)
         self._objectives = config.objectives.plus(self._given)
         self._objectives.check_groups(config.num_generations, config.multi_objective_aggregation)
+        self._objectives.check_updates(config.on_policy)
         given.check_given(named)
         installed = loggers.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
         given.check_loggers(config.report_to, loggers.INTEGRATION_TO_CALLBACK, installed)
@@ -322,6 +323,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             advantages_B=inputs["advantages"],
             entropy_B_T=entropy_B_T,
             sampler_weight_B_T=inputs.get("importance_sampling_ratio"),
+            policy_gradient=partial(gradient_by, logp_B_T, loss),
         )
         terms = {}
         if own_kl:

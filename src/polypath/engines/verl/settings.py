@@ -86,6 +86,16 @@ def _check_groups(config: DictConfig, settings: FlatSettings) -> None:
 def _check_loss(config: DictConfig, settings: FlatSettings) -> None:
     actor = config.actor_rollout_ref.actor
     _refuse(
+        settings.wants("policy_gradient_B_T"),
+        "A term that works on the policy's own gradient, such as clip_cov, works on TRL only. verl has "
+        "actor_rollout_ref.actor.policy_loss.loss_mode=clip_cov",
+    )
+    one_update = int(config.data.train_batch_size) <= int(actor.ppo_mini_batch_size)
+    settings.objectives.check_updates(
+        one_update and int(actor.ppo_epochs) == 1,
+        "actor.ppo_epochs of 2 or more, or actor.ppo_mini_batch_size below data.train_batch_size",
+    )
+    _refuse(
         str(actor.strategy) not in ("fsdp", "fsdp2"),
         f"actor_rollout_ref.actor.strategy={actor.strategy}: terms of the loss and rehearsal need fsdp "
         "or fsdp2. Methods that work on groups, such as dra, run with every strategy",
