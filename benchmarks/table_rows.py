@@ -288,6 +288,8 @@ def cluster(result: Result) -> list[Table]:
 
 
 BUSY = ("busy", "busy_with_start")
+
+
 def measuring(result: Result) -> list[Table]:
     cells = [
         [
