@@ -71,6 +71,7 @@ def test_loss_and_gradient_are_those_of_verl(tmp_path):
         rehearsal_tolerance=10.0,
         steps_per_generation=1,
         per_device_train_batch_size=len(policy),
+        num_generations=8,
         **COEFS,
     )
     trainer._rehearsal = Rehearsal(
