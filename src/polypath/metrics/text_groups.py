@@ -159,13 +159,15 @@ class TextGroups:
         bleu_D = np.full(len(drawn.group_D), np.nan)
         if drawn.text_D_K.shape[1] < 2:
             return drawn.mean(bleu_D, self.num_groups)
-        among = _kept(self.counts, np.isin(np.arange(self.counts.num_texts), drawn.text_D_K))
+        shared, own_R_U = self._shared_and_own
+        shared = _kept(shared, np.isin(np.arange(self.counts.num_texts), drawn.text_D_K))
         for number in range(int(drawn.round_D.max(initial=-1)) + 1):
             # One draw of each group at most, so no text is in two of them.
             at_D = np.flatnonzero(drawn.round_D == number)
             text_D_K = drawn.text_D_K[at_D]
             copies_U = np.bincount(text_D_K.ravel(), minlength=self.counts.num_texts)
-            matches_R_U = clipped_matches(_kept(among, copies_U > 0), copies_U)
+            matches_R_U = clipped_matches(_kept(shared, copies_U > 0), copies_U)
+            matches_R_U += own_R_U * (copies_U > 1)
             lengths_D_K = self.counts.lengths_S[text_D_K]
             bleu_D_K = smoothed_bleu(
                 matches_R_U[:, text_D_K], lengths_D_K, closest_lengths(lengths_D_K)
@@ -201,11 +203,10 @@ class TextGroups:
         """``ngram_jaccard`` of the different texts of each group."""
         counts = self.counts
         own_U = np.bincount(counts.text_M, minlength=counts.num_texts)
-        # N-grams of a single text, most in long texts, are shared by no two.
-        at_M = np.flatnonzero(np.bincount(counts.gram_M)[counts.gram_M] > 1)
-        cells = (counts.gram_M[at_M], counts.text_M[at_M])
+        shared, _ = self._shared_and_own
+        cells = (shared.gram_M, shared.text_M)
         shape = (int(counts.gram_M.max(initial=-1)) + 1, counts.num_texts)
-        has_I_U = csr_array((np.ones(len(at_M)), cells), shape=shape)
+        has_I_U = csr_array((np.ones(len(shared.gram_M)), cells), shape=shape)
         shared_U_U = has_I_U.T.tocsr() @ has_I_U  # groups share no n-gram: one block for each
         found = []
         for first, last in pairwise(self.first_text_N.tolist()):
@@ -215,6 +216,20 @@ class TextGroups:
             dense_U_U[row, shared_U_U.indices[block] - first] = shared_U_U.data[block]
             found.append(jaccard_of_sets(dense_U_U, own_U[first:last]))
         return found
+
+    @cached_property
+    def _shared_and_own(self) -> tuple[NgramCounts, IntArray]:
+        """The n-grams of two or more different texts; and the number of all others, ``(max_n, U)``.
+
+        Most n-grams of long texts are of a single one. No other text has them but a copy.
+        """
+        counts = self.counts
+        shared_M = np.bincount(counts.gram_M)[counts.gram_M] > 1
+        own = _at(counts, np.flatnonzero(~shared_M))
+        cell_M = own.order_M * counts.num_texts + own.text_M
+        own_M = np.bincount(cell_M, own.count_M, minlength=counts.max_n * counts.num_texts)
+        own_R_U = own_M.astype(np.int64).reshape(counts.max_n, counts.num_texts)
+        return _at(counts, np.flatnonzero(shared_M)), own_R_U
 
     def _copies(self, chosen_S: BoolArray) -> tuple[IntArray, IntArray]:
         """Return how often each different text is chosen, and how many texts of each group are."""
@@ -229,7 +244,11 @@ def _kept(counts: NgramCounts, kept_U: BoolArray) -> NgramCounts:
     """Return the n-grams of some texts, which keep their numbers."""
     if kept_U.all():
         return counts
-    kept_M = np.flatnonzero(kept_U[counts.text_M])
+    return _at(counts, np.flatnonzero(kept_U[counts.text_M]))
+
+
+def _at(counts: NgramCounts, kept_M: IntArray) -> NgramCounts:
+    """Return some of the entries."""
     return replace(
         counts,
         gram_M=counts.gram_M[kept_M],
