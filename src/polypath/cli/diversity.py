@@ -100,7 +100,7 @@ def measure(
     start = [analyse(run, settings=settings, groups=(), sizes=sizes) for run in read]
     print_reading(console, start, notes)
     parts: list[list[RunAnalysis]] = []
-    for group in GROUPS:  # tables appear one after the other: measures of texts take longest
+    for group in GROUPS:  # tables appear one by one, because measures of texts take longest
         of_group = []
         for run, name in zip(read, (one.name for one in start), strict=True):
             with progress(f"Measuring {name}: {group}") as tell:

@@ -88,12 +88,12 @@ def analyse(
     """Measure one run.
 
     Args:
-        run: its samples; or those of several seeds of one method, which then count as one run: the
-            mean over seeds, on the problems that all seeds have, with intervals that take in how
-            much seeds differ.
-        settings: the defaults of ``AnalysisSettings`` if left out.
-        groups: of ``GROUPS``; only their metrics are computed.
-        sizes: from ``choose_sizes`` over several runs, so that all are measured alike.
+        run: its samples, or those of several seeds of one method. Seeds count as one run: the result is the
+            mean over seeds, on the problems that all seeds have, with intervals that include the
+            differences between seeds.
+        settings: by default those of ``AnalysisSettings``.
+        groups: members of ``GROUPS``; only their metrics are computed.
+        sizes: sizes from ``choose_sizes`` over several runs, so that all are measured alike.
         workers: as in ``compare``.
         progress: as in ``compare``.
 
@@ -102,7 +102,7 @@ def analyse(
 
     Raises:
         ConfigError: a group is unknown, or fewer than 1 worker.
-        DataError: an asked-for k is more than any problem has samples, or seeds share no problem.
+        DataError: a requested k is more than the samples of any problem, or seeds share no problem.
     """
     settings, groups = settings or AnalysisSettings(), tuple(groups)
     unknown = [group for group in groups if group not in GROUPS]
@@ -145,7 +145,7 @@ def compare(
         base: as ``run`` of ``analyse``.
         runs: one or more, each as ``run`` of ``analyse``.
         settings: as in ``analyse``.
-        workers: processes that measure texts side by side. More than 1 are spawned, so a script needs
+        workers: parallel processes that measure texts. More than 1 are spawned, so a script needs
             ``if __name__ == "__main__":``; the numbers are the same. ``None`` takes as many as there are
             cores, where that pays.
         progress: called with the characters of texts that are measured, and all there are.
@@ -191,7 +191,7 @@ def measure_runs(
     Args:
         runs: the seeds of each run.
         sizes: how many samples each measure looks at, the same for all runs.
-        settings: of intervals and draws.
+        settings: settings of intervals and draws.
         workers: as in ``compare``.
         progress: as in ``compare``.
 

@@ -86,7 +86,7 @@ def text_parts(run: Prepared, keys: tuple[TextKey, ...]) -> Iterator[TextPart]:
 def measure_texts(part: TextPart) -> TextValues:
     """Measure the texts of some problems.
 
-    Those that depend on the number of texts are taken at an equal one: exactly, or as a mean over draws.
+    Measures that depend on the number of texts are computed at an equal one, exactly or as a mean over draws.
     Similarity is the Jaccard index of the sets of 1- to 4-grams.
 
     Args:

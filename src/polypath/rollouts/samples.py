@@ -148,8 +148,8 @@ def load_samples(
         name: label of the run; by default the name of the file or folder.
         keys: our key -> key in the file, for files with other names, such as
             ``{"completion": "response", "problem_id": "idx"}``.
-        verify_batch: verifies (completions, golds) again, in batches, wherever there is a gold
-            answer; the file's own verdicts on these rows then do not count.
+        verify_batch: verifies (completions, golds) again, in batches, for all rows with a gold
+            answer. The file's own verdicts on these rows are then ignored.
         progress: called again and again with how much is read, and how much there is, in bytes, rows or
             shards.
 
