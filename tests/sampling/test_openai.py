@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from polypath.errors import ConfigError
 from polypath.rollouts import RolloutStore
-from polypath.sampling.collect import collect_from
+from polypath.sampling.collect import collect_from, draw_verified
 from polypath.sampling.completion import Completion
 from polypath.sampling.http import ServerError
 from polypath.sampling.openai import sample
@@ -204,14 +205,14 @@ def test_a_server_that_stays_down_ends_the_run_with_what_came(
         options: dict[str, Any] = {
             "num_samples": 3,
             "settings": SETTINGS,
-            "verify_batch": task.verify_batch,
         }
+        rows_of = partial(draw_verified, draw, task.verify_batch)
         with pytest.raises(ServerError, match=r"'0\+2'.* 3 times"):
-            collect_from(draw, store, problems, **options)
+            collect_from(rows_of, store, problems, **options)
         assert len(store.keys()) == 6
         assert len(behaviour.requests) == 5, "the other problems are not tried"
         behaviour.fault = lambda *_: None
-        assert collect_from(draw, store, problems, **options) == 9
+        assert collect_from(rows_of, store, problems, **options) == 9
         rows = [r for b in store.iter_batches() for r in b.to_pylist()]
     assert len(rows) == 15
     assert all(r["token_ids"] is None and r["n_tokens"] is None for r in rows)
