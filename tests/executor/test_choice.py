@@ -100,3 +100,12 @@ def test_ray_is_not_imported_unless_it_is_asked_for():
     modules = "polypath.sampling.run, polypath.studies.run, polypath.cli.main"
     code = f"import sys, {modules}; sys.exit('ray' in sys.modules)"
     assert subprocess.run([*python(), "-c", code], check=False).returncode == 0
+
+
+def test_a_python_whose_path_has_a_space_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    from polypath.executor.ray import connected
+
+    monkeypatch.setattr("sys.executable", "/my environments/bin/python")
+    with pytest.raises(ConfigError, match="my environments"), connected(RayCluster(address="auto")):
+        pass

@@ -15,6 +15,9 @@ from tests.forks import python
 from tests.rehearsal.adder import save_adder
 
 pytest.importorskip("ray", reason="Ray is not installed (pip install 'polypath[ray]')")
+pytestmark = pytest.mark.skipif(
+    " " in sys.executable, reason="Ray starts no workers with a Python whose path has a space"
+)
 ROOT = Path(__file__).parents[2]
 
 

@@ -55,11 +55,17 @@ def connected(cluster: RayCluster) -> Iterator[None]:
     """Be connected to the cluster; a connection that there is already stays, and is used.
 
     Raises:
-        ConfigError: nothing answers at the address, or it is no cluster this process can join.
+        ConfigError: nothing answers at the address, it is no cluster this process can join, or Python's
+            path has a space.
     """
     if ray.is_initialized():
         yield
         return
+    if " " in sys.executable:  # workers would never register, and nobody would say why
+        raise ConfigError(
+            f"Ray cannot start workers with a Python whose path has a space, got {sys.executable}. Move the "
+            f"environment to a path without one, or use --ray {OFF}."
+        )
     of_environment = os.environ.pop(VARIABLE, None)  # to Ray it says what "auto" means
     try:
         _probe(cluster)

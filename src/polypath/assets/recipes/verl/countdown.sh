@@ -15,6 +15,12 @@ if [ -z "${RAY_TMPDIR:-}" ]; then  # a cluster of its own, whatever runs here
   export RAY_TMPDIR
   trap 'rm -rf "$RAY_TMPDIR"' EXIT
 fi
+# Ray starts its workers through a shell, without quotes: a path with a space goes through a link.
+environment=$(python -c "import sys; print(sys.prefix)")
+if [[ "$environment" == *" "* ]]; then
+  mkdir -p "$RAY_TMPDIR" && ln -sfn "$environment" "$RAY_TMPDIR/environment"
+  PATH=$RAY_TMPDIR/environment/bin:$PATH
+fi
 export RAY_DEDUP_LOGS=0 PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH} PYTHONWARNINGS=ignore::UserWarning:verl
 [ -f "$folder/train.parquet" ] || python "$here/make_data.py" "$folder"
 
