@@ -1,4 +1,4 @@
-"""``WeightAverage``: end any transformers training with the mean of its weights, not with the last."""
+"""``WeightAverage``: end any transformers training with the mean of its weights instead of the last."""
 
 import json
 import warnings
@@ -16,8 +16,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from polypath.core.weight_average import RunningMean
 from polypath.errors import ConfigError
 
-# Inside a checkpoint. In a folder of its own: some model loaders (vLLM's is one) read every
-# *.safetensors file beside the model's, and would take the mean for the checkpoint's weights.
+# Inside a checkpoint, in a folder of its own: some model loaders (vLLM's for one) read every
+# *.safetensors file beside the model's, and would load the mean as the checkpoint's weights.
 AVERAGE_FILE = "polypath/weight_average.safetensors"
 SPLIT = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 
@@ -30,9 +30,9 @@ class WeightAverage(TrainerCallback):
         w = mean of w_s over all s > start * n
 
     instead of w_n (``polypath.core.weight_average``). Until then nothing changes: sampling, evaluation,
-    logs and the weights of checkpoints are those of a run without it. The mean goes into the model in
-    ``on_train_end``: ``save_model`` and ``evaluate`` use it after ``train``, and so do callbacks that come
-    later in the list.
+    logs and the weights of checkpoints are those of a run without it. ``on_train_end`` copies the mean into
+    the model, so ``save_model`` and ``evaluate`` use it after ``train``, and so do callbacks later in the
+    list.
 
     ::
 
@@ -40,32 +40,32 @@ class WeightAverage(TrainerCallback):
         trainer.train()
         trainer.save_model()
 
-    Only parameters that are trained count, tied ones once; with LoRA these are the adapters' matrices
-    (a mean of either factor; the product of these is not the mean product). Buffers stay the last. The
-    mean is kept in float32 (float64 for float64 weights) beside the parameters, on every process: 4 bytes a
-    trained parameter.
+    Only trained parameters are averaged, tied ones once. With LoRA these are the adapters' matrices: each
+    factor is averaged, and the product of the means is not the mean of the products. Buffers keep their
+    last values. The mean is kept in float32 (float64 for float64 weights) beside the parameters, on every
+    process: 4 bytes per trained parameter.
 
-    A checkpoint from the averaged part also gets the file ``polypath/weight_average.safetensors``:
-    the mean, and in its metadata ``count``. Its own weights are the ones training goes on from. A run
-    that resumes bit for bit without averaging does so with it.
+    A checkpoint from the averaged part also holds the file ``polypath/weight_average.safetensors``:
+    the mean, with ``count`` in its metadata. Training resumes from the checkpoint's own weights. A run
+    that resumes bit for bit without averaging also does so with it.
 
-    With vLLM, a stock trainer whose last step was evaluated during training generates on from the last
-    weights when ``evaluate`` is called again; ``DiversityGRPOTrainer`` sends the mean.
+    With vLLM, a stock trainer that evaluated its last step during training still generates from the last
+    weights when ``evaluate`` is called again; ``DiversityGRPOTrainer`` sends the mean to vLLM.
 
     Args:
         start: fraction of training, in [0, 1), after which weights count. 0 counts every step's.
-        checkpoint: the folder that is resumed from, where it is not in ``output_dir``.
+        checkpoint: the folder to resume from, if it is not in ``output_dir``.
             ``DiversityGRPOTrainer.train`` fills it in.
 
     Attributes:
         average: the mean so far, and its arithmetic.
 
     Raises:
-        ConfigError: ``start`` is out of range; at the beginning of training: the parameters are split
-            over processes (FSDP, DeepSpeed, tensor parallelism), or ``load_best_model_at_end``, which
-            puts other weights into the model at the end.
-        MissingFileError: a run is resumed from the averaged part, and its checkpoint has no mean.
-        DataError: the mean is of other parameters, of other steps, or not readable.
+        ConfigError: ``start`` is out of range. At the beginning of training: the parameters are split
+            over processes (FSDP, DeepSpeed, tensor parallelism), or ``load_best_model_at_end`` is on, which
+            would load other weights into the model at the end.
+        MissingFileError: a run resumes from the averaged part, and its checkpoint has no mean.
+        DataError: the stored mean has other parameters or other steps, or cannot be read.
     """
 
     def __init__(self, start: float, *, checkpoint: Path | str | None = None) -> None:
@@ -74,7 +74,7 @@ class WeightAverage(TrainerCallback):
 
     @property
     def count(self) -> int:
-        """How many steps' weights the mean is of; 0 until averaging starts."""
+        """Number of steps in the mean; 0 until averaging starts."""
         return self.average.count
 
     @property
@@ -85,7 +85,7 @@ class WeightAverage(TrainerCallback):
     def on_train_begin(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
-        """Start anew, or read the mean of the checkpoint that training goes on from."""
+        """Start anew, or read the mean from the checkpoint that training resumes from."""
         del control, kwargs
         _check_setup(args, model)
         self.average.reset()
@@ -97,13 +97,13 @@ class WeightAverage(TrainerCallback):
     def on_step_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
-        """Take in the weights after an optimizer step."""
+        """Add the weights to the mean after an optimizer step."""
         del args, control, kwargs
         if self.average.expected(int(state.global_step), int(state.max_steps)) > 0:
             self.average.add(_trained(model))
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the mean into the checkpoint, where its other files are written as well."""
+        """Write the mean into the checkpoint, on the process that writes its other files."""
         del control, kwargs
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if self.average.count and args.should_save and folder.is_dir():
@@ -112,7 +112,7 @@ class WeightAverage(TrainerCallback):
     def on_train_end(
         self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any
     ) -> None:
-        """Put the mean into the model."""
+        """Copy the mean into the model."""
         del args, control, kwargs
         if self.average.count:
             self.average.copy_to(_trained(model))
@@ -125,7 +125,7 @@ class WeightAverage(TrainerCallback):
 
 
 def _trained(model: Any) -> Iterator[tuple[str, Tensor]]:
-    """Return the trained parameters by name; torch names a tied one once."""
+    """Return the trained parameters by name; torch lists a tied one once."""
     return ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
 
 
@@ -144,10 +144,10 @@ def _check_setup(args: Any, model: Any) -> None:
 
 
 def _resumed_from(given: Path | str | None, args: Any, state: Any) -> Path:
-    """Return the checkpoint folder whose state this is; transformers does not tell its callbacks.
+    """Return the checkpoint folder of this state; transformers does not pass it to callbacks.
 
     Raises:
-        ConfigError: it is not where it is looked for.
+        ConfigError: it is not in the folder searched.
     """
     folder = Path(given or Path(args.output_dir) / f"checkpoint-{state.global_step}")
     record = folder / TRAINER_STATE_NAME
@@ -161,5 +161,5 @@ def _resumed_from(given: Path | str | None, args: Any, state: Any) -> Path:
 
 
 def _history(state: Any) -> str:
-    """Return what tells one run's state from another's, as text: NaN is not equal to itself."""
+    """Return what identifies a run's state, as text, because NaN is not equal to itself."""
     return json.dumps([state.global_step, state.epoch, state.log_history])

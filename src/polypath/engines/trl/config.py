@@ -32,8 +32,8 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
     r"""Every setting of ``trl.GRPOConfig``, plus those of polypath's methods. All are off by default.
 
     The settings come from the registries of ``polypath.objectives``; ``polypath methods`` lists them.
-    With everything off, training is bit for bit what ``trl.GRPOTrainer`` does; the diversity metrics
-    are logged all the same.
+    With everything off, training is bit for bit that of ``trl.GRPOTrainer``; the diversity metrics
+    are still logged.
 
     Raises:
         ConfigError: a value is out of range, or two settings cannot work together.
@@ -53,19 +53,19 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
         if self.process_index == 0:
             warn_of_idle_settings(self.method_values, self.REGISTRY)
         known = loggers.INTEGRATION_TO_CALLBACK
-        check_loggers(self.report_to, known, known)  # the trainer looks for what is installed
+        check_loggers(self.report_to, known, known)  # the trainer checks what is installed
 
     @classmethod
     def with_entries(cls, entries: Iterable[Entry]) -> "type[DiversityGRPOConfig]":
-        """Return a config class that also has the settings of a user's methods.
+        """Return a config class with the settings of a user's methods added.
 
         Raises:
-            ConfigError: a name or a setting is taken.
+            ConfigError: a name or a setting is already taken.
         """
         registry = cls.REGISTRY.plus(entries)
         new = {key: s for key, s in registry.settings.items() if key not in cls.REGISTRY.settings}
         fields = setting_fields("UserSettings", new)
-        # transformers pickles configs, and no module has this class: the values go into the one that is.
+        # transformers pickles configs, but no module holds this class: unpickling gives its base class.
         namespace = {
             "REGISTRY": registry,
             "__reduce__": lambda self: (_restored, (cls, self.__getstate__())),
@@ -93,7 +93,7 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
 
     @property
     def on_policy(self) -> bool:
-        """Return whether the completions of a generation are used up before the policy moves."""
+        """Return whether all completions of a generation are used before the policy changes."""
         uses = self.steps_per_generation * self.num_iterations
         return bool(self.gradient_accumulation_steps % uses == 0)
 

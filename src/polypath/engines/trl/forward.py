@@ -1,4 +1,4 @@
-"""Forwards of the policy beside TRL's own: hidden states, log-probs of sequences and of stored samples."""
+"""The policy's forwards besides TRL's own: hidden states, log-probs of sequences and of stored samples."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ def mean_hidden_states(model: Any, batch: dict[str, Any], rows: int) -> Tensor:
     Args:
         model: the policy.
         batch: TRL's batch of prompts and completions.
-        rows: of one forward.
+        rows: number of rows in one forward.
     """
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
     attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
@@ -45,7 +45,7 @@ def mean_hidden_states(model: Any, batch: dict[str, Any], rows: int) -> Tensor:
 def sequence_logps(trainer: Any, batch: dict[str, Any]) -> Tensor:
     """Return the log-probability of each completion under the policy that sampled it, ``(B,)``.
 
-    TRL's own where it computed them, else a forward of the policy, which has not moved since.
+    TRL's own where it computed them, else from a forward of the policy, which has not changed since.
     """
     logp_B_T = batch.get("old_per_token_logps")
     if logp_B_T is None:
@@ -72,21 +72,21 @@ def completion_logps(
 ) -> list[Tensor]:
     """Return log pi(o^t | q, o^{<t}) of every completion token, logits divided by ``temperature``.
 
-    By the very forward that training uses: ``trl.trainer.utils.add_fused_lm_head`` and the call of
+    Uses the same forward as training: ``trl.trainer.utils.add_fused_lm_head`` and the call of
     ``GRPOTrainer._get_per_token_logps_and_entropies`` (TRL 1.16), with left-padded prompts, right-padded
     completions, without gradient and in eval mode. A sampler's own log-probs (vLLM's above all) differ
-    from it by kernels, precision and temperature; the log-ratio of training would then not start at 0.
-    The model's own ``forward`` is back in place afterwards.
+    in kernels, precision and temperature, so the log-ratio of training would not start at 0.
+    The model's own ``forward`` is restored afterwards.
 
     Args:
         model: a causal language model without an adapter.
         prompt_ids: tokens of each prompt, unpadded.
         completion_ids: tokens of each completion, the end-of-sequence token included.
-        temperature: of the training, above 0.
-        pad_token_id: fills up rows; masked out, so any valid id does.
-        batch_size: rows of a forward; it moves results by rounding only.
+        temperature: the training temperature, above 0.
+        pad_token_id: pads rows; masked out, so any valid id will do.
+        batch_size: rows per forward; it changes results by rounding only.
         autocast: data type of autocast, ``None`` for none.
-        progress: told of every batch.
+        progress: called after every batch.
 
     Returns:
         One float32 CPU tensor per completion, of the completion's length.
@@ -116,7 +116,7 @@ def completion_logps(
 
 @contextlib.contextmanager
 def _training_forward(model: Any, temperature: float) -> Iterator[None]:
-    """Give the model TRL's fused head for a while."""
+    """Give the model TRL's fused head within this context."""
     was_training, own_forward = model.training, model.__dict__.get("forward")
     model.eval()
     add_fused_lm_head(model, temperature=temperature)

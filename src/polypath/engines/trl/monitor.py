@@ -1,4 +1,4 @@
-"""``CollapseMonitor``: see diversity collapse in any TRL GRPO run, without changing the trainer."""
+"""``CollapseMonitor``: detect diversity collapse in any TRL GRPO run, without changing the trainer."""
 
 import functools
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ class CollapseMonitor(TrainerCallback):
     """Curves of accuracy, entropy, distinct solutions and pass@k, and a warning when pass@k falls.
 
     Two sources: the training groups themselves (keys ``diversity/...``, every step) and a probe set
-    of held-out problems sampled every ``every`` steps (keys ``probe/...``). Sampling uses random
-    streams of its own: the run trains to the same parameters with and without the monitor.
+    of held-out problems sampled every ``every`` steps (keys ``probe/...``). Sampling uses its own
+    random streams: the run trains to the same parameters with and without the monitor.
 
     ::
 
@@ -45,11 +45,11 @@ class CollapseMonitor(TrainerCallback):
         every: steps between probes, >= 1. The first comes before the first update.
         ks: pass@k to log; those above ``num_samples`` are refused.
         correct_above: a raw reward above this is correct.
-        correctness_reward: name, or names, of the reward functions that say what is correct; found by
-            itself as ``DiversityGRPOConfig.correctness_reward`` is.
-        solution_fn: what a solution is, as ``DiversityGRPOConfig.solution_fn``. Where nothing says so,
-            distinct solutions and duplicates of the training groups are not logged.
-        seed: of the probe's samples.
+        correctness_reward: name, or names, of the reward functions that decide what is correct; by
+            default found as for ``DiversityGRPOConfig.correctness_reward``.
+        solution_fn: what a solution is, as ``DiversityGRPOConfig.solution_fn``. Where nothing defines
+            it, distinct solutions and duplicates of the training groups are not logged.
+        seed: for the probe's samples.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -106,7 +106,7 @@ class CollapseMonitor(TrainerCallback):
     # --- training groups ---------------------------------------------------------------------------
 
     def _watch_rewards(self, solution: SolutionFunction | None) -> None:
-        """Look at the raw rewards of every generation, whatever kind of functions gave them."""
+        """Watch the raw rewards of every generation, from any kind of reward function."""
         trainer, inside = self._trainer, self._trainer._calculate_rewards
 
         @functools.wraps(inside)
@@ -140,7 +140,7 @@ class CollapseMonitor(TrainerCallback):
             self._measure(state.global_step)
 
     def _measure(self, step: int) -> None:
-        """Sample the probe, and log what it shows."""
+        """Sample the probe and log its metrics."""
         trainer = self._trainer
         mine, filler = self._probe.part(self._processes.rank, self._processes.world)
         batches = sample(
@@ -160,7 +160,7 @@ class CollapseMonitor(TrainerCallback):
         everyone = self._processes.gather_objects(kept)
         values = self._probe.measure(step, [v for v, _ in everyone], [e for _, e in everyone])
         told = {f"probe/{name}": value for name, value in values.items() if value == value}
-        # At this step: TRL's own log would average it with what it has so far. It also switches off
+        # Logged at this step: TRL's own log would average it with earlier values. It also switches off
         # the log that is due.
         due = trainer.control.should_log
         Trainer.log(trainer, told)

@@ -1,4 +1,4 @@
-"""Accelerate's processes, as the core wants them."""
+"""Accelerate's processes behind the interface the core expects."""
 
 from typing import Any
 

@@ -8,17 +8,17 @@ from trl.trainer.utils import RepeatSampler
 
 
 class ReplayEpochs(TrainerCallback):
-    """Give a resumed run the order of problems it would have had.
+    """Give a resumed run the order of problems of the uninterrupted run.
 
     TRL's sampler draws the order of every epoch from one generator, which no checkpoint holds: a run
-    resumed in its third epoch would go through the order of the first. Here the orders of the epochs
-    that are over are drawn again, and thrown away. Does nothing in a run that starts at step 0.
+    resumed in its third epoch would repeat the order of the first. So the orders of finished epochs
+    are drawn again and discarded. Does nothing in a run that starts at step 0.
     """
 
     def on_train_begin(
         self, args: Any, state: Any, control: Any, train_dataloader: Any = None, **kwargs: Any
     ) -> None:
-        """Advance the sampler's generator by the epochs that are over."""
+        """Advance the sampler's generator by the finished epochs."""
         del control, kwargs
         sampler = _find_sampler(train_dataloader)
         if not state.global_step or sampler is None or not sampler.shuffle:
@@ -30,7 +30,7 @@ class ReplayEpochs(TrainerCallback):
 
 
 def _find_sampler(dataloader: Any) -> RepeatSampler | None:
-    """Return TRL's sampler from inside the wrappers accelerate puts around it; streams have none."""
+    """Return TRL's sampler from inside accelerate's wrappers; streams have none."""
     batches: Any = getattr(dataloader, "batch_sampler", None)
     while hasattr(batches, "batch_sampler"):
         batches = batches.batch_sampler

@@ -53,9 +53,9 @@ def make_rehearsal(
 def two_backwards(config: DiversityGRPOConfig, kind: DistributedType) -> bool:
     """Return whether the policy's gradients may be computed before the rehearsal forward.
 
-    The sum of the gradients is the same, and the activations of only one forward are in memory. Not
-    with FSDP, which would gather and scatter the parameters' gradients twice, nor where a backward
-    already moves parameters (LOMO) or counts as a step (DeepSpeed).
+    The sum of the gradients is the same, and only one forward's activations are in memory. Not
+    allowed with FSDP, which would gather and scatter the parameters' gradients twice, nor where a
+    backward already updates parameters (LOMO) or counts as a step (DeepSpeed).
     """
     plain = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
     return (
@@ -67,10 +67,10 @@ def two_backwards(config: DiversityGRPOConfig, kind: DistributedType) -> bool:
 
 @contextmanager
 def whole_models() -> Iterator[None]:
-    """Load models whole inside, which the trainer will not wrap.
+    """Load models unsplit within this context, for models that the trainer will not wrap.
 
     While DeepSpeed's ZeRO-3 is on, transformers splits every model it loads over the processes, and
-    only those that DeepSpeed wraps are ever gathered for a forward.
+    only models that DeepSpeed wraps are gathered for a forward.
     """
     reference = zero._hf_deepspeed_config_weak_ref
     config = None if reference is None else reference()

@@ -1,7 +1,7 @@
-"""Rows of a micro-batch that have no gradient, left out of its forward and backward.
+"""Leave rows without a gradient out of a micro-batch's forward and backward.
 
-In a group whose rewards are all equal every advantage is 0. Such a row adds nothing to the policy's loss;
-where no penalty and no entropy term acts on it, its forward and backward are for nothing.
+In a group whose rewards are all equal every advantage is 0. Such a row adds nothing to the policy's loss.
+Where no penalty and no entropy term acts on it either, its forward and backward are wasted.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from polypath.objectives import Active, PolicyTerm
 
 
 def acts_on_all_rows(trainer: Any, inputs: dict[str, Any]) -> str | None:
-    """Return the setting by which every row of TRL's loss has a gradient, or by which rows hang together.
+    """Return the setting that gives every row of TRL's loss a gradient, or makes rows depend on each other.
 
     Args:
-        trainer: of TRL.
+        trainer: TRL's.
         inputs: its micro-batch.
     """
     reasons = {
@@ -32,11 +32,11 @@ def acts_on_all_rows(trainer: Any, inputs: dict[str, Any]) -> str | None:
 
 
 def rows_with_gradient(inputs: dict[str, Any], terms: Sequence[Active[PolicyTerm]]) -> Tensor:
-    """Return which rows the policy's loss or a term acts on, ``(B,)`` booleans.
+    """Return which rows the policy's loss or one of its terms acts on, ``(B,)`` booleans.
 
     Args:
         inputs: TRL's micro-batch.
-        terms: of the policy's loss.
+        terms: the active terms of the policy's loss.
     """
     advantages = inputs["advantages"]
     moved_B: Tensor = (advantages.reshape(len(advantages), -1) != 0).any(dim=1)
@@ -51,28 +51,28 @@ def rows_with_gradient(inputs: dict[str, Any], terms: Sequence[Active[PolicyTerm
 
 
 def choose_rows(moved_B: Tensor, mask_B_T: Tensor, processes: Processes) -> Tensor:
-    """Return the rows to run, equally many on every process and one at least, in their order.
+    """Return the rows to run, in order: the same number on every process, at least one.
 
-    A process with fewer rows of its own adds its shortest ones: TRL gathers a number for each row, and
+    A process with fewer such rows adds its shortest others: TRL gathers one number per row, and
     sharded models wait for each other's forwards.
 
     Args:
         moved_B: which rows have a gradient.
         mask_B_T: the tokens of the completions.
-        processes: that share the step.
+        processes: those that share the step.
     """
     count = moved_B.sum().reshape(1)
     if processes.world > 1:
         count = processes.gather(count).max()
     length_B = mask_B_T.sum(dim=1)
-    # Those with a gradient first, then the shortest.
+    # Rows with a gradient first, then the shortest.
     order_B = torch.where(moved_B, -1, length_B).argsort(stable=True)
     chosen: Tensor = order_B[: max(int(count), 1)].sort().values
     return chosen
 
 
 def part(inputs: dict[str, Any], rows: Tensor) -> dict[str, Any]:
-    """Return some rows of a micro-batch, without the columns that are padding in all of them."""
+    """Return some rows of a micro-batch, without columns that are padding in all of them."""
     batch, width = inputs["completion_mask"].shape
     length = max(int(inputs["completion_mask"][rows].bool().any(dim=0).nonzero()[-1:].sum()) + 1, 1)
     empty = inputs["prompt_mask"][rows].bool().any(dim=0).int().argmax()
@@ -89,7 +89,7 @@ def part(inputs: dict[str, Any], rows: Tensor) -> dict[str, Any]:
 
 
 def share_of_loss(rule: str, mask_B_T: Tensor, rows: Tensor) -> Tensor | float:
-    """Return by what the loss of some rows is multiplied to be their part of the whole micro-batch's.
+    """Return the factor that turns the loss of some rows into their share of the micro-batch's loss.
 
     Args:
         rule: how the loss is normalised, as ``polypath.core.step.normalize`` names it.

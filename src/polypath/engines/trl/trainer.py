@@ -1,8 +1,8 @@
-"""``trl.GRPOTrainer`` with the methods of ``polypath.objectives``. It moves arrays and holds no formula.
+"""``trl.GRPOTrainer`` with the methods of ``polypath.objectives``. It moves arrays and contains no formula.
 
-Five private methods of TRL are overridden, and the public ``train`` and ``training_step``; none of its
-code is copied. tests/engines/trl pins their signatures and shapes. With every method off the loss
-tensor that TRL returns is passed on untouched.
+It overrides five private methods of TRL and the public ``train`` and ``training_step``, and copies none
+of its code. tests/engines/trl pins their signatures and shapes. With every method off the loss
+tensor that TRL returns is passed on unchanged.
 """
 
 import inspect
@@ -56,7 +56,7 @@ LOSS_RULES = {
 
 
 def _counted_tokens(inputs: dict[str, Any]) -> Tensor:
-    """Return the tokens of completions that count in the loss: not what tools wrote."""
+    """Return the completion tokens that count in the loss; those written by tools do not."""
     mask_B_T: Tensor = inputs["completion_mask"]
     return mask_B_T * inputs["tool_mask"] if "tool_mask" in inputs else mask_B_T
 
@@ -71,8 +71,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         solution_fn: ``(text, row) -> canonical solution or None``: which completions are the same
             solution; or a name, as ``args.solution_fn``, which it overrides. Default: the ``solution``
             method of a reward function that has one (``TaskReward`` does).
-        objectives: methods of your own, switched on: ``[MY_ENTRY.on(...), ...]``, besides those of the
-            settings.
+        objectives: your own methods, switched on: ``[MY_ENTRY.on(...), ...]``, in addition to those of
+            the settings.
         **named: as ``GRPOTrainer``.
 
     Raises:
@@ -118,7 +118,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             named["train_dataset"] = exploration_rows(rows, stored.excluded_prompts)
         model = named.get("model")
         files = model_errors(model) if isinstance(model, str) else nullcontext()
-        with given.own_errors(), files:  # of vLLM, peft, liger: TRL says what to install
+        with given.own_errors(), files:  # for vLLM, peft, liger: TRL says what to install
             super().__init__(**named)
         readers = [self.processing_class, *filter(None, self.reward_processing_classes)]
         self._has_template = all(getattr(reader, "chat_template", None) for reader in readers)
@@ -149,7 +149,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self.weight_average: WeightAverage | None = None
         if config.average_weights_from is not None:
             self.weight_average = WeightAverage(config.average_weights_from)
-            # First: what others save, upload or mark as whole is to hold the mean.
+            # First, so that what other callbacks save, upload or mark as complete holds the mean.
             self.callback_handler.callbacks.insert(0, self.weight_average)
         if config.save_strategy == "steps" and config.save_steps >= 1:
             warn_inexact_resume(
@@ -188,18 +188,18 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         )
 
     def train(self, resume_from_checkpoint: Any = None, *rest: Any, **named: Any) -> Any:
-        """Train as TRL does; with ``average_weights_from`` the model then has the mean of its weights."""
+        """Train as TRL does; with ``average_weights_from`` the model ends with the mean of its weights."""
         if self.weight_average is not None:
             known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
             self.weight_average.checkpoint = resume_from_checkpoint if known else None
         with given.logger_errors(self.args.report_to):
             result = super().train(resume_from_checkpoint, *rest, **named)
         if self.weight_average is not None and self.use_vllm:
-            self._last_loaded_step = -1  # vLLM may hold the last weights, of the same step
+            self._last_loaded_step = -1  # vLLM may still hold the last weights, those of this step
         return result
 
     def _read_settings(self) -> None:
-        """Read the settings anew: a callback may change one while training, a coefficient say."""
+        """Read the settings again: a callback may change one during training, such as a coefficient."""
         self._objectives = self.args.objectives.plus(self._given)
         self._groups.objectives = self._objectives
         self._groups.measured = self.args.diversity_metrics
@@ -241,7 +241,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             return super()._tokenize_prompts(prompts)
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        """Add correctness to the batch and, with a method of groups on, replace its advantages."""
+        """Add correctness to the batch; replace its advantages if a group method is on."""
         given.check_prompts(inputs, "A row of the data", has_template=self._has_template)
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if self._generated is None:
@@ -285,7 +285,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     # --- loss ----------------------------------------------------------------------------------------
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        """Keep what the policy's forward inside the loss returned, so that no term repeats it."""
+        """Keep what the policy's forward inside the loss returned, so that no term runs it again."""
         result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
         if self._capture_forward:
             self._forward = (result[0], result[1])
@@ -293,7 +293,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         return result
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Do TRL's step; rehearsal follows the policy's backward, where two backwards are allowed."""
+        """Run TRL's step; rehearsal follows the policy's backward where two backwards are allowed."""
         self._two_backwards = self._rehearsal is not None and two_backwards(
             self.args, self.accelerator.distributed_type
         )
@@ -336,7 +336,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         for term in terms.values():
             loss = loss + term
         if self._rehearsal is not None and training:
-            if self._two_backwards:  # frees the policy's activations before rehearsal makes its own
+            if self._two_backwards:  # frees its activations before rehearsal allocates more
                 self.accelerator.backward(loss)
                 loss = loss.detach()
             loss = loss + self._rehearsal_loss(model, self._rehearsal, sizes)
@@ -344,13 +344,13 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self._means.add_shares("gradient_share", sizes)
             if entropy_B_T is not None and batch.correct_B is not None:
                 self._means.add_entropy(entropy_B_T, mask_B_T, batch.correct_B, inputs["scored"])
-        # Once a step, or an evaluation batch: one collective and one wait for the device.
+        # Once per step or evaluation batch: one collective and one wait for the device.
         if not training or self.accelerator.sync_gradients:
             self._log_means(self._means.flush(self._processes))
         return loss
 
     def _rows_to_run(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], Tensor | float | None]:
-        """Return the rows of a micro-batch with a gradient, and by what their loss is multiplied."""
+        """Return the rows of a micro-batch with a gradient, and the factor for their loss."""
         skips = self.args.skip_rows_without_gradient and self.model.training
         if not skips or skipping.acts_on_all_rows(self, inputs) is not None:
             return inputs, None
@@ -367,10 +367,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     def _policy_loss(
         self, model: Any, inputs: dict[str, Any], beta: float
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return TRL's loss with its KL penalty at ``beta``, log-probs and entropies of its forward."""
-        # Without its penalty, the reference log-probs are there all the same.
+        """Return TRL's loss with its KL penalty at ``beta``, and its forward's log-probs and entropies."""
+        # The reference log-probs are there even without its penalty.
         whole, self.beta = self.beta, beta
-        # The rehearsal's backward, which comes last, sends the gradients of both.
+        # The rehearsal's backward, which comes last, synchronises the gradients of both.
         local = self.accelerator.no_sync(model) if self._two_backwards else nullcontext()
         self._capture_forward = True
         try:
@@ -387,7 +387,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     def _step_shape(self, inputs: dict[str, Any]) -> StepShape:
         """Return the optimizer step (or evaluation batch) that a micro-batch is part of."""
         accumulation = self.current_gradient_accumulation_steps if self.model.training else 1
-        tokens = inputs["num_items_in_batch"]  # over the generation batch
+        tokens = inputs["num_items_in_batch"]  # counted over the generation batch
         if self.model.training:
             tokens = tokens * accumulation / self.args.steps_per_generation
         world = self._processes.world
@@ -407,7 +407,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         return normalize(kl_B_T, batch.mask_B_T, step, LOSS_RULES[self.loss_type])
 
     def _rehearsal_loss(self, model: Any, rehearsal: Rehearsal, sizes: dict[str, Tensor]) -> Tensor:
-        """Run the rehearsal rows of this micro-step and return their part of the loss."""
+        """Run the rehearsal rows of this micro-step and return their share of the loss."""
         batch = rehearsal.next_batch(
             step=self.state.global_step,
             micro_steps=self.current_gradient_accumulation_steps,
