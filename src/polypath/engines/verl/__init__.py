@@ -1,7 +1,7 @@
 """The verl engine: a trainer that verl finds by name, and a reward function for its reward loop.
 
-verl imports this module in every process where ``VERL_USE_EXTERNAL_MODULES`` names it. docs/verl.md
-begins with the overrides.
+verl imports this module in every process where ``VERL_USE_EXTERNAL_MODULES`` names it. The
+overrides are at the top of docs/verl.md.
 """
 
 from polypath.errors import MissingExtraError

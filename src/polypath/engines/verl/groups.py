@@ -1,4 +1,4 @@
-"""The groups of a step, in verl's controller: rows of the transfer queue to the core's group stage."""
+"""The groups of a step, in verl's controller: feeds rows of the transfer queue to the core's group stage."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from polypath.errors import ConfigError
 
 
 def fetch(batch: Any, *names: str) -> Any:
-    """Return fields of a batch's rows from the transfer queue, those that are there."""
+    """Return the named fields of a batch's rows that the transfer queue holds."""
     return transfer_queue.kv_batch_get(
         keys=batch.keys, partition_id=batch.partition_id, select_fields=list(names)
     )
@@ -23,13 +23,13 @@ def fetch(batch: Any, *names: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class StepGroups:
-    """What the groups of a step give, for each row; rows of padding count as wrong and not scored.
+    """Results of a step's groups, per row; padding rows count as wrong and not scored.
 
     Attributes:
-        correct_B: which are correct.
-        known_B: of which it is known whether they are correct.
-        advantages_B: in float64; ``None`` where verl's own stand.
-        metrics: to log.
+        correct_B: which rows are correct.
+        known_B: for which rows correctness is known.
+        advantages_B: in float64; ``None`` to keep verl's own.
+        metrics: values to log.
     """
 
     correct_B: Tensor
@@ -43,10 +43,10 @@ class GroupReader:
     """Runs the group stage on the rows of a step.
 
     Attributes:
-        settings: of the run.
-        stage: works on groups.
-        scores: says which rows are correct.
-        tokenizer: of the model.
+        settings: the run's.
+        stage: the core's group stage.
+        scores: decides which rows are correct.
+        tokenizer: the model's.
     """
 
     settings: FlatSettings
@@ -55,21 +55,22 @@ class GroupReader:
     tokenizer: Any
 
     def read(self, batch: Any) -> Callable[[Callable[[], Tensor]], StepGroups]:
-        """Fetch the rows of a step, and return what works on them.
+        """Fetch the rows of a step, and return a function that processes them.
 
         Args:
-            batch: of verl, a ``KVBatchMeta``.
+            batch: verl's ``KVBatchMeta``.
 
         Returns:
-            A function of one that returns the log-probability of each row; it may run in another thread.
+            A function that takes a function returning the log-probability of each row. It may run in
+            another thread.
 
         Raises:
-            ConfigError: completions are compared by their solutions, and nothing says what these are.
+            ConfigError: completions are compared by their solutions, and nothing defines these.
         """
         data = fetch(batch, "uid", "responses", "response_mask", "rm_scores", "extra_fields")
         last, real = _last_of_session(batch)
         pairs = zip(data["responses"].unbind(), data["response_mask"].unbind(), strict=True)
-        written = [ids[mask.bool()].tolist() for ids, mask in pairs]  # not what tools said
+        written = [ids[mask.bool()].tolist() for ids, mask in pairs]  # without tool output
         texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
         infos = [(extra or {}).get("reward_extra_info") or {} for extra in data["extra_fields"]]
         scores_B = torch.stack([row.sum() for row in data["rm_scores"].unbind()])
@@ -117,7 +118,7 @@ class GroupReader:
 
 
 def _last_of_session(batch: Any) -> tuple[list[int], list[bool]]:
-    """Return for every row the last row of its session, which was scored, and whether it is no padding.
+    """Return for every row the last row of its session (the scored one), and whether it is not padding.
 
     A session of several turns may have several rows, with keys ``<prompt>_<session>_<row>``.
     """

@@ -1,7 +1,7 @@
-"""The loss of verl's workers: verl's own, plus the terms that are on. Holds no formula.
+"""The loss of verl's workers: verl's own, plus the terms that are on. Contains no formula.
 
 A worker calls it for every micro-batch, and FSDP averages the gradients over the ranks. Rehearsal rows
-come in the same batch, with a response mask of 0, so that nothing of verl's own counts them.
+come in the same batch with a response mask of 0, so that verl's own loss and metrics ignore them.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ REF_LOGPS = "polypath_ref_logps"  # stored log-probs of a rehearsal row, 0 elsew
 STEP_TOKENS = (
     "polypath_step_tokens"  # rehearsal tokens of the mini-batch; 0 marks a row of the policy
 )
-_METRIC = "polypath_mean:"  # prefix of a part of a mean among verl's metrics
+_METRIC = "polypath_mean:"  # prefix among verl's metrics for a part of a mean
 
 
 def diversity_loss(
@@ -32,7 +32,7 @@ def diversity_loss(
 ) -> tuple[Tensor, dict[str, Any]]:
     """Return the loss of a micro-batch and its metrics, as verl's ``ppo_loss`` does."""
     logp = model_output["log_probs"]
-    flat = logp.values() if logp.is_nested else logp  # one tensor on which all terms depend
+    flat = logp.values() if logp.is_nested else logp  # one tensor that all terms depend on
     loss, metrics = ppo_loss(
         config=config,
         model_output={**model_output, "log_probs": flat},
@@ -70,13 +70,13 @@ def diversity_loss(
 
 
 def take_means(metrics: dict[str, Any]) -> dict[str, float]:
-    """Take the means of ``diversity_loss`` out of what the workers' update returned.
+    """Remove the means of ``diversity_loss`` from what the workers' update returned, and return them.
 
     Args:
-        metrics: of verl, by name; a list with an entry for every mini-batch. Changed.
+        metrics: verl's, by name; each a list with one entry per mini-batch. Changed in place.
 
     Returns:
-        Each mean over all mini-batches; NaN over nothing.
+        Each mean over all mini-batches; NaN where nothing was counted.
     """
     found = {}
     for key in [key for key in metrics if key.startswith(f"{_METRIC}sum:")]:
@@ -126,7 +126,7 @@ def _rehearsal(
 
 
 def _keep_means(metrics: dict[str, Any], means: TokenMeans, *, counts: bool) -> None:
-    """Make verl's means over micro-batches leave out those with rehearsal rows only, where all is 0."""
+    """Make verl's means skip micro-batches of rehearsal rows only, where every value is 0."""
     for name, metric in list(metrics.items()):
         if isinstance(metric, Metric) and metric.aggregation is AggregationType.MEAN:
             del metrics[name]

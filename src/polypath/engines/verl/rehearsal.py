@@ -1,8 +1,8 @@
 """Rehearsal rows in verl's actor update: stored rows woven into the batch, rank by rank.
 
-verl deals a batch out in equal parts, rank after rank, and each rank cuts its part into mini-batches.
-So the rows of each rank and mini-batch follow its policy rows, and only ``mini_batch_size`` grows; what
-verl divides its own loss by stays as it is.
+verl splits a batch into equal parts, rank after rank, and each rank cuts its part into mini-batches.
+So rehearsal rows follow the policy rows of each rank and mini-batch, and only ``mini_batch_size`` grows.
+The number that verl divides its own loss by does not change.
 """
 
 import copy
@@ -33,12 +33,12 @@ _KEY = "rehearsal"
 class WovenRehearsal:
     """Serves the rows of a rehearsal set to verl's workers.
 
-    Which rows come next is a pure function of the seed and the number of the mini-batch, so a resumed
-    run needs nothing that is saved. With ``ppo_epochs`` above 1 each epoch goes through the same rows.
+    The next rows are a pure function of the seed and the mini-batch's number, so a resumed run needs
+    no saved state. With ``ppo_epochs`` above 1 every epoch uses the same rows.
 
     Attributes:
-        settings: of the run.
-        stored: the set.
+        settings: the run's.
+        stored: the rehearsal set.
         config: section ``actor_rollout_ref`` of verl's configuration.
         ranks: data-parallel workers.
     """
@@ -57,16 +57,16 @@ class WovenRehearsal:
             rows_per_step=self.settings.rehearsal.rows_per_step(rows, self.ranks),
             seed=int(actor.data_loader_seed),
         )
-        # Rows of a forward, by which a rank's rows must divide; 1 where micro-batches are cut by tokens.
+        # A rank's rows must be a multiple of the rows per forward; 1 where micro-batches are cut by tokens.
         self._forward = 1 if actor.use_dynamic_bsz else int(actor.ppo_micro_batch_size_per_gpu)
         self._filler = -(rows + self._schedule.rows_per_step // self.ranks) % self._forward
 
     @contextmanager
     def woven(self, batch: KVBatchMeta, update: int) -> Iterator[KVBatchMeta]:
-        """Yield the batch with the rows of its mini-batches, which are in the transfer queue so long.
+        """Yield the batch with rehearsal rows added; the transfer queue holds these within the context.
 
         Args:
-            batch: of the policy.
+            batch: the policy's.
             update: number of the update since the start of training, from 0.
         """
         template = transfer_queue.kv_batch_get(batch.keys[:1], batch.partition_id)[0]
@@ -103,15 +103,15 @@ class WovenRehearsal:
             transfer_queue.kv_clear(keys=list(new), partition_id=batch.partition_id)
 
     def check_start(self, batch: KVBatchMeta, workers: Any, temperature: float) -> None:
-        """Check that the policy gives the first rows the log-probabilities that are stored.
+        """Check that the policy reproduces the stored log-probabilities of the first rows.
 
         Args:
-            batch: of the policy, whose rows show which fields there are.
-            workers: of verl; they run a forward of the first mini-batch's rows.
-            temperature: of the training.
+            batch: the policy's; its rows show which fields exist.
+            workers: verl's; they run a forward of the first mini-batch's rows.
+            temperature: the training temperature.
 
         Raises:
-            ConfigError: the log-ratio is not 0 up to ``rehearsal_tolerance``.
+            ConfigError: the log-ratio differs from 0 by more than ``rehearsal_tolerance``.
         """
         with self.woven(batch, 0) as larger:
             keys = [key for key in larger.keys if key.startswith(f"{_KEY}0_")]
@@ -135,7 +135,7 @@ class WovenRehearsal:
         check_start(self.settings.rehearsal, float(torch.cat(off).abs().mean()))
 
     def _row(self, template: Any, row: int, step_tokens: int) -> dict[str, Any]:
-        """Return a stored row with every field of the template; all that verl counts is 0."""
+        """Return a stored row with every field of the template; every field that verl counts is 0."""
         tensors = self.stored.batch([row], 0)
         prompt, completion = tensors["prompt_ids"][0], tensors["completion_ids"][0]
         ids = torch.cat([prompt, completion])
@@ -166,10 +166,10 @@ class WovenRehearsal:
 def load_set(settings: FlatSettings, tokenizer: Any, temperature: float) -> RehearsalSet | None:
     """Load the rehearsal set of a run; ``None`` where it has none.
 
-    The weights are checked by the first log-ratio, as the controller does not hold the model.
+    The controller does not hold the model, so the weights are checked later, by the first log-ratio.
 
     Raises:
-        MissingFileError, DataError: there is no such set, or it is damaged.
+        MissingFileError, DataError: the set does not exist or is damaged.
         ConfigError: it was made with another tokenizer, chat template or temperature.
     """
     if not settings.rehearsal.on:

@@ -35,16 +35,16 @@ async def compute_score(
     task_options: Sequence[str] = (),
     **others: Any,
 ) -> dict[str, Any]:
-    """Score a completion, as verl's reward loop asks for it.
+    """Score a completion for verl's reward loop.
 
     Args:
-        data_source: names the task, where ``task`` does not.
+        data_source: names the task if ``task`` does not.
         solution_str: what the model wrote.
         ground_truth: gold answer of the problem.
-        extra_info: of the row; not read.
-        task: name or place of the task.
-        task_options: of the task, as ``key=value``.
-        **others: what else verl passes; not read.
+        extra_info: the row's; ignored.
+        task: name of the task, or ``path/to/file.py:factory``.
+        task_options: the task's options, as ``key=value``.
+        **others: anything else verl passes; ignored.
 
     Returns:
         ``score`` in [0, 1]; ``acc``, 1 where the completion is correct; ``solution``, its canonical

@@ -17,7 +17,7 @@ def read_settings(config: DictConfig) -> FlatSettings:
     """Read the section ``polypath`` of a verl configuration, and refuse what does not work on verl.
 
     Raises:
-        ConfigError: a key is unknown, a value out of range, or a setting does not fit the others.
+        ConfigError: a key is unknown, a value is out of range, or settings cannot be combined.
         MissingFileError: a file of a user's methods does not exist.
     """
     section = OmegaConf.select(config, SECTION)

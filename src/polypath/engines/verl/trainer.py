@@ -1,7 +1,7 @@
 """verl's synchronous trainer with the methods of ``polypath.objectives``. It moves arrays; no formula.
 
-Five methods of ``PPOTrainerSync`` are extended, and none of its code is copied. With every method off,
-training is bit for bit verl's own; the diversity metrics are logged all the same.
+It extends five methods of ``PPOTrainerSync`` and copies none of its code. With every method off,
+training is bit for bit verl's own; the diversity metrics are still logged.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     """``PPOTrainerSync`` with polypath's settings in the section ``polypath`` of its configuration.
 
     Args:
-        config: of ``verl.trainer.main_ppo``.
+        config: that of ``verl.trainer.main_ppo``.
 
     Raises:
         ConfigError: a setting is unknown, out of range, or does not work on verl.
@@ -65,7 +65,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     def __init__(self, config: DictConfig) -> None:
         self._settings = settings = read_settings(config)
         with open_dict(config):
-            # verl asks in several places whether the mode is "sync", and is asynchronous if not.
+            # In several places verl checks whether the mode is "sync", and runs asynchronously otherwise.
             config.trainer.v1.trainer_mode = "sync"
             if settings.wants("entropy_B_T"):
                 config.actor_rollout_ref.actor.calculate_entropy = True
@@ -78,7 +78,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     # --- start ---------------------------------------------------------------------------------------
 
     def _init_dataloader(self) -> None:
-        """Load what the methods need, before any worker starts, and leave out rehearsed problems."""
+        """Load what the methods need before any worker starts, and exclude rehearsed problems."""
         self._stored = load_set(self._settings, self.tokenizer, self._temperature)
         self._reader = self._group_reader()
         excluded: frozenset[str] = frozenset()
@@ -108,7 +108,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         return GroupReader(settings, stage, scores, self.tokenizer)
 
     def on_init_end(self) -> None:
-        """Give the workers the loss, where anything is added to it."""
+        """Give the workers our loss if a term is added."""
         super().on_init_end()
         config, settings = self.config.actor_rollout_ref, self._settings
         if settings.in_loss:
@@ -121,7 +121,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     # --- groups --------------------------------------------------------------------------------------
 
     def _compute_old_log_prob(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        """Work on the groups while the workers compute log-probabilities."""
+        """Process the groups while the workers compute log-probabilities."""
         work = self._reader.read(batch)
         later = self._settings.wants("sequence_logp_P_G")
         if not later:
@@ -132,7 +132,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         return batch
 
     def _compute_advantage(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        """Replace verl's advantages where a method works on groups, and log the groups."""
+        """Replace verl's advantages if a group method is on, and log the groups."""
         batch = super()._compute_advantage(batch, metrics)
         assert self._groups is not None
         groups, self._groups = self._groups.result(), None
@@ -181,14 +181,14 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     # --- checkpoints ---------------------------------------------------------------------------------
 
     def _save_checkpoint(self) -> None:
-        """Record the settings first: verl's own files make a checkpoint whole."""
+        """Record the settings first: verl's own files mark a checkpoint as complete."""
         folder = self._checkpoint()
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RECORD, self._record())
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
-        """Refuse to go on with other settings than the checkpoint was made with."""
+        """Refuse to resume with settings other than the checkpoint's."""
         super()._load_checkpoint()
         folder = self._checkpoint()
         if self.config.trainer.resume_mode == "resume_path":
@@ -206,7 +206,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
 
 
 class _Workers:
-    """verl's workers for one update: the batch goes in wider, and our means are taken out."""
+    """verl's workers for one update: adds rehearsal rows to the batch and takes our means out."""
 
     def __init__(self, workers: Any, rehearsal: WovenRehearsal | None, update: int) -> None:
         self._workers, self._rehearsal, self._update = workers, rehearsal, update
@@ -232,7 +232,7 @@ def _sequence_logps(batch: Any) -> Tensor:
 
 
 def _finite(means: dict[str, float]) -> dict[str, float]:
-    """Leave out means over nothing, which some of verl's loggers cannot write."""
+    """Leave out NaN means, which some of verl's loggers cannot write."""
     return {name: value for name, value in means.items() if value == value}
 
 
@@ -242,7 +242,7 @@ def _not_wanted() -> Tensor:
 
 @contextmanager
 def _excluding(excluded: frozenset[str]) -> Iterator[None]:
-    """Leave problems out of the training data that verl loads inside, whatever its class is."""
+    """Exclude problems from training data that verl loads within this context, whatever its class."""
     load = trainer_base.create_rl_dataset
 
     def filtered(*args: Any, is_train: bool, **named: Any) -> Any:
@@ -259,7 +259,7 @@ def _excluding(excluded: frozenset[str]) -> Iterator[None]:
 
 
 def _refuse_unused_settings(mode: str, trainer: type[Any]) -> type[Any]:
-    """Return a trainer of verl that refuses polypath's settings, which it would not read."""
+    """Return a verl trainer that refuses polypath's settings, which it would otherwise ignore."""
 
     class Guarded(trainer):  # type: ignore[misc]
         def __init__(self, config: DictConfig) -> None:
