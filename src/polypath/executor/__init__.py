@@ -1,1 +1,1 @@
-"""Work in processes: of this machine, or of a Ray cluster. Files and numbers are the same."""
+"""Run work in processes on this machine or on a Ray cluster, with the same files and numbers."""

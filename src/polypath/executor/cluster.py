@@ -1,4 +1,4 @@
-"""Where work is done: on this machine, or on a Ray cluster that somebody named."""
+"""Where work runs: on this machine, or on a Ray cluster named by the user."""
 
 import os
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ class RayCluster:
     """A cluster to use.
 
     Attributes:
-        address: ``auto`` for the one that runs on this machine, or HOST:PORT of its head.
+        address: ``auto`` for the one running on this machine, or HOST:PORT of its head.
         named_by: the option or variable that named it.
-        workers: workers at most; ``None`` for as many as there is room for.
+        workers: most workers; ``None`` for as many as fit.
     """
 
     address: str
@@ -28,16 +28,16 @@ class RayCluster:
 def find_cluster(
     option: str | None, workers: int | None = None, environ: Mapping[str, str] | None = None
 ) -> RayCluster | None:
-    """Return the cluster that ``--ray`` or else ``RAY_ADDRESS`` names; ``None`` for this machine.
+    """Return the cluster named by ``--ray``, else by ``RAY_ADDRESS``; ``None`` for this machine.
 
     Args:
         option: value of ``--ray``: an address, ``off`` for this machine whatever the environment
             says, or ``None``.
-        workers: at most.
+        workers: most workers.
         environ: the environment.
 
     Raises:
-        ConfigError: it is no address that can be used, or ``workers`` is below 1.
+        ConfigError: the address cannot be used, or ``workers`` is below 1.
 
     >>> find_cluster(None, environ={}) is None
     True

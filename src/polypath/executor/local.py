@@ -11,13 +11,13 @@ from polypath.executor.worker import run_local, start_local
 
 
 class LocalExecutor:
-    """Runs units in processes of this machine, which end with this one.
+    """Runs units in processes on this machine, which end with this process.
 
     A worker that dies ends all of them: ``finished`` raises ``WorkerLost``.
 
     Args:
-        settings: of every worker. GPUs are not dealt out here: there must be none.
-        workers: processes at most, >= 1.
+        settings: for every worker. GPUs are not assigned here, so it must ask for none.
+        workers: most processes, >= 1.
     """
 
     def __init__(self, settings: WorkerSettings, workers: int) -> None:
@@ -32,13 +32,13 @@ class LocalExecutor:
         self._running: dict[Future[Any], Unit] = {}
 
     def submit(self, unit: Unit) -> None:
-        """Take a unit; see ``Executor``."""
+        """Queue a unit; see ``Executor``."""
         stateful = self._settings.state is not None
         future = self._pool.submit(run_local, unit.function, unit.arguments, stateful=stateful)
         self._running[future] = unit
 
     def finished(self, timeout: float) -> list[Finished]:
-        """Return units that are over; see ``Executor``."""
+        """Return finished units; see ``Executor``."""
         over, _ = wait(self._running, timeout=timeout, return_when=FIRST_COMPLETED)
         return [self._result(future) for future in over]
 

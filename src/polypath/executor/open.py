@@ -17,17 +17,17 @@ def open_executor(
     workers: int = 1,
     say: Callable[[str], None] | None = None,
 ) -> Iterator[Executor]:
-    """Open an executor and end its workers afterwards; after an error or Ctrl-C at once.
+    """Open an executor and end its workers afterwards, at once after an error or Ctrl-C.
 
     Args:
-        cluster: ``None`` for processes of this machine.
-        settings: of every worker.
-        workers: of this machine; a cluster says itself how many.
-        say: told in one line which cluster is used, and what is lost on it.
+        cluster: ``None`` for processes on this machine.
+        settings: for every worker.
+        workers: number on this machine; ``cluster`` sets its own.
+        say: called with one line on which cluster is used and what is lost on it.
 
     Raises:
-        ConfigError: the cluster cannot be reached, or has no room for a worker.
-        MissingExtraError: a cluster is named, and Ray is not installed.
+        ConfigError: the cluster cannot be reached or has no room for a worker.
+        MissingExtraError: a cluster is named but Ray is not installed.
     """
     executor: Executor
     with contextlib.ExitStack() as stack:

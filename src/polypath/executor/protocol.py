@@ -9,16 +9,16 @@ from polypath.errors import PolypathError
 
 
 class WorkerLost(PolypathError, RuntimeError):
-    """A worker process ended while it was at work: killed, out of memory, or its machine was lost."""
+    """A worker process ended during its work: killed, out of memory, or its machine was lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One piece of work, which one worker does from its beginning to its end.
+    """One piece of work, done by one worker from start to end.
 
     Attributes:
-        name: shown to the user; units of one executor have different ones.
-        function: module-level; called in a worker, after the worker's state where it has one.
+        name: shown to the user; unique within an executor.
+        function: module-level; called in a worker, with the worker's state first if it has one.
         arguments: its keyword arguments; they are pickled.
     """
 
@@ -29,13 +29,13 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A unit that is over.
+    """A finished unit.
 
     Attributes:
-        unit: which.
+        unit: the unit.
         value: what its function returned.
         error: what it raised instead.
-        log: file with what its worker printed; ``None`` if nobody keeps it.
+        log: file with what its worker printed; ``None`` if that is not kept.
     """
 
     unit: Unit
@@ -46,18 +46,18 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
-    """What every worker of an executor is.
+    """Settings of every worker of an executor.
 
     Attributes:
-        cpus: threads it computes with, >= 1, and CPUs of its node it takes.
-        gpus: GPUs it takes, >= 0. With some, it takes and uses their share of the node's CPUs instead of
-            ``cpus``.
-        gpus_if_any: take no GPU in a cluster that has none, instead of refusing.
+        cpus: threads it computes with and CPUs it reserves on its node, >= 1.
+        gpus: GPUs it reserves, >= 0. If above 0, it reserves and uses their share of the node's CPUs
+            instead of ``cpus``.
+        gpus_if_any: run without a GPU in a cluster that has none, instead of refusing.
         environment: variables to set before anything is imported.
-        log: file that receives what workers print, one a machine; by default wherever Ray or the
-            terminal has it.
-        folder: every worker must see this folder: units write there.
-        state: called once in each worker before its first unit; functions get what it returns first.
+        log: file for what workers print, one per machine; by default Ray's own logs or the terminal.
+        folder: units write there, so every worker must see it.
+        state: called once in each worker before its first unit; its result is the first argument of
+            every unit's function.
     """
 
     cpus: int = 1
@@ -73,39 +73,39 @@ class Executor(Protocol):
     """Runs units in worker processes.
 
     Attributes:
-        workers: units that run at once, at most; handing in more is allowed, they wait.
+        workers: most units that run at once; more may be submitted, and wait.
     """
 
     workers: int
 
     def submit(self, unit: Unit) -> None:
-        """Take a unit, to be begun as soon as a worker is free; in the order of submission."""
+        """Queue a unit; units start in the order of submission, as soon as a worker is free."""
         ...
 
     def finished(self, timeout: float) -> list[Finished]:
-        """Return units that are over and were not returned before, as soon as there is one.
+        """Wait for finished units, and return those not returned before.
 
         Args:
-            timeout: seconds to wait at most; then nothing is returned.
+            timeout: most seconds to wait; after that the list is empty.
 
         Raises:
-            WorkerLost: no worker is left, or none can begin.
-            PolypathError: a worker refused its machine, or its state could not be made.
+            WorkerLost: no worker is left, or none can start.
+            PolypathError: a worker's machine does not fit, or its state could not be built.
         """
         ...
 
     def close(self, *, kill: bool = False) -> None:
-        """End all workers; with ``kill`` whatever they do, and what waits is never begun."""
+        """End all workers; with ``kill`` even during a unit, and waiting units never start."""
         ...
 
 
 def results(executor: Executor, units: Iterable[Unit]) -> Iterator[tuple[Unit, Any]]:
     """Run units and yield each with its value, as they finish.
 
-    They are taken from ``units`` little by little: there may be millions.
+    ``units`` is read little by little: there may be millions.
 
     Raises:
-        Exception: whatever a unit raised, at once.
+        Exception: whatever a unit raised, as soon as it did.
     """
     left, waiting = iter(units), 0
     while True:

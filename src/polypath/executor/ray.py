@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: each is an actor. A unit whose worker is lost is done again elsewhere."""
+"""Workers on a Ray cluster: each is an actor. A unit whose worker is lost runs again elsewhere."""
 
 import contextlib
 import logging
@@ -32,18 +32,18 @@ from polypath.executor.protocol import Finished, Unit, WorkerLost, WorkerSetting
 from polypath.executor.worker import Home, RemoteWorker
 
 LOST = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError, ObjectLostError)
-MOST_LOSSES = 3  # of one unit, or of workers in a row that do not begin
+MOST_LOSSES = 3  # of one unit, or of workers in a row that do not start
 CONNECT_SECONDS = 30.0
 CLOSE_SECONDS = 10.0
-TELL_SECONDS = 30.0  # without any worker, until it is told
-SETTLE_SECONDS = 1.0  # in which a lost worker that was not quite dead lets go of its locks
-# What a worker must have as the command has it. Not keys: what Ray is told, its dashboard shows.
+TELL_SECONDS = 30.0  # without any worker, until the user is told
+SETTLE_SECONDS = 1.0  # for a lost worker that is not quite dead to release its locks
+# Variables that workers need as in the command. No keys: Ray's dashboard shows what Ray is given.
 PASSED_ON = (
     *("PYTHONPATH", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT"),
     *("HF_HUB_DISABLE_TELEMETRY", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM"),
     *("MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG", "VLLM_CPU_KVCACHE_SPACE"),
 )
-# ray.init waits for minutes for an address where nothing answers, and writes much meanwhile.
+# For an address where nothing answers, ray.init waits for minutes and prints a lot.
 _PROBE = (
     "import logging, sys, ray; "
     "ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.CRITICAL)"
@@ -52,28 +52,28 @@ _PROBE = (
 
 @contextlib.contextmanager
 def connected(cluster: RayCluster) -> Iterator[None]:
-    """Be connected to the cluster; a connection that there is already stays, and is used.
+    """Connect to the cluster; an existing connection is used, and kept.
 
     Raises:
-        ConfigError: nothing answers at the address, it is no cluster this process can join, or Python's
-            path has a space.
+        ConfigError: nothing answers at the address, this process cannot join its cluster, or Python's path
+            has a space.
     """
     if ray.is_initialized():
         yield
         return
-    if " " in sys.executable:  # workers would never register, and nobody would say why
+    if " " in sys.executable:  # workers would never register, without a message
         raise ConfigError(
             f"Ray cannot start workers with a Python whose path has a space, got {sys.executable}. Move the "
             f"environment to a path without one, or use --ray {OFF}."
         )
-    of_environment = os.environ.pop(VARIABLE, None)  # to Ray it says what "auto" means
+    of_environment = os.environ.pop(VARIABLE, None)  # Ray would read it as the meaning of "auto"
     try:
         _probe(cluster)
         ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.CRITICAL)
     finally:
         if of_environment is not None:
             os.environ[VARIABLE] = of_environment
-    # Raylets' messages of lost nodes go to stdout all the same, pages of them. No other way is known.
+    # Without this, raylets still print pages about lost nodes to stdout. No other way is known.
     ray._private.worker._worker_logs_enabled = False
     try:
         yield
@@ -82,7 +82,7 @@ def connected(cluster: RayCluster) -> Iterator[None]:
 
 
 def _probe(cluster: RayCluster) -> None:
-    """Connect in another process, which can be ended when it takes too long."""
+    """Connect in another process, which can be killed if it takes too long."""
     told = f"{cluster.named_by} {cluster.address}"
     else_ = f"Start a cluster (ray start --head), name another address, or --ray {OFF}."
     if cluster.address != "auto":
@@ -118,7 +118,7 @@ def _probe(cluster: RayCluster) -> None:
 
 @dataclass(kw_only=True)
 class _Actor:
-    """One worker: its handle, where it is, and the unit it is at."""
+    """One worker: its handle, its node, and its current unit."""
 
     handle: Any
     host: str = ""
@@ -127,15 +127,15 @@ class _Actor:
 
 
 class RayExecutor:
-    """Runs units in actors, one a worker, which are started as there is work for them.
+    """Runs units in actors, one per worker, started as there is work for them.
 
-    A unit whose worker is lost (its process, its machine) goes to another worker, three times at most.
-    A worker that waits for room in the cluster begins when there is some.
+    A unit whose worker is lost (its process, its machine) goes to another worker, at most three times.
+    A worker that waits for room in the cluster starts when there is some.
 
     Args:
-        cluster: connected to.
-        settings: of every worker.
-        say: told in one line what is used, and what is lost.
+        cluster: the connected cluster.
+        settings: for every worker.
+        say: called with one line on what is used and what is lost.
 
     Raises:
         ConfigError: no node of the cluster has room for a worker.
@@ -161,21 +161,21 @@ class RayExecutor:
         self._starting: dict[Any, _Actor] = {}
         self._idle: list[_Actor] = []
         self._working: dict[Any, _Actor] = {}
-        self._losses: Counter[str] = Counter()  # unit -> workers it was lost with
+        self._losses: Counter[str] = Counter()  # unit -> number of lost workers
         self._failed_starts = 0
         self._alone_since: float | None = time.monotonic()
-        self.lost: list[str] = []  # names of units begun again, in order
+        self.lost: list[str] = []  # names of restarted units, in order
         what = f"{self.workers} worker(s) of {self._settings.cpus} CPU(s)"
         what += f" and {self._settings.gpus} GPU(s)" * (self._settings.gpus > 0)
         say(f"On the Ray cluster {cluster.address} (by {cluster.named_by}): {what}.")
 
     def submit(self, unit: Unit) -> None:
-        """Take a unit; see ``Executor``."""
+        """Queue a unit; see ``Executor``."""
         self._queue.append(unit)
         self._hand_out()
 
     def finished(self, timeout: float) -> list[Finished]:
-        """Return units that are over; see ``Executor``."""
+        """Return finished units; see ``Executor``."""
         end = time.monotonic() + timeout
         over: list[Finished] = []
         while not over and (self._starting or self._working):
@@ -244,13 +244,13 @@ class RayExecutor:
             self._idle.append(actor)
 
     def _ended(self, actor: _Actor, ref: Any) -> list[Finished]:
-        """Return what became of an actor's unit; nothing if it is to be done again."""
+        """Return the result of an actor's unit; nothing if the unit will run again."""
         unit = actor.unit
         assert unit is not None
         try:
             value = ray.get(ref)
         except LOST as error:
-            ray.kill(actor.handle)  # should it live on behind a broken line
+            ray.kill(actor.handle)  # in case it is alive behind a broken connection
             self._losses[unit.name] += 1
             if self._losses[unit.name] >= MOST_LOSSES:
                 lost = WorkerLost(
@@ -268,7 +268,7 @@ class RayExecutor:
         return [Finished(unit=unit, value=value, log=actor.log)]
 
     def _tell_waiting(self) -> None:
-        """Say once that nothing can be done at present: the cluster is full, or has lost its nodes."""
+        """Say once that nothing can run at present: the cluster is full, or has lost its nodes."""
         if self._idle or self._working or not self._starting:
             self._alone_since = None
         elif self._alone_since is None:
@@ -279,10 +279,10 @@ class RayExecutor:
 
 
 def _fitted(settings: WorkerSettings, cluster: RayCluster) -> tuple[WorkerSettings, int]:
-    """Return the settings with the CPUs and GPUs of one worker here, and how many workers there is room for.
+    """Return the settings with one worker's CPUs and GPUs on this cluster, and how many workers fit.
 
     Raises:
-        ConfigError: there is no room for any, and nobody said how many there are to be.
+        ConfigError: no worker fits, and the user set no number of workers.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = {
@@ -319,7 +319,7 @@ def _environment(settings: WorkerSettings) -> dict[str, str]:
 
 
 def _cause(error: RayTaskError) -> Exception:
-    """Return what was raised in the worker, with its traceback there as the cause."""
+    """Return the exception raised in the worker, with its traceback there as the cause."""
     cause = error.cause
     if not isinstance(cause, Exception):
         return PolypathError(_reason(error))
@@ -328,7 +328,7 @@ def _cause(error: RayTaskError) -> Exception:
 
 
 def _reason(error: Exception) -> str:
-    """Return the one line that says most of Ray's many."""
+    """Return the most informative of Ray's many lines."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = next((line for line in reversed(lines) if "Error" in line.split(":")[0]), "")
     return one_line(telling or " ".join(lines), 300)

@@ -1,4 +1,4 @@
-"""What happens in a worker process, whatever started it."""
+"""What runs inside a worker process, whatever started it."""
 
 import os
 import platform
@@ -16,18 +16,18 @@ import polypath
 from polypath.errors import ConfigError, PolypathError
 from polypath.executor.protocol import WorkerSettings
 
-_PARENT_SECONDS = 0.5  # between looks at the parent
-_SEEN_SECONDS = 10.0  # until a new file shows on a network file system
+_PARENT_SECONDS = 0.5  # between checks of the parent
+_SEEN_SECONDS = 10.0  # until a new file appears on a network file system
 
 
 @dataclass(frozen=True, kw_only=True)
 class Home:
-    """What a worker on another machine must have as the command has it.
+    """What a worker on another machine must share with the command.
 
     Attributes:
-        folder: the working folder, which relative paths are of.
-        version: of polypath.
-        marker: a file just written to the folder that all must see; ``None`` where there is none.
+        folder: the working folder, the base of relative paths.
+        version: polypath's.
+        marker: a file just written to the folder that every worker must see; ``None`` if there is none.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class Home:
 
 
 class RemoteWorker:
-    """A worker that a cluster runs: one process, one unit after the other."""
+    """A worker on a cluster: one process that runs one unit after another."""
 
     def __init__(self, settings: WorkerSettings, home: Home) -> None:
         self._settings = settings
@@ -45,22 +45,22 @@ class RemoteWorker:
         self._log: Path | None = None
 
     def begin(self) -> tuple[str, Path | None]:
-        """Get ready; return the machine's name and the file that gets what is printed.
+        """Set up; return the machine's name and the file that receives printed output.
 
         Raises:
-            ConfigError: this machine has another polypath or does not see the folders, or the state cannot
-            be made.
+            ConfigError: this machine has another version of polypath or does not see the folders, or the
+            state cannot be built.
         """
         host = socket.gethostname()
         require_home(self._home, host)
         os.chdir(self._home.folder)
-        if os.getcwd() not in sys.path:  # as for the command: a user's module may lie there
+        if os.getcwd() not in sys.path:  # as in the command: a user's module may be there
             sys.path.insert(0, os.getcwd())
         log = self._settings.log
-        if log is not None:  # one a machine: network file systems mix up what two append
+        if log is not None:  # one per machine: network file systems mix up two writers
             self._log = log.with_name(f"{log.stem}-{host}{log.suffix}")
             _print_to(self._log)
-        # How many processes share this machine's CPUs: pools of verifiers take their part.
+        # How many processes share this machine's CPUs: verifier pools use their share.
         share = (os.cpu_count() or 1) // self._settings.cpus
         os.environ["LOCAL_WORLD_SIZE"] = str(max(1, share))
         if self._settings.state is not None:
@@ -73,24 +73,24 @@ class RemoteWorker:
         return host, self._log
 
     def run(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
-        """Do one unit."""
+        """Run one unit."""
         if self._settings.state is not None:
             return function(self._state, **arguments)
         return function(**arguments)
 
     def close(self) -> None:
-        """Let go of the state, so that processes it started end in order."""
+        """Release the state, so that processes it started end in order."""
         state, self._state = self._state, None
         if hasattr(state, "close"):
             state.close()
 
 
 def require_home(home: Home, host: str) -> None:
-    """Check that this machine can stand in for the one of the command.
+    """Check that this machine can stand in for the command's.
 
     Args:
         home: what is needed.
-        host: name of this machine, for the errors.
+        host: this machine's name, for error messages.
 
     Raises:
         ConfigError: naming what is missing here.
@@ -116,12 +116,12 @@ def require_home(home: Home, host: str) -> None:
 
 
 def start_local(settings: WorkerSettings, parent: int) -> None:
-    """Set up a worker process of this machine: output to the log, its threads, gone when its parent is."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and kills
+    """Set up a worker process on this machine: log, threads, and exit when its parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides and kills
     if settings.log is not None:
         _print_to(settings.log)
     os.environ.update(settings.environment)
-    # Read when torch is imported, by a unit that needs it.
+    # torch reads it on import, in a unit that needs torch.
     os.environ["OMP_NUM_THREADS"] = str(settings.cpus)
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     if "torch" in sys.modules:
@@ -134,7 +134,7 @@ _state: Any = None
 
 
 def run_local(function: Callable[..., Any], arguments: Mapping[str, Any], *, stateful: bool) -> Any:
-    """Do one unit in a process that ``start_local`` set up."""
+    """Run one unit in a process that ``start_local`` set up."""
     return function(_state, **arguments) if stateful else function(**arguments)
 
 
