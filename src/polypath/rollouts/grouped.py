@@ -1,4 +1,4 @@
-"""Rows or columns of samples, put together by problem."""
+"""Group rows or columns of samples by problem."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ _VERDICTS = np.array([False, True, None], dtype=object)  # at 0, 1 and -1
 
 
 class Grouped(NamedTuple):
-    """What ``Samples`` holds of N problems; each field is one of its."""
+    """The fields of ``Samples`` for N problems."""
 
     problem_ids: tuple[str, ...]
     prompts: tuple[str | None, ...]
@@ -34,7 +34,7 @@ class Grouped(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """What is kept of a row: its prompt, which every sample of a problem repeats, is not."""
+    """The kept part of a row: without its prompt, which every sample of a problem repeats."""
 
     sample_id: int | None
     completion: str
@@ -44,7 +44,7 @@ class _Sample(NamedTuple):
 
 @dataclass(kw_only=True, slots=True)
 class _ProblemRows:
-    """What was read of one problem."""
+    """The rows read so far for one problem."""
 
     prompt: str | None = None
     gold: str | None = None
@@ -54,14 +54,14 @@ class _ProblemRows:
     has_greedy: bool = False
 
     def ordered(self) -> list[_Sample]:
-        """Return numbered samples by number, then those without a number as they came."""
+        """Return numbered samples by number, then those without a number in the order read."""
         return sorted(self.rows, key=lambda row: (row.sample_id is None, row.sample_id or 0))
 
 
 def group_rows(rows: Iterable[SampleRow], left_out: LeftOut) -> Grouped:
     """Group rows by problem, in an order that does not depend on when each was drawn.
 
-    Of several rows with one (problem_id, sample_id) the first counts; the others are counted in
+    Of several rows with the same (problem_id, sample_id) the first is kept; the others are counted in
     ``left_out``, as are further greedy samples of a problem.
     """
     problems: dict[str, _ProblemRows] = {}
@@ -98,18 +98,18 @@ def group_rows(rows: Iterable[SampleRow], left_out: LeftOut) -> Grouped:
 
 
 class UnlikeSchemaError(Exception):
-    """A batch is not as a sample store writes it: its rows have to be looked at one by one."""
+    """A batch is not as a sample store writes it, so its rows must be read one by one."""
 
 
 def group_columns(
     batches: Iterable[pa.RecordBatch], greedy: Iterable[pa.RecordBatch], left_out: LeftOut
 ) -> Grouped:
-    """Group the rows of a sample store, as ``group_rows`` does, without making objects of rows.
+    """Group the rows of a sample store as ``group_rows`` does, but without an object per row.
 
     Args:
-        batches: columns of ``COLUMNS``.
-        greedy: the same of the greedy samples.
-        left_out: is told what is left out.
+        batches: batches with the columns ``COLUMNS``.
+        greedy: the same for the greedy samples.
+        left_out: counts the rows left out.
 
     Raises:
         UnlikeSchemaError: a column is not of the schema, or has gaps.
@@ -123,7 +123,7 @@ def group_columns(
 
 
 class _Columns:
-    """Columns read so far; a problem goes by its number, in order of appearance."""
+    """Columns read so far; problems are numbered in order of appearance."""
 
     def __init__(self, left_out: LeftOut) -> None:
         self.left_out = left_out
@@ -138,7 +138,7 @@ class _Columns:
         self.greedy: dict[int, bool | None] = {}
 
     def add(self, batch: pa.RecordBatch, *, greedy: bool = False) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         batch = self._usable(batch)
         problem_S = self._problems(batch["problem_id"])
         self._first_texts(problem_S, batch["prompt"], self.prompts)
@@ -165,7 +165,7 @@ class _Columns:
         self.answers += batch["answer"].to_pylist()
 
     def grouped(self) -> Grouped:
-        """Return all by problem, in the order of sample numbers; of equal ones the first counts."""
+        """Return all samples by problem, in order of sample number; of equal numbers the first is kept."""
         problem_S, sample_S, verdict_S = (
             np.concatenate(parts) if parts else np.zeros(0, np.int64)
             for parts in (self.problem_parts, self.sample_parts, self.verdict_parts)
@@ -197,7 +197,7 @@ class _Columns:
         )
 
     def _usable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the rows that can be used, and count the others."""
+        """Return the usable rows, and count the others."""
         for name in COLUMNS:
             column = batch[name]
             if column.type != SCHEMA.field(name).type or (
@@ -234,7 +234,7 @@ class _Columns:
     def _first_texts(
         self, problem_S: npt.NDArray[np.int64], texts: pa.Array, known: list[str | None]
     ) -> None:
-        """Note the first text of each problem that has none yet; an empty one is none."""
+        """Keep the first text of each problem that has none yet; an empty text counts as none."""
         there_S = np.flatnonzero(pc.not_equal(texts, "").to_numpy(zero_copy_only=False))
         problems, first = np.unique(problem_S[there_S], return_index=True)
         for problem, row in zip(problems.tolist(), there_S[first].tolist(), strict=True):

@@ -1,4 +1,4 @@
-"""From a row of any file, already under our keys, to the samples in it."""
+"""Turn a row of any file, already under our keys, into its samples."""
 
 import ast
 import hashlib
@@ -33,12 +33,12 @@ PER_SAMPLE = ("completion", "correct", "reward", "answer", "status")  # lists in
 WITHOUT_VERDICT = frozenset({"timeout", "error", "bad_gold"})  # statuses: neither right nor wrong
 RIGHT_FROM = 0.5  # a reward above this counts as right, as in polypath.verify.base.Verdict
 LARGEST = sys.float_info.max  # a number beyond it has no float
-_EXACT = 2**53  # from it on a float stands for several whole numbers
+_EXACT = 2**53  # from here on one float stands for several whole numbers
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
 class VerdictLike(Protocol):
-    """What is needed of a ``polypath.verify.base.Verdict``."""
+    """The part of ``polypath.verify.base.Verdict`` that is needed here."""
 
     @property
     def status(self) -> str:
@@ -70,7 +70,7 @@ VERIFIED_TOGETHER = 1024  # rows held in memory for one call of a verifier
 class SampleRow:
     """One sample as read. ``correct`` is ``None`` where it was not verified.
 
-    ``raw`` is the row it came from, under our keys, for those who need more of it.
+    ``raw`` is the source row under our keys, for callers that need more of it.
     """
 
     problem_id: str
@@ -90,7 +90,7 @@ class SampleRow:
 def sample_rows(
     raw: Mapping[str, Any], left_out: LeftOut, place: Place, *, to_verify: bool = False
 ) -> Iterator[SampleRow]:
-    """Yield the samples of one row, and count in ``left_out`` what cannot be used.
+    """Yield the samples of one row, and count unusable ones in ``left_out``.
 
     With ``to_verify``, stored correctness is ignored for rows with a gold answer: their verdict
     comes from ``verified``.
@@ -102,7 +102,7 @@ def sample_rows(
 
 
 def verified(rows: Iterable[SampleRow], verify_batch: VerifyBatch) -> Iterator[SampleRow]:
-    """Yield the rows in their order, those that have a gold answer with their verdict."""
+    """Yield the rows in order; those with a gold answer get their verdict."""
     for some in in_chunks(rows, VERIFIED_TOGETHER):
         asked = [(row.completion, row.gold) for row in some if row.gold is not None]
         verdicts = iter(verify_batch([text for text, _ in asked], [gold for _, gold in asked]))
@@ -111,7 +111,7 @@ def verified(rows: Iterable[SampleRow], verify_batch: VerifyBatch) -> Iterator[S
 
 
 def in_chunks(rows: Iterable[_T], size: int) -> Iterator[list[_T]]:
-    """Cut an iterable into lists of ``size``, the last one shorter."""
+    """Cut an iterable into lists of ``size``; the last may be shorter."""
     rest = iter(rows)
     while some := list(itertools.islice(rest, size)):
         yield some
@@ -129,10 +129,10 @@ def _with_verdict(row: SampleRow, verdict: VerdictLike) -> SampleRow:
 
 
 def _unroll(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Turn a row per problem into rows per sample; a row per sample stays as it is.
+    """Split a row per problem into rows per sample; a row per sample stays as it is.
 
     Raises:
-        UnusableError: one verdict stands beside several completions, or not one beside each.
+        UnusableError: one verdict is given for several completions, or not one for each.
     """
     texts = raw.get("completion")
     if not isinstance(texts, list) or not texts or isinstance(texts[0], Mapping):
@@ -190,7 +190,7 @@ def _sample_row(raw: Mapping[str, Any], place: Place, to_verify: bool) -> Sample
 
 
 def _value(raw: Mapping[str, Any], name: str) -> Any:
-    """Return a value; of the kinds that only Parquet has, what JSON would hold in its place."""
+    """Return a value; types that only Parquet has become what JSON would hold."""
     value = raw.get(name)
     if isinstance(value, bytes):
         try:
@@ -203,15 +203,15 @@ def _value(raw: Mapping[str, Any], name: str) -> Any:
 
 
 def prompt_id(prompt: str) -> str:
-    """Return the problem id of a prompt that came without one: equal prompts, equal ids."""
+    """Return a problem id for a prompt without one: equal prompts get equal ids."""
     return "prompt-" + hashlib.blake2b(prompt.encode(), digest_size=6).hexdigest()
 
 
 def _verdict(correct: Any, reward: Any, status: Any) -> tuple[bool | None, float | None]:
-    """Return what the file says of a sample, each ``None`` where it does not say.
+    """Return correctness and reward as the file gives them; each ``None`` where it gives none.
 
     Raises:
-        UnusableError: it says something that cannot be understood.
+        UnusableError: a value cannot be understood.
     """
     if _is_nan(correct) or _is_nan(reward):
         raise UnusableError("NaN reward")
@@ -227,13 +227,13 @@ def _verdict(correct: Any, reward: Any, status: Any) -> tuple[bool | None, float
         return None, reward
     if correct is None:
         return None if reward is None else reward > RIGHT_FROM, reward
-    if correct not in (True, False):  # 0, 1, 0.0 and 1.0 are among them
+    if correct not in (True, False):  # also accepts 0, 1, 0.0 and 1.0
         raise UnusableError("correct is not true or false")
     return bool(correct), reward
 
 
 def _truth(value: Any) -> Any:
-    """Return what a word such as "True" says, and anything else as it is."""
+    """Return a word such as "True" as a bool, and anything else as it is."""
     return _WORDS.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
@@ -242,7 +242,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def plain_text(value: Any) -> str | None:
-    """Return a completion as text: itself, or what the assistant's messages say."""
+    """Return a completion as text: itself, or the text of the assistant's messages."""
     if isinstance(value, Mapping):
         value = [value]
     if isinstance(value, list) and value and all(isinstance(m, Mapping) for m in value):
@@ -252,7 +252,7 @@ def plain_text(value: Any) -> str | None:
 
 
 def _said(message: Mapping[str, Any]) -> str | None:
-    """Return the text of a message, or of a part of one, ``None`` where it has none."""
+    """Return the text of a message or of a part of one; ``None`` where it has none."""
     content = message.get("text") if message.get("content") is None else message["content"]
     if isinstance(content, list):
         return _joined([_said(c) if isinstance(c, Mapping) else c for c in content])
@@ -265,9 +265,9 @@ def _joined(parts: Sequence[Any]) -> str | None:
 
 
 def _prompt(value: Any) -> str | None:
-    """Return a prompt as text, messages as JSON without the empty fields that columns add.
+    """Return a prompt as text; messages become JSON, without the empty fields that columns add.
 
-    An empty prompt is none: stores hold it where it is unknown.
+    An empty prompt counts as none: stores hold it where the prompt is unknown.
     """
     if isinstance(value, list) and value and all(isinstance(m, Mapping) for m in value):
         messages = [{k: v for k, v in m.items() if v is not None} for m in value]
@@ -282,7 +282,7 @@ def _name(value: Any) -> str | None:
     if isinstance(value, str):
         return whole_characters(value)
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a column of integers with a gap in it comes back as floats
+        value = int(value)  # a column of integers with gaps comes back as floats
     if isinstance(value, list) and len(value) == 1:
         return _name(value[0])
     return _as_json(value, sort_keys=True)
@@ -291,7 +291,7 @@ def _name(value: Any) -> str | None:
 def _as_json(value: Any, *, sort_keys: bool = False) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False, sort_keys=sort_keys, default=str)
-    except (TypeError, ValueError):  # of what a tool stored as text: keys that are no texts
+    except (TypeError, ValueError):  # a tool stored it as text, with keys that are not text
         raise UnusableError("a value that JSON cannot hold") from None
     return whole_characters(text)
 
@@ -309,7 +309,7 @@ def _number(value: Any) -> int | None:
 
 
 def whole_characters(text: str) -> str:
-    r"""Join surrogate pairs, and replace lone halves, which no file or page could hold.
+    r"""Join surrogate pairs, and replace lone halves, which no file or page can hold.
 
     >>> whole_characters("a\ud800b")
     'a�b'
@@ -322,7 +322,7 @@ def whole_characters(text: str) -> str:
 
 
 def parsed(value: Any) -> Any:
-    """Undo ``str()`` of a list or mapping, as some tools store them; else the value itself."""
+    """Undo ``str()`` of a list or mapping, as some tools store it; else return the value."""
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:
             return ast.literal_eval(value)

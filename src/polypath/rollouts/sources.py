@@ -1,4 +1,4 @@
-"""Find what holds the samples of a run, and read it row by row, keeping what is good."""
+"""Find the files or stores with a run's samples, and read the usable rows one by one."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,15 +28,15 @@ from polypath.settings import is_number
 SAMPLES_FOLDER = "samples"  # of a run folder: its store
 GREEDY_FOLDER = "greedy"  # ... and the store of its greedy samples, where there is one
 LOG_FILE = "log.jsonl"
-_PLAIN_FOLDERS = frozenset({SAMPLES_FOLDER, "completions"})  # parts of a run: it names them
+_PLAIN_FOLDERS = frozenset({SAMPLES_FOLDER, "completions"})  # parts of a run; the run gives the name
 _JSON_LINES = (".jsonl", ".ndjson")
 _INSPECT = (".eval", ".json")
 _PARQUET = ".parquet"
 _BATCH_ROWS = 1024
 MODEL_KEYS = ("model", "model_name", "model_id", "model_path", "model_name_or_path")
-TOGETHER = "none"  # as a run key: read as one run, whatever models the rows are of
-Progress = Callable[[int, int], object]  # what is done, and how much there is
-Placed = tuple[Place, Mapping[str, Any]]  # a row under our keys, and where it is
+TOGETHER = "none"  # as a run key: read all rows as one run, whatever their models
+Progress = Callable[[int, int], object]  # amount done, and the total
+Placed = tuple[Place, Mapping[str, Any]]  # where a row is, and the row under our keys
 
 
 @dataclass(kw_only=True)
@@ -50,11 +50,11 @@ class SampleSource:
         store: the sample store, if it is one.
         greedy: the store of greedy samples beside it.
         files: otherwise the files.
-        details: whether rows hold what is read only to be stored again, token ids for instance.
+        details: whether rows include fields read only to be stored again, such as token ids.
         left_out: reason -> rows that could not be used so far.
-        run_key: column of the files that tells runs apart: rows then hold it as ``run``.
+        run_key: column of the files that tells runs apart; rows then hold it as ``run``.
         left_out_of: the same as ``left_out`` for each run, where there is such a column.
-        progress: called with how much of a file is read, and how much there is; of a store, in shards.
+        progress: called with the amount read and the total of a file; of a store, in shards.
     """
 
     path: Path
@@ -76,8 +76,8 @@ class SampleSource:
         """Yield every usable sample; with ``verify_batch``, those with a gold answer verified again.
 
         Raises:
-            DataError: no file can be read, no row has a key of ``keys``, or the rows are of several
-                models and nothing says how to read them.
+            DataError: no file can be read, no row has a key of ``keys``, or the rows come from several
+                models and no run key is given.
         """
         rows = self._sample_rows(to_verify=verify_batch is not None)
         yield from rows if verify_batch is None else verified(rows, verify_batch)
@@ -102,7 +102,7 @@ class SampleSource:
             yield place, row
 
     def _adapted(self, layout: Layout, raw: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a row under our keys, with the run it is of; refuse a second model."""
+        """Return a row under our keys, with its run; refuse a second model."""
         if self.run_key == TOGETHER:
             return layout.adapt(raw)
         if self.run_key is not None:
@@ -165,7 +165,7 @@ class SampleSource:
                 yield Place("sample", row["sample_id"], str(row["problem_id"])), row
 
     def batches(self, folder: Path | None) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a store as columns, and count the shards that cannot be read."""
+        """Yield the rows of a store as columns, and count unreadable shards."""
         if folder is None:
             return
         store = RolloutStore.open(folder, on_corrupt="skip")
@@ -179,7 +179,7 @@ class SampleSource:
             self.left_out.add("unreadable shard", folder.name + "/" + shard)
 
     def _json_objects(self, file: Path, found: Iterable[tuple[Place, Any]]) -> Iterator[Placed]:
-        """Read rows of JSON; each that has no completion where those before it had may be of another tool."""
+        """Read JSON rows; one without a completion where earlier rows had it may be another tool's."""
         layouts: dict[str, Layout] = {}
         layout: Layout | None = None
         for place, raw in found:
@@ -207,7 +207,7 @@ class SampleSource:
         )
 
     def _parquet(self, file: Path) -> Iterator[Placed]:
-        """Read group by group: a damaged group costs its own rows only."""
+        """Read group by group, so that a damaged group loses only its own rows."""
         with open_parquet(file) as parquet:
             schema = parquet.schema_arrow
             names = schema.names
@@ -240,7 +240,7 @@ class SampleSource:
         return _whole(self.path).with_name(self.name + suffix)
 
     def nothing_usable(self, run: str | None = None) -> str:
-        """Say why no sample came out of it, or of one of its runs."""
+        """Say why this source, or one of its runs, gave no sample."""
         if not self._met_rows and not self.left_out:
             return f"{self.path} is empty; expected samples (problem_id, completion, correct)."
         reasons = tell_left_out(self.left_out, self.left_out.places)
@@ -258,13 +258,13 @@ class SampleSource:
         if folder.name in _PLAIN_FOLDERS:
             folder = folder.parent
         elif not self.path.is_dir():
-            # Files side by side need not come from the run that a log beside them is of.
+            # Files side by side need not come from the run of the log beside them.
             return None
         log = folder / LOG_FILE
         return log if log.is_file() else None
 
     def training_log(self) -> tuple[Mapping[str, float], ...]:
-        """Return the numbers of every line of the run's ``log.jsonl``, bad lines left out."""
+        """Return the numbers of every line of the run's ``log.jsonl``, without bad lines."""
         lines = []
         for line in [] if self.log_file is None else self.log_file.read_bytes().splitlines():
             entry = parse_json(line)
@@ -275,12 +275,12 @@ class SampleSource:
 
 
 def find_source(path: Path, keys: Mapping[str, str]) -> SampleSource:
-    """Look at what is at ``path``.
+    """Return the source of samples at ``path``.
 
     Raises:
-        MissingFileError: nothing.
+        MissingFileError: nothing is there.
         ConfigError: ``keys`` has a key that is not ours.
-        DataError: nothing that holds samples, or several runs at once.
+        DataError: nothing there holds samples, or it holds several runs at once.
     """
     for ours in keys:
         if ours not in KEYS:
@@ -306,7 +306,7 @@ def find_source(path: Path, keys: Mapping[str, str]) -> SampleSource:
 
 
 def _files_of(folder: Path) -> list[Path]:
-    """Return the Parquet files of a folder, or its only file of JSON lines, or log of inspect_ai."""
+    """Return a folder's Parquet files, or its only JSON lines file or inspect_ai log."""
     for place in (folder, folder / "completions"):
         parquet = sorted(place.glob("*.parquet"))
         if parquet:
@@ -315,7 +315,7 @@ def _files_of(folder: Path) -> list[Path]:
     lines = sorted(file for suffix in suffixes for file in folder.glob(f"*{suffix}"))
     lines = [file for file in lines if file.name != LOG_FILE]
     if len(lines) > 1:
-        # Dumps of several training steps, say: one run of them all would be of no model.
+        # For example dumps of several training steps: read as one run, they would belong to no model.
         newest = max(lines, key=lambda f: (int(f.stem) if f.stem.isdecimal() else -1, f.name))
         raise DataError(
             f"{folder} holds {len(lines)} files of samples; name one of them, "
@@ -330,7 +330,7 @@ def _files_of(folder: Path) -> list[Path]:
 
 
 def _lines(file: Path, progress: Progress | None) -> Iterator[tuple[Place, Any]]:
-    """Yield every line and what it holds, None where that is no JSON."""
+    """Yield every line's place and value; None where it is not JSON."""
     size = file.stat().st_size
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -353,7 +353,7 @@ def _is_trl(file: Path) -> bool:
 
 
 def _whole(path: Path) -> Path:
-    """Return the run that a path names, itself or a part of it."""
+    """Return the run of a path that names the run or a part of it."""
     path = path if path.name not in ("", "..") else path.resolve()
     if path.name in _PLAIN_FOLDERS and path.is_dir():
         # The parent of "samples" is ".", which has no name.
@@ -362,6 +362,6 @@ def _whole(path: Path) -> Path:
 
 
 def label_of(path: Path) -> str:
-    """Return what the run at a path is called: its file or folder without an ending."""
+    """Return the label of the run at a path: its file or folder name without an ending."""
     whole = _whole(path)
     return whole.stem if whole.is_file() else whole.name
