@@ -12,14 +12,14 @@ from polypath.verify.base import Status, Verdict
 from polypath.verify.process import MOST_AHEAD, WorkerDiedError, WorkerProcess, start_worker
 from polypath.verify.protocol import MOST_WAITING
 
-WINDOW = 16  # items a worker holds at most, so that it never waits for the next one
-GRACE = 0.5  # seconds past the deadline that the worker's own alarm has to report
-LEAST_WAIT = 0.05  # seconds between looks at a worker that is late
+WINDOW = 16  # most items a worker holds, so that it never waits for the next one
+GRACE = 0.5  # seconds past the deadline for the worker's own alarm to report
+LEAST_WAIT = 0.05  # seconds between checks of a late worker
 JOIN_SECONDS = 10.0
 
 
 class Call:
-    """One batch on its way: its items, their verdicts so far, and what went wrong."""
+    """One batch in progress: its items, their verdicts so far, and any error."""
 
     def __init__(self, completions: Sequence[str], golds: Sequence[str]) -> None:
         self.items = list(zip(completions, golds, strict=True))
@@ -52,7 +52,7 @@ class Item(NamedTuple):
 
 
 class Crew:
-    """The supervisors of one pool; it does not know the pool, which may go at any time."""
+    """The supervisors of one pool. It holds no reference to the pool, which may be freed at any time."""
 
     def __init__(self, settings: Mapping[str, Any], workers: int, *, closed: bool = False) -> None:
         self.settings, self.closed = settings, closed
@@ -70,7 +70,7 @@ class Crew:
             return Counter(self._counts)
 
     def workers_up(self) -> list[WorkerProcess]:
-        """The workers that are up."""
+        """The running workers."""
         return [one.worker for one in list(self._supervisors) if one.worker is not None]
 
     def verify(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
@@ -91,7 +91,7 @@ class Crew:
         return [call.verdicts[place] for place in places]
 
     def _submit(self, call: Call) -> None:
-        """Queue a batch and make sure there are supervisors for it."""
+        """Queue a batch and make sure it has supervisors."""
         with self._changed:
             if self.closed:
                 raise ConfigError("The pool is closed. Build a new one.")
@@ -107,7 +107,7 @@ class Crew:
     def take(self, most: int, size: int, *, wait: bool) -> list[Item]:
         """Return up to ``most`` items of at most ``size`` characters in all.
 
-        With ``wait`` at least one, however large; none only once the pool is closed. Towards the end
+        With ``wait`` it returns at least one, however large, unless the pool is closed. Towards the end
         of the queue shares become small, so that the workers finish together.
         """
         with self._changed:
@@ -137,11 +137,11 @@ class Crew:
                     call.over.set()
 
     def stop(self, *, join: bool = False) -> None:
-        """Close: end calls that wait, and all workers.
+        """Close: end waiting calls and all workers.
 
         Args:
-            join: wait for the threads too; not to be asked for by a finalizer, which may run in any
-                thread, holding any lock.
+            join: also wait for the threads. Never set it in a finalizer, which may run in any thread,
+                holding any lock.
         """
         with self._changed:
             self.closed = True
@@ -162,11 +162,11 @@ class Supervisor(threading.Thread):
         self.worker: WorkerProcess | None = None
         self._crew = crew
         self._seconds = crew.settings["deadline"] + GRACE
-        self._held: deque[Item] = deque()  # sent and not answered; the worker is at the first
+        self._held: deque[Item] = deque()  # sent, not answered; the worker is on the first
         self._begin()
 
     def run(self) -> None:
-        """Work until the pool closes; errors end the calls they concern, never leave them hanging."""
+        """Work until the pool closes; an error ends the calls it concerns, so none hangs."""
         while not self._crew.closed:
             try:
                 self._feed()
@@ -181,7 +181,7 @@ class Supervisor(threading.Thread):
         self._let_go()
 
     def _feed(self) -> None:
-        """Send items as long as there is room; wait for some if the worker holds none."""
+        """Send items while there is room; wait for some if the worker holds none."""
         room = WINDOW - len(self._held)
         if room < WINDOW // 2:
             return
@@ -197,11 +197,11 @@ class Supervisor(threading.Thread):
         self.worker = self.worker or start_worker(self._crew.settings)
         if is_idle:
             self._begin()
-        with contextlib.suppress(TimeoutError, WorkerDiedError):  # seen again when it is to answer
+        with contextlib.suppress(TimeoutError, WorkerDiedError):  # seen again when an answer is due
             self.worker.send([item.texts for item in items], self._seconds)
 
     def _listen(self) -> None:
-        """Take answers, or find that the worker is late or dead."""
+        """Receive answers, or notice that the worker is late or dead."""
         if not self._held or self.worker is None:
             return
         try:
@@ -210,14 +210,14 @@ class Supervisor(threading.Thread):
                 if retire:
                     self._let_go()
                     return
-            self._begin()  # once for all that came: reading the processor time is not free
+            self._begin()  # once for all answers: reading the processor time is not free
         except TimeoutError:
             if (left := self._time_left(self.worker)) > 0:
                 self._due += left
                 return
             self._answered(Verdict(status=Status.TIMEOUT))
             self._let_go()
-        except (WorkerDiedError, ValueError, TypeError):  # it ended, or answers what no worker does
+        except (WorkerDiedError, ValueError, TypeError):  # it ended, or its answer is malformed
             self._answered(Verdict(status=Status.ERROR))
             self._let_go()
 
@@ -225,13 +225,13 @@ class Supervisor(threading.Thread):
         self._crew.deliver(self._held.popleft(), verdict)
 
     def _begin(self) -> None:
-        """Note the time at which the worker begins the item it is at."""
+        """Record when the worker begins its current item."""
         self._began = time.monotonic()
-        self._due = self._began + self._seconds  # when the item is looked at
+        self._due = self._began + self._seconds  # when to check the item
         self._cpu = self.worker.cpu_seconds() if self.worker is not None else None
 
     def _time_left(self, worker: WorkerProcess) -> float:
-        """Seconds the item may still take: of processor time, and of the clock if it waits."""
+        """Seconds left for the item: of processor time, and of clock time if it waits."""
         now = worker.cpu_seconds()
         if now is None or self._cpu is None:
             return 0.0
@@ -241,7 +241,7 @@ class Supervisor(threading.Thread):
         return max(left, LEAST_WAIT) if left > 0 else 0.0
 
     def _let_go(self) -> None:
-        """End the worker; others verify what it was still to do, the next items start a fresh one."""
+        """End the worker; others verify its remaining items, and the next items start a fresh one."""
         worker, self.worker = self.worker, None
         if worker is not None:
             worker.kill()

@@ -1,9 +1,9 @@
 """Verify in processes that can be killed, so that no completion hangs or ends a training run.
 
-Mathematics libraries guard themselves with ``SIGALRM``, which works in a main thread only: in a
-reward function that runs in a thread or a Ray actor they hang, or turn every reward into 0. Here the
-verifier runs in processes of its own, started fresh (no fork of a threaded parent, no import of the
-user's ``__main__``), and the deadline holds for every single item.
+Mathematics libraries limit their time with ``SIGALRM``, which works in a main thread only. In a reward
+function that runs in a thread or a Ray actor they hang, or turn every reward into 0. Here the verifier
+runs in its own processes, started fresh (no fork of a threaded parent, no import of the user's
+``__main__``), and every item has its own deadline.
 """
 
 import json
@@ -33,20 +33,20 @@ def default_workers() -> int:
 class WorkerPool:
     """Verifies completions in worker processes.
 
-    Processes start when they are first needed and end with ``close``, with the pool, or with this
-    process, however that ends. A fork of this process gets workers of its own. Any number of threads
-    may verify at once.
+    Processes start when first needed. They end with ``close``, with the pool, or with this process,
+    however it ends. A fork of this process gets its own workers. Any number of threads may verify at
+    once.
 
     Args:
         verifier: ``"module:factory"``. In a worker, ``factory(**options)`` returns a callable
             ``(completion, gold) -> Verdict``. It must leave ``SIGALRM`` and ``SIGPROF`` alone.
-        options: keyword arguments of the factory; anything JSON can carry.
-        workers: processes at most, >= 1; ``None`` for ``default_workers()``.
-        deadline: seconds of processor time one item may take, > 0; counted per item, never per batch,
-            so that a verdict does not depend on what else the machine does. An item over it, or one
-            that takes ten times as long by the clock, is ``Status.TIMEOUT``.
-        memory_bytes: memory an item may take on top of what the loaded verifier has (Linux); an item
-            that asks for more is ``Status.ERROR``.
+        options: keyword arguments of the factory; anything JSON can hold.
+        workers: most processes, >= 1; ``None`` for ``default_workers()``.
+        deadline: seconds of processor time one item may take, > 0. It is counted per item, never per
+            batch, so a verdict does not depend on the machine's other load. An item over the deadline,
+            or one that takes ten times as long by the clock, is ``Status.TIMEOUT``.
+        memory_bytes: memory an item may use beyond that of the loaded verifier (Linux); an item that
+            asks for more is ``Status.ERROR``.
 
     Attributes:
         counts: verdicts so far, by status.
@@ -77,14 +77,14 @@ class WorkerPool:
 
     @property
     def worker_pids(self) -> list[int]:
-        """Process ids of the workers that are up now."""
+        """Process ids of the running workers."""
         return [worker.pid for worker in self._crew.workers_up()]
 
     def verify(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
         """Verify each completion against its own gold; the order is kept.
 
-        Whatever a completion does to its worker, the others are verified as if it were not there:
-        over the deadline is ``TIMEOUT``; an exception, too much memory or a crash is ``ERROR``.
+        Whatever a completion does to its worker, the others are not affected. Over the deadline is
+        ``TIMEOUT``; an exception, too much memory or a crash is ``ERROR``.
 
         Raises:
             ShapeError: if the lengths differ.
@@ -95,7 +95,7 @@ class WorkerPool:
         return self._crew.verify(completions, golds)
 
     def close(self) -> None:
-        """End the workers. Calls that still wait raise; later ones do too."""
+        """End the workers. Waiting calls raise, and so do later ones."""
         self._crew.stop(join=True)
 
     def __enter__(self) -> Self:
@@ -173,9 +173,9 @@ def shared_pool(
     deadline: float = 5.0,
     memory_bytes: int = 2 * GIB,
 ) -> WorkerPool:
-    """Return the pool of this process for these arguments, the same one each time.
+    """Return this process's pool for these arguments, the same one each time.
 
-    Closed when the process ends; there is no need to close it before. Arguments and errors as in
+    It closes when the process ends; there is no need to close it earlier. Arguments and errors as in
     ``WorkerPool``.
     """
     wanted = WorkerPool(

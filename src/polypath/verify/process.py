@@ -27,8 +27,8 @@ class WorkerDiedError(Exception):
 
 
 def _environment() -> dict[str, str]:
-    # The parent's import path, so that a verifier beside the user's script is found too. No keys: what a
-    # model wrote is read in there.
+    # The parent's import path, so that a verifier beside the user's script is found too. No keys: the
+    # worker reads what a model wrote.
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     kept = environment_without_keys(os.environ)
     return {**kept, **dict.fromkeys(ONE_THREAD, "1"), "PYTHONPATH": path}
@@ -37,7 +37,7 @@ def _environment() -> dict[str, str]:
 class WorkerProcess:
     """A running worker. Not thread-safe: it belongs to the thread that started it.
 
-    That thread must live as long as the process is wanted: Linux kills the worker with it.
+    That thread must live as long as the process is needed: Linux kills the worker with it.
 
     Raises:
         WorkerDiedError: by the constructor, if the process ended.
@@ -50,8 +50,8 @@ class WorkerProcess:
         self._received = bytearray()
         with theirs, contextlib.ExitStack() as undo:
             undo.callback(self._socket.close)
-            # A session of its own: Ctrl-C in the terminal reaches the parent only, and one killpg gets
-            # whatever the verifier may have started. -P: the working directory is no place to import from.
+            # Its own session: Ctrl-C in the terminal reaches the parent only, and one killpg also ends
+            # whatever the verifier started. -P: nothing is imported from the working directory.
             module = ["-P", "-W", "ignore", "-m", "polypath.verify.worker"]
             self._process = subprocess.Popen(
                 [sys.executable, *module, str(theirs.fileno()), str(os.getpid())],
@@ -62,7 +62,7 @@ class WorkerProcess:
                 start_new_session=True,
             )
             undo.callback(self.kill)
-            theirs.close()  # or the end of the process would go unseen
+            theirs.close()  # or the process's end would go unnoticed
             self._await_ready(settings)
             undo.pop_all()
 
@@ -77,7 +77,7 @@ class WorkerProcess:
         return self._process.poll() is None
 
     def cpu_seconds(self) -> float | None:
-        """Processor time of the worker so far; ``None`` where the system does not say."""
+        """Processor time of the worker so far; ``None`` where the system does not report it."""
         try:
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -85,10 +85,10 @@ class WorkerProcess:
             return None
 
     def send(self, messages: Sequence[Any], seconds: float) -> None:
-        """Send messages; only ``MOST_AHEAD`` characters may be on their way while the worker is busy.
+        """Send messages; at most ``MOST_AHEAD`` characters may be in transit while the worker is busy.
 
         Raises:
-            TimeoutError: it was not taken within ``seconds``.
+            TimeoutError: the socket did not take them within ``seconds``.
             WorkerDiedError: the process ended.
         """
         try:
@@ -98,12 +98,12 @@ class WorkerProcess:
             raise WorkerDiedError from None
 
     def receive(self, due: float) -> list[Any]:
-        """Return the answers that have come, at least one.
+        """Return the answers received so far, at least one.
 
         Raises:
-            TimeoutError: there is none at ``due``, a time of ``time.monotonic``.
+            TimeoutError: none came by ``due``, a time of ``time.monotonic``.
             WorkerDiedError: the process ended.
-            ValueError: one is no JSON.
+            ValueError: an answer is not JSON.
         """
         while b"\n" not in self._received:
             left = due - time.monotonic()
@@ -153,7 +153,7 @@ class WorkerProcess:
 
 
 def _startup_error(verifier: str, name: str, text: str) -> PolypathError:
-    """Rebuild the error a verifier raised on being built, as the same class if it is one of ours."""
+    """Rebuild the error raised while building a verifier, with the same class if it is one of ours."""
     known = getattr(errors, name, None)
     if isinstance(known, type) and issubclass(known, PolypathError):
         return known(text)
@@ -164,7 +164,7 @@ def start_worker(settings: Mapping[str, Any]) -> WorkerProcess:
     """Start a worker whose verifier is ready.
 
     Raises:
-        PolypathError: if the verifier cannot be built, or the process dies at each of several starts.
+        PolypathError: if the verifier cannot be built, or the process dies at every one of several starts.
     """
     reason = ""
     for attempt in range(START_ATTEMPTS):

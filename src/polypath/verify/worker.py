@@ -1,9 +1,9 @@
 """The process that verifies: ``python -m polypath.verify.worker``, started by the pool only.
 
 It owns its main thread, so signals work here whatever the parent is: a thread, a Ray actor, a
-daemonic process. Two timers are the cheap guard against answers that take too long, one of processor
-time, so that a verdict does not depend on what else the machine does, and one of the clock, for an
-answer that waits. Code that never returns to the interpreter (``9**9**9``) is the parent's to kill.
+daemonic process. Two timers are the cheap guard against answers that take too long: one of processor
+time, so that a verdict does not depend on the machine's other load, and one of clock time, for an
+answer that waits. Code that never returns to the interpreter (``9**9**9``) must be killed by the parent.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from polypath.user_code import load_function
 from polypath.verify.base import Status, Verdict
 from polypath.verify.protocol import MOST_WAITING, decode, encode
 
-PARENT_CHECK = 5.0  # seconds between looks whether the parent is still there, when idle
-MEMORY_CHECK = 256  # items between looks at the own memory
+PARENT_CHECK = 5.0  # seconds between checks that the parent is alive, when idle
+MEMORY_CHECK = 256  # items between checks of own memory
 _PR_SET_PDEATHSIG = 1
 
 
 class _Deadline(BaseException):
-    """Not an ``Exception``: mathematics libraries swallow those wherever they can."""
+    """Not an ``Exception``, because mathematics libraries often swallow those."""
 
 
 def _on_alarm(_signum: int, _frame: FrameType | None) -> None:
@@ -48,7 +48,7 @@ def _die_with(parent: int) -> None:
 
 
 def _memory_in_use() -> int | None:
-    """Bytes of address space of this process; ``None`` where the system does not say."""
+    """Bytes of address space of this process; ``None`` where the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except (OSError, ValueError, IndexError):
@@ -69,7 +69,7 @@ def _build_verifier(settings: dict[str, Any]) -> Callable[[str, str], Verdict]:
 def _messages(pipe: socket.socket, parent: int) -> Iterator[Any]:
     """Yield what the parent sends; end when it closes the socket or is gone."""
     received = bytearray()
-    poll = select.poll()  # not select: the number of the socket may be a high one
+    poll = select.poll()  # not select: the socket's number may be too high for it
     poll.register(pipe, select.POLLIN)
     while True:
         *lines, received = received.split(b"\n")
@@ -118,7 +118,7 @@ def _serve(
     for number, (completion, gold) in enumerate(messages, start=1):
         verdict, retire = _verify_within(verifier, completion, gold, deadline)
         if most_memory is not None and number % MEMORY_CHECK == 0:
-            # Parsers keep caches: leave before they make the verifier fail on innocent items.
+            # Parsers keep caches: exit before these make the verifier fail on innocent items.
             retire = retire or (_memory_in_use() or 0) > most_memory
         answer = [verdict.status.value, float(verdict.reward), verdict.answer, retire]
         pipe.sendall(encode(answer))
@@ -128,7 +128,7 @@ def main() -> None:
     """Read the settings, build the verifier, then answer items until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     pipe, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
-    pipe.set_inheritable(False)  # what the verifier may start is not to hold it open
+    pipe.set_inheritable(False)  # processes the verifier starts must not hold it open
     _die_with(parent)
     messages = _messages(pipe, parent)
     settings = next(messages, None)
@@ -148,7 +148,7 @@ def main() -> None:
         signal.signal(alarm, _on_alarm)
     pipe.sendall(encode(["ready"]))
     null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 2)  # until here stderr is the parent's, so that a crash on import is seen
+    os.dup2(null, 2)  # until here stderr is the parent's, to show a crash on import
     os.close(null)
     _serve(messages, pipe, verifier, deadline=settings["deadline"], most_memory=most_memory)
 
@@ -156,4 +156,4 @@ def main() -> None:
 if __name__ == "__main__":
     with contextlib.suppress(ConnectionError):  # the parent left while an answer was written
         main()
-    os._exit(0)  # nothing to clean up, and half-broken libraries need not get a say
+    os._exit(0)  # nothing to clean up; skips exit hooks of half-broken libraries
