@@ -28,7 +28,7 @@ from polypath.settings import is_number
 SAMPLES_FOLDER = "samples"  # of a run folder: its store
 GREEDY_FOLDER = "greedy"  # ... and the store of its greedy samples, where there is one
 LOG_FILE = "log.jsonl"
-_PLAIN_FOLDERS = frozenset({SAMPLES_FOLDER, "completions"})  # parts of a run; the run gives the name
+_PLAIN_FOLDERS = frozenset({SAMPLES_FOLDER, "completions"})  # parts of a run, which names them
 _JSON_LINES = (".jsonl", ".ndjson")
 _INSPECT = (".eval", ".json")
 _PARQUET = ".parquet"

@@ -1,8 +1,8 @@
-"""Text-to-SQL: is the result of a written query the result of the gold query, on a SQLite file?
+"""Text-to-SQL: does a query return the same result as the gold query, on a SQLite file?
 
-``sql_verifier`` makes the verifier; it is the factory that a pool of workers calls in each of them.
-The gold is JSON, ``{"db_id": "concert_singer", "query": "SELECT ..."}``, and the database of it
-``<databases>/<db_id>/<db_id>.sqlite``, the layout in which Spider and BIRD come.
+``sql_verifier`` makes the verifier; a pool calls this factory in each of its workers.
+The gold is JSON, ``{"db_id": "concert_singer", "query": "SELECT ..."}``, and its database is
+``<databases>/<db_id>/<db_id>.sqlite``, the layout of Spider and BIRD.
 """
 
 import json
@@ -32,7 +32,7 @@ from polypath.verify.sql_schema import Schema
 __all__ = ["SqlSettings", "SqlVerifier", "canonical_sql", "extract_sql", "sql_verifier"]
 
 Partial = Literal["none", "column_overlap"]
-PARTIAL_MAX = 0.5  # a reward above this counts as right everywhere: partial credit never may
+PARTIAL_MAX = 0.5  # a reward above this counts as right everywhere, and partial credit must not
 GOLD_CACHE_BYTES = 64 * 2**20
 
 _SPLIT_OPERATOR = re.compile(r"([<>!]) =")
@@ -41,16 +41,16 @@ _SPACE = " \t\r\n\f\v"
 
 @dataclass(frozen=True, kw_only=True)
 class SqlSettings(SqlLimits):
-    """How queries are verified, and what each may take.
+    """How queries are verified, and the limits of each.
 
     Attributes:
-        compare: rule of ``sql_compare.same_result``. Whether order counts: ``"spider"`` if ORDER
-            BY is written anywhere in the gold query (as its evaluation decides), ``"strict"`` if
-            the gold query orders its own rows (not those of a subquery), ``"bird"`` never.
+        compare: rule of ``sql_compare.same_result``. Row order counts for ``"spider"`` if ORDER BY
+            is written anywhere in the gold query (as in Spider's evaluation), for ``"strict"`` if
+            the gold query orders its own rows (not those of a subquery), for ``"bird"`` never.
         partial: reward of a wrong query that runs: ``"none"`` 0, ``"column_overlap"``
             ``partial_max`` times ``sql_compare.column_overlap``.
-        partial_max: in [0, 0.5]. The scorer of DPH-RL uses 0.8; here everything above one half
-            counts as right, so partial credit has to stay at or below it.
+        partial_max: in [0, 0.5]. The scorer of DPH-RL uses 0.8; here any reward above one half
+            counts as right, so partial credit must not exceed it.
     """
 
     compare: Compare = "bird"
@@ -73,7 +73,7 @@ class SqlSettings(SqlLimits):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _GoldResult:
-    """A gold query that was run."""
+    """A gold query with its result."""
 
     db_id: str
     table: QueryResult
@@ -84,11 +84,11 @@ class SqlVerifier:
     """Verifies completions against gold queries; made by ``sql_verifier``.
 
     Keeps the last few databases open and the results of gold queries (64 MiB of them at most).
-    Safe for several threads, which take turns; in a fork of the process it opens its own files.
+    Safe for several threads, which take turns; a fork of the process opens its own files.
     """
 
     def __init__(self, databases: Path, settings: SqlSettings) -> None:
-        """Keep the settings; ``MissingFileError`` if the folder of databases is not there."""
+        """Keep the settings; ``MissingFileError`` if the folder of databases does not exist."""
         if not databases.is_dir():
             raise MissingFileError(
                 f"No folder of databases at {databases}. Expected <name>/<name>.sqlite in it, "
@@ -110,13 +110,13 @@ class SqlVerifier:
             gold: the gold as JSON text.
 
         Returns:
-            ``BAD_GOLD`` if the gold cannot be read, names no database, or its query fails or goes
-            over a cap (``gold_problem`` says which); ``NO_ANSWER`` if there is no query;
-            ``TIMEOUT`` over the deadline; ``ERROR`` if memory ran out or the file broke; else
-            ``GRADED``, with reward 1 for the gold result and 0 (or partial credit) for another
-            one, for a query that does not run or is not allowed and for a result over the caps.
-            The answer is ``canonical_sql`` or, where the query does not run or has none, its
-            text without comments, white space folded.
+            ``BAD_GOLD`` if the gold cannot be read, names no database, or its query fails or exceeds
+            a cap (``gold_problem`` says which); ``NO_ANSWER`` if there is no query; ``TIMEOUT``
+            over the deadline; ``ERROR`` if memory ran out or the file broke; else ``GRADED``.
+            Then the reward is 1 for the gold result, and 0 (or partial credit) for another result,
+            for a query that does not run or is not allowed, and for a result over the caps.
+            The answer is ``canonical_sql``; where the query does not run or has none, it is the
+            query's text without comments, with white space folded.
         """
         with self._lock:
             reference = self._gold(gold)
@@ -153,18 +153,18 @@ class SqlVerifier:
         return settings.partial_max * column_overlap(gold.table, table)
 
     def _as_read(self, query: str) -> str:
-        """Return the query as the evaluation reads it: Spider's joins ``> =``, ``< =``, ``! =``."""
+        """Return the query as the evaluation reads it: Spider's turns ``> =`` into ``>=``, and so on."""
         return _SPLIT_OPERATOR.sub(r"\1=", query) if self._settings.compare == "spider" else query
 
     def _gold(self, gold: str) -> _GoldResult | Failure:
-        """Run a gold query, or return what it gave before."""
+        """Run a gold query, or return its cached result."""
         if gold in self._golds:
             self._golds.move_to_end(gold)
             return self._golds[gold]
         reference = self._run_gold(gold)
         perhaps_busy = isinstance(reference, Failure) and reference.kind in ("timeout", "memory")
         if perhaps_busy and gold not in self._failed_once:
-            self._failed_once.add(gold)  # final only if it happens again
+            self._failed_once.add(gold)  # final only if it fails again
             return reference
         self._golds[gold] = reference
         self._gold_bytes += _held_bytes(gold, reference)
@@ -200,7 +200,7 @@ class SqlVerifier:
 
 
 def _held_bytes(gold: str, reference: _GoldResult | Failure) -> int:
-    """Estimate what a cached gold takes: its rows, and as much again for the views of them."""
+    """Estimate the bytes of a cached gold: its rows, and as much again for their views."""
     return (
         1000 + len(gold) + (2 * reference.table.size if isinstance(reference, _GoldResult) else 0)
     )
@@ -212,13 +212,13 @@ def sql_verifier(databases: str, **settings: Any) -> SqlVerifier:
     Args:
         databases: the folder with ``<db_id>/<db_id>.sqlite``.
         **settings: fields of ``SqlSettings`` and of ``SqlLimits``. The first completion of a problem
-            pays for the gold query as well, so a pool's own deadline should be twice ``deadline``
-            and a second.
+            also runs the gold query, so a pool's own deadline should be twice ``deadline`` plus a
+            second.
 
     Raises:
         ConfigError: a name or number is not allowed.
         MissingFileError: there is no such folder.
         MissingExtraError: ``sqlglot`` is not installed.
     """
-    canonical_sql("SELECT 1")  # the missing extra is told here, not at the first completion
+    canonical_sql("SELECT 1")  # reports a missing extra here, not at the first completion
     return SqlVerifier(Path(databases), SqlSettings(**settings))

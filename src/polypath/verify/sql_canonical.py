@@ -1,7 +1,7 @@
-"""One text for all spellings of a query, so that a spelling does not count as a solution.
+"""One text for all spellings of a query, so that another spelling is not another solution.
 
-Parsed with sqlglot (extra ``sql``) in SQLite's dialect and written again after these changes, each
-of which keeps what the query means:
+A query is parsed with sqlglot (extra ``sql``) in SQLite's dialect and written again after these changes,
+each of which keeps its meaning:
 
 - keywords and names in lower or upper case, quotes of names, white space, comments, a semicolon;
 - tables by their own name in place of their alias (``singer``; ``singer_1``, ``singer_2``... if the
@@ -13,9 +13,9 @@ of which keeps what the query means:
 - operands of ``AND`` and ``OR`` in alphabetical order, those of comparisons with columns first and
   values last (``30 < age`` is ``age > 30``); ``==`` as ``=``, ``!=`` as ``<>``;
 - types in CAST as the affinity SQLite gives them: ``DECIMAL`` is ``NUMERIC``, ``FLOAT`` is ``REAL``;
-- no brackets that change nothing, no ``ASC``, ``INNER``, ``OUTER``; ``CROSS JOIN`` as a comma.
+- no redundant brackets, no ``ASC``, ``INNER``, ``OUTER``; ``CROSS JOIN`` as a comma.
 
-Not folded, because it is another way to ask: a join or an IN subquery, MAX or ORDER BY with LIMIT 1,
+Not unified, because each is another way to ask: a join or an IN subquery, MAX or ORDER BY with LIMIT 1,
 DISTINCT or GROUP BY, conditions in ON or WHERE, the order of tables and of joins, BETWEEN or two
 comparisons, HAVING or a subquery.
 """
@@ -30,7 +30,7 @@ from polypath.errors import needs_extra
 from polypath.verify.sql_schema import Schema
 from polypath.verify.sql_tokens import is_query, one_space, tokens
 
-# What is longer or deeper than this is compared by its text: parsers recurse.
+# A longer or deeper query is compared by its text, because parsers recurse.
 MAX_CHARACTERS = 4_000
 MAX_DEPTH = 40
 MAX_PLAIN = 2_000
@@ -40,20 +40,20 @@ _CACHE = 8192
 def canonical_sql(
     query: str, schema: Schema | Mapping[str, Collection[str]] | None = None
 ) -> str | None:
-    """Return one text for all spellings of a query (see the module for what that covers).
+    """Return one text for all spellings of a query (the module says what that covers).
 
-    Two queries with equal texts ask the same; two that ask the same may have different texts, more
-    so without a schema. SQLite's parser takes the text, and whatever sqlglot would write in other
-    words (other functions, other clauses) has none.
+    Two queries with equal texts ask the same. Two that ask the same may have different texts, more
+    often without a schema. SQLite's parser accepts the text. A query that sqlglot would write in
+    other words (other functions, other clauses) has no text.
 
     Args:
         query: one query; a semicolon at its end is fine.
-        schema: columns by table. Wrap it in ``Schema`` once if it is used often.
+        schema: columns by table. If it is used often, wrap it in ``Schema`` once.
 
     Returns:
-        The text, or ``None`` if SQLite's parser refuses the query, sqlglot reads another one, it is
-        more than one statement or none that reads, is longer than ``MAX_CHARACTERS`` or nested
-        deeper than ``MAX_DEPTH`` brackets.
+        The text. ``None`` if SQLite's parser refuses the query, if sqlglot reads a different query, if
+        it is more than one statement or not one that reads, if it is longer than ``MAX_CHARACTERS``,
+        or if its brackets nest deeper than ``MAX_DEPTH``.
 
     Raises:
         MissingExtraError: sqlglot is not installed.
@@ -69,7 +69,7 @@ def canonical_sql(
 def plain_text(query: str) -> str:
     r"""Return the query without comments, white space folded; a long one is cut and hashed.
 
-    What is within quotes stays as it is.
+    Text within quotes stays as it is.
 
     >>> plain_text("-- all of them\nSELECT  a\n FROM t;")
     'SELECT a FROM t'
@@ -83,7 +83,7 @@ def plain_text(query: str) -> str:
 
 
 def orders_rows(query: str) -> bool:
-    """Whether the outermost query has ORDER BY, so that the order of its rows says something."""
+    """Whether the outermost query has ORDER BY, so that the order of its rows has a meaning."""
     depth = 0
     before = ""
     for token in tokens(query):

@@ -1,8 +1,8 @@
-"""When two query results are the same, by three rules, and how much of a wrong one is right.
+"""Whether two query results are the same, by three rules, and how much of a wrong one is right.
 
 All rules compare values as Python does (``1 == 1.0``, ``NULL`` equals ``NULL``, text by the letter,
-text never equals a blob or a number) after floats were rounded to ``FLOAT_DIGITS`` significant
-digits: the order in which a query plan adds floats is not the model's mistake.
+text never equals a blob or a number). Floats are first rounded to ``FLOAT_DIGITS`` significant digits:
+the order in which a query plan adds floats is not the model's mistake.
 """
 
 import re
@@ -17,8 +17,8 @@ Row = tuple[Value, ...]
 
 COMPARISONS: tuple[Compare, ...] = get_args(Compare)
 FLOAT_DIGITS = 12
-# Search steps of the column matching, each as long as the result has rows. Results that need more
-# than this have many columns of equal content in different rows; they count as different.
+# Most search steps of the column matching; each takes time linear in the rows. Results that need
+# more have many columns with equal values in a different order; they count as different.
 MAX_MATCH_CELLS = 2_000_000
 
 _ORDER_BY = re.compile(r"\border\s+by\b", re.IGNORECASE)
@@ -40,7 +40,7 @@ class QueryResult:
     Attributes:
         width: number of columns.
         rows: the rows in the order SQLite gave them, floats rounded by ``rounded``.
-        size: roughly the bytes the rows take.
+        size: approximate bytes of the rows.
     """
 
     width: int
@@ -64,7 +64,7 @@ class QueryResult:
 
     @cached_property
     def column_bags(self) -> list[frozenset[tuple[Value, int]]]:
-        """What each column holds, and how often, whatever the order."""
+        """The values of each column with their counts, in no order."""
         return [frozenset(Counter(column).items()) for column in self.columns]
 
     @cached_property
@@ -74,10 +74,10 @@ class QueryResult:
 
 
 def has_order_by(query: str) -> bool:
-    """Whether ``ORDER BY`` is written anywhere, as Spider's evaluation decides that order counts.
+    """Whether ``ORDER BY`` is written anywhere: by Spider's evaluation order then counts.
 
-    The official script looks for the two words with one space between; any white space will do
-    here.
+    The official script looks for the two words with one space between; here any white space
+    will do.
     """
     return _ORDER_BY.search(query) is not None
 
@@ -139,9 +139,9 @@ def _permuted(gold: QueryResult, answer: QueryResult) -> bool:
     cells = 0
 
     def fits(depth: int, gold_ids: list[int], answer_ids: list[int], used: set[int]) -> bool:
-        """Whether there are columns for ``order[depth:]``; depth first, one gold column after another.
+        """Whether ``order[depth:]`` can be matched; depth first, one gold column after another.
 
-        Rows that agree in the columns assigned so far carry one number, the same on both sides. A
+        Rows that agree in the columns assigned so far share one number, the same on both sides. A
         branch ends as soon as the two multisets of numbers differ.
         """
         nonlocal cells

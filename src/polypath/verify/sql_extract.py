@@ -1,10 +1,10 @@
-"""Where the query is in what a model wrote.
+"""Find the query in what a model wrote.
 
-Looked for in this order, each within what the one before left:
+It is searched in this order, each step within what the step before left:
 
-1. what follows the last ``</think>`` (or ``</reasoning>`` and the like); a thought left open ends
-   with the text;
-2. the last JSON object with a text under ``SQL``, ``query``, ``answer`` or a name like these;
+1. what follows the last ``</think>`` (or ``</reasoning>`` and the like); an unclosed thought runs
+   to the end of the text;
+2. the last JSON object with a text under ``SQL``, ``query``, ``answer`` or a similar name;
 3. the last ``<answer>``, ``<sql>``, ``<query>``, ``<solution>`` or ``<response>``;
 4. the last block in fences (three backticks or tildes) called sql, then the last of any other name;
 5. the text: queries that start a line or follow a colon, the last of them that reads a table, then
@@ -12,9 +12,9 @@ Looked for in this order, each within what the one before left:
 
 A query ends with its container. Within that it is the longest text, up to a semicolon, the end of a
 line or of a sentence, that SQLite can parse, and the rest is taken for words about it. Where the
-rest goes on as SQL does (another statement, a clause, a comma), nothing is cut off: what runs then
-is all of it, which SQLite refuses. So of two queries with words between them the last one counts, and
-two without are no query. Where SQLite can parse no part, the answer is the text up to a blank line.
+rest continues like SQL (another statement, a clause, a comma), nothing is cut off: all of it runs then,
+and SQLite refuses it. So of two queries with words between them the last one counts, and two without
+words between them are no query. Where SQLite can parse no part, the answer is the text up to a blank line.
 """
 
 import html
@@ -30,9 +30,9 @@ _MAX_NESTED = 4
 _MAX_STARTS = 40
 _MAX_ENDS = 200
 _MAX_LABEL = 300
-_MAX_LENGTH = 50_000  # of what is parsed
+_MAX_LENGTH = 50_000  # longest text that is parsed
 
-# WITH is a common word: only with a name and AS after it does it open a query.
+# WITH is a common word: it opens a query only with a name and AS after it.
 _OPENING = (
     r"(?:SELECT\b|VALUES\s{0,9}\(|WITH\s{1,9}(?:RECURSIVE\s{1,9})?[\w\"`\[\]]{1,64}\s{0,9}"
     r"(?:\([^()]{0,400}\)\s{0,9})?AS\b)"
@@ -85,14 +85,14 @@ _ENTITY = re.compile(r"&\#?\w{1,8};")
 
 
 def extract_sql(completion: str) -> str | None:
-    r"""Find the query in a completion: see the module for where, and for what is ambiguous.
+    r"""Find the query in a completion: the module says where, and what is ambiguous.
 
-    A completion written as HTML (``&lt;``) is read so where SQLite can only parse it so. White space
+    A completion is read as HTML (``&lt;``) only where SQLite cannot parse it otherwise. White space
     around the query and one semicolon at its end are dropped.
 
     Returns:
-        The query; in fences, tags and JSON also another statement, which the verifier does not
-        run. ``None`` if there is none, or if it is ``EXPLAIN``.
+        The query. In fences, tags and JSON it may also be another statement, which the verifier does
+        not run. ``None`` if there is none, or if it is ``EXPLAIN``.
 
     >>> extract_sql("We count the rows. ```sql\nSELECT count(*) FROM singer;\n``` Done.")
     'SELECT count(*) FROM singer'
@@ -138,8 +138,8 @@ def _tidy(query: str) -> str | None:
 
 
 def _in_json(text: str) -> Iterator[str]:
-    """Yield the texts of the JSON objects in a text that may be a query, the best first."""
-    decoder = json.JSONDecoder(strict=False)  # a query may have lines
+    """Yield texts of JSON objects in the completion that may be a query, the best first."""
+    decoder = json.JSONDecoder(strict=False)  # a query may have line breaks
     for start in [*_OBJECT.finditer(text)][: -_MAX_STARTS - 1 : -1]:
         try:
             value, _ = decoder.raw_decode(text, start.start())
@@ -164,7 +164,7 @@ def _in_fences(text: str) -> Iterator[str]:
     for block in _FENCE.split(text)[1:]:
         head = _FENCE_NAME.match(block)
         is_sql = head is not None and head[1] is not None
-        inside = is_sql or not inside  # a fence with the name of SQL opens a block
+        inside = is_sql or not inside  # a fence named sql opens a block
         if inside:
             blocks.append((is_sql, block[head.end() :] if head else block))
     for wanted in (True, False):
@@ -173,7 +173,7 @@ def _in_fences(text: str) -> Iterator[str]:
 
 
 def _in_words(text: str) -> str | None:
-    """Find the query among words; see the module for which of several."""
+    """Find the query among words; the module says which of several."""
     found: list[tuple[int, str]] = []
     end = 0
     starts = [*_START.finditer(text)][-_MAX_STARTS:]
@@ -211,7 +211,7 @@ def _is_sentence(words: str) -> bool:
 
 
 def _read(text: str, start: int) -> tuple[str, bool]:
-    """Return the query that starts somewhere, and whether SQLite can parse it."""
+    """Return the query that begins at ``start``, and whether SQLite can parse it."""
     closing = _CLOSING.get(text[start - 1 : start])
     end = start
     for _ in range(_MAX_STARTS if closing else 0):

@@ -1,12 +1,12 @@
-"""What an untrusted query may do on SQLite and what it may take: an authorizer and limits."""
+"""What an untrusted query may do on SQLite and how much it may use: an authorizer and limits."""
 
 import sqlite3
 from dataclasses import dataclass
 
 from polypath.errors import ConfigError
 
-# Every function of SQLite's core, of its date, maths, JSON and window parts that reads nothing but
-# its arguments and gives the same value each time. Left out on purpose: random and randomblob (a
+# Every function of SQLite's core, date, maths, JSON and window parts that reads only its arguments
+# and gives the same value each time. Left out on purpose: random and randomblob (a
 # verdict must not change from one run to the next), load_extension, fts3_tokenizer, sqlite_* and
 # last_insert_rowid, changes, total_changes. Unknown to SQLite itself: readfile, writefile, edit.
 _FUNCTION_NAMES = """
@@ -23,7 +23,7 @@ substr substring sum tan tanh time timediff total trim trunc typeof unhex unicod
 unlikely upper zeroblob
 """
 FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
-# Tables that are no data: the schema, statistics of the file, the machine's own state.
+# Tables that hold no data: the schema, statistics of the file, the machine's own state.
 _HIDDEN_TABLES = ("sqlite_", "pragma_", "dbstat", "fts", "bytecode", "tables_used")
 
 FIXED_LIMITS = {
@@ -41,16 +41,16 @@ FIXED_LIMITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class SqlLimits:
-    """What one query may take.
+    """Limits of one query.
 
     Attributes:
-        deadline: seconds of a query, > 0.
-        max_rows: rows of a result, >= 1.
-        max_result_bytes: bytes of a result: text and blobs by their length, other values 16.
+        deadline: most seconds, > 0.
+        max_rows: most rows of a result, >= 1.
+        max_result_bytes: most bytes of a result: text and blobs by length, other values as 16.
         max_value_bytes: longest text, blob or row SQLite may read or build.
         max_query_bytes: longest query.
-        heap_bytes: memory that SQLite may take, of all connections of the process together, for
-            the rest of its life: SQLite lets this cap be lowered but not raised. 0 for no cap.
+        heap_bytes: most memory of SQLite, over all connections of the process, for the rest of its
+            life: SQLite lets this cap be lowered but not raised. 0 for no cap.
     """
 
     deadline: float = 5.0
@@ -74,7 +74,7 @@ class SqlLimits:
 def authorize(
     action: int, first: str | None, second: str | None, _database: str | None, _by: str | None
 ) -> int:
-    """Decide about one action of a query; an authorizer for ``sqlite3``."""
+    """Allow or deny one action of a query; an authorizer for ``sqlite3``."""
     if action == sqlite3.SQLITE_READ:
         hidden = first is not None and first.lower().startswith(_HIDDEN_TABLES)
         return sqlite3.SQLITE_DENY if hidden else sqlite3.SQLITE_OK

@@ -1,4 +1,4 @@
-"""The names in a parsed query, made the same whatever its author called things. Needs sqlglot."""
+"""Make the names in a parsed query independent of its author's choices. Needs sqlglot."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ _RESERVED = frozenset(_RESERVED_WORDS.split())
 def canonical_names(
     tree: Node, nodes: list[Node], schema: Schema | None, sure: Collection[str]
 ) -> None:
-    """Rename in place; what is done is listed in ``sql_canonical``.
+    """Rename in place; ``sql_canonical`` lists the changes.
 
     Args:
         tree: the query.
-        nodes: all of it, what holds before what is held.
-        schema: what the database has, if that is known.
-        sure: lower-case names in brackets or backticks somewhere in the query. The tree has them
-            in double quotes, but SQLite never takes them for texts.
+        nodes: all its nodes, parents before children.
+        schema: the database's, if known.
+        sure: lower-case names that the query has in brackets or backticks. The tree has them in
+            double quotes, but SQLite never reads them as text.
 
     Raises:
-        ValueError: names that SQLite does not find, or that cannot be told apart.
+        ValueError: names that SQLite does not find, or ambiguous names.
     """
-    # The order matters: names are compared in lower case, and columns take the names of tables.
+    # The order matters: names are compared in lower case, and columns use the tables' new names.
     for node in nodes:
         if isinstance(node, exp.Identifier) and not _may_be_text(node):
             _lower(node)
@@ -73,7 +73,7 @@ class Scope:
 
 
 def _lower(name: exp.Identifier) -> None:
-    """Write a name in lower case, in quotes only where it needs them."""
+    """Write a name in lower case, quoted only where necessary."""
     text = folded(name.name)
     name.set("this", text)
     name.set("quoted", _needs_quotes(text))
@@ -88,7 +88,7 @@ def _identifier(text: str) -> exp.Identifier:
 
 
 def _may_be_text(name: exp.Identifier) -> bool:
-    """Whether a name in double quotes may be a text: SQLite reads it so if no column has it."""
+    """Whether a name in double quotes may be text: SQLite reads it as text if no column has it."""
     column = name.parent
     return bool(name.args.get("quoted")) and isinstance(column, exp.Column) and not column.table
 
@@ -107,8 +107,8 @@ def _rename_sources(tree: Node, nodes: list[Node], schema: Schema | None) -> dic
     """Give every table, subquery and common table expression its canonical name.
 
     Raises:
-        ValueError: two names of one SELECT are the same, a new one is that of another
-            table, or one says its database.
+        ValueError: two names of one SELECT are the same, a new name is that of another
+            table, or a table is written with its database.
     """
     shared = _rename_ctes(tree, nodes)
     selects = [node for node in nodes if isinstance(node, exp.Select)]
@@ -150,7 +150,7 @@ def _rename_sources(tree: Node, nodes: list[Node], schema: Schema | None) -> dic
 
 
 def _result_names(select: exp.Select) -> Iterator[str]:
-    """Yield the names given to result columns, but for those that are their column's own."""
+    """Yield the names given to result columns, except those equal to their column's own."""
     for column in select.expressions:
         if isinstance(column, exp.Alias):
             own = column.this.name if isinstance(column.this, exp.Column) else ""
@@ -163,7 +163,7 @@ def _rename_ctes(tree: Node, nodes: list[Node]) -> dict[str, str]:
     ctes = [node for node in nodes if isinstance(node, exp.CTE)]
     names = {cte.alias: f"cte_{number}" for number, cte in enumerate(ctes, start=1)}
     if len(names) < len(ctes) or any(cte.find_ancestor(exp.Query) is not tree for cte in ctes):
-        return {name: name for name in names}  # one may hide another, or a table: leave them
+        return {name: name for name in names}  # one may hide another, or a table: keep them
     for cte in ctes:
         cte.args["alias"].this.set("this", names[cte.alias])
     return names
@@ -180,9 +180,9 @@ def _set_alias(source: Node, alias: str | None) -> None:
 
 
 def _enclosing(node: Node, scopes: dict[int, Scope]) -> Iterator[tuple[Scope, frozenset[str]]]:
-    """Yield the scopes a column is looked up in, from the inside out.
+    """Yield the scopes in which a column is looked up, from the inside out.
 
-    With each the names of result columns that it may mean there: none within their own list.
+    Each comes with the result-column names it may mean there: none within their own list.
     """
     while node.parent is not None:
         if isinstance(node.parent, exp.SetOperation) and node.arg_key == "order":
@@ -198,7 +198,7 @@ def _resolve(
 ) -> None:
     """Find a column as SQLite does; name its table where there are several, and only there.
 
-    Where the schema does not say whose column it is, it stays as it is written.
+    Where the schema does not say which table has the column, it stays as written.
 
     Raises:
         ValueError: SQLite does not find it.
@@ -211,7 +211,7 @@ def _resolve(
         lone = depth == 0 and len(scope.names) == 1
         if table:
             if table in scope.names:
-                # Without its table it would be a result column of that name.
+                # Without its table it would mean the result column of that name.
                 keep = not lone or name in results
                 column.set("table", _identifier(scope.names[table]) if keep else None)
                 return
@@ -251,11 +251,11 @@ def _drop_unused_aliases(tree: Node) -> None:
 
 
 def _drop_result_names(tree: exp.Select, scope: Scope, schema: Schema | None) -> None:
-    """Drop the names of the result columns of the outermost query, which no comparison reads.
+    """Drop the names of the outermost query's result columns, which no comparison reads.
 
-    ORDER BY such a name or by position becomes ORDER BY the expression, and so does GROUP BY by
-    position. Elsewhere a column of that name would come first: there a name becomes its expression
-    if the schema has no such column, and otherwise all names stay.
+    ORDER BY such a name or a position becomes ORDER BY the expression, and likewise GROUP BY a
+    position. Elsewhere a column of that name would take precedence: there a name becomes its
+    expression if the schema has no such column; otherwise all names stay.
     """
     columns = tree.expressions
     named = {column.alias: column.this for column in columns if isinstance(column, exp.Alias)}
@@ -267,7 +267,7 @@ def _drop_result_names(tree: exp.Select, scope: Scope, schema: Schema | None) ->
     groups = group.expressions if group else []
     uses = _uses(tree, named)
     known = schema if None not in scope.columns.values() else None
-    # Each use is a copy of an expression: not too many, or a short query makes a long text.
+    # Each use copies an expression: limit them, or a short query makes a long text.
     if len(terms) + len(groups) + len(uses) > MAX_COPIES:
         return
     meanings = [_meant(term.this, columns, named, starred=starred) for term in terms]
@@ -291,7 +291,7 @@ def _drop_result_names(tree: exp.Select, scope: Scope, schema: Schema | None) ->
 
 
 def _uses(tree: Node, named: dict[str, Node]) -> list[exp.Column]:
-    """Return the columns that may mean a result column, but for ``name AS name``.
+    """Return the columns that may mean a result column, except ``name AS name``.
 
     Within the list of result columns a name never means another of them.
     """
@@ -311,7 +311,7 @@ def _uses(tree: Node, named: dict[str, Node]) -> list[exp.Column]:
 
 
 def _inline(use: exp.Column, tree: Node, named: dict[str, Node], schema: Schema | None) -> bool:
-    """Put the expression for the name of a result column; say whether it was certain and done."""
+    """Replace a result column's name by its expression, if certain; return whether it was done."""
     name = folded(use.name)
     if schema is None or name in schema.every_column or use.parent_select is not tree:
         return False
@@ -325,7 +325,7 @@ def _inline(use: exp.Column, tree: Node, named: dict[str, Node], schema: Schema 
 
 
 def _is_constant(node: Node) -> bool:
-    """Whether SQLite may see a number in an expression: it makes 0 of ``age AND 0``."""
+    """Whether SQLite may read an expression as a number: it turns ``age AND 0`` into 0."""
     return isinstance(node, exp.Connector) or node.find(exp.Column, exp.Func, exp.Query) is None
 
 

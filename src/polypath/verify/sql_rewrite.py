@@ -1,7 +1,7 @@
-"""The changes behind ``sql_canonical.canonical_sql``, made on a tree of sqlglot's.
+"""The changes behind ``sql_canonical.canonical_sql``, made on sqlglot's syntax tree.
 
-sqlglot is made to translate between dialects: it takes what SQLite refuses and writes functions,
-types and clauses in other words. Here its reading counts only if it writes the same tokens again.
+sqlglot translates between dialects: it accepts queries that SQLite refuses, and writes functions,
+types and clauses in other words. Here its parse counts only if it writes the same tokens again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from polypath.verify.sql_tokens import tokens as sql_tokens
 if TYPE_CHECKING:
     Node = exp.Expr  # the class of all of sqlglot's nodes
 
-# What a comparison becomes when its operands change places.
+# What a comparison becomes when its operands are swapped.
 _MIRROR: dict[type[Node], type[exp.Binary]] = {
     exp.EQ: exp.EQ,
     exp.NEQ: exp.NEQ,
@@ -47,7 +47,7 @@ _AFFINITIES = (
     ("REAL", ("REAL", "FLOA", "DOUB")),
 )
 _SAME_SIGNS = {"!=": "<>", "==": "="}
-# What may be a word of SQLite's grammar within a query; every other word is a name or a function.
+# Words of SQLite's grammar that a query may hold; every other word is a name or a function.
 _GRAMMAR_WORDS = """
 all and as asc between blob by case cast collate cross current current_date current_time
 current_timestamp desc distinct else end escape except exists false filter first following from
@@ -60,7 +60,7 @@ _GRAMMAR = frozenset(_GRAMMAR_WORDS.split())
 
 
 class _PlainSQLite(SQLite):
-    """SQLite without what sqlglot knows of functions: each stays the function it is."""
+    """SQLite without sqlglot's knowledge of functions, so that each function stays as written."""
 
     class Parser(SQLite.Parser):  # type: ignore[misc, valid-type]
         FUNCTIONS: ClassVar[dict[str, object]] = {}
@@ -80,7 +80,7 @@ class _PlainSQLite(SQLite):
 _DIALECT = _PlainSQLite()
 try:
     _DIALECT.parser()
-except TypeError:  # or every query would quietly be compared by its text
+except TypeError:  # otherwise every query would silently be compared by its text
     raise ConfigError(
         "Canonical SQL extends sqlglot's classes, which its compiled version (sqlglot[c]) does not allow. "
         "Run: pip uninstall sqlglotc."
@@ -90,7 +90,7 @@ except TypeError:  # or every query would quietly be compared by its text
 def canonical_text(tokens: list[str], schema: Schema | None) -> str | None:
     """Parse the tokens of one query, change it as ``sql_canonical`` lists, and write it.
 
-    ``None`` for what sqlglot reads or writes otherwise than SQLite does.
+    ``None`` where sqlglot reads or writes the query differently from SQLite.
     """
     try:
         plain = _plain_tokens(tokens)
@@ -100,17 +100,17 @@ def canonical_text(tokens: list[str], schema: Schema | None) -> str | None:
             return None
         sure = {folded(token[1:-1]) for token in tokens if token[0] in "[`"}
         canonical_names(tree, nodes, schema, sure)
-        # From the leaves up: operands are final when what holds them is looked at.
+        # From the leaves up: operands are final before their parent is processed.
         for node in [*tree.walk(bfs=False)][::-1]:
             _simplify(node)
         return _written(tree)
-    # sqlglot raises its own errors for most texts and whatever its code trips over for some.
+    # For most texts sqlglot raises its own errors, for some any exception.
     except Exception:
         return None
 
 
 def _plain_tokens(tokens: list[str]) -> list[str]:
-    """Write types as their affinity, quoted names in double quotes, signs in one way."""
+    """Write types as their affinity, quoted names in double quotes, operators in one way."""
     plain: list[str] = []
     is_cast = [False]  # of each open bracket
     rest = iter(tokens)
@@ -143,7 +143,7 @@ def _plain_tokens(tokens: list[str]) -> list[str]:
 
 
 def _affinity(kind: str) -> str:
-    """Return what ``CAST`` to a type does: SQLite knows five types, whatever they are called."""
+    """Return the affinity of a type in ``CAST``: SQLite has five, whatever a type is called."""
     for affinity, parts in _AFFINITIES:
         if any(part in kind.upper() for part in parts):
             return affinity
@@ -151,9 +151,9 @@ def _affinity(kind: str) -> str:
 
 
 def _reads_as_sqlite(tree: Node, nodes: list[Node], tokens: list[str]) -> bool:
-    """Whether sqlglot writes what it read with the same tokens, and took names for names.
+    """Whether sqlglot writes the query with the same tokens, and read names as names.
 
-    Free are case, AS, a comma for CROSS JOIN, and the place of NOT: ``NOT a IN b`` for
+    These may differ: case, AS, a comma for CROSS JOIN, and the place of NOT: ``NOT a IN b`` for
     ``a NOT IN b``. In ``FROM singer ASOF JOIN concert`` SQLite reads an alias, sqlglot a keyword.
     """
     words = Counter(
@@ -163,7 +163,7 @@ def _reads_as_sqlite(tree: Node, nodes: list[Node], tokens: list[str]) -> bool:
         if isinstance(node, exp.Identifier | exp.Anonymous | exp.Var):
             words[node.name.lower()] -= 1
         elif isinstance(node, exp.Lambda):
-            return False  # within a function sqlglot takes ``->`` for one
+            return False  # within a function sqlglot reads ``->`` as a lambda
     return max(words.values(), default=0) <= 0 and (
         _comparable(tokens) == _comparable(sql_tokens(_written(tree)))
     )
@@ -188,7 +188,7 @@ def _written(node: Node) -> str:
 
 
 def _simplify(node: Node) -> None:
-    """Apply what concerns a node and its operands; operands come before what holds them.
+    """Apply the changes to a node and its operands; operands come before their parent.
 
     Raises:
         ValueError: the text would not be safe.
@@ -214,10 +214,9 @@ def _simplify(node: Node) -> None:
 
 
 def _rank(node: Node, *, outer: bool = False) -> int:
-    """Return how tightly an operator binds; 0 for what is no operator.
+    """Return how tightly an operator binds; 0 for any other node.
 
-    Of operators not told apart here the rank as an operand is low and as a holder high, so that
-    brackets stay.
+    An operator not listed here ranks low as an operand and high as a parent, so that brackets stay.
     """
     if isinstance(node, exp.Paren):
         return 0
@@ -249,7 +248,7 @@ def _text(node: Node) -> str:
 
 
 def _sort_operands(node: Node) -> None:
-    """Put the operands of a comparison in order; of a node without parent only if it may stay."""
+    """Sort the operands of a comparison; for a node without a parent only if it may stay."""
     left, right = node.args["this"], node.args["expression"]
     if 0 < _rank(left) <= 4 or 0 < _rank(right) <= 4:
         return  # `a = b = c` means `(a = b) = c`
@@ -264,7 +263,7 @@ def _sort_operands(node: Node) -> None:
 
 
 def _sort_key(node: Node) -> tuple[int, str]:
-    """Sort columns before expressions, these before subqueries, values last: ``age = 3``."""
+    """Sort columns first, then expressions, subqueries and values: ``age = 3``."""
     if isinstance(node, exp.Column):
         return 0, _text(node)
     if isinstance(node, exp.Literal):
@@ -275,7 +274,7 @@ def _sort_key(node: Node) -> tuple[int, str]:
 def _sort_chain(node: Node) -> None:
     """Sort the operands of a whole chain of AND or of OR.
 
-    Not if one may fail for some rows, from which the operands before it may keep SQLite.
+    Not if an operand may fail on some rows, which the operands before it may exclude.
     """
     if any(
         isinstance(part, exp.JSONExtract | exp.JSONExtractScalar | exp.Match)
@@ -295,7 +294,7 @@ def _sort_chain(node: Node) -> None:
             else:
                 places.append((link, key))
     operands: list[Node] = sorted((link.args[key] for link, key in places), key=_text)
-    # Refill as a chain that leans left, whatever the brackets were.
+    # Rebuild as a left-leaning chain, whatever the brackets were.
     chain = operands[0]
     for operand in operands[1:-1]:
         chain = kind(this=chain, expression=operand)

@@ -1,17 +1,17 @@
 """Run one untrusted query on a SQLite file: read only, bounded in time, rows, bytes and memory.
 
-What keeps a query inside:
+What confines a query:
 
 - the file is opened ``mode=ro`` and ``immutable=1``: no lock, no journal, no write-ahead log;
 - an authorizer that knows four actions (select, read a column, call a function of ``FUNCTIONS``,
-  recurse in a CTE) and denies the rest, among it every ``PRAGMA``, ``ATTACH`` and write;
+  recurse in a CTE) and denies the rest, including every ``PRAGMA``, ``ATTACH`` and write;
 - SQLite's own limits on lengths, depths and numbers of terms (``FIXED_LIMITS``);
-- a deadline, kept by a progress handler and by a thread that interrupts the query;
-- temporary tables and sorters in memory, and a cap on all memory SQLite takes.
+- a deadline, enforced by a progress handler and by a thread that interrupts the query;
+- temporary tables and sorters in memory, and a cap on all memory of SQLite.
 
-SQLite looks for an interrupt where a program jumps, not within a function: one call of, say,
-``replace`` on the longest text allowed takes its time. Only the end of the process stops that,
-which is what a pool of workers does.
+SQLite checks for an interrupt at jumps of its program, not within a function: one call of, for example,
+``replace`` on the longest text allowed runs to its end. Only ending the process stops it, which is what
+a pool of workers does.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ from polypath.verify.sql_guard import FIXED_LIMITS, SqlLimits, authorize
 
 FailureKind = Literal["query", "size", "timeout", "memory", "database"]
 
-OPEN_DATABASES = 16  # connections kept by one runner; the one used longest ago is closed
-PROGRESS_STEPS = 5_000  # instructions of SQLite's machine between two looks at the clock
+OPEN_DATABASES = 16  # connections kept by one runner; the least recently used is closed
+PROGRESS_STEPS = 5_000  # instructions of SQLite's machine between checks of the clock
 WATCH_SECONDS = 0.05
-CELL_BYTES = 16  # what a value without a length is counted as
+CELL_BYTES = 16  # counted for a value without a length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,9 +40,9 @@ class Failure:
     """Why a query has no result.
 
     Attributes:
-        kind: ``"query"`` it does not run or is not allowed, ``"size"`` it returns too much,
+        kind: ``"query"`` it does not run or is not allowed, ``"size"`` its result is too large,
             ``"timeout"``, ``"memory"``, ``"database"`` the file cannot be read.
-        why: one line for people.
+        why: one line for the user.
     """
 
     kind: FailureKind
@@ -50,7 +50,7 @@ class Failure:
 
 
 class _Watch(threading.Thread):
-    """Interrupts the queries whose time is over; one thread per process, asleep when idle."""
+    """Interrupts queries past their deadline; one thread per process, asleep when idle."""
 
     def __init__(self) -> None:
         super().__init__(name="polypath-sql-watch", daemon=True)
@@ -71,7 +71,7 @@ class _Watch(threading.Thread):
             self._due.pop(connection, None)
 
     def run(self) -> None:
-        """Look at the clock while there is anything to watch."""
+        """Check the clock while there is anything to watch."""
         while True:
             self._busy.wait()
             with self._lock:
@@ -103,7 +103,7 @@ class Database:
     """One SQLite file, open for reading."""
 
     def __init__(self, path: Path, limits: SqlLimits) -> None:
-        """Open the file; ``sqlite3.Error`` if it is no readable database."""
+        """Open the file; ``sqlite3.Error`` if it is not a readable database."""
         self._limits = limits
         self._due = float("inf")
         self._connection = sqlite3.connect(
@@ -119,9 +119,9 @@ class Database:
             raise
 
     def _prepare(self) -> dict[str, frozenset[str]]:
-        """Read the schema, then close everything but reading."""
+        """Read the schema, then forbid everything but reading."""
         connection, limits = self._connection, self._limits
-        # As Spider's evaluation reads text: its databases hold bytes that are not UTF-8.
+        # Text is read as in Spider's evaluation: its databases hold bytes that are not UTF-8.
         connection.text_factory = lambda raw: raw.decode(errors="ignore")
         if limits.heap_bytes:
             connection.execute(f"PRAGMA hard_heap_limit = {int(limits.heap_bytes)}").fetchall()
@@ -133,7 +133,7 @@ class Database:
         ).fetchall():
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
             columns[table] = frozenset(name for (name,) in rows)
-        # A table function is set up on its first use, which an authorizer would have to let write.
+        # First use sets up a table function, for which an authorizer would have to allow writing.
         with contextlib.suppress(sqlite3.Error):
             connection.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')").fetchall()
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.max_value_bytes)
@@ -149,7 +149,7 @@ class Database:
         self._connection.close()
 
     def run(self, query: str) -> QueryResult | Failure:
-        """Run a query and fetch its rows; never raises on what the query is."""
+        """Run a query and fetch its rows; never raises, whatever the query is."""
         watch = _watcher()
         self._due = time.monotonic() + self._limits.deadline
         watch.add(self._connection, self._due)
@@ -169,7 +169,7 @@ class Database:
 
     def _failure(self, error: Exception) -> Failure:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-        # Past its time a callback may also have been cut short, which SQLite tells otherwise.
+        # Past the deadline a callback may also have been cut short; SQLite reports that differently.
         if code == sqlite3.SQLITE_INTERRUPT or time.monotonic() > self._due:
             return Failure(kind="timeout", why=f"ran over {self._limits.deadline} s")
         broken = code & 0xFF in (
@@ -180,7 +180,7 @@ class Database:
         return Failure(kind="database" if broken else "query", why=str(error))
 
     def _fetch(self, cursor: sqlite3.Cursor) -> QueryResult | Failure:
-        """Read row by row, so that no more than the caps is ever held."""
+        """Read row by row, so that no more than the caps allow is ever held."""
         limits = self._limits
         if cursor.description is None:
             return Failure(kind="query", why="it returns no table")
@@ -208,7 +208,7 @@ class Database:
 class Runner:
     """Runs queries on the databases of one folder; keeps the last few open.
 
-    Not for several threads at once. In a fork of the process it opens its own connections.
+    Not for several threads at once. A fork of the process opens its own connections.
     """
 
     def __init__(self, folder: Path, limits: SqlLimits) -> None:
@@ -216,7 +216,7 @@ class Runner:
         self._limits = limits
         self._open: OrderedDict[str, Database] = OrderedDict()
         self._pid = os.getpid()
-        # Connections of the parent: dropping them would close them, and SQLite forbids that.
+        # The parent's connections: dropping them would close them, which SQLite forbids after a fork.
         self._inherited: list[Any] = []
 
     def database(self, db_id: str) -> Database | Failure:
@@ -248,6 +248,6 @@ class Runner:
             return database
         result = database.run(query)
         if isinstance(result, Failure) and result.kind == "memory":
-            # SQLite stays usable, but what it cached is given back only with the connection.
+            # SQLite stays usable, but frees its caches only with the connection.
             self._open.pop(db_id).close()
         return result

@@ -1,4 +1,4 @@
-"""What a database has, as far as names in a query need it."""
+"""The tables and columns of a database, to resolve the names in a query."""
 
 import string
 from collections.abc import Collection, Mapping
@@ -8,7 +8,7 @@ _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 def folded(name: str) -> str:
-    """Return a name without case as SQLite compares names: only ASCII letters have one."""
+    """Return a name in lower case as SQLite compares names: only ASCII letters change."""
     return name.translate(_LOWER)
 
 

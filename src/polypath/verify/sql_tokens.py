@@ -1,11 +1,11 @@
-"""A query as SQLite itself reads it: its tokens, and whether SQLite's parser takes it."""
+"""A query as SQLite itself reads it: its tokens, and whether SQLite's parser accepts it."""
 
 import re
 import sqlite3
 import threading
 from functools import lru_cache
 
-# As sqlite3's tokenize.c: what is quoted and not closed goes to the end of the text.
+# As in sqlite3's tokenize.c: an unclosed quote runs to the end of the text.
 _GAP = r"(?:[ \t\n\f\r]++|--[^\n]*|/\*(?s:.)*?(?:\*/|\Z))"
 _TOKEN = re.compile(
     rf"""(?P<gap>{_GAP}++)
@@ -43,7 +43,7 @@ def tokens(query: str) -> list[str]:
 
 
 def one_space(query: str) -> str:
-    """Put one space for white space and comments, but for those within quotes.
+    """Replace white space and comments by one space, except within quotes.
 
     >>> one_space("SELECT  'a  b' -- both")
     "SELECT 'a  b'"
@@ -51,9 +51,9 @@ def one_space(query: str) -> str:
     return _TOKEN.sub(lambda found: found[0] if found["gap"] is None else " ", query).strip()
 
 
-@lru_cache(maxsize=64)  # a query is asked for where it is found, and where it is compared
+@lru_cache(maxsize=64)  # each query is checked where it is found and where it is compared
 def is_query(text: str) -> bool:
-    """Whether the parser of SQLite takes a text as one query, whatever tables there are.
+    """Whether SQLite's parser accepts a text as one query, whatever tables exist.
 
     A semicolon at its end is fine. Nothing is run, and no name is looked up.
 
@@ -63,7 +63,7 @@ def is_query(text: str) -> bool:
     try:
         _parsers.connection.execute(text)
     except sqlite3.Error as error:
-        # Syntax comes first: what is told no has passed it.
+        # Syntax is checked first: a denied statement has passed it.
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_AUTH:
             return _OPENS.match(text) is not None and (
                 ";" not in text or ";" not in tokens(text)[:-1]
