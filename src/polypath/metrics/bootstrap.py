@@ -1,14 +1,14 @@
-r"""Intervals and paired tests by resampling *problems*, which are what a benchmark is a sample of.
+r"""Intervals and paired tests by resampling *problems*, because a benchmark is a sample of problems.
 
-Samples of one problem are correlated, and are never resampled: their noise is already in the
+Samples of one problem are correlated and are never resampled: their noise is already in the
 per-problem values.
 
 All intervals are **expanded percentile** intervals (Hesterberg 2015, "What Teachers Should Know About
-the Bootstrap", The American Statistician 69(4)): of n problems the lower end lies at the share
+the Bootstrap", The American Statistician 69(4)): for n problems the lower end lies at the quantile
 :math:`\Phi(-\sqrt{n/(n-1)} \, t_{n-1})` of the resamples, where plain percentiles lie at
-:math:`(1 - level) / 2`, and the upper at its mirror. p-values are turned the same way, so p is below
-1 - level when the interval leaves out 0, but for ties. How often the truth is held, and when no bootstrap
-of problems can be trusted, is in docs/statistics.md.
+:math:`(1 - level) / 2`; the upper end is its mirror image. p-values are transformed the same way, so p is
+below 1 - level when the interval excludes 0, except for ties. docs/statistics.md gives the coverage, and
+says when no bootstrap of problems can be trusted.
 """
 
 import functools
@@ -23,7 +23,7 @@ from polypath.errors import ConfigError, DataError, ShapeError
 from polypath.metrics.pass_at_k import FloatArray, IntArray
 
 TRUSTED_FROM = 12.0  # effective problems
-SAME = 1e-12  # of a spread, as a share of the values' square: rounding, not a difference
+SAME = 1e-12  # a spread below this share of the squared values is rounding, not a difference
 
 _CHUNK = 2_000_000  # numbers of problems drawn at once: 16 MB
 _CACHED = 20_000_000  # draws kept for the next call with the same seed: 20 MB
@@ -33,12 +33,10 @@ _CACHED = 20_000_000  # draws kept for the next call with the same seed: 20 MB
 class Interval:
     """An estimate with its interval. Each array has the shape of the values without the first axis."""
 
-    estimate: FloatArray  # from all problems, not the mean of the resamples; NaN without a value
-    low: (
-        FloatArray  # lower end; NaN with the estimate, and when it rests on fewer than two problems
-    )
+    estimate: FloatArray  # from all problems, not the mean of the resamples; NaN if no problem has a value
+    low: FloatArray  # lower end; NaN if the estimate is, or rests on fewer than two problems
     high: FloatArray
-    num_problems: IntArray  # that have a value (not NaN): what the estimate rests on
+    num_problems: IntArray  # problems with a value (not NaN), on which the estimate rests
     level: float  # confidence level
 
 
@@ -55,11 +53,11 @@ def bootstrap_mean(
     """Mean over problems with an expanded percentile bootstrap interval.
 
     Args:
-        values_N: ``(N, ...)``, one row per problem, the same resamples for all trailing entries.
-            NaN means "no value": each resample averages the problems it drew that have one.
+        values_N: ``(N, ...)``, one row per problem; all trailing entries share the resamples.
+            NaN means "no value": each resample averages its problems that have one.
         level: confidence level in (0, 1).
         num_resamples: at least 100.
-        seed: of this call's own generator; the global one is not touched.
+        seed: for this call's own generator; the global one is not touched.
 
     Raises:
         ConfigError: level or num_resamples is out of range.
@@ -67,7 +65,7 @@ def bootstrap_mean(
         DataError: a value is infinite.
     """
     values = _array("values_N", values_N)
-    # The mean of the known values is a ratio: their sum by their number.
+    # The mean of the known values is a ratio: their sum divided by their number.
     return bootstrap_ratio(
         values, np.ones_like(values), level=level, num_resamples=num_resamples, seed=seed
     )
@@ -81,13 +79,13 @@ def bootstrap_ratio(
     num_resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """Sum of numerators by sum of denominators over problems (Potential@k, Keep, Explore).
+    """Sum of numerators divided by sum of denominators over problems (Potential@k, Keep, Explore).
 
     Both sums are taken over the problems of each resample. Problems with a NaN on either side are
-    left out. A resample whose denominators sum to 0 has no ratio and is left out, too; the estimate
-    is NaN if that is so for all problems together.
+    left out. A resample whose denominators sum to 0 has no ratio and is left out too. The estimate is NaN
+    if the denominators of all problems sum to 0.
 
-    The settings and errors are those of ``bootstrap_mean``; the two arrays have one shape.
+    The settings and errors are those of ``bootstrap_mean``; the two arrays have the same shape.
     """
     numerator, denominator = _pair(numerator_N, denominator_N, "numerator_N", "denominator_N")
     return _interval(numerator, denominator, level, num_resamples, seed)[0]
@@ -103,11 +101,11 @@ def paired_difference(
 ) -> PairedDifference:
     r"""Mean of a - b over problems, resampling each problem with both its values.
 
-    The difficulty of a problem is in both and cancels, so this resolves far smaller differences
-    than two separate intervals. The p-value starts from :math:`2 \min(\#\{d^* \le 0\}, \#\{d^* \ge
-    0\})` over the resampled differences :math:`d^*`, each count plus 1, by the number of resamples plus
-    1, and at most 1. Its normal quantile, times :math:`\sqrt{(n-1)/n}`, is then read as one of t with
-    n - 1 degrees of freedom: the same correction for few problems that the interval has.
+    A problem's difficulty affects both values and cancels, so this resolves far smaller
+    differences than two separate intervals. The p-value starts from
+    :math:`2 \min(\#\{d^* \le 0\}, \#\{d^* \ge 0\})` over the resampled differences :math:`d^*`, each count plus 1, divided by the number of resamples
+    plus 1, and at most 1. Its normal quantile, times :math:`\sqrt{(n-1)/n}`, is then read as a quantile of
+    t with n - 1 degrees of freedom: the interval's correction for few problems.
 
     Args:
         a_N: ``(N, ...)``, such as the trained model's pass@k.
@@ -117,7 +115,7 @@ def paired_difference(
         seed: as in ``bootstrap_mean``.
 
     Returns:
-        Positive = a is larger. Problems with a NaN on either side are left out of both.
+        Positive means that a is larger. Problems with a NaN on either side are left out of both.
 
     Raises:
         ConfigError, ShapeError, DataError: as ``bootstrap_mean``, or the shapes differ.
@@ -130,13 +128,13 @@ def paired_difference(
 
 
 def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
-    r"""Count the problems that carry the spread of the values: is the interval to be trusted?
+    r"""Count the problems that carry the spread of the values: can the interval be trusted?
 
     .. math:: \Big(\sum_i |x_i|\Big)^2 \Big/ \sum_i x_i^2
 
-    with the distances x from the median: m if m problems are equally far from it and all others at
-    it. Resampling learns the spread from these alone: with fewer than ``TRUSTED_FROM`` 95 % intervals
-    hold the truth less often, down to one in ten below 3 (docs/statistics.md).
+    with the distances x from the median. It is m if m problems are equally far from the median and all
+    others are at it. Resampling learns the spread from these alone: with fewer than ``TRUSTED_FROM``, 95 %
+    intervals contain the truth less often, down to one in ten below 3 (docs/statistics.md).
 
     Args:
         values_N: ``(N, ...)`` as for ``bootstrap_mean``; for a paired difference a - b, for a ratio
@@ -147,7 +145,7 @@ def effective_problems(values_N: npt.ArrayLike) -> FloatArray:
     """
     values = _array("values_N", values_N)
     known = ~np.isnan(values)
-    # Columns without a value get zeros, which have no spread.
+    # Columns without a value become zeros, which have no spread.
     filled = np.where(known.any(axis=0), values, 0.0)
     distance = np.where(known, np.abs(values - np.nanmedian(filled, axis=0)), 0.0)
     squares = (distance**2).sum(axis=0)
@@ -163,7 +161,7 @@ def spread(value_M: FloatArray) -> float:
 def _interval(
     numerator: FloatArray, denominator: FloatArray, level: float, num_resamples: int, seed: int
 ) -> tuple[Interval, FloatArray]:
-    """Return the ratio of sums over all problems, and those over each resample, ``(Z, ...)``."""
+    """Return the ratio of sums over all problems, and over each resample, ``(Z, ...)``."""
     check_resampling(level, num_resamples)
     known = ~(np.isnan(numerator) | np.isnan(denominator))
     n, shape = len(known), known.shape[1:]
@@ -172,7 +170,7 @@ def _interval(
     ratios: list[FloatArray] = []
     for times_Z_N in resampled_times(n, num_resamples, seed):
         weights_Z_N = times_Z_N.astype(np.float64)
-        # Two matrix products do all statistics at once.
+        # Two matrix products compute all statistics at once.
         ratios.append(_divide(weights_Z_N @ top_N_K, weights_Z_N @ bottom_N_K))
     ratios_Z_K = np.concatenate(ratios)
     estimate_K = _divide(top_N_K.sum(axis=0), bottom_N_K.sum(axis=0))
@@ -189,7 +187,7 @@ def _interval(
 
 
 def check_resampling(level: float, num_resamples: int) -> None:
-    """Raise ConfigError when level is no level, or there are too few resamples for its ends."""
+    """Raise ConfigError when level is out of range, or there are too few resamples for its ends."""
     if not 0 < level < 1:
         raise ConfigError(f"level must be between 0 and 1, got {level}. Use 0.95 for 95 %.")
     if num_resamples < 100:
@@ -197,7 +195,7 @@ def check_resampling(level: float, num_resamples: int) -> None:
 
 
 def resampled_times(n: int, num_resamples: int, seed: int) -> Iterable[npt.NDArray[np.uint8]]:
-    """Return, in chunks ``(Z, n)``, how often each resample of n problems holds each problem."""
+    """Return, in chunks ``(Z, n)``, how often each resample of n problems contains each problem."""
     # One report asks for the same draws for every metric.
     draw = _kept_times if n * num_resamples <= _CACHED else _times_drawn
     return draw(n, num_resamples, seed)
@@ -237,7 +235,7 @@ def _ends(values_Z_K: FloatArray, n_K: IntArray, level: float) -> tuple[FloatArr
 
 
 def expanded_tail(n: int, level: float) -> float:
-    """Return the share of the resamples that lies below the interval, for n >= 2 independent parts."""
+    """Return the share of resamples below the interval, for n >= 2 independent parts."""
     return float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2)))
 
 

@@ -1,4 +1,4 @@
-"""Several comparisons at once, several training seeds of a method, and what could have been seen."""
+"""Several comparisons at once, several training seeds of a method, and minimum detectable effects."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ def holm(p_values_K: npt.ArrayLike) -> FloatArray:
     """Correct p-values of K tests so that the chance of any false "different" stays at the level.
 
     Holm 1979: the smallest p times K, the next times K - 1, and so on, never decreasing and at most
-    1. Needs no independence, which the k's of one pass@k curve do not have.
+    1. It needs no independence, and the k's of one pass@k curve are not independent.
 
     Args:
-        p_values_K: one family of tests, such as all k shown; NaN is no test and stays NaN.
+        p_values_K: one family of tests, such as all k shown; NaN means no test and stays NaN.
 
     Raises:
         ShapeError: not 1-D.
@@ -38,7 +38,7 @@ def holm(p_values_K: npt.ArrayLike) -> FloatArray:
 def smallest_detectable(
     a_N: npt.ArrayLike, b_N: npt.ArrayLike, *, level: float = 0.95, power: float = 0.8
 ) -> FloatArray:
-    r"""Smallest true difference that these problems would show, with the given power.
+    r"""Minimum detectable effect: smallest true difference detected with the given power.
 
     .. math:: \delta = (t_{1 - \alpha/2} + t_{\mathrm{power}}) \, s_d / \sqrt{n}
 
@@ -48,12 +48,12 @@ def smallest_detectable(
     Args:
         a_N: ``(N, ...)``, as for ``paired_difference``; NaN on either side leaves a problem out.
         b_N: the same problems.
-        level: of the test, in (0, 1).
-        power: chance to find it, in [0.5, 1).
+        level: confidence level of the test, in (0, 1).
+        power: chance to detect it, in [0.5, 1).
 
     Returns:
         >= 0, of the shape of the values without the first axis; NaN for fewer than two problems. 0
-        when all differences are equal: then nothing about other problems can be learned from them.
+        when all differences are equal: they then say nothing about other problems.
 
     Raises:
         ConfigError: level or power is out of range.
@@ -86,7 +86,7 @@ class SeedDifference:
     # Share of the error variance that comes from the seeds; at 0.5 and above, more seeds help more
     # than more problems.
     seed_share: float
-    smallest_detectable: float  # true difference found with 80 % power
+    smallest_detectable: float  # true difference detected with 80 % power
     level: float  # confidence level
     num_seeds: tuple[int, int]  # rows of a and of b
 
@@ -94,25 +94,25 @@ class SeedDifference:
 def seed_difference(
     a_R_N: npt.ArrayLike, b_R_N: npt.ArrayLike, *, level: float = 0.95, power: float = 0.8
 ) -> SeedDifference:
-    r"""Compare two methods by all their training seeds, clusters of values on the same problems.
+    r"""Compare two methods over all their training seeds: clusters of values on the same problems.
 
     The model, for method m, seed s and problem i:
 
     .. math:: y_{msi} = \mu_m + P_{mi} + S_{ms} + e_{msi}
 
     with random problems P (paired: the methods share them), random seeds S (each method has its
-    own), and e, whatever a seed does to one problem. The error variance of the difference of means
+    own), and e, the effect of a seed on one problem. The error variance of the difference of means
     is the sum of three parts, each estimated without bias by analysis of variance:
 
     * differences of problem means, :math:`s^2_d / N`, which holds P and e;
     * seed means of each method, :math:`s^2_m / R_m`, which holds S and e;
-    * minus e, which both hold: the residual mean square by :math:`R_m N`.
+    * minus e, which both hold: the residual mean square divided by :math:`R_m N`.
 
     The sum is at least the first part. The interval is the estimate ± a t quantile, with Satterthwaite's
     degrees of freedom: resampling 2 to 5 seeds does not reach far enough (docs/statistics.md).
 
-    A method of **one** row is taken as fixed, without seeds: right for a base model, which has none.
-    For a trained method of one seed the interval then speaks of that one run only.
+    A method of **one** row is taken as fixed, without seeds. That is right for a base model, which has
+    none. For a trained method of one seed the interval then covers that one run only.
 
     Args:
         a_R_N: per-problem values of each seed's run, such as pass@k.
@@ -141,8 +141,8 @@ def seed_difference(
     parts = [(problems, len(difference_N) - 1), *seed_parts(a), *seed_parts(b)]
     variance = max(sum(part for part, _ in parts), problems)
     squares = sum(part**2 / freedom for part, freedom in parts)
-    # With parts above 0 the formula gives at least the fewest freedoms of a part; the two that are
-    # taken off can bring it below 1 where seeds hardly differ, and the t quantile to the hundreds.
+    # With parts above 0 the formula gives at least the fewest degrees of freedom of a part. The two
+    # subtracted parts can bring it below 1 where seeds hardly differ, and the t quantile to hundreds.
     fewest = min(freedom for _, freedom in parts)
     freedom = max(variance**2 / squares, fewest) if squares else len(difference_N) - 1.0
     estimate, error = float(difference_N.mean()), float(np.sqrt(variance))
@@ -162,9 +162,9 @@ def seed_difference(
 
 
 def seed_parts(values_R_N: FloatArray) -> list[tuple[float, int]]:
-    """Return what the seeds of one method add to the variance, and what must be taken off again.
+    """Return what the seeds of one method add to the variance, and what must be subtracted again.
 
-    Each with its degrees of freedom.
+    Each comes with its degrees of freedom.
     """
     seeds, problems = values_R_N.shape
     if seeds == 1:

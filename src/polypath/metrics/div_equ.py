@@ -4,9 +4,9 @@ r"""Div-Equ: the share of a problem's equations that are different.
 
 over the different equations U and all equations A of the responses to problem i. Wu 2024, "Progress or
 Regress? Self-Improvement Reversal in Post-training", arXiv:2407.05013, as used by "R1-zero-Div",
-arXiv:2505.23433, which gives it times 100.
+arXiv:2505.23433, which reports it times 100.
 
-The papers that report "distinct equations" give no rule for what one is: ours is in
+The papers that report "distinct equations" do not define an equation; our rule is in
 ``polypath.metrics.equations``.
 """
 
@@ -23,9 +23,9 @@ from polypath.metrics.pass_at_k import FloatArray
 
 @dataclass(frozen=True, kw_only=True)
 class DivEqu:
-    """Div-Equ of a data set, with what each problem adds."""
+    """Div-Equ of a data set, with each problem's part."""
 
-    k: int | None  # responses it is for; None = all responses of each problem
+    k: int | None  # number of responses; None = all responses of each problem
     value: float  # mean of ``ratio_N`` over the problems that have one; NaN if none has
     # In (0, 1]; NaN without equations or with fewer than k responses. For ``bootstrap_mean``.
     ratio_N: FloatArray
@@ -38,9 +38,9 @@ class DivEqu:
 def div_equ(equations_N_S: Sequence[Sequence[Sequence[str]]], *, k: int | None = None) -> DivEqu:
     """Compute Div-Equ from the equations of every response.
 
-    The ratio falls as responses are added, so values for different numbers do not compare. With k,
-    it is the expected number of different equations in k of the responses by the expected number of
-    equations, both exact. (A mean of ratios over draws would be slightly different.)
+    The ratio falls as responses are added, so values for different numbers of responses are not
+    comparable. With k, it is the expected number of different equations in k of the responses, divided
+    by the expected number of equations, both exact. (A mean of ratios over draws differs slightly.)
 
     Args:
         equations_N_S: per problem and response, ``extract_equations(response)``. For correct
@@ -48,13 +48,13 @@ def div_equ(equations_N_S: Sequence[Sequence[Sequence[str]]], *, k: int | None =
         k: responses per problem, >= 1; None takes all there are.
 
     Returns:
-        In (0, 1], higher = more diverse. A repeat within one response counts like one between two.
+        In (0, 1], higher = more diverse. A repeat within a response counts like one across responses.
 
     Raises:
         ConfigError: k is below 1.
 
-    Differs from the papers: they give no rule for what an equation is, nor say what
-    is done with problems that have none.
+    Differs from the papers: they do not define an equation, nor say how problems without
+    equations are treated.
     """
     if k is not None and k < 1:
         raise ConfigError(f"k must be at least 1, got {k}.")

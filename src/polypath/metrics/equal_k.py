@@ -1,7 +1,7 @@
 """Comparing groups of different sizes: the value expected from k of a group's n texts.
 
-Measures of diversity change with the number of texts, and that of *correct* ones differs. So each is
-taken at one k for all: exactly where there is a formula, and else as a mean over seeded draws.
+Measures of diversity depend on the number of texts, and groups differ in the number of *correct* ones.
+So each is computed at one k for all: exactly where there is a formula, else as a mean over seeded draws.
 """
 
 import functools
@@ -39,7 +39,7 @@ def _subsets(n: int, k: int, draws: int, seed: int) -> IntArray:
         rng = np.random.default_rng([seed, n, k])
         order_D_S = rng.permuted(np.tile(np.arange(n), (draws, 1)), axis=1)
         chosen_D_K = np.sort(order_D_S[:, :k], axis=1)
-    chosen_D_K.flags.writeable = False  # it is shared between calls
+    chosen_D_K.flags.writeable = False  # shared between calls
     return chosen_D_K
 
 
@@ -49,15 +49,15 @@ def equal_k_expectation(
     """Mean of a group's measure over subsets of k of its n texts.
 
     Exact when there are at most ``draws`` subsets (always for k = n), else a mean over that many
-    seeded draws: noise for one group, without bias, which averages out over problems.
+    seeded draws. Those add unbiased noise to one group, which averages out over problems.
 
     Args:
         value_of: takes k positions and gives the measure of those texts, such as
             ``lambda chosen: self_bleu(counts.take(chosen))``.
         n: texts of the group.
         k: texts to draw.
-        draws: subsets at most.
-        seed: of the draws.
+        draws: most subsets.
+        seed: for the draws.
 
     Returns:
         NaN when n < k: a group is never padded. NaN values of subsets are left out.
@@ -76,7 +76,7 @@ def expected_distinct(texts_having_M: npt.ArrayLike, n: int, k: int) -> float:
     .. math:: \sum_i \Big[ 1 - \binom{n - r_i}{k} \Big/ \binom{n}{k} \Big]
 
     Args:
-        texts_having_M: for each item (equation, n-gram) the number r of texts that hold it.
+        texts_having_M: for each item (equation, n-gram) the number r of texts that contain it.
         n: texts of the group.
         k: texts drawn without replacement.
 
@@ -91,5 +91,5 @@ def expected_distinct(texts_having_M: npt.ArrayLike, n: int, k: int) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def chance_drawn(n: int, k: int) -> FloatArray:
-    """Chance, for r = 0..n, that k of n texts hold an item that r of them hold; needs n >= k."""
+    """Chance, for r = 0..n, that k of n texts contain an item that r of them contain; needs n >= k."""
     return pass_at_k_from_counts(np.full(n + 1, n), np.arange(n + 1), [k])[:, 0]

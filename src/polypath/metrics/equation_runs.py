@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 MOST_UNIT_WORDS = 4
-_MOST_TRIMS = 20  # each costs the length of the run
+_MOST_TRIMS = 20  # each takes time linear in the run
 
 _BULLET = re.compile(r"^[ \t]*[-*•][ \t]+", re.MULTILINE)
 _BOLD = re.compile(r"(?<![\w)*])\*\*(?![\s*])([^*\n]+)\*\*")
@@ -49,7 +49,7 @@ def improper(whole: str, top: str, bottom: str) -> str:
 
 
 class _Run:
-    """A run as far as it was read, and the units that were left out of it."""
+    """A run as read so far, and the units left out of it."""
 
     def __init__(self) -> None:
         self.tokens: list[str] = []
@@ -101,7 +101,7 @@ class _Run:
         for letter in self.letters:
             text = re.sub(rf"(?<=\d){letter}(?!\w)", "", text)
         if text.endswith("!") and text.count("!") == 1 and re.search(r"\w[-+*/×÷].*=", text):
-            text = text[:-1]  # a sentence ends here, not a factorial
+            text = text[:-1]  # the end of a sentence, not a factorial
         if any(character.isdigit() for character in text):
             yield text
 
@@ -150,7 +150,7 @@ def _equations(line: str) -> Iterator[str]:
 
 
 def _trim(text: str) -> str:
-    """Cut from both ends what belongs to the sentence and not to the equation."""
+    """Trim from both ends what belongs to the sentence, not to the equation."""
     for _ in range(_MOST_TRIMS):
         before = text
         text = text.lstrip("+*/^×÷·=)").rstrip("+-*/^×÷−·=(")

@@ -1,23 +1,23 @@
-r"""What counts as an equation in a worked text, and how it is written so that equal ones are equal.
+r"""What counts as an equation in a worked text, and how equations are normalised for comparison.
 
-The papers that report "distinct equations" give no rule, so here is one, in this order:
+The papers that report "distinct equations" give no rule. This is ours, in this order:
 
 1. GSM8K calculator notes ``<<48/2=24>>``.
 2. LaTeX spans: ``\[ \]``, ``$$ $$``, ``\( \)``, ``$ $`` and the bodies of ``equation``, ``align``,
    ``gather`` and their kin. Rows of aligned spans are separate equations, and a row that starts with
-   "=" takes over the left side of the row before. A single ``$`` opens a formula only if its inner
+   "=" inherits the left side of the row before. A single ``$`` opens a formula only if its inner
    sides both touch the formula or both have a space, and no digit follows the closing one, so
-   that prices ("from $5 to $8") are no formula.
-3. In the text that is left, runs of numbers, one-letter names, operators and brackets, such as
+   that prices ("from $5 to $8") are not read as a formula.
+3. In the remaining text, runs of numbers, one-letter names, operators and brackets, such as
    ``3 x 4 = 12`` or ``x = 5 + 3 = 8``, with at least one digit. Currencies and units are dropped: at
    most four words after a number ("3 red apples", "60 km/h"), and one letter of ``hmsgLlNJWVKCF`` apart
    from it ("2 h"; "2h" is a product). A first side that is one number in another unit than the last
    side only names what is computed, or converts it, and is dropped as well.
 
-A span without "=", or with nothing on one side of it, is no equation; nor are numbers alone that differ
-("1 hour = 60 minutes"), times of day that are added, dates and versions. A chain a = b = c is one equation.
-``5! = 120`` is one, and so is ``5!=120``, but not ``x != 5``. Then ``normalise_equation``. Time grows
-linearly with the text, whatever it holds.
+A span without "=", or with nothing on one side of it, is not an equation. Nor are bare numbers
+that differ ("1 hour = 60 minutes"), sums of times of day, dates and versions. A chain a = b = c is one equation.
+``5! = 120`` is one, and so is ``5!=120``, but not ``x != 5``. ``normalise_equation`` is applied last. Time
+grows linearly with the text, whatever it holds.
 """
 
 import re
@@ -29,8 +29,8 @@ from polypath.metrics.equation_runs import improper, plain_equations
 
 _ALIGNED = r"(?:equation|align|aligned|alignat|gather|gathered|multline|eqnarray|flalign|split)\*?"
 _NOTE = re.compile(r"<<([^<>\n]*+)>>")
-# Possessive quantifiers, and no content runs past the next opening: an unclosed span costs no more.
-# Each alternative begins with its sign, which is searched for far faster than what looks back first.
+# Possessive quantifiers, and no content past the next opening, so an unclosed span costs no more.
+# Each alternative begins with its sign, which is far faster to search than a lookbehind.
 _SPAN = re.compile(
     rf"""
       \\(?<!\\\\)\[(?P<display>(?:[^\\]|\\[^\[\]])*+)\\\]
@@ -60,7 +60,7 @@ _GAP = r"(?:\\[,;:! ]|[\s~])*+"
 _UNIT = rf"{_GAP}{_TEXT}[^{{}}]*+\}}(?:\^\{{?-?\d\}}?)?(?:\s*/(?=\s*{_TEXT}))?"
 _FRACTION = re.compile(r"\\frac(?:\{([^{}]*)\}\{([^{}]*)\}|\s*(\d)\s*(\d))")
 _MIXED = re.compile(r"(?<![\w.)}])(\d+)\s*\\frac\{(\d+)\}\{(\d+)\}")
-_MOST_FRACTIONS = 5  # in one another
+_MOST_FRACTIONS = 5  # nested
 _LATEX = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
@@ -112,13 +112,13 @@ def extract_equations(text: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 14)  # the samples of a problem repeat each other
 def _equation(row: str) -> str | None:
-    """Return an equation in the one way to write it; None for what is none."""
+    """Return an equation in its normal form; None for anything else."""
     equation = normalise_equation(row)
     return equation if _is_equation(equation) else None
 
 
 def normalise_equation(equation: str) -> str:
-    r"""Write an equation in one way: two that read the same become equal strings.
+    r"""Normalise an equation: two that read the same become equal strings.
 
     Dropped: white space and LaTeX spaces, ``&``, ``\left``, ``\right`` and other sizes, currency signs,
     units (``\text``, ``\mathrm`` or words after a value), other ``\text``, ``\mathrm``, ``\boxed`` (their
@@ -145,7 +145,7 @@ def _without_latex(text: str) -> str:
 
 
 def _ratio(match: re.Match[str]) -> str:
-    """Write a fraction with a slash, in brackets where it would be read as something else."""
+    """Write a fraction with a slash, with brackets where it would otherwise be misread."""
     top, bottom = (
         side.strip() for side in (match[1] or match[3] or "", match[2] or match[4] or "")
     )
@@ -161,7 +161,7 @@ def _is_equation(text: str) -> bool:
     if len(sides) < 2 or not all(sides):
         return False
     if _COLON.search(text) and re.search(r"[-+]", text):
-        return False  # times of day; ratios are not added
+        return False  # times of day: nobody adds ratios
     numbers = [_LONE.fullmatch(side) for side in sides]
     if None in numbers:
         return True
@@ -169,7 +169,7 @@ def _is_equation(text: str) -> bool:
 
 
 def _sides(text: str) -> list[str]:
-    """Split at the equals signs outside of braces; the one in a sum's ``_{i=1}`` is no relation."""
+    """Split at equals signs outside braces; the one in a sum's ``_{i=1}`` is not a relation."""
     sides: list[str] = []
     start = depth = 0
     for match in _EQUALS_OR_BRACE.finditer(text):

@@ -1,7 +1,7 @@
 """Statistics of training groups, cheap enough to log at every step.
 
-P prompts by G completions. Distinct solutions and duplicates of a group are those of
-``polypath.metrics.solutions``, whose problems are the prompts of the step.
+P prompts by G completions. Distinct solutions and duplicates of a group are computed by
+``polypath.metrics.solutions``, with the prompts of the step as its problems.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from polypath.metrics.solutions import count_distinct, duplicate_rate
 class OutcomeShares:
     """Shares of groups by outcome; they add up to 1. NaN when there are no groups with a score."""
 
-    all_correct: float  # no signal left but that of adjusted rewards
+    all_correct: float  # no signal left except from adjusted rewards
     all_wrong: float
     mixed: float  # the groups that plain GRPO learns from
 
@@ -31,8 +31,8 @@ def outcome_shares(
 
     Args:
         correct_P_G: whether each completion is correct.
-        scored_P_G: whether that is known of it; ``None``: of all. The others, and groups of only such,
-            are left out.
+        scored_P_G: whether correctness is known; ``None``: for all. Other completions, and groups
+            without a scored one, are left out.
 
     Raises:
         ShapeError, DataError: not a 2-D array of 0 and 1 with at least one completion a group.
@@ -55,7 +55,7 @@ def outcome_shares(
 
 
 def mean_pairwise_similarity(similarity_P_G_G: npt.ArrayLike) -> FloatArray:
-    """Mean similarity of two different completions of a group.
+    """Mean similarity over pairs of different completions of a group.
 
     Args:
         similarity_P_G_G: symmetric; the diagonal is ignored.

@@ -1,7 +1,7 @@
-"""Against a base run on the same problems: what was lost, kept and found.
+"""Compare with a base run on the same problems: what was lost, kept and found.
 
 Problems (is any sample correct?), solution modes (which different correct solutions are there?), and
-the shares Keep and Explore of the problems, after DPH-RL, arXiv:2509.07430, figure 3. Its exact formulas
+the shares Keep and Explore of problems, after DPH-RL, arXiv:2509.07430, figure 3. Its exact formulas
 were not available to us; these are the shares its text describes.
 """
 
@@ -26,16 +26,16 @@ _Correct = Sequence[Sequence[bool | None]]
 def problem_changes(
     base_n_N: npt.ArrayLike, base_c_N: npt.ArrayLike, run_n_N: npt.ArrayLike, run_c_N: npt.ArrayLike
 ) -> list[str | None]:
-    """Say for each problem whether the run kept, lost or found it, by the samples at hand.
+    """Return for each problem whether the run kept, lost or found it, judged by the given samples.
 
-    Solved = at least one correct sample. This is for looking at problems: sampling alone moves some
-    of them. Count with ``keep_explore`` of both pass@k, which has no such noise.
+    Solved = at least one correct sample. Use this to inspect problems: sampling noise alone moves some
+    of them. To count, use ``keep_explore`` on both pass@k, which has no such noise.
 
     Args:
         base_n_N: verified samples of each problem in the base run.
         base_c_N: correct ones of them.
-        run_n_N: the same for the other run.
-        run_c_N: the same for the other run.
+        run_n_N: verified samples in the other run.
+        run_c_N: correct ones of them.
 
     Returns:
         "kept", "lost", "found" or "unsolved"; None where either run has no samples.
@@ -60,16 +60,16 @@ def problem_changes(
 class ModeChanges:
     """Different correct solutions per problem, expected in k samples of each run.
 
-    Divide sums of them by ``bootstrap_ratio``: kept by (kept + lost) is the share of the base's
-    modes still there; found by (kept + found) the share of the run's that are new. All are NaN
+    For ratios of sums use ``bootstrap_ratio``: kept / (kept + lost) is the share of the base's modes
+    that remain; found / (kept + found) is the share of the run's modes that are new. All are NaN
     where either run has fewer than k samples.
     """
 
     k: int  # samples of each run
-    kept_N: FloatArray  # solutions that k samples of the base and k of the run both have
-    lost_N: FloatArray  # that only the base's have
-    found_N: FloatArray  # that only the run's have
-    # Lost if the run were the base itself, sampled again: compare ``lost_N`` with it. NaN where the
+    kept_N: FloatArray  # solutions in both k samples of the base and k of the run
+    lost_N: FloatArray  # solutions only in the base's
+    found_N: FloatArray  # solutions only in the run's
+    # Expected loss if the run were the base sampled again: compare ``lost_N`` with it. NaN where the
     # base has fewer than 2 k samples.
     lost_by_luck_N: FloatArray
 
@@ -92,7 +92,7 @@ def mode_changes(
     :math:`q_j = \binom{n - m_s}{j} / \binom{n}{j}` it is :math:`\sum_s q_k - q_{2k}`.
 
     Args:
-        base_solutions: N problems by their samples: canonical solution, or None.
+        base_solutions: for N problems, each sample's canonical solution or None.
         base_correct: the same shape; only True counts as correct. None (not verified) counts as
             no sample.
         run_solutions: the same problems, in the same order.
@@ -128,7 +128,7 @@ def mode_changes(
 def _times(
     solutions_S: Sequence[str | None], correct_S: Sequence[bool | None]
 ) -> tuple[int, Counter[str]]:
-    """Return the verified samples, and how many of them are each correct solution."""
+    """Return the number of verified samples, and how often each correct solution occurs."""
     if len(solutions_S) != len(correct_S):
         raise ShapeError(
             f"A problem has {len(solutions_S)} solutions, but {len(correct_S)} verdicts."
@@ -143,7 +143,7 @@ def _times(
 
 @dataclass(frozen=True, kw_only=True)
 class KeepExplore:
-    """Problems by who solves them. The four counts add up to ``num_problems``.
+    """Problems by which of the two models solves them. The four counts add up to ``num_problems``.
 
     Counts are whole numbers for solved / not solved, and expected numbers for chances.
     """
@@ -163,12 +163,12 @@ class KeepExplore:
 
     @property
     def keep(self) -> float:
-        """Share of the problems solved before that still are; in [0, 1], NaN if there were none."""
+        """Share of problems solved before that are still solved; in [0, 1], NaN if there were none."""
         return _share(self.kept, self.kept + self.lost)
 
     @property
     def explore(self) -> float:
-        """Share of the problems unsolved before that now are solved; NaN if there were none."""
+        """Share of problems unsolved before that are now solved; NaN if there were none."""
         return _share(self.gained, self.gained + self.unsolved)
 
 
@@ -186,9 +186,9 @@ def keep_explore(base_solved_N: npt.ArrayLike, trained_solved_N: npt.ArrayLike) 
         base_solved_N: per problem, solved (bool), or its pass@k in [0, 1].
         trained_solved_N: the same problems in the same order.
 
-    Given pass@k, "solved" means by k fresh samples of each model, whose samples are independent, so
-    all four counts are unbiased. A model compared with itself then has Keep below 1: luck alone loses
-    some problems. Judge a Keep against that value, ``keep_explore(base, base)``.
+    Given pass@k, "solved" means solved by k fresh samples of each model. The models' samples are
+    independent, so all four counts are unbiased. A model compared with itself then has Keep below 1,
+    because luck alone loses some problems. Compare a Keep with that value, ``keep_explore(base, base)``.
 
     Returns:
         Counts and shares; higher Keep = less forgotten, higher Explore = more discovered.
