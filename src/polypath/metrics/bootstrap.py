@@ -103,8 +103,9 @@ def paired_difference(
 
     A problem's difficulty affects both values and cancels, so this resolves far smaller
     differences than two separate intervals. The p-value starts from
-    :math:`2 \min(\#\{d^* \le 0\}, \#\{d^* \ge 0\})` over the resampled differences :math:`d^*`, each count plus 1, divided by the number of resamples
-    plus 1, and at most 1. Its normal quantile, times :math:`\sqrt{(n-1)/n}`, is then read as a quantile of
+    :math:`2 \min(\#\{d^* \le 0\}, \#\{d^* \ge 0\})` over the
+    resampled differences :math:`d^*`, each count plus 1, divided by the number of resamples plus 1, and at
+    most 1. Its normal quantile, times :math:`\sqrt{(n-1)/n}`, is then read as a quantile of
     t with n - 1 degrees of freedom: the interval's correction for few problems.
 
     Args:

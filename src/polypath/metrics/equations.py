@@ -15,9 +15,9 @@ The papers that report "distinct equations" give no rule. This is ours, in this 
    side only names what is computed, or converts it, and is dropped as well.
 
 A span without "=", or with nothing on one side of it, is not an equation. Nor are bare numbers
-that differ ("1 hour = 60 minutes"), sums of times of day, dates and versions. A chain a = b = c is one equation.
-``5! = 120`` is one, and so is ``5!=120``, but not ``x != 5``. ``normalise_equation`` is applied last. Time
-grows linearly with the text, whatever it holds.
+that differ ("1 hour = 60 minutes"), sums of times of day, dates and versions. A chain a = b = c is one
+equation. ``5! = 120`` is one, and so is ``5!=120``, but not ``x != 5``. ``normalise_equation`` is applied
+last. Time grows linearly with the text, whatever it holds.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The chance that the commonest of k answers is right, exactly: majority@k, also maj@k and cons@k."""
+"""The exact chance that the commonest of k answers is right: majority@k, also maj@k and cons@k."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,19 +14,19 @@ from polypath.metrics.solutions import NO_SAMPLE, checked_ids
 
 MAX_MAJORITY_SAMPLES = 1000  # beyond, the number of subsets overflows a double
 
-_NEGLIGIBLE = np.log(1e-16)  # a chance that a sum of chances in a double would not show
-_ROWS_BY_SHIFTS = 8  # from so many rows on, shifting all of them beats a convolution of each
+_NEGLIGIBLE = np.log(1e-16)  # a chance too small to change a sum of chances in a double
+_ROWS_BY_SHIFTS = 8  # from this many rows on, shifting all of them beats a convolution of each
 
 
 class _Answers(NamedTuple):
-    """The answers with one number of votes: ``weight`` is the sum of their shares of correct samples."""
+    """The answers with the same number of votes: ``weight`` is the sum of their shares of correct samples."""
 
     votes: int
     number: int
     weight: float
 
 
-_Votes = tuple[int, tuple[_Answers, ...]]  # samples, and answers by falling votes
+_Votes = tuple[int, tuple[_Answers, ...]]  # number of samples, and answers by decreasing votes
 
 
 def majority_at_k(
@@ -35,9 +35,9 @@ def majority_at_k(
     """Chance that the commonest answer among k of a problem's samples is correct (maj@k, cons@k).
 
     The exact mean over all draws of k of the n samples without replacement, unbiased for k fresh ones.
-    A sample without an answer does not vote, but is one of the k; if none of the k votes, the majority
-    is wrong. Of t tied answers each counts 1/t. An answer that was found both right and wrong counts by
-    its share of correct samples.
+    A sample without an answer does not vote but is one of the k; if none of the k votes, the majority
+    is wrong. Each of t tied answers counts 1/t. An answer verified both as right and as wrong counts
+    by its share of correct samples.
 
     Args:
         ids_N_S: answer ids of ``encode_solutions``; ``NO_SAMPLE`` pads.
@@ -68,7 +68,7 @@ def majority_at_k(
 
 
 def _votes(ids_S: IntArray, correct_S: npt.NDArray[np.bool_]) -> _Votes:
-    """Return what the majority depends on."""
+    """Return the votes, on which the majority depends."""
     n = int((ids_S != NO_SAMPLE).sum())
     if n > MAX_MAJORITY_SAMPLES:
         raise DataError(
@@ -101,14 +101,14 @@ def _majority(votes: _Votes, ks_K: IntArray) -> FloatArray:
 
 
 def _draws_won(answers: Sequence[_Answers], n: int, ks_K: IntArray) -> FloatArray:
-    """Number of draws of k that correct answers win, a tie of t counting 1/t.
+    """Number of draws of k that correct answers win; a tie of t counts 1/t.
 
-    Let the winner get x votes. Every other answer must get at most x, and with u for each that gets
-    exactly x, the draws are the coefficients in z of a polynomial in z and u. Integrating u from 0
+    Let the winner get x votes. Every other answer must get at most x. With a factor u for each that
+    gets exactly x, the draws are the coefficients in z of a polynomial in z and u. Integrating u from 0
     to 1 turns u^t into 1/(t+1), the share of a tie with t rivals.
     """
     first, second = answers[0], answers[1].votes if len(answers) > 1 else 0
-    rivalled = second if first.number == 1 else first.votes  # more votes only one answer can get
+    rivalled = second if first.number == 1 else first.votes  # only one answer can get more votes
     won_K = _won_alone(first, rivalled, n, ks_K)
     likely_X_K = _likely(answers, n, ks_K)
     for x in range(1, min(rivalled, int(ks_K.max())) + 1):
@@ -135,11 +135,11 @@ def _won_alone(answer: _Answers, above: int, n: int, ks_K: IntArray) -> FloatArr
 
 
 def _likely(answers: Sequence[_Answers], n: int, ks_K: IntArray) -> npt.NDArray[np.bool_]:
-    """Say for x = 0, 1, ... votes whether no answer gets more in a share of draws that can be seen.
+    """Return for x = 0, 1, ... votes whether no answer gets more in a non-negligible share of draws.
 
-    Numbers of votes are negatively associated (Joag-Dev 1983, "Negative Association of Random
-    Variables with Applications", Annals of Statistics 11(1)): the chance that all are at most x is no more
-    than the product of the chances of each.
+    The votes of answers are negatively associated (Joag-Dev 1983, "Negative Association of Random
+    Variables with Applications", Annals of Statistics 11(1)): the chance that all are at most x does not
+    exceed the product of their single chances.
     """
     ks = tuple(ks_K.tolist())
     log_X_K = np.zeros((answers[0].votes + 1, len(ks)))
@@ -171,15 +171,15 @@ def _log_at_most(n: int, votes: int, ks: tuple[int, ...]) -> FloatArray:
 def _won_with(x: int, answers: Sequence[_Answers], length: int) -> FloatArray:
     """Count draws of x + 0, 1, ... of these answers that a correct one wins with x votes.
 
-    All the answers may get x votes. ``all`` holds the draws in which each gets at most x, ``won`` those
-    in which besides one of them gets x, times its share of correct samples: each answer multiplies
-    both, and adds to the second the draws in which it is that one.
+    All the answers may get x votes. ``all`` holds the draws in which each gets at most x. ``won`` holds
+    those in which one of them also gets x, times its share of correct samples. Each answer multiplies
+    both, and adds to ``won`` the draws in which it is that one.
     """
     # Gauss-Legendre is exact for the degree in u, which is the number of rivals that may tie.
     ties = min(sum(same.number for same in answers) - 1, (length - 1) // x)
     nodes_U, weights_U = _quadrature(ties // 2 + 1)
     all_U_T, won_U_T = np.ones((len(nodes_U), 1)), np.zeros((0, 1))
-    # Those never correct first: there is no ``won`` yet, and polynomials are short.
+    # Never correct answers first: there is no ``won`` yet, and polynomials are short.
     for same in sorted(answers, key=lambda same: (same.weight > 0, same.votes)):
         factor = _choices(same.votes, x + 1)
         for last in range(same.number)[::-1]:
@@ -193,7 +193,7 @@ def _won_with(x: int, answers: Sequence[_Answers], length: int) -> FloatArray:
 
 
 def _times(rows_B_T: FloatArray, factor: FloatArray, u_U: FloatArray, length: int) -> FloatArray:
-    """Multiply polynomials by one whose last coefficient is times u, and cut them to a length."""
+    """Multiply polynomials by one whose last coefficient carries a factor u, and cut them to a length."""
     last, width = len(factor) - 1, rows_B_T.shape[1]
     if len(rows_B_T) < _ROWS_BY_SHIFTS < last:
         low = factor.copy()
@@ -212,7 +212,7 @@ def _times(rows_B_T: FloatArray, factor: FloatArray, u_U: FloatArray, length: in
 
 @lru_cache(maxsize=1 << 12)
 def _choices(n: int, length: int) -> FloatArray:
-    """Return n over 0, 1, ..., length - 1; read only, as it is kept."""
+    """Return the binomials of n over 0, 1, ..., length - 1; read-only, because cached."""
     found: FloatArray = comb(n, np.arange(length))
     found.flags.writeable = False
     return found
@@ -220,6 +220,6 @@ def _choices(n: int, length: int) -> FloatArray:
 
 @lru_cache(maxsize=1 << 10)
 def _quadrature(points: int) -> tuple[FloatArray, FloatArray]:
-    """Return places in 0..1 and weights of Gauss-Legendre quadrature."""
+    """Return nodes in 0..1 and weights of Gauss-Legendre quadrature."""
     nodes_U, weights_U = np.polynomial.legendre.leggauss(points)
     return (nodes_U + 1) / 2, weights_U / 2

@@ -1,7 +1,7 @@
-r"""A method against a reference that is stopped early, where its pass@1 equals the method's.
+r"""Compare a method with a reference stopped early, where its pass@1 equals the method's.
 
-Training moves pass@1 up and diversity down, so at equal steps a method that learns more slowly looks
-more diverse. The fair question is what the reference had when it was as accurate as the method is now.
+Training raises pass@1 and lowers diversity, so at equal steps a method that learns more slowly looks
+more diverse. The fair comparison is with the reference when it was as accurate as the method is now.
 """
 
 from collections.abc import Sequence
@@ -29,24 +29,24 @@ class MatchedDifference(SeedDifference):
     """
 
     method_value: float  # the method's outcome
-    reference_value: float  # the reference's, where it is stopped
-    step: float  # at which it is stopped, between two checkpoints in proportion to pass@1
-    step_low: float  # lower end of an interval of the step; the same for all outcomes
+    reference_value: float  # the reference's outcome where it is stopped
+    step: float  # where it is stopped; between two checkpoints, interpolated by pass@1
+    step_low: float  # lower end of the step's interval; the same for all outcomes
     step_high: float
     # Empty where the reference passes through the method's pass@1. ABOVE: no checkpoint reaches it,
-    # and the one of the best pass@1 is taken; BELOW: the first checkpoint, the base, is above it
-    # already, and is taken. The difference is then not one at equal pass@1.
+    # and the one with the best pass@1 is taken. BELOW: the first checkpoint, the base, is already
+    # above it, and is taken. In both cases the difference is not at equal pass@1.
     outside: str
-    # Share of the resamples that are outside. An interval of which more than a few per cent are
-    # does not speak of equal pass@1 alone.
+    # Share of the resamples that are outside. Above a few per cent, the interval is not about equal
+    # pass@1 alone.
     outside_share: float
     pass_gap: float  # pass@1 of the method minus the stopped reference's; 0 unless outside
-    num_problems: int  # with a value everywhere
+    num_problems: int  # problems with a value everywhere
 
 
 @dataclass(frozen=True)
 class _Match:
-    """Where Z means of the reference are stopped; checkpoint ``left_Z`` plus the share ``weight_Z``."""
+    """Where Z means of the reference are stopped: at checkpoint ``left_Z`` plus the share ``weight_Z``."""
 
     left_Z: npt.NDArray[np.int64]
     weight_Z: FloatArray
@@ -82,26 +82,26 @@ def matched_difference(
     Where c is the first checkpoint or there is none, see ``MatchedDifference.outside``. Only the order
     of the checkpoints matters, not their steps.
 
-    One match of the means over seeds, not one per seed: a single run's noisier curve crosses earlier
-    and reaches higher than its mean does, some seeds would be outside while others are not, and no
-    seed of one method has a natural partner among those of another.
+    The means over seeds are matched once, not each seed: a single run's noisier curve crosses earlier
+    and reaches higher than the mean, some seeds would be outside while others are not, and no seed of
+    one method has a natural partner among those of another.
 
-    The interval takes up the model of ``seed_difference``, and makes the match anew in each resample. A
+    The interval uses the model of ``seed_difference``, and repeats the match in each resample. A
     resample moves all means at once, :math:`\mu^* = \mu + \tau \, (\delta + f \epsilon)`:
 
     * :math:`\delta`: problems are drawn again, the same ones for all means;
     * :math:`\epsilon`: seeds, :math:`\sum_s g_s (\mu_s - \mu) / \sqrt{R (R-1)}` with normal :math:`g`, of
-      each method: the same seeds for all its checkpoints, and the variance of a mean of R seeds,
-      of which drawing seeds again has but (R-1)/R. The base has no seeds, and does not move;
-    * :math:`f \le 1` takes off what problems and seeds both hold, as ``seed_difference`` does;
+      each method, the same seeds for all its checkpoints. This has the variance of a mean of R
+      seeds; redrawing seeds has only (R-1)/R of it. The base has no seeds, and does not move;
+    * :math:`f \le 1` removes what problems and seeds both hold, as ``seed_difference`` does;
     * :math:`\tau = \sqrt{\nu / \chi^2_\nu}` gives t tails, with Satterthwaite's degrees of freedom.
 
     f and :math:`\nu` are those of ``seed_difference`` on the linear approximation, per problem
     :math:`y - b m` and :math:`(1-w)(q_{c-1} - b p_{c-1}) + w (q_c - b p_c)` with the slope b of the
     reference's curve. Where the match is far inside a segment, its interval and this one agree.
 
-    A method of **one** row is taken as fixed, without seeds, as in ``seed_difference``. How often the
-    intervals hold the truth is in docs/statistics.md.
+    A method of **one** row is taken as fixed, without seeds, as in ``seed_difference``. The coverage
+    of the intervals is in docs/statistics.md.
 
     Args:
         method_pass_R_N: pass@1 of each problem, by seed.
@@ -109,14 +109,14 @@ def matched_difference(
         reference_pass_R_C_N: pass@1 of the reference at its checkpoints in order, the first one the
             base: the same values for all seeds. Its number of seeds may differ from the method's.
         reference_R_C_N: its outcome. Problems with a NaN in any array are left out.
-        steps_C: optimizer steps of the checkpoints, rising; 0, 1, 2, ... without. They decide what
-            ``step`` says, and nothing else.
+        steps_C: optimizer steps of the checkpoints, increasing; default 0, 1, 2, ... They affect only
+            ``step``.
         level: confidence level in (0, 1).
         num_resamples: at least 100.
-        seed: of this call's own generator.
+        seed: for this call's own generator.
 
     Raises:
-        ConfigError: level or num_resamples is out of range, or the steps do not rise.
+        ConfigError: level or num_resamples is out of range, or the steps do not increase.
         ShapeError: the arrays do not fit together, or there are fewer than two checkpoints.
         DataError: fewer than two problems have values everywhere, or a value is infinite.
     """
@@ -133,7 +133,7 @@ def matched_difference(
     difference_Z = method_Z_2[:, 1] - _match(method_Z_2, reference_Z_C_2).stopped_Z_2[:, 1]
     tails = [(1 - level) / 2, (1 + level) / 2]
     low, high = np.quantile(difference_Z, tails)
-    # Where it is stopped is a matter of pass@1 alone, and the same for all outcomes.
+    # Where it is stopped depends on pass@1 alone, so it is the same for all outcomes.
     again = _match(*moves.means(by_pass, seed_difference(*by_pass, level=level)))
     step_low, step_high = np.quantile(again.steps(steps), tails)
     value = float(method_R_2_N[:, 1].mean())
@@ -160,7 +160,7 @@ def matched_difference(
 
 
 def _checked(*arrays: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return pass@1 and outcome of both, on the problems that have all values."""
+    """Return pass@1 and outcome of both, on problems with all values."""
     a_pass, a, b_pass, b = (np.asarray(values, dtype=np.float64) for values in arrays)
     check_shapes(method_pass_R_N=a_pass, method_R_N=a)
     check_shapes(reference_pass_R_C_N=b_pass, reference_R_C_N=b)
@@ -202,7 +202,7 @@ def _match(method_Z_2: FloatArray, reference_Z_C_2: FloatArray) -> _Match:
     rise_Z = pass_Z_C[rows, stop_Z] - pass_Z_C[rows, left_Z]
     crosses_Z = ~above_Z & (stop_Z > 0)
     share_Z = (pass_Z - pass_Z_C[rows, left_Z]) / np.where(crosses_Z, rise_Z, 1.0)
-    # A match at a checkpoint itself is the end of the segment before it.
+    # A match exactly at a checkpoint is the end of the segment before it.
     weight_Z = np.where(crosses_Z, np.clip(share_Z, 0.0, 1.0), (stop_Z > 0).astype(np.float64))
     left_Z_2, right_Z_2 = reference_Z_C_2[rows, left_Z], reference_Z_C_2[rows, stop_Z]
     stopped_Z_2 = (1 - weight_Z[:, None]) * left_Z_2 + weight_Z[:, None] * right_Z_2
@@ -236,7 +236,7 @@ def _linear(
 
 
 def _seed_factor(linear: _Pair, line: SeedDifference) -> float:
-    """Return how much of the spread of seed means is left once the residuals are taken off."""
+    """Return how much of the spread of seed means is left after subtracting the residuals."""
     spread = sum(float(v.mean(axis=1).var(ddof=1)) / len(v) for v in linear if len(v) > 1)
     parts = sum(part for values in linear for part, _ in seed_parts(values))
     return float(np.sqrt(max(0.0, parts) / spread)) if spread and line.seed_share > 0 else 0.0
@@ -258,7 +258,7 @@ class _Moves:
         times = resampled_times(num_problems, num_resamples, seed)
         moved_Z_K = np.concatenate([part.astype(np.float64) @ from_mean_N_K for part in times])
         self.by_problems_Z_K = moved_Z_K / np.sqrt(num_problems * (num_problems - 1))
-        rng = np.random.default_rng([seed, 1])  # not the stream that problems are drawn with
+        rng = np.random.default_rng([seed, 1])  # not the stream that draws the problems
         by_seeds = [_moved_by_seeds(side, rng, num_resamples) for side in sides]
         self.by_seeds_Z_K = np.concatenate(by_seeds, axis=1)
         self.seed = seed

@@ -19,11 +19,11 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 def words(text: str) -> list[str]:
     r"""Split a text into runs of word characters and single other signs: ``\w+|[^\w\s]``.
 
-    Case is kept. Formulas are treated evenly: ``\frac{1}{2}`` gives eight tokens, ``3*(4+1)=15`` nine.
+    Case is kept. Formulas are split the same way: ``\frac{1}{2}`` gives eight tokens, ``3*(4+1)=15`` nine.
 
     Differs from other scripts: nltk's ``word_tokenize`` (GEM) follows the Penn Treebank ("don't"
     becomes "do" and "n't", "3*4" stays whole, quotes are rewritten); Kirk 2023 splits at white space
-    after deleting full stops. Values of different tokenizers do not compare.
+    after deleting full stops. Values from different tokenizers are not comparable.
     """
     return _WORD.findall(text)
 
@@ -32,8 +32,8 @@ def words(text: str) -> list[str]:
 class NgramCounts:
     """How often each n-gram of each order up to ``max_n`` occurs in each of S texts.
 
-    One entry for each (n-gram, text) that occurs, the entries of an n-gram side by side with the
-    largest count first. N-grams never cross from one text into the next.
+    There is one entry per occurring (n-gram, text). Entries of an n-gram are adjacent, the largest
+    count first. N-grams never cross from one text into the next.
     """
 
     max_n: int  # longest n-gram
@@ -41,7 +41,7 @@ class NgramCounts:
     gram_M: IntArray  # number of the n-gram, over all orders
     order_M: IntArray  # its length minus 1
     text_M: IntArray  # the text it is counted in
-    count_M: IntArray  # times, >= 1
+    count_M: IntArray  # number of times, >= 1
 
     @property
     def num_texts(self) -> int:
@@ -49,7 +49,7 @@ class NgramCounts:
         return len(self.lengths_S)
 
     def take(self, texts: npt.ArrayLike) -> "NgramCounts":
-        """Keep these texts only, given as distinct positions; nothing is counted again."""
+        """Keep only these texts, given as distinct positions; nothing is counted again."""
         chosen = np.asarray(texts, dtype=np.int64)
         position_S = np.full(self.num_texts, -1)
         position_S[chosen] = np.arange(len(chosen))
@@ -101,7 +101,7 @@ def count_ngrams(
 
     gram_T, start_T = np.zeros_like(token_T), np.arange(len(token_T))  # the empty n-gram
     if groups is not None:
-        gram_T = np.asarray(groups, dtype=np.int64)[text_T]  # of each group
+        gram_T = np.asarray(groups, dtype=np.int64)[text_T]  # one empty n-gram per group
     parts: list[tuple[IntArray, ...]] = []
     num_grams = 0
     for n in range(max_n):
@@ -130,11 +130,11 @@ def _tallied(gram_T: IntArray, token_T: IntArray, text_T: IntArray) -> tuple[Int
     Args:
         gram_T: number of the n-gram of each occurrence.
         token_T: number of the token after it.
-        text_T: its text, rising.
+        text_T: its text, increasing.
 
     Returns:
-        The number of each occurrence's n-gram; then for each (n-gram, text) n-gram, text and times, the
-        largest number of times of an n-gram first.
+        The number of each occurrence's n-gram; then for each (n-gram, text) the n-gram, the text and the
+        count, the largest count of an n-gram first.
     """
     order_T = _by_digits(gram_T, _by_digits(token_T, np.arange(len(token_T))))
     gram_T, token_T, text_T = gram_T[order_T], token_T[order_T], text_T[order_T]
@@ -156,7 +156,7 @@ def _tallied(gram_T: IntArray, token_T: IntArray, text_T: IntArray) -> tuple[Int
 
 
 def _by_digits(key_T: IntArray, order_T: IntArray) -> IntArray:
-    """Sort an order by keys >= 0, what is equal staying as it is: of 16 bits numpy has a radix sort."""
+    """Sort an order stably by keys >= 0, 16 bits at a time, because numpy radix-sorts those."""
     for shift in range(0, int(key_T.max(initial=0)).bit_length(), 16):
         digit_T = (key_T >> shift).astype(np.uint16)[order_T]
         order_T = order_T[np.argsort(digit_T, kind="stable")]

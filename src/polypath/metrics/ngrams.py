@@ -1,4 +1,4 @@
-"""Measures of one group of texts that rest on their n-grams; those of many groups are in ``text_groups``.
+"""N-gram measures of one group of texts; ``text_groups`` has those of many groups.
 
 Distinct-n, the share of n-grams that are different: Li 2016, "A Diversity-Promoting Objective Function
 for Neural Conversation Models", arXiv:1510.03055. Self-BLEU, how well the other texts predict the words
@@ -17,7 +17,7 @@ from polypath.metrics.pass_at_k import FloatArray, IntArray
 ORDERS = (1, 2, 3)
 
 _GRAMS_AT_ONCE = 8192
-_EPSILON = 0.1  # nltk's method 1: stands for a count of matches that is 0
+_EPSILON = 0.1  # nltk's method 1: replaces a match count of 0
 
 
 def ngram_jaccard(counts: NgramCounts) -> FloatArray:
@@ -29,7 +29,7 @@ def ngram_jaccard(counts: NgramCounts) -> FloatArray:
     """
     size = counts.num_texts
     shared_S_S = np.zeros((size, size))
-    # Some n-grams at a time: a text of megabytes has millions.
+    # In chunks of n-grams: a text of megabytes has millions.
     for first in range(0, int(counts.gram_M.max(initial=-1)) + 1, _GRAMS_AT_ONCE):
         start, stop = np.searchsorted(counts.gram_M, [first, first + _GRAMS_AT_ONCE])
         has_G_S = np.zeros((_GRAMS_AT_ONCE, size), dtype=np.float32)
@@ -39,7 +39,7 @@ def ngram_jaccard(counts: NgramCounts) -> FloatArray:
 
 
 def jaccard_of_sets(shared_S_S: FloatArray, own_S: IntArray) -> FloatArray:
-    """Jaccard index of every two of S sets; of two empty ones it is 1.
+    """Jaccard index of every two of S sets; 1 for two empty ones.
 
     Args:
         shared_S_S: items that two sets share; the diagonal is ignored.
@@ -54,11 +54,11 @@ def jaccard_of_sets(shared_S_S: FloatArray, own_S: IntArray) -> FloatArray:
 def distinct_ngrams_pooled(
     counts: NgramCounts, *, orders: Sequence[int] = ORDERS, k: int | None = None
 ) -> float:
-    """Different n-grams of all texts together by all their n-grams, averaged over the orders.
+    """Different n-grams of all texts together divided by all their n-grams, averaged over the orders.
 
-    What two texts share lowers it, as does repetition within one. It falls with the number of texts
-    and with their length, so compare equal numbers and look at lengths. With k, it is the expected
-    number of different n-grams in k of the texts by the expected number of n-grams, both exact.
+    N-grams shared by two texts lower it, as does repetition within one. It falls with the number of
+    texts and with their length, so compare equal numbers and check lengths. With k, it is the expected
+    number of different n-grams in k of the texts divided by the expected number of n-grams, both exact.
 
     Args:
         counts: of ``count_ngrams``, which fixes the tokenizer.
@@ -94,11 +94,11 @@ def distinct_ngrams_pooled(
 
 
 def distinct_ngrams_per_text(counts: NgramCounts, *, orders: Sequence[int] = ORDERS) -> float:
-    """Different n-grams of one text by all its n-grams, averaged over texts, then over orders.
+    """Different n-grams of a text divided by all its n-grams, averaged over texts, then over orders.
 
-    Sees only repetition within a text: copies of one text score like that text. So it is a check
-    for loops, and no measure of how many ways there are. It falls with length, and does not depend
-    on the number of texts.
+    It sees only repetition within a text: copies of one text score like that text. So it checks for
+    loops and does not measure how many ways there are. It falls with length, and does not depend on
+    the number of texts.
 
     Args:
         counts: of ``count_ngrams``.
@@ -137,9 +137,9 @@ def _check_orders(counts: NgramCounts, orders: Sequence[int]) -> None:
 def sentence_bleu_of_each(counts: NgramCounts) -> FloatArray:
     """BLEU of every text of a group against all the others as its references.
 
-    BLEU up to order ``counts.max_n``, or up to the length of a text that is shorter, with equal weights,
-    n-grams clipped by their largest count in any *one* other text, brevity penalty with the closest
-    reference length (the shorter of two equally close), and nltk's smoothing method 1: no match of an
+    BLEU up to order ``counts.max_n``, or up to the length of a shorter text, with equal weights. N-grams
+    are clipped by their largest count in any *one* other text. The brevity penalty uses the closest
+    reference length (the shorter of two equally close). Smoothing is nltk's method 1: no match of an
     order counts as 0.1. The values are those of ``nltk.translate.bleu_score.sentence_bleu(others, text,
     weights, smoothing_function=SmoothingFunction().method1)`` on the same tokens, with a weight for each
     order that the text has. With weights for orders that it lacks, equal texts of one word score 0.18.
@@ -196,14 +196,14 @@ def clipped_matches(counts: NgramCounts, copies_S: IntArray) -> IntArray:
 
 
 def closest_lengths(lengths_S: IntArray) -> IntArray:
-    """Return the length of another text that is closest to each text's own, of two the shorter.
+    """Return the length of another text closest to each text's own; of two, the shorter.
 
     Args:
         lengths_S: tokens of each text, ``(..., S)`` with the texts of a group on the last axis, S >= 2.
     """
     order_S = np.argsort(lengths_S, axis=-1)
     sorted_S = np.take_along_axis(lengths_S, order_S, axis=-1)
-    # In the order of lengths the closest is beside.
+    # Sorted by length, the closest is a neighbour.
     shorter_S, longer_S = np.roll(sorted_S, 1, axis=-1), np.roll(sorted_S, -1, axis=-1)
     take_shorter_S = sorted_S - shorter_S <= longer_S - sorted_S
     take_shorter_S[..., 0], take_shorter_S[..., -1] = False, True
@@ -227,7 +227,7 @@ def smoothed_bleu(matches_R_S: IntArray, lengths_S: IntArray, closest_S: IntArra
     precision_R_S = np.where(matches_R_S > 0, matches_R_S, _EPSILON) / np.maximum(totals_R_S, 1)
     log_R_S = np.where(totals_R_S > 0, np.log(precision_R_S), 0.0)
     penalty_S = np.exp(np.minimum(0.0, 1 - closest_S / np.maximum(lengths_S, 1)))
-    # For a text without words: 1 if another has none, else 0.
+    # For a text without words: 1 if another has none either, else 0.
     penalty_S = np.where((lengths_S > 0) | (closest_S == 0), penalty_S, 0.0)
     bleu_S = penalty_S * np.exp(log_R_S.sum(axis=0) / orders_S)
     return np.where((matches_R_S[0] > 0) | (lengths_S == 0), bleu_S, 0.0)

@@ -1,4 +1,4 @@
-r"""How often samples are right, for every k from one sampling: pass@k, pass^k, and Potential@k.
+r"""How often samples are right, for every k from one set of samples: pass@k, pass^k and Potential@k.
 
 pass@k, at least one of k: Chen 2021, "Evaluating Large Language Models Trained on Code",
 arXiv:2107.03374, equation 1. Potential@k, what more samples add on problems that one sample does not
@@ -30,8 +30,8 @@ def pass_at_k(correct_N_S: npt.ArrayLike, ks: Sequence[int]) -> FloatArray:
 
     .. math:: \widehat{\mathrm{pass@}k} = 1 - \binom{S - c}{k} \Big/ \binom{S}{k}
 
-    with c correct samples. It is the share of all draws of k of the S samples that hold a correct
-    one, and unbiased for :math:`1 - (1 - p)^k`.
+    with c correct samples. It is the share of all draws of k of the S samples that contain a
+    correct one, and is unbiased for :math:`1 - (1 - p)^k`.
 
     Args:
         correct_N_S: bool (or 0 and 1), N problems by S samples each.
@@ -77,7 +77,7 @@ def pass_at_k_from_counts(n_N: npt.ArrayLike, c_N: npt.ArrayLike, ks: Sequence[i
         ShapeError, DataError: the counts disagree in shape, are no counts, or c > n.
     """
     n_N_1, c_N_1, k_1_K = _columns(n_N, c_N, ks)
-    # Of c = 0 the two terms cancel to exactly 0.
+    # For c = 0 the two terms cancel to exactly 0.
     log_all_wrong_N_K = _log_share_of_draws(n_N_1 - c_N_1, n_N_1, k_1_K)
     estimate_N_K = -np.expm1(np.minimum(log_all_wrong_N_K, 0.0))
     estimate_N_K = np.where(n_N_1 - c_N_1 < k_1_K, 1.0, estimate_N_K)
@@ -148,7 +148,7 @@ def potential_at_k(pass_at_k_N: npt.ArrayLike, pass_at_1_N: npt.ArrayLike, k: in
     Args:
         pass_at_k_N: in [0, 1]; NaN leaves the problem out.
         pass_at_1_N: in [0, 1]; NaN leaves the problem out.
-        k: only recorded.
+        k: recorded only.
 
     Raises:
         ShapeError: the arrays differ in length.
@@ -170,9 +170,9 @@ def potential_from_counts(
     With p the chance of a correct sample,
     :math:`(1 - (1-p)^k)(1 - p) = \mathrm{pass@}(k{+}1) - \mathrm{pass@}1`, and both on the right
     have unbiased estimates. So the numerator is estimated from k + 1 samples, the denominator as
-    1 - c/n, both without bias; their ratio is consistent. A product of estimates of the same samples
+    1 - c/n, both without bias; their ratio is consistent. A product of estimates from the same samples
     is biased: a lucky sample raises one factor and lowers the other. Here pass@1 is that of sampling,
-    not greedy: values do not compare with the paper's form.
+    not greedy: values are not comparable with the paper's form.
 
     Args:
         n_N: samples of each problem, >= 0.
@@ -180,7 +180,7 @@ def potential_from_counts(
         ks: numbers of samples, >= 1.
 
     Returns:
-        One ``Potential`` per k, without the problems of fewer than k + 1 samples.
+        One ``Potential`` per k, without problems of fewer than k + 1 samples.
 
     Raises:
         ConfigError, ShapeError, DataError: as ``pass_at_k_from_counts``.
@@ -226,7 +226,7 @@ def _columns(
 def _log_share_of_draws(part_N_1: IntArray, n_N_1: IntArray, k_1_K: IntArray) -> FloatArray:
     """Return log C(part, k) - log C(n, k): the draws of k that lie in a part of n samples.
 
-    Where part < k there is none, and the number is to be replaced.
+    Where part < k there is none, and the caller must replace the number.
     """
     # Grouped so that equal terms cancel exactly; factorials would overflow from n = 171 on.
     log_factorial = gammaln(np.arange(n_N_1.max(initial=0) + 1) + 1.0)

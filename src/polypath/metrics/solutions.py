@@ -49,18 +49,18 @@ def distinct_solutions_at_k(
 
     over the solutions s with :math:`m_s` correct samples among n: rarefaction (Hurlbert 1971, "The
     nonconcept of species diversity", Ecology 52(4)), the exact mean over all draws without
-    replacement, so curves of different n compare at equal k.
+    replacement, so curves of different n are comparable at equal k.
 
     Args:
         ids_N_S: solution ids.
-        correct_N_S: whether each sample is correct. A correct sample without a solution counts for
-            nothing. To count wrong solutions as well, pass all True.
+        correct_N_S: whether each sample is correct. A correct sample without a solution is
+            not counted. To count wrong solutions as well, pass all True.
         ks: numbers of samples, >= 1.
 
     Returns:
         ``(N, K)`` in [0, k], higher = more diverse, NaN where a problem has fewer than k samples.
-        Never decreasing in k; at k = n the plain count; at k = 1 the share of samples that are
-        correct and have a solution.
+        Never decreasing in k. At k = n it is the plain count; at k = 1 the share of samples that
+        are correct and have a solution.
     """
     ids, counted = _inputs(ids_N_S, correct_N_S)
     n_N = (ids != NO_SAMPLE).sum(axis=1)

@@ -1,6 +1,6 @@
-"""Diversity of the texts of many groups (problems) at once, at one number of texts for all.
+"""Diversity of the texts of many groups (problems) at once, at the same number of texts for all.
 
-The values are those that the functions for one group give: ``distinct_ngrams_pooled``, ``self_bleu``,
+The values equal those of the functions for one group: ``distinct_ngrams_pooled``, ``self_bleu``,
 ``vendi_score`` and the others, with ``equal_k_expectation`` where there is no formula. Equal texts of a
 group are read once, and arrays hold the n-grams of all groups one after the other.
 """
@@ -32,7 +32,7 @@ class Draws:
     """Sets of k texts, some of each group.
 
     Attributes:
-        group_D: the group of each draw, rising.
+        group_D: the group of each draw, increasing.
         round_D: its place among the draws of its group, from 0.
         text_D_K: which different text each of the k is.
     """
@@ -51,8 +51,8 @@ class Draws:
 class TextGroups:
     """The texts of N groups and their n-grams.
 
-    Measures take ``chosen_S``: of the S texts of all groups, one group after the other, those that count.
-    Each gives an array ``(N,)``, NaN for a group with too few.
+    Measures take ``chosen_S``: which of the S texts of all groups, one group after the other, count.
+    Each returns an array ``(N,)``, NaN for a group with too few.
 
     Args:
         groups: the texts of each group.
@@ -91,7 +91,7 @@ class TextGroups:
     ) -> FloatArray:
         """Return ``distinct_ngrams_pooled`` for k of the chosen texts of each group.
 
-        With ``extract_equations`` for the tokenizer and the order 1 alone it is Div-Equ.
+        With ``extract_equations`` as the tokenizer and order 1 alone it is Div-Equ.
         """
         copies_U, n_N = self._copies(chosen_S)
         counts = _kept(self.counts, copies_U > 0)
@@ -162,7 +162,7 @@ class TextGroups:
         shared, own_R_U = self._shared_and_own
         shared = _kept(shared, np.isin(np.arange(self.counts.num_texts), drawn.text_D_K))
         for number in range(int(drawn.round_D.max(initial=-1)) + 1):
-            # One draw of each group at most, so no text is in two of them.
+            # At most one draw per group, so no text is in two of them.
             at_D = np.flatnonzero(drawn.round_D == number)
             text_D_K = drawn.text_D_K[at_D]
             copies_U = np.bincount(text_D_K.ravel(), minlength=self.counts.num_texts)
@@ -207,7 +207,7 @@ class TextGroups:
         cells = (shared.gram_M, shared.text_M)
         shape = (int(counts.gram_M.max(initial=-1)) + 1, counts.num_texts)
         has_I_U = csr_array((np.ones(len(shared.gram_M)), cells), shape=shape)
-        shared_U_U = has_I_U.T.tocsr() @ has_I_U  # groups share no n-gram: one block for each
+        shared_U_U = has_I_U.T.tocsr() @ has_I_U  # groups share no n-gram: one block per group
         found = []
         for first, last in pairwise(self.first_text_N.tolist()):
             block = slice(shared_U_U.indptr[first], shared_U_U.indptr[last])
@@ -221,7 +221,7 @@ class TextGroups:
     def _shared_and_own(self) -> tuple[NgramCounts, IntArray]:
         """The n-grams of two or more different texts; and the number of all others, ``(max_n, U)``.
 
-        Most n-grams of long texts are of a single one. No other text has them but a copy.
+        Most n-grams of long texts occur in one text only. No other text has them, except a copy.
         """
         counts = self.counts
         shared_M = np.bincount(counts.gram_M)[counts.gram_M] > 1
@@ -241,7 +241,7 @@ class TextGroups:
 
 
 def _kept(counts: NgramCounts, kept_U: BoolArray) -> NgramCounts:
-    """Return the n-grams of some texts, which keep their numbers."""
+    """Return the n-grams of some texts; the texts keep their numbers."""
     if kept_U.all():
         return counts
     return _at(counts, np.flatnonzero(kept_U[counts.text_M]))
@@ -265,6 +265,6 @@ def _divide(top: npt.ArrayLike, bottom: npt.ArrayLike) -> FloatArray:
 
 
 def _mean_of_known(value_R_N: FloatArray) -> FloatArray:
-    """Return the mean over the first axis of what is not NaN."""
+    """Return the mean over the first axis, without NaN."""
     known_R_N = ~np.isnan(value_R_N)
     return _divide(np.where(known_R_N, value_R_N, 0.0).sum(axis=0), known_R_N.sum(axis=0))

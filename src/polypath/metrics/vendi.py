@@ -36,7 +36,7 @@ def vendi_score(similarity_P_G_G: npt.ArrayLike, *, q: float = 1.0) -> FloatArra
     Raises:
         ConfigError: q is negative or NaN.
         DataError: the matrix is not symmetric, has no unit diagonal, or has an eigenvalue below
-            -1e-6 G: then it is no similarity of this kind (clip or change the similarity).
+            -1e-6 G: then it is not a valid similarity here (clip or change it).
 
     Differs from the ``vendi-score`` package: it drops negative eigenvalues silently, and takes
     eigenvalues of 1e-17 for items when q is 0.
@@ -91,7 +91,7 @@ def vendi_score_at_k(
 
 
 def mean_pairwise_distance(similarity_P_G_G: npt.ArrayLike) -> FloatArray:
-    """1 minus the mean similarity of two different items of a group, which any sizes compare by.
+    """1 minus the mean similarity of two different items of a group; comparable across sizes.
 
     Returns:
         ``(P,)``, in [0, 1] for similarities in [0, 1], higher = more diverse; NaN for groups of one.
