@@ -55,3 +55,24 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert run(["recipes", "countdown/grpo", "--to", str(tmp_path)]) == 2
     assert "grpo.yaml" in capsys.readouterr().err
     assert (tmp_path / "grpo.yaml").read_text() == "mine"
+
+
+def test_what_python_compiled_is_neither_listed_nor_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from polypath.cli import recipes as module
+
+    compiled = tmp_path / "assets" / "recipes" / "verl" / "__pycache__"
+    compiled.mkdir(parents=True)
+    (compiled / "curves.cpython-311.pyc").write_bytes(b"\xa7\x0d")
+    (compiled.parent / "curves.py").write_text('"""Print curves."""\n')
+    (compiled.parent / "run.sh").write_text("#!/usr/bin/env bash\n# Train.\n")
+    (tmp_path / "assets" / "studies").mkdir()
+    monkeypatch.setattr(module, "FOLDER", tmp_path / "assets")
+    assert run(["recipes"]) == 0
+    told = capsys.readouterr().out
+    assert "pyc" not in told
+    assert all(text in told for text in ("Print curves.", "Train."))
+    assert run(["recipes", "verl", "--to", str(tmp_path / "copied")]) == 0
+    names = {path.name for path in (tmp_path / "copied").rglob("*")}
+    assert names == {"verl", "curves.py", "run.sh"}

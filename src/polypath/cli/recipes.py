@@ -61,7 +61,11 @@ def recipes(
 
 def _files() -> Iterator[Path]:
     for kind in KINDS:
-        yield from sorted(path for path in (FOLDER / kind).rglob("*") if path.is_file())
+        for path in sorted((FOLDER / kind).rglob("*")):
+            if (
+                path.is_file() and path.parent.name != "__pycache__"
+            ):  # pip compiles what it installs
+                yield path
 
 
 def _name(path: Path) -> str:
@@ -79,6 +83,7 @@ def _find(name: str) -> Path:
 
 
 def _first_comment(path: Path) -> str:
-    """Return a file's description: its first line, if that is a comment."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    """Return a file's description: its first line that is a comment or begins a docstring, if any."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = next((line for line in lines if not line.startswith("#!")), "")
+    return first.lstrip('#"').strip() if first.startswith(("#", '"""')) else ""

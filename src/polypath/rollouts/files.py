@@ -92,7 +92,8 @@ def copy_whole(source: Path, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMP_PREFIX, dir=target.parent) as folder:
-        shutil.copytree(source, Path(folder) / "copy").rename(target)
+        compiled = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, Path(folder) / "copy", ignore=compiled).rename(target)
 
 
 def _link(temporary: Path, path: Path) -> None:
