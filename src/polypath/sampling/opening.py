@@ -2,15 +2,17 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polypath.errors import ConfigError
 from polypath.executor.cluster import RayCluster
 from polypath.sampling.backends import Backend, open_backend
 from polypath.sampling.ranks import Ranks
-from polypath.sampling.remote import RemoteModel, open_remote
 from polypath.sampling.settings import ServerSettings
 from polypath.tasks.base import Task
+
+if TYPE_CHECKING:
+    from polypath.sampling.remote import RemoteModel
 
 
 def open_drawer(
@@ -19,7 +21,7 @@ def open_drawer(
     ranks: Ranks,
     cluster: RayCluster | None,
     **options: Any,
-) -> contextlib.AbstractContextManager[Backend | RemoteModel]:
+) -> "contextlib.AbstractContextManager[Backend | RemoteModel]":
     """Open what draws.
 
     Args:
@@ -38,4 +40,6 @@ def open_drawer(
         raise ConfigError("A server draws by itself: leave out the Ray cluster, or the server.")
     if not ranks.part.is_whole:
         raise ConfigError("A Ray cluster shares the work by itself: start one process.")
+    from polypath.sampling.remote import open_remote  # needs what loads models
+
     return open_remote(cluster, model, task, **options)
