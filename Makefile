@@ -28,7 +28,7 @@ $(VERL_STAMP): pyproject.toml constraints-verl.txt
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */	/' | expand -t 14
 
-setup: $(STAMP)  ## make .venv with everything in it (about 2 minutes)
+setup: $(STAMP)  ## make .venv with everything in it (2 to 3 minutes)
 
 quickstart: $(STAMP)  ## train small models with every method and compare them (6 to 8 minutes on 2 cores)
 	$(BIN)/polypath quickstart

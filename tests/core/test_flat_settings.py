@@ -9,6 +9,7 @@ from polypath.core.flat_settings import FlatSettings, require_same
 from polypath.core.objectives import BUILT_IN
 from polypath.errors import ConfigError
 from polypath.presets import PRESETS
+from polypath.rollouts.files import read_json, write_json
 
 ENTRY = """
 from dataclasses import dataclass
@@ -72,6 +73,13 @@ def test_a_users_method_goes_to_another_process(tmp_path):
     assert settings.in_loss
     (term,) = pickle.loads(pickle.dumps(settings)).objectives.terms
     assert (term.coef, term.config.power) == (0.3, 2.0)
+
+
+def test_a_record_can_be_written_and_is_the_same_when_read(tmp_path):
+    given = {"positive_entropy_max_ratio": float("inf"), "positive_entropy_coef": 0.1}
+    settings = FlatSettings.read({**given, "correctness_reward": ["acc"]}, "polypath")
+    write_json(tmp_path / "record.json", settings.record())
+    require_same(read_json(tmp_path / "record.json", "settings"), settings.record(), "checkpoint")
 
 
 def test_a_run_goes_on_with_its_settings_only():

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
 
 from polypath.engines.verl import DiversityPPOTrainer
-from polypath.engines.verl.settings import read_settings
+from polypath.engines.verl.settings import compares_groups, read_settings
 from polypath.errors import ConfigError
 
 GRPO = "algorithm.adv_estimator=grpo"
@@ -78,6 +78,18 @@ def test_kl_cov_needs_several_updates_of_a_batch() -> None:
         given = ("+polypath.kl_cov_coef=1", "data.train_batch_size=256", several)
         (term,) = read_settings(config(*given)).objectives.terms
         assert term.entry.name == "kl_cov"
+
+
+@pytest.mark.parametrize(
+    ("override", "compares"),
+    [
+        (GRPO, True),
+        ("algorithm.adv_estimator=gae", False),
+        ("algorithm.use_kl_in_reward=true", False),
+    ],
+)
+def test_only_grpo_can_leave_out_what_nobody_scored(override: str, compares: bool) -> None:
+    assert compares_groups(config(override)) is compares
 
 
 def test_verl_finds_the_trainer_and_others_refuse_the_settings() -> None:

@@ -19,6 +19,7 @@ from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.run_settings import RunSettings
 from polypath.errors import ConfigError, unknown_name
 from polypath.presets import preset
+from polypath.rollouts.files import as_read
 from polypath.settings import build
 
 PRESET, ENTRIES = "preset", "objectives"
@@ -101,8 +102,8 @@ class FlatSettings:
         return any(name in m.wants for m in (*self.objectives.of_groups, *self.objectives.terms))
 
     def record(self) -> dict[str, Any]:
-        """Return the settings as plain values, for a run's record."""
-        return {**self.values, ENTRIES: list(self.entries)}
+        """Return the settings as a record of the run will say them."""
+        return as_read({**self.values, ENTRIES: self.entries})
 
 
 def require_same(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> None:

@@ -66,6 +66,21 @@ def normalize(values_B_T: Tensor, mask_B_T: Tensor, step: StepShape, rule: str) 
     return token_sum(values_B_T, mask_B_T, tokens=divisors[rule])
 
 
+def part_of_loss(rule: str, mask_B_T: Tensor, rows: Tensor) -> Tensor | float:
+    """Return the factor that turns the loss of some rows into their part of the micro-batch's loss.
+
+    Args:
+        rule: how the loss is normalised, as in ``normalize``.
+        mask_B_T: the tokens that count, of all rows.
+        rows: numbers of the rows whose loss was computed; the others' is 0.
+    """
+    if rule == "token_mean":
+        return 1.0  # divided by a number of the whole step
+    if rule == "micro_batch_mean":
+        return mask_B_T[rows].sum() / mask_B_T.sum().clamp(min=1)
+    return len(rows) / len(mask_B_T)
+
+
 def warn_inexact_resume(*, save_steps: int, accumulation: int, cycle: int) -> None:
     """Warn if checkpoints fall inside a generation cycle.
 

@@ -138,6 +138,16 @@ def write_json(
     write_file(path, text.encode(), owner=owner, new=new)
 
 
+def as_read(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record as reading its file will give it; what JSON has no word for, as text.
+
+    >>> as_read({"most": float("inf"), "names": ("a", "b")})
+    {'most': 'Infinity', 'names': ['a', 'b']}
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(content, default=str), parse_constant=str)
+    return plain
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:

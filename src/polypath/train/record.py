@@ -9,7 +9,7 @@ import trl
 
 from polypath.credentials import hidden, is_secret
 from polypath.errors import ConfigError, DataError, PolypathError
-from polypath.rollouts.files import write_json
+from polypath.rollouts.files import as_read, write_json
 from polypath.rollouts.manifest import TASK_FILE_HASH, library_versions, require_same_task_file
 from polypath.sampling.fingerprint import weight_hashes
 from polypath.tasks import is_place
@@ -93,8 +93,7 @@ def _record(recipe: Recipe) -> dict[str, Any]:
         "processes": recipe.trainer.world_size,
         "versions": {**library_versions(), "trl": trl.__version__},
     }
-    plain: dict[str, Any] = json.loads(json.dumps(record, default=str), parse_constant=str)
-    return plain
+    return as_read(record)
 
 
 def _require_same_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

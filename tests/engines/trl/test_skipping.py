@@ -18,6 +18,7 @@ from tests.engines.trl.helpers import (
     coin,
     largest_difference,
     logged,
+    make,
     parameters,
     step_rounding,
     train,
@@ -133,10 +134,8 @@ def test_rows_are_chosen_by_advantage_and_by_what_acts() -> None:
     inputs = batch([0.0, 0.5, 0.0, 0.0], [2, 3, 4, 0])
     term = POLICY_TERMS["positive_entropy"]
     correct = Active(entry=term, config=PositiveEntropyConfig(), coef=0.1)
-    everyone = Active(entry=term, config=PositiveEntropyConfig(gate="all"), coef=0.1)
     assert skipping.rows_with_gradient(inputs, []).tolist() == [False, True, False, False]
     assert skipping.rows_with_gradient(inputs, [correct]).tolist() == [True, True, True, False]
-    assert skipping.rows_with_gradient(inputs, [everyone]).tolist() == [True, True, True, False]
 
 
 def test_a_process_fills_up_with_its_shortest_rows() -> None:
@@ -167,3 +166,17 @@ def test_the_adder_s_groups_give_the_same_with_a_task(adder_dir: Path, tmp_path:
     whole = parameters(train(adder_dir, tmp_path, **given))
     cut = parameters(train(adder_dir, tmp_path, **given, **SKIP))
     assert largest_difference(whole, cut) < step_rounding(whole, 3)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"beta": 0.1}, "beta"),
+        ({"positive_entropy_coef": 0.1, "positive_entropy_gate": "all"}, "positive_entropy_coef"),
+    ],
+)
+def test_a_setting_by_which_nothing_is_skipped_is_named(
+    more: dict[str, Any], named: str, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    with pytest.warns(UserWarning, match=rf"skips nothing: with {named}"):
+        make(tiny_model_dir, tmp_path, **options(**more, **SKIP))

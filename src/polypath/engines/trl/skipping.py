@@ -4,6 +4,7 @@ In a group whose rewards are all equal every advantage is 0. Such a row adds not
 Where no penalty and no entropy term acts on it either, its forward and backward are wasted.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,21 +15,32 @@ from polypath.core.processes import Processes
 from polypath.objectives import Active, PolicyTerm
 
 
-def acts_on_all_rows(trainer: Any, inputs: dict[str, Any]) -> str | None:
-    """Return the setting that gives every row of TRL's loss a gradient, or makes rows depend on each other.
+def needs_every_row(trainer: Any, terms: Sequence[Active[PolicyTerm]]) -> str | None:
+    """Return the setting by which every row has a gradient or depends on others; ``None``: there is none.
 
     Args:
         trainer: TRL's.
-        inputs: its micro-batch.
+        terms: the active terms of the policy's loss.
     """
     reasons = {
         "beta": trainer.beta != 0.0,
         "entropy_coef": trainer._entropy_bonus_enabled,
         "router_aux_loss_coef": trainer.aux_loss_enabled,
         "top_entropy_quantile": trainer.top_entropy_quantile < 1.0,
-        "images": inputs.get("pixel_values") is not None,
+        **{t.entry.switch.key: t.entry.acts_on(t.config) == "all" for t in terms},
     }
     return next((name for name, holds in reasons.items() if holds), None)
+
+
+def warn_if_none(trainer: Any, terms: Sequence[Active[PolicyTerm]]) -> None:
+    """Warn when no row will ever be skipped. Arguments as in ``needs_every_row``."""
+    reason = needs_every_row(trainer, terms)
+    if reason is not None:
+        warnings.warn(
+            f"skip_rows_without_gradient skips nothing: with {reason} every completion is needed. Leave one "
+            "of the two out.",
+            stacklevel=3,
+        )
 
 
 def rows_with_gradient(inputs: dict[str, Any], terms: Sequence[Active[PolicyTerm]]) -> Tensor:
@@ -36,16 +48,12 @@ def rows_with_gradient(inputs: dict[str, Any], terms: Sequence[Active[PolicyTerm
 
     Args:
         inputs: TRL's micro-batch.
-        terms: the active terms of the policy's loss.
+        terms: the active terms of the policy's loss, none of which acts on all rows.
     """
     advantages = inputs["advantages"]
     moved_B: Tensor = (advantages.reshape(len(advantages), -1) != 0).any(dim=1)
-    for term in terms:
-        acts_on = term.entry.acts_on(term.config)
-        if acts_on == "all" or (acts_on == "correct" and "correct" not in inputs):
-            moved_B = torch.ones_like(moved_B)
-        elif acts_on == "correct":
-            moved_B = moved_B | inputs["correct"].bool()
+    if any(term.entry.acts_on(term.config) == "correct" for term in terms):
+        moved_B = moved_B | inputs["correct"].bool()
     written_B: Tensor = inputs["completion_mask"].bool().any(dim=1)
     return moved_B & written_B
 
@@ -86,18 +94,3 @@ def part(inputs: dict[str, Any], rows: Tensor) -> dict[str, Any]:
                 value = value[:, :length]
         kept[name] = value
     return kept
-
-
-def share_of_loss(rule: str, mask_B_T: Tensor, rows: Tensor) -> Tensor | float:
-    """Return the factor that turns the loss of some rows into their share of the micro-batch's loss.
-
-    Args:
-        rule: how the loss is normalised, as ``polypath.core.step.normalize`` names it.
-        mask_B_T: the tokens that count, of all rows.
-        rows: those that are run.
-    """
-    if rule == "token_mean":
-        return 1.0  # divided by a number of the whole step
-    if rule == "micro_batch_mean":
-        return mask_B_T[rows].sum() / mask_B_T.sum().clamp(min=1)
-    return len(rows) / len(mask_B_T)

@@ -24,7 +24,7 @@ from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, exploration_rows
 from polypath.core.solutions import find_solution_function, require_different_solutions
 from polypath.core.statistics import TokenMeans, gradient_sizes
-from polypath.core.step import StepShape, normalize, warn_inexact_resume
+from polypath.core.step import StepShape, normalize, part_of_loss, warn_inexact_resume
 from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.core.verdicts import completion_text
 from polypath.engines.trl import skipping
@@ -151,6 +151,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self.weight_average = WeightAverage(config.average_weights_from)
             # First, so that what other callbacks save, upload or mark as complete holds the mean.
             self.callback_handler.callbacks.insert(0, self.weight_average)
+        if config.skip_rows_without_gradient:
+            skipping.warn_if_none(self, self._objectives.terms)
         if config.save_strategy == "steps" and config.save_steps >= 1:
             warn_inexact_resume(
                 save_steps=int(config.save_steps),
@@ -352,7 +354,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     def _rows_to_run(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], Tensor | float | None]:
         """Return the rows of a micro-batch with a gradient, and the factor for their loss."""
         skips = self.args.skip_rows_without_gradient and self.model.training
-        if not skips or skipping.acts_on_all_rows(self, inputs) is not None:
+        images = inputs.get("pixel_values") is not None  # not one tensor row for each completion
+        if not skips or images or skipping.needs_every_row(self, self._objectives.terms):
             return inputs, None
         mask_B_T = _counted_tokens(inputs)
         moved_B = skipping.rows_with_gradient(inputs, self._objectives.terms)
@@ -361,7 +364,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._means.add("rows_skipped", total - len(rows), total)
         if len(rows) == len(mask_B_T):
             return inputs, None
-        share = skipping.share_of_loss(LOSS_RULES[self.loss_type], mask_B_T, rows)
+        share = part_of_loss(LOSS_RULES[self.loss_type], mask_B_T, rows)
         return skipping.part(inputs, rows), share
 
     def _policy_loss(

@@ -47,12 +47,14 @@ class GroupReader:
         stage: the core's group stage.
         scores: decides which rows are correct.
         tokenizer: the model's.
+        compares_groups: whether verl's advantages are those of GRPO.
     """
 
     settings: FlatSettings
     stage: GroupStage
     scores: ScoreReader
     tokenizer: Any
+    compares_groups: bool
 
     def read(self, batch: Any) -> Callable[[Callable[[], Tensor]], StepGroups]:
         """Fetch the rows of a step, and return a function that processes them.
@@ -65,7 +67,8 @@ class GroupReader:
             another thread.
 
         Raises:
-            ConfigError: completions are compared by their solutions, and nothing defines these.
+            ConfigError: completions are compared by their solutions, and nothing defines these; or some have
+                no score, and verl's advantages cannot leave them out.
         """
         data = fetch(batch, "uid", "responses", "response_mask", "rm_scores", "extra_fields")
         last, real = _last_of_session(batch)
@@ -80,6 +83,11 @@ class GroupReader:
                 "similarity 'answer' (also of preset diverse) compares solutions, but the reward function "
                 "returns none. Return {'score': ..., 'solution': ...} from it, set +polypath.solution_fn, or "
                 "+polypath.similarity=ngram."
+            )
+        if scored.unscored and not self.compares_groups:
+            raise ConfigError(
+                "The reward function could not score some completions ('scored': False), and only GRPO can "
+                "leave them out. Set algorithm.adv_estimator=grpo without use_kl_in_reward, or score all."
             )
 
         def work(sequence_logp_B: Callable[[], Tensor]) -> StepGroups:

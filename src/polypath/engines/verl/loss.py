@@ -21,9 +21,7 @@ from polypath.core.terms import TokenBatch, policy_terms
 # Fields of a row, besides verl's own.
 CORRECT = "polypath_correct"  # 1 where the completion is correct
 REF_LOGPS = "polypath_ref_logps"  # stored log-probs of a rehearsal row, 0 elsewhere
-STEP_TOKENS = (
-    "polypath_step_tokens"  # rehearsal tokens of the mini-batch; 0 marks a row of the policy
-)
+STEP_TOKENS = "polypath_step_tokens"  # rehearsal tokens of the mini-batch; 0 on rows of the policy
 _METRIC = "polypath_mean:"  # prefix among verl's metrics for a part of a mean
 
 

@@ -35,6 +35,12 @@ def read_settings(config: DictConfig) -> FlatSettings:
     return settings
 
 
+def compares_groups(config: DictConfig) -> bool:
+    """Return whether verl's advantages are those of GRPO, which ours can replace."""
+    algorithm = config.algorithm
+    return str(algorithm.adv_estimator) == "grpo" and not algorithm.use_kl_in_reward
+
+
 def verl_advantages(config: DictConfig) -> AdvantageConfig:
     """Return verl's own rule for GRPO, as the core computes it."""
     by_deviation = config.algorithm.get("norm_adv_by_std_in_grpo", True)

@@ -38,7 +38,12 @@ from polypath.engines.verl.loss import (
     take_means,
 )
 from polypath.engines.verl.rehearsal import WovenRehearsal, load_set
-from polypath.engines.verl.settings import SECTION, read_settings, verl_advantages
+from polypath.engines.verl.settings import (
+    SECTION,
+    compares_groups,
+    read_settings,
+    verl_advantages,
+)
 from polypath.errors import ConfigError
 from polypath.rollouts.files import read_json, write_json
 from polypath.similarity import get_similarity
@@ -105,7 +110,7 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
             special_ids=frozenset(special),
             measured=run.diversity_metrics,
         )
-        return GroupReader(settings, stage, scores, self.tokenizer)
+        return GroupReader(settings, stage, scores, self.tokenizer, compares_groups(self.config))
 
     def on_init_end(self) -> None:
         """Give the workers our loss if a term is added."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train the Countdown base with verl's main_ppo on CPU cores, 8 steps, and print the curves. About 2 minutes.
+# Train the Countdown base with verl's main_ppo on CPU cores, 8 steps, and print the curves. About 75 seconds.
 #
 #   recipes/verl/countdown.sh [FOLDER] [overrides of verl, such as +polypath.dra=true]
 #
