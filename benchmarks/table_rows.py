@@ -44,17 +44,20 @@ def training(result: Result) -> list[Table]:
     tables: list[Table] = []
     sizes = list(
         dict.fromkeys(
-            (r["completions"], r["length"], r["parameters"], r["steps"]) for r in result["rows"]
+            (r["completions"], r["length"], r["parameters"], r.get("constant", 0.0), r["steps"])
+            for r in result["rows"]
         )
     )
-    for completions, length, parameters, steps in sizes:
+    for completions, length, parameters, constant, steps in sizes:
         rows = [
             row
             for row in result["rows"]
-            if (row["completions"], row["length"], row["parameters"])
-            == (completions, length, parameters)
+            if (row["completions"], row["length"], row["parameters"], row.get("constant", 0.0))
+            == (completions, length, parameters, constant)
         ]
         title = f"{completions} x {length}, {parameters / 1e6:.0f} M, {steps} steps"
+        if constant:
+            title += f", {constant:.0%} equal rewards"
         cells = [
             [
                 row["arm"],
@@ -81,6 +84,32 @@ def training(result: Result) -> list[Table]:
         tables.append(
             (("embedding within a step", "s", "share of the step", "tokens a second"), embedded)
         )
+    return tables
+
+
+def recipe_steps(result: Result) -> list[Table]:
+    """One table for each recipe: what a round takes and how many of its rows were left out."""
+    tables: list[Table] = []
+    for task in dict.fromkeys(row["task"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["task"] == task]
+        heads = (
+            f"{task}, {rows[0]['rounds']} rounds",
+            "CPU s a round",
+            "ratio",
+            "groups with equal rewards",
+            "rows left out",
+        )
+        cells = [
+            [
+                row["arm"],
+                f"{middle(row['round_seconds']):.2f}",
+                between(row["round_ratio"]),
+                "" if row["equal_rewards"] is None else f"{row['equal_rewards']:.0%}",
+                "" if row["rows_skipped"] is None else f"{row['rows_skipped']:.0%}",
+            ]
+            for row in rows
+        ]
+        tables.append((heads, cells))
     return tables
 
 

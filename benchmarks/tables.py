@@ -21,6 +21,7 @@ from table_rows import (
     gpu,
     measuring,
     metrics,
+    recipe_steps,
     report,
     reward_adjustment,
     store,
@@ -46,6 +47,7 @@ Table = tuple[Sequence[str], Iterable[Sequence[str]]]  # heads, rows
 TABLES: dict[str, Callable[[Result], list[Table]]] = {
     "training": training,
     "training_growth": training_growth,
+    "recipe_steps": recipe_steps,
     "reward_adjustment": reward_adjustment,
     "embedding": embedding,
     "metrics": metrics,

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ def bars(rows: list[dict[str, Any]], setting: Setting) -> list[dict[str, Any]]:
         # A hundredth for what a step keeps besides: masks, values per token.
         found.append(at_most("rehearsal: peak memory less that of TRL beta, models", below, -0.99))
     size = f"{setting.completions} x {setting.length}, {rows[0]['parameters'] / 1e6:.0f} M"
+    if setting.constant:
+        size += f", {setting.constant:.0%} equal rewards"
     return [{**bar, "name": f"{bar['name']} ({size})"} for bar in found]
 
 
@@ -141,7 +144,11 @@ def main() -> None:
     made.add_argument("--steps", type=int, default=0, help="measured steps; 0: 20, or 8 if large")
     made.add_argument("--width", type=int, default=192, help="of the model; 192: 2 M parameters")
     made.add_argument(
-        "--constant", type=float, default=0.0, help="share of problems with equal rewards"
+        "--constant",
+        type=float,
+        nargs="+",
+        default=[0.0],
+        help="shares of problems with equal rewards",
     )
     made.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     options = made.parse_args()
@@ -163,13 +170,13 @@ def main() -> None:
         },
     )
     with tempfile.TemporaryDirectory() as folder:
-        for shape in options.shapes:
+        for shape, constant in product(options.shapes, options.constant):
             completions, length = map(int, shape.split("x"))
             setting = Setting(
                 completions=completions,
                 length=length,
                 width=options.width,
-                constant=options.constant,
+                constant=constant,
             )
             steps = options.steps or (20 if completions <= 64 else 8)
             found = [{**row, "steps": steps} for row in measure(arms, Path(folder), setting, steps)]

@@ -87,13 +87,25 @@ def coin(completions: Sequence[str], **_: Any) -> list[float]:
 
 
 def partly(constant: float) -> Any:
-    """Return a reward that is 0 for all completions of a share of the problems."""
+    """Return a reward that is 0 for all completions of a share of the problems, the same in every step.
+
+    Problems are not shuffled, so that of any consecutive ones this share has equal rewards. Of the other
+    groups the first completion is right and the second wrong: none has equal rewards by chance.
+    """
 
     def coin_or_nothing(
         prompts: Sequence[str], completions: Sequence[str], **_: Any
     ) -> list[float]:
-        solved = [zlib.crc32(prompt.encode()) % 1000 >= 1000 * constant for prompt in prompts]
-        return [r * s for r, s in zip(coin(completions), solved, strict=True)]
+        places = [int(prompt.split()[1]) for prompt in prompts]
+        solved = [int((i + 1) * constant) == int(i * constant) for i in places]
+        rewards = coin(completions)
+        first = [i == 0 or places[i] != places[i - 1] for i in range(len(places))]
+        after = [False, *first[:-1]]
+        mixed = [
+            1.0 if starts else 0.0 if second else reward
+            for reward, starts, second in zip(rewards, first, after, strict=True)
+        ]
+        return [r * s for r, s in zip(mixed, solved, strict=True)]
 
     return coin_or_nothing
 
@@ -214,6 +226,7 @@ def make(arm: str, folder: Path, setting: Setting, steps: int) -> Any:
         generation_kwargs={
             "min_new_tokens": setting.length
         },  # as many tokens in every step of every arm
+        shuffle_dataset=False,  # every step has the same share of problems with equal rewards
         max_steps=steps,
         learning_rate=1e-6,
         logging_steps=1,

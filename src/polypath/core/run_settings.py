@@ -46,8 +46,15 @@ class RunSettings:
     skip_rows_without_gradient: bool = setting(
         False,
         "Leave completions without a gradient out of the training forward and backward: those whose "
-        "advantage is 0, as in a group of equal rewards, unless a term acts on them. The update is the "
-        "same up to rounding. Entropy and clip ratios are then logged over the completions that are left.",
+        "advantage is 0, as in a group of equal rewards, unless a term acts on them; and on a CPU the "
+        "log-probs of prompt tokens. The update is the same up to rounding. Entropy and clip ratios are "
+        "then logged over the completions that are left.",
+    )
+    length_buckets: int = setting(
+        1,
+        "Run the policy's training forward in up to this many parts of rows of alike length, each without "
+        "its padding. 1: as TRL, one padded forward. The update is the same up to rounding.",
+        within="[1, inf)",
     )
     diversity_metrics: bool = setting(
         True,

@@ -12,6 +12,8 @@ from tests.rounding import F32, rounding
 
 # What is logged is at most about 10, from log-probabilities that sum tens of float32 products.
 LOG_ROUNDING = rounding(50, size=10, eps=F32)
+# Means over the completions that are left; a process may keep more of them than it needs.
+NOT_COMPARED = {"skipping"}
 LOGGED = ("diversity/", "positive_entropy/", "rehearsal/", "gradient_share/", "eval_diversity/")
 
 
@@ -34,6 +36,8 @@ def check_forwards(several: Path, case: str, processes: int) -> None:
 
 def check_log(one: Path, several: Path, case: str) -> None:
     """Compare what the methods log; not what TRL does, which are means of micro-steps' means."""
+    if case in NOT_COMPARED:
+        pytest.skip("logs means over rows that depend on how many processes there are")
     logs = [found(folder, case)["log"] for folder in (one, several)]
     assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
     compared = 0

@@ -52,6 +52,15 @@ CASES: dict[str, dict[str, Any]] = {
     "all": {"beta": 0.1, "kl_gradient": "reverse"},
     # A group of 8 over all processes and two micro-steps, one generation for both.
     "all, accumulated": {"gradient_accumulation_steps": 2, "num_generations": 8},
+    # Each generation is used twice, so that log-probs under the sampling policy are needed.
+    "skipping": {
+        **STRIP,
+        "positive_entropy_coef": 0.1,
+        "skip_rows_without_gradient": True,
+        "length_buckets": 2,
+        "gradient_accumulation_steps": 2,
+        "num_iterations": 2,
+    },
     "all, checkpointed": {"gradient_checkpointing": True},
     "all, adapters": {"lora": True, "similarity": "policy"},
 }
@@ -270,7 +279,7 @@ def output_of(process: subprocess.Popen[str]) -> str:
 def cases_of(layout: str) -> list[str]:
     """Return the names of the cases that a layout trains."""
     if layout == "fsdp2":  # the rest tests nothing that depends on who holds the parameters
-        return ["policy", "rehearsal", "all", "all, accumulated", "all, adapters"]
+        return ["policy", "rehearsal", "all", "all, accumulated", "all, adapters", "skipping"]
     return list(CASES)
 
 

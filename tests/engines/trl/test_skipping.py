@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from trl.trainer import utils as trl_utils
 
 from polypath.core.processes import SingleProcess
 from polypath.engines.trl import skipping
@@ -90,6 +91,9 @@ def test_parameters_are_those_without_skipping(
         {"mask_truncated_completions": True},
         {"dra": True, "similarity": "ngram"},
         {"steps_per_generation": 4},
+        {"steps_per_generation": 4, "num_iterations": 2, "learning_rate": 0.02},
+        {"length_buckets": 3},
+        {"length_buckets": 3, "steps_per_generation": 4, "positive_entropy_coef": 0.1},
     ],
     ids=str,
 )
@@ -104,6 +108,76 @@ def test_with_other_settings_too(
         more
     )
     assert (cut.rows == whole.rows) is bool(every_row)
+
+
+@pytest.mark.parametrize("loss_type", LOSSES)
+def test_parameters_are_those_without_buckets(
+    loss_type: str, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    given = options(loss_type=loss_type, beta=0.1, entropy_coef=0.01, positive_entropy_coef=0.1)
+    whole = parameters(train(tiny_model_dir, tmp_path, **given))
+    cut = parameters(train(tiny_model_dir, tmp_path, **given, length_buckets=3))
+    assert largest_difference(whole, cut) < step_rounding(whole, 3)
+
+
+class Seen(FixedCompletions):
+    """Keep the rows of each forward without gradient, and the tokens that the head scored."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.old_rows: list[int] = []
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if not torch.is_grad_enabled() and result[0] is not None:
+            self.old_rows.append(len(result[0]))
+        return result
+
+
+def test_log_probs_of_the_sampling_policy_are_computed_where_they_are_used(
+    tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    given = options(
+        trainer_class=Seen, gradient_accumulation_steps=1, steps_per_generation=2, max_steps=2
+    )
+    whole = train(tiny_model_dir, tmp_path, **given)
+    cut = train(tiny_model_dir, tmp_path, **given, **SKIP)
+    again = train(tiny_model_dir, tmp_path, **given, **SKIP, num_iterations=2)
+    assert sum(whole.old_rows) == 16
+    assert len(cut.old_rows) == 1  # the second micro-batch alone: the first meets its own policy
+    assert sum(cut.old_rows) <= 6
+    assert len(again.old_rows) == 2
+    assert largest_difference(parameters(whole), parameters(cut)) < step_rounding(
+        parameters(whole), 2
+    )
+
+
+def test_the_head_scores_completions_alone(tiny_model_dir: Path, tmp_path: Path) -> None:
+    scored: list[int] = []
+
+    class Heads(FixedCompletions):
+        def _compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+            real = trl_utils._ChunkedLogProbFunction
+
+            class Watched:
+                @staticmethod
+                def apply(hidden: torch.Tensor, *rest: Any) -> Any:
+                    scored.append(len(hidden))
+                    return real.apply(hidden, *rest)
+
+            trl_utils._ChunkedLogProbFunction = Watched
+            try:
+                return super()._compute_loss(*args, **kwargs)
+            finally:
+                trl_utils._ChunkedLogProbFunction = real
+
+    def tokens(more: dict[str, Any]) -> int:
+        scored.clear()
+        train(tiny_model_dir, tmp_path, **options(trainer_class=Heads, max_steps=1, **more))
+        return sum(scored)
+
+    beta = {"beta": 0.1}  # no row is skipped
+    assert tokens({**beta, **SKIP}) < 0.75 * tokens(beta)
 
 
 def test_a_step_without_any_gradient_moves_nothing(tiny_model_dir: Path, tmp_path: Path) -> None:
@@ -178,5 +252,5 @@ def test_the_adder_s_groups_give_the_same_with_a_task(adder_dir: Path, tmp_path:
 def test_a_setting_by_which_nothing_is_skipped_is_named(
     more: dict[str, Any], named: str, tiny_model_dir: Path, tmp_path: Path
 ) -> None:
-    with pytest.warns(UserWarning, match=rf"skips nothing: with {named}"):
+    with pytest.warns(UserWarning, match=rf"skips no completion: with {named}"):
         make(tiny_model_dir, tmp_path, **options(**more, **SKIP))

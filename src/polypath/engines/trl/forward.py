@@ -1,15 +1,76 @@
 """The policy's forwards besides TRL's own: hidden states, log-probs of sequences and of stored samples."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from trl.trainer import utils as trl_utils
 from trl.trainer.utils import add_fused_lm_head
 
+from polypath.core.length_buckets import length_buckets, widened, without_padding
 from polypath.rehearsal.logps import batched_logps
 from polypath.sampling.progress import ProgressReport
+
+
+def in_buckets(
+    forward: Callable[..., tuple[Tensor, Tensor | None, Tensor | None]],
+    model: Any,
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    logits_to_keep: int,
+    batch_size: int | None = None,
+    *,
+    buckets: int,
+    processes: int,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Run TRL's forward over buckets of rows of alike length, and return what it returns.
+
+    One forward over all rows where images belong to rows, or a loss is a mean over the batch's tokens (the
+    load balancing of experts).
+
+    Args:
+        forward: ``GRPOTrainer._get_per_token_logps_and_entropies``.
+        model: its argument, as the next four.
+        input_ids: prompts and completions, ``(B, P + T)``.
+        attention_mask: 1 on tokens.
+        logits_to_keep: T, columns of the completions.
+        batch_size: the most rows of a forward; all by default.
+        **kwargs: its other arguments.
+        buckets: the most buckets.
+        processes: how many share the step; with several each runs the same number of buckets.
+    """
+    columns = (model, input_ids, attention_mask, logits_to_keep, batch_size)
+    others = {name for name, value in kwargs.items() if value is not None and value is not False}
+    if buckets == 1 or others - {"compute_entropy"}:
+        return forward(*columns, **kwargs)
+    rows = length_buckets(attention_mask.sum(dim=1), buckets, exactly=processes > 1)
+    logps, entropies = [], []
+    for chosen in rows:
+        ids, mask, keep = without_padding(input_ids, attention_mask, logits_to_keep, chosen)
+        logp, entropy, _ = forward(model, ids, mask, keep, batch_size, **kwargs)
+        logps.append(logp)
+        entropies += [] if entropy is None else [entropy]
+    width = logits_to_keep
+    entropy_B_T = widened(entropies, rows, width) if entropies else None
+    return widened(logps, rows, width), entropy_B_T, None
+
+
+@contextlib.contextmanager
+def scored_tokens_only() -> Iterator[None]:
+    """Let TRL's head compute log-probs of completion tokens alone on a CPU, as it does on a GPU.
+
+    On devices without Triton TRL 1.16 scores every position, prompts and padding too, because some of them
+    (Neuron) compile again for every new shape. A CPU does not.
+    """
+    chosen = trl_utils._use_triton
+    trl_utils._use_triton = lambda device: device.type == "cpu" or chosen(device)
+    try:
+        yield
+    finally:
+        trl_utils._use_triton = chosen
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from trl.models.utils import disable_gradient_checkpointing
 
 from polypath.core.processes import Processes
 from polypath.objectives import Active, PolicyTerm
@@ -23,6 +24,7 @@ def needs_every_row(trainer: Any, terms: Sequence[Active[PolicyTerm]]) -> str | 
         terms: the active terms of the policy's loss.
     """
     reasons = {
+        "a model for images": trainer._is_vlm,  # images are not one tensor row for each completion
         "beta": trainer.beta != 0.0,
         "entropy_coef": trainer._entropy_bonus_enabled,
         "router_aux_loss_coef": trainer.aux_loss_enabled,
@@ -37,8 +39,7 @@ def warn_if_none(trainer: Any, terms: Sequence[Active[PolicyTerm]]) -> None:
     reason = needs_every_row(trainer, terms)
     if reason is not None:
         warnings.warn(
-            f"skip_rows_without_gradient skips nothing: with {reason} every completion is needed. Leave one "
-            "of the two out.",
+            f"skip_rows_without_gradient skips no completion: with {reason} every one is needed.",
             stacklevel=3,
         )
 
@@ -77,6 +78,37 @@ def choose_rows(moved_B: Tensor, mask_B_T: Tensor, processes: Processes) -> Tens
     order_B = torch.where(moved_B, -1, length_B).argsort(stable=True)
     chosen: Tensor = order_B[: max(int(count), 1)].sort().values
     return chosen
+
+
+def old_logps(
+    trainer: Any,
+    inputs: dict[str, Any],
+    terms: Sequence[Active[PolicyTerm]],
+    processes: Processes,
+) -> Tensor:
+    """Return the log-probs of the rows with a gradient under the current policy, ``(B, T)``, else 0.
+
+    Args:
+        trainer: TRL's.
+        inputs: a micro-batch that the policy has not been updated on.
+        terms: the active terms of the policy's loss, none of which acts on all rows.
+        processes: those that share the step.
+    """
+    rows = choose_rows(rows_with_gradient(inputs, terms), inputs["completion_mask"], processes)
+    batch = part(inputs, rows)
+    width = batch["completion_ids"].shape[1]
+    settings = trainer.args.gradient_checkpointing_kwargs
+    with torch.no_grad(), disable_gradient_checkpointing(trainer.model, settings):
+        logp_R_T = trainer._get_per_token_logps_and_entropies(
+            trainer.model,
+            torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1),
+            torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1),
+            width,
+            batch_size=trainer.args.per_device_train_batch_size,
+        )[0]
+    logp_B_T: Tensor = logp_R_T.new_zeros(inputs["completion_mask"].shape)
+    logp_B_T[rows, :width] = logp_R_T
+    return logp_B_T
 
 
 def part(inputs: dict[str, Any], rows: Tensor) -> dict[str, Any]:

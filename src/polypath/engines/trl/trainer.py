@@ -30,7 +30,12 @@ from polypath.core.verdicts import completion_text
 from polypath.engines.trl import skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
-from polypath.engines.trl.forward import mean_hidden_states, sequence_logps
+from polypath.engines.trl.forward import (
+    in_buckets,
+    mean_hidden_states,
+    scored_tokens_only,
+    sequence_logps,
+)
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.engines.trl.resume import ReplayEpochs
 from polypath.engines.trl.setup import make_rehearsal, two_backwards, whole_models
@@ -134,6 +139,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._means = TokenMeans()
         self._forward: tuple[Tensor, Tensor | None] | None = None
         self._capture_forward = False
+        self._defers_old_logps = False
         self._two_backwards = False
         self._rehearsal: Rehearsal | None = None
         if stored is not None:
@@ -242,10 +248,39 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         with nullcontext() if isinstance(prompts[0], str) else template_errors(self._tokenizer):
             return super()._tokenize_prompts(prompts)
 
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """Add the log-probs under the sampling policy that ``_generate_and_score_completions`` put off."""
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is not before and self._may_defer_old_logps():
+            first = self._step % self.args.steps_per_generation
+            # In its only pass, the micro-batch of this step meets the policy that sampled it: ratio 1.
+            start = first + 1 if self.num_iterations == 1 else 0
+            for batch in self._buffered_inputs[start:]:
+                if "old_per_token_logps" not in batch:
+                    batch["old_per_token_logps"] = skipping.old_logps(
+                        self, batch, self._objectives.terms, self._processes
+                    )
+        return inputs
+
+    def _may_defer_old_logps(self) -> bool:
+        """Return whether only rows with a gradient need log-probs under the policy that sampled them."""
+        return (
+            self.args.skip_rows_without_gradient
+            and self.model.training
+            and not self.use_vllm  # corrects for its sampler with them
+            and not self.args.on_policy  # needs none
+            and skipping.needs_every_row(self, self._objectives.terms) is None
+        )
+
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
         """Add correctness to the batch; replace its advantages if a group method is on."""
         given.check_prompts(inputs, "A row of the data", has_template=self._has_template)
-        batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        self._defers_old_logps = self._may_defer_old_logps()
+        try:
+            batch: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        finally:
+            self._defers_old_logps = False
         if self._generated is None:
             return batch
         (columns, texts, token_ids, rewards_B_F), self._generated = self._generated, None
@@ -286,9 +321,31 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     # --- loss ----------------------------------------------------------------------------------------
 
-    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
-        """Keep what the policy's forward inside the loss returned, so that no term runs it again."""
-        result = super()._get_per_token_logps_and_entropies(*args, **kwargs)
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run the forward in buckets; keep what the loss got, so that no term runs it again."""
+        if self._defers_old_logps:
+            return None, None, None
+        skips = self.args.skip_rows_without_gradient
+        with scored_tokens_only() if skips else nullcontext():
+            result = in_buckets(
+                super()._get_per_token_logps_and_entropies,
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                batch_size,
+                buckets=self.args.length_buckets,
+                processes=self._processes.world,
+                **kwargs,
+            )
         if self._capture_forward:
             self._forward = (result[0], result[1])
             self._capture_forward = False
@@ -354,8 +411,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     def _rows_to_run(self, inputs: dict[str, Any]) -> tuple[dict[str, Any], Tensor | float | None]:
         """Return the rows of a micro-batch with a gradient, and the factor for their loss."""
         skips = self.args.skip_rows_without_gradient and self.model.training
-        images = inputs.get("pixel_values") is not None  # not one tensor row for each completion
-        if not skips or images or skipping.needs_every_row(self, self._objectives.terms):
+        if not skips or skipping.needs_every_row(self, self._objectives.terms):
             return inputs, None
         mask_B_T = _counted_tokens(inputs)
         moved_B = skipping.rows_with_gradient(inputs, self._objectives.terms)
