@@ -64,6 +64,11 @@ def _refuse_settings(settings: FlatSettings) -> None:
         "groups of equal rewards",
     )
     _refuse(
+        settings.run.length_buckets > 1,
+        "length_buckets works on TRL only. On verl actor_rollout_ref.model.use_remove_padding=true leaves all "
+        "padding out",
+    )
+    _refuse(
         settings.rehearsal.folder == AUTO,
         "rehearsal_set=auto works with `polypath train` only. Make a set with `polypath presample` and name "
         "its folder",
