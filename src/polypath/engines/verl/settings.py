@@ -65,8 +65,8 @@ def _refuse_settings(settings: FlatSettings) -> None:
     )
     _refuse(
         settings.run.length_buckets > 1,
-        "length_buckets works on TRL only. On verl actor_rollout_ref.model.use_remove_padding=true leaves all "
-        "padding out",
+        "length_buckets works on TRL only. On verl actor_rollout_ref.model.use_remove_padding=true leaves "
+        "all padding out",
     )
     _refuse(
         settings.rehearsal.folder == AUTO,
