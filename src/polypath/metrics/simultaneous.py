@@ -78,7 +78,7 @@ def simultaneous_band(
                 "have the same problems and columns."
             )
         sides.append(-second)
-    known_N_K = ~np.isnan(np.concatenate(sides)).any(axis=0)
+    known_N_K = np.asarray(~np.isnan(np.concatenate(sides)).any(axis=0))
     moves = _Moves([np.where(known_N_K, side, 0.0) for side in sides], known_N_K)
     return moves.together(None, level, num_resamples, seed)
 
