@@ -49,10 +49,25 @@ def test_registry_builds_the_task_under_its_own_name():
 
 def test_splits_have_hundreds_of_problems_and_share_none():
     sizes = {split: len(TASK.problems(split)) for split in TASK.splits}
-    assert set(sizes) == {*PARTS, "test_3numbers", "test_large"}
+    assert set(sizes) == {*PARTS, "test_3numbers", "test_large", "test_more", "test_shown"}
     assert min(sizes.values()) > 300
-    ids = [problem.problem_id for split in TASK.splits for problem in TASK.problems(split)]
+    splits = [split for split in TASK.splits if split != "test_shown"]
+    ids = [problem.problem_id for split in splits for problem in TASK.problems(split)]
     assert len(ids) == len(set(ids))
+
+
+def test_the_larger_splits_hold_what_training_and_choices_do_not():
+    used = {p.problem_id for split in ("train", "dev", "test") for p in TASK.problems(split)}
+    more, shown = TASK.problems("test_more"), TASK.problems("test_shown")
+    assert used.isdisjoint(p.problem_id for p in (*more, *shown))
+    assert {p.problem_id for p in shown} < {p.problem_id for p in TASK.problems("base")}
+    assert (len(more), len(shown)) == (
+        2719,
+        4449,
+    )  # docs/tasks.md says which differences these decide
+    assert min(len(solutions(problem)) for problem in shown[:200]) >= 3
+    easy = [p for p in more if p.extra["target"] < 50 and len(solutions(p)) >= 3]
+    assert not easy  # those are the domain's
 
 
 @pytest.mark.parametrize(
@@ -63,6 +78,7 @@ def test_splits_have_hundreds_of_problems_and_share_none():
         ("test", 4, 10, 49),
         ("test_3numbers", 3, 10, 49),
         ("test_large", 4, 60, 99),
+        ("test_more", 4, 10, 59),
     ],
 )
 def test_split_holds_the_problems_it_promises(split, count, low, high):
@@ -89,9 +105,14 @@ def test_parts_have_their_shares_of_the_domain():
 
 
 def test_problems_are_the_same_on_every_machine_and_in_every_run():
-    ids = "\n".join(p.problem_id for split in TASK.splits for p in TASK.problems(split))
-    # Published numbers refer to these problems: changing this digest breaks comparability.
-    assert hashlib.sha256(ids.encode()).hexdigest()[:16] == "15965082b9466c6d"
+    def digest(splits):
+        ids = "\n".join(p.problem_id for split in splits for p in TASK.problems(split))
+        return hashlib.sha256(ids.encode()).hexdigest()[:16]
+
+    # Published numbers refer to these problems: changing a digest breaks comparability.
+    first = (*PARTS, "test_3numbers", "test_large")
+    assert digest(first) == "15965082b9466c6d"
+    assert digest(["test_more", "test_shown"]) == "029970465f85d7e3"
 
 
 def test_limit_takes_a_prefix_and_the_prefix_mixes_targets():

@@ -52,6 +52,14 @@ def study(
     only: Annotated[
         str | None, typer.Option(help="Comma-separated methods to run; by default all in the file.")
     ] = None,
+    join: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML file with further methods, as under 'methods' of a study; repeatable. They are "
+            "trained and compared with those of the study, whose finished jobs are not run again.",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="List the jobs and say which are done, and exit.")
     ] = False,
@@ -65,19 +73,21 @@ def study(
     """
     from polypath.executor.cluster import find_cluster
     from polypath.studies.load import load_study
-    from polypath.studies.plan import StudyPlan
-    from polypath.studies.run import DEFAULT_WORKERS, plan_record, run_study
+    from polypath.studies.run import DEFAULT_WORKERS, plan_record, run_study, stages
 
     console = console_beside(json_file)
-    chosen = load_study(file).only(
+    chosen = load_study(file, joined=join or ()).only(
         None if only is None else list(names(only)),
         None if seeds is None else list(numbers("--seeds", seeds)),
     )
     folder = out if out is not None else Path("runs") / "studies" / chosen.name
     if plan:
-        planned = StudyPlan(chosen, folder)
-        _print_plan(console, planned)
-        record: object = plan_record(planned)
+        planned = stages(chosen, folder)
+        for one in planned:
+            _print_plan(console, one)
+        if chosen.tuned and len(planned) == 1:
+            console.print("The jobs of the reported splits follow when strengths are picked.")
+        record: object = [entry for one in planned for entry in plan_record(one)]
     else:
         cluster = find_cluster(ray, workers)
         record = run_study(

@@ -10,6 +10,7 @@ from polypath.metrics.bootstrap import (
     paired_difference,
 )
 from polypath.metrics.comparisons import SeedDifference, holm, seed_difference, smallest_detectable
+from polypath.metrics.crossing import Crossing, find_crossing
 from polypath.metrics.div_equ import DivEqu, div_equ
 from polypath.metrics.equal_k import equal_k_expectation, expected_distinct, subsets
 from polypath.metrics.equations import extract_equations, normalise_equation
@@ -45,6 +46,7 @@ from polypath.metrics.pass_at_k import (
     potential_at_k,
     potential_from_counts,
 )
+from polypath.metrics.simultaneous import Ranking, Together, rank_means, simultaneous_band
 from polypath.metrics.solutions import (
     NO_SAMPLE,
     NO_SOLUTION,
@@ -61,6 +63,7 @@ __all__ = [
     "NO_SAMPLE",
     "NO_SOLUTION",
     "TRUSTED_FROM",
+    "Crossing",
     "DivEqu",
     "Interval",
     "KeepExplore",
@@ -70,8 +73,10 @@ __all__ = [
     "OutcomeShares",
     "PairedDifference",
     "Potential",
+    "Ranking",
     "SeedDifference",
     "TextGroups",
+    "Together",
     "answer_entropy",
     "bootstrap_mean",
     "bootstrap_ratio",
@@ -87,6 +92,7 @@ __all__ = [
     "equal_k_expectation",
     "expected_distinct",
     "extract_equations",
+    "find_crossing",
     "group_statistics",
     "holm",
     "keep_explore",
@@ -106,9 +112,11 @@ __all__ = [
     "potential_at_k",
     "potential_from_counts",
     "problem_changes",
+    "rank_means",
     "seed_difference",
     "self_bleu",
     "sentence_bleu_of_each",
+    "simultaneous_band",
     "smallest_detectable",
     "subsets",
     "vendi_score",

@@ -114,6 +114,8 @@ class Method:
         against: the method it is compared with; empty for the study's.
         of: method whose runs it is a checkpoint of; empty for a method that is trained itself.
         step: step of that checkpoint; 0 without ``of``.
+        strengths: settings to choose between on the tuning split; empty for a method that is not tuned.
+        picked: the strength that was chosen, and is among the settings; empty before.
     """
 
     name: str
@@ -125,6 +127,8 @@ class Method:
     against: str = key("")
     of: str = key("")
     step: int = key(0, AT_LEAST_1)
+    strengths: Sequence[Settings] = nested(())
+    picked: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +195,9 @@ class Study:
         batch_size: completions generated together, at least 1.
         page: whether the HTML page is written.
         matched: whether methods are also compared with the reference stopped at equal pass@1.
+        tuning_seed: seed of training of the runs that strengths are chosen by, at least 0.
+        pick: what the chosen strength is highest in; see ``tuning.Rule``.
+        joined: files that methods were joined from.
         command: command that runs the study again.
         text: text of the file.
     """
@@ -218,6 +225,9 @@ class Study:
     batch_size: int = key(2048, AT_LEAST_1)
     page: bool = key(True)
     matched: bool = key(True)
+    tuning_seed: int = key(1000)
+    pick: str = key("")
+    joined: tuple[Path, ...] = ()
     command: str = field(default="polypath study", compare=False)
     text: str = field(default="", compare=False, repr=False)
 
@@ -234,6 +244,11 @@ class Study:
     def trained(self, name: str) -> Method:
         """Return the method whose training makes this one: itself, or the one it is a checkpoint of."""
         return self.methods[self.methods[name].of or name]
+
+    @property
+    def tuned(self) -> dict[str, Method]:
+        """Return the methods that have strengths to choose between."""
+        return {name: method for name, method in self.methods.items() if method.strengths}
 
     def only(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> "Study":
         """Return the study with fewer methods, or with other seeds.
@@ -282,12 +297,14 @@ class StudyFile(Study):
         evaluation: name of a split -> how it is sampled.
         checkpoints: checkpoints of methods that have none of their own.
         method_temperatures: temperatures of methods that have no temperatures of their own.
+        method_files: files with further methods.
     """
 
     presample: Any = nested(None)
     evaluation: Any = nested(None)
     checkpoints: tuple[int, ...] = key((), AT_LEAST_1)
     method_temperatures: tuple[float, ...] = key((), ABOVE_0)
+    method_files: tuple[Path, ...] = key(())
 
 
 def is_test(split: str) -> bool:

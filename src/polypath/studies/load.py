@@ -1,19 +1,16 @@
 """From a study file to a checked study."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from polypath.errors import ConfigError, PolypathError, unknown_name
-from polypath.rehearsal.settings import PresampleSettings
+from polypath.errors import ConfigError, unknown_name
 from polypath.studies.config import (
     BASE,
     COOLED,
     SHARED,
     Evaluation,
-    Method,
-    Presampling,
     Relation,
     Study,
     StudyFile,
@@ -22,29 +19,27 @@ from polypath.studies.config import (
     is_test,
     is_train,
 )
-from polypath.studies.keys import folder_name, names_of, read, refuse
+from polypath.studies.keys import folder_name, read, refuse
+from polypath.studies.load_methods import (
+    filled,
+    join,
+    read_methods,
+    read_presamplings,
+    read_settings,
+    scalars,
+)
 from polypath.studies.relation_metrics import check_metric
+from polypath.studies.strengths import rule_of
 from polypath.tasks import Task, get_task, is_place
 from polypath.yaml_file import read_yaml
 
-# Settings that the runner sets itself, and where a study file defines them.
-RESERVED = {
-    "output_dir": "--out decides it",
-    "seed": "'seeds' lists them",
-    "model_name_or_path": "'base' names it",
-    "task": "'task' names it",
-    "task_options": "'task_options' of the study holds them",
-    "rehearsal_set": "'rehearsal' of the method names a pre-sampling",
-    "resume_from_checkpoint": "rerunning the command resumes",
-    "env": "set it in the recipe",
-}
 
-
-def load_study(path: str | Path) -> Study:
+def load_study(path: str | Path, *, joined: Sequence[Path] = ()) -> Study:
     """Read and check a study file. ``StudyPlan`` checks the recipe and each method's settings.
 
     Args:
         path: path of the YAML file.
+        joined: files with further methods, besides those that the study names.
 
     Returns:
         The study, with the command that runs it.
@@ -56,21 +51,22 @@ def load_study(path: str | Path) -> Study:
             would choose on what it reports, or report on what it trained on.
     """
     path = Path(path)
-    study = study_of(read_yaml(path, "Study"), path)
+    study = study_of(read_yaml(path, "Study"), path, joined=joined)
     return replace(
         study,
-        command=f"polypath study {path.as_posix()}",
+        command=" --join ".join((f"polypath study {path.as_posix()}", *map(Path.as_posix, joined))),
         text=path.read_text(encoding="utf-8"),
     )
 
 
-def study_of(content: Mapping[Any, Any], path: Path) -> Study:
+def study_of(content: Mapping[Any, Any], path: Path, *, joined: Sequence[Path] = ()) -> Study:
     """Check the content of a study file, and return the study.
 
     Args:
         content: content of the file.
         path: path of the file, for error messages and for files next to it: the recipe, a base. For a
             symbolic link, files next to its target.
+        joined: as in ``load_study``.
 
     Returns:
         The study, without the text of its file.
@@ -81,12 +77,12 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
     where = str(path)
     folder = path.resolve().parent if path.is_symlink() else path.parent
     found = read(content, where, StudyFile)
-    options = _scalars(found["task_options"], f"task_options of {where}")
+    options = scalars(found["task_options"], f"task_options of {where}")
     texts = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in options.items()}
     task = get_task(found["task"], texts)
     tuning = _evaluation(found["tuning"], "tuning", task) if "tuning" in content else None
     if "evaluation" in content:
-        splits = _filled(found["evaluation"], f"evaluation of {where}").items()
+        splits = filled(found["evaluation"], f"evaluation of {where}").items()
         evaluations = [_evaluation(v or {}, f"evaluation.{name}", task, name) for name, v in splits]
     elif found["stage"] == "tune" and tuning is not None:
         evaluations = [tuning]
@@ -95,7 +91,10 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
             f"evaluation is missing in {where}: name at least one split to report on."
         )
     beside = folder / found["base"]
-    presamplings = _presamplings(found["presample"], found["batch_size"])
+    files = (*(folder / file for file in found["method_files"]), *joined)
+    found["presamplings"] = read_presamplings(found["presample"], found["batch_size"])
+    found["methods"] = read_methods(found, where, found["presamplings"])
+    found["methods"], found["presamplings"] = join(found, files)
     found |= {
         "name": folder_name(found["name"], f"name in {where}"),
         "base": str(beside) if (beside / "config.json").is_file() else found["base"],
@@ -103,9 +102,8 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
         # For the user's own task, the options include the hash of its file: another state is another task.
         "task_options": dict(task.options) if is_place(task.name) else texts,
         "recipe": folder / found["recipe"],
-        "presamplings": presamplings,
-        "methods": _methods(found, where, presamplings),
-        "settings": _settings(found["settings"], where),
+        "joined": files,
+        "settings": read_settings(found["settings"], where),
         "evaluations": tuple(evaluations),
         "tuning": tuning,
         "pairs": _pairs(found["pairs"], where),
@@ -115,24 +113,8 @@ def study_of(content: Mapping[Any, Any], path: Path) -> Study:
     _check_names(study, where)
     _check_reference(study, where, asked="matched" in content)
     _check_splits(study, where, task)
+    _check_tuning(study, where)
     return study
-
-
-def _filled(content: Any, where: str) -> Mapping[str, Any]:
-    """Return a mapping after checking that it is not empty."""
-    found = names_of(content, where)
-    if not found:
-        refuse(where, "must not be empty", content)
-    return found
-
-
-def _scalars(content: Any, where: str) -> dict[str, Any]:
-    """Read a mapping of names to texts, numbers, flags, or lists of these."""
-    for name, value in names_of(content or {}, where).items():
-        items = value if isinstance(value, list) else [value]
-        if not all(isinstance(item, str | int | float | bool) for item in items):
-            refuse(f"{name} in {where}", "must be a text, a number, true, false or a list", value)
-    return dict(content or {})
 
 
 def _evaluation(content: Any, where: str, task: Task, split: str = "") -> Evaluation:
@@ -150,88 +132,6 @@ def _evaluation(content: Any, where: str, task: Task, split: str = "") -> Evalua
     if found["keep_k"] > samples:
         refuse(f"keep_k in {where}", f"must be at most samples={samples}", found["keep_k"])
     return Evaluation(**{"split": split, **found, "ks": tuple(sorted(found["ks"]))})
-
-
-# --- methods, and the rehearsal sets that they use --------------------------------------------------
-
-
-def _methods(
-    study: Mapping[str, Any], where: str, presamplings: Mapping[str, Presampling]
-) -> dict[str, Method]:
-    """Read the methods of a study, with the settings that they share."""
-    methods = {}
-    for name, content in _filled(study["methods"], f"methods of {where}").items():
-        here = f"methods.{name}"
-        usual = {"label": name, "temperatures": study["method_temperatures"]}
-        is_checkpoint = _is_checkpoint(names_of(content or {}, here), here)
-        usual["checkpoints"] = () if is_checkpoint else study["checkpoints"]
-        found = read(content or {}, here, Method, **usual)
-        found |= {
-            "name": folder_name(name, "a method's name"),
-            "settings": _settings(found["settings"], here),
-            "rehearsal": _rehearsal(found["rehearsal"], here, presamplings),
-        }
-        methods[name] = Method(**found)
-    return methods
-
-
-def _is_checkpoint(given: Mapping[str, Any], where: str) -> bool:
-    """Return whether a method is a checkpoint of another. Such a method has no settings of its own."""
-    if ("of" in given) != ("step" in given):
-        refuse(where, "must have both of 'of' and 'step', or neither", given)
-    for key in ("settings", "rehearsal"):
-        if "of" in given and key in given:
-            what = "must be left out, because this is a checkpoint of another method"
-            refuse(f"{key} in {where}", what, given[key])
-    return "of" in given
-
-
-def _settings(content: Any, where: str) -> dict[str, Any]:
-    """Read recipe keys and values. Keys that the runner sets itself are refused."""
-    found = {}
-    for key, value in _scalars(content, f"settings of {where}").items():
-        name = key.replace("-", "_")
-        if name in RESERVED:
-            raise ConfigError(
-                f"settings of {where} must not hold {key!r}: {RESERVED[name]}. Leave it out."
-            )
-        found[name] = value
-    return found
-
-
-def _rehearsal(value: Any, where: str, presamplings: Mapping[str, Presampling]) -> str:
-    """Return the name of a method's pre-sampling; empty for none."""
-    if value is False or value is None:
-        return ""
-    if value is True and len(presamplings) == 1:
-        return next(iter(presamplings))
-    if not isinstance(value, str):
-        refuse(f"rehearsal in {where}", f"must name one of {sorted(presamplings)}", value)
-    if value not in presamplings:
-        raise unknown_name(f"pre-sampling in {where}:", value, presamplings)
-    return value
-
-
-def _presamplings(content: Any, batch_size: int) -> dict[str, Presampling]:
-    """Read the rehearsal sets: a single one, or several by name."""
-    if content is None:
-        return {}
-    named = isinstance(content, dict) and all(isinstance(v, dict) for v in content.values())
-    settings = [field.name for field in fields(PresampleSettings)]
-    found = {}
-    for name, value in (content if named else {"rehearsal": content}).items():
-        where = f"presample.{name}" if named else "presample"
-        own = read(value, where, Presampling, also=settings)
-        given = {key: value[key] for key in settings if key in value}
-        try:
-            made = PresampleSettings(**{"batch_size": batch_size, **given})
-        except PolypathError as error:
-            raise ConfigError(f"{where}: {error}") from None
-        except TypeError:
-            refuse(where, f"must hold values like {asdict(PresampleSettings())}", given)
-        name = folder_name(str(name), "a pre-sampling's name")
-        found[name] = Presampling(name=name, settings=made, **own)
-    return found
 
 
 # --- what is compared -------------------------------------------------------------------------------
@@ -326,16 +226,55 @@ def _check_splits(study: Study, where: str, task: Task) -> None:
                 f"{where} would measure on the split {evaluation.split!r}, which is for training. "
                 "Use a held-out split."
             )
+    chooses = bool(study.temperatures or study.tuned)
     for evaluation in (*tuning, *(study.evaluations if study.stage == "tune" else ())):
         if is_test(evaluation.split):
             raise ConfigError(
                 f"{where} would choose settings on the split {evaluation.split!r}; test splits are "
                 "only for reporting. Tune on dev, and report in a study of stage 'report'."
             )
-    if study.stage == "report" and study.tuning and study.temperatures:
+    if study.stage == "report" and study.tuning and chooses:
         for evaluation in study.evaluations:
             if evaluation.split == study.tuning.split:
                 raise ConfigError(
-                    f"{where} would choose the temperature on the split {evaluation.split!r} and also "
-                    "report on it. Use two splits."
+                    f"{where} would choose on the split {evaluation.split!r} (a temperature or strengths) "
+                    "and also report on it. Use two splits."
                 )
+
+
+def _check_tuning(study: Study, where: str) -> None:
+    """Check that strengths can be chosen, on dev, with as many runs of each method."""
+    if not study.tuned:
+        if study.pick:
+            raise ConfigError(
+                f"pick in {where} chooses between strengths, and no method has any. Leave it out."
+            )
+        return
+    if study.stage == "tune" or study.tuning is None:
+        raise ConfigError(
+            f"strengths in {where} need 'tuning' with a split, such as dev, and stage: report. The study "
+            "then tunes first. In stage tune, list a method for each candidate instead."
+        )
+    if study.tuning_seed in study.seeds:
+        raise ConfigError(
+            f"tuning_seed in {where} must not be among the seeds that are reported, got "
+            f"{study.tuning_seed}: the chosen run would look better than it is."
+        )
+    counts = {name: len(method.strengths) for name, method in study.tuned.items()}
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} {number}" for name, number in counts.items())
+        raise ConfigError(
+            f"strengths in {where} must be as many for every method, so that none is tuned more, got {told}."
+        )
+    reference = study.methods.get(study.against)
+    rule = rule_of(study)
+    if rule.matched and not (reference and reference.checkpoints):
+        raise ConfigError(
+            f"pick: {rule} in {where} needs 'against' with a method that has 'checkpoints' to stop at, "
+            f"got {study.against or 'none'!r}. Or pick by pass@{max(study.tuning.ks)}."
+        )
+    if reference and study.trained(reference.name).strengths and reference.of:
+        raise ConfigError(
+            f"against in {where} must be a method that is trained itself, because {reference.of!r} has "
+            f"strengths, got {reference.name!r}, which is a checkpoint of it."
+        )

@@ -39,16 +39,22 @@ class StudyPlan:
         device: device on which jobs sample: ``"cpu"``, or ``None`` for a GPU if there is one.
 
     Raises:
-        ConfigError: ``out`` is a file; a method's settings do not fit the recipe; its checkpoints are not
-            saved; or the study would measure on the split that it trains on.
+        ConfigError: a method's strength is not chosen yet; ``out`` is a file; a method's settings do not fit
+            the recipe; its checkpoints are not saved; or the study would measure on the split that it trains
+            on.
     """
 
     def __init__(self, study: Study, out: str | Path, *, device: str | None = "cpu") -> None:
         self.study = study
-        self._device = device
+        self.device = device
         self.out = Path(out)
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {out} is a file. Name a folder, existing or new.")
+        for name, method in study.tuned.items():
+            if not method.picked:
+                raise ConfigError(
+                    f"The strength of {name!r} is not picked yet. Run the study: it tunes first."
+                )
         self._base_identity = {
             "base": study.base,
             "weights": _fingerprint(Path(shipped_model(study.base))),
@@ -274,7 +280,7 @@ class StudyPlan:
             "task": self.study.task,
             "task_options": options,
             "out": str(out),
-            "device": self._device,
+            "device": self.device,
         }
 
     # --- settings -------------------------------------------------------------------------------
@@ -327,11 +333,20 @@ def _samples_name(evaluation: Evaluation, temperature: str, drawn: Mapping[str, 
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting in a form in which 1 from YAML equals "1" from an override."""
+    """Return a setting in a form in which 1 from YAML equals "1" from an override.
+
+    A place in a Python file becomes the file's name and hash: an edited file is another method, and a moved
+    one the same.
+    """
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in sorted(value.items())}
     if isinstance(value, list):
         return " ".join(str(_plain(v)) for v in value)
+    if isinstance(value, str) and ".py:" in value:
+        file, _, name = value.rpartition(":")
+        if Path(file).is_file():
+            content = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+            return f"{Path(file).name}:{name} {content}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

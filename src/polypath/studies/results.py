@@ -16,6 +16,7 @@ from polypath.studies.over_training import checkpoint_curves, logged_curves, mat
 from polypath.studies.plan import StudyPlan
 from polypath.studies.relations import relate, relation_record
 from polypath.studies.splits import SplitResult, SplitSamples, measure_split
+from polypath.studies.strengths import strengths_note
 
 
 class StudyResult:
@@ -98,6 +99,8 @@ def notes_of(
             f"{study.tuning.split}."
             + (f" On {', '.join(at_home)} that is the base itself." if at_home else "")
         )
+    if told := strengths_note(study):
+        notes.append(told)
     if any(budgets.values()):
         each = "; ".join(
             f"{study.methods[name].label}: " + ", ".join(f"{k} {v}" for k, v in budget.items())

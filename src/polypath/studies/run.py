@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from polypath.report.figure_style import MOST_BANDS
 from polypath.report.page import PagePicture, write_page
 from polypath.report.records import plain
 from polypath.report.table import ReportTable, print_tables
-from polypath.rollouts.files import write_file, write_json
+from polypath.rollouts.files import copy_whole, write_file, write_json
 from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import Study
 from polypath.studies.figures import draw_overview, draw_pass_curves, draw_relations, draw_training
@@ -25,6 +25,7 @@ from polypath.studies.jobs import run_jobs
 from polypath.studies.plan import StudyPlan
 from polypath.studies.results import StudyResult, record
 from polypath.studies.tables import main_tables, markdown, relation_tables, tables
+from polypath.studies.tuning import FOLDER, PICKED, choose, read_picked, tuning_plan
 from polypath.terminal import Terminal
 
 try:
@@ -34,6 +35,7 @@ except ImportError:  # Windows: two studies in one folder are not detected there
 
 RESULTS, TABLE, PAGE = "results.json", "table.md", "report.html"
 TIMINGS, LOG = "seconds.json", "workers.log"
+JOINED = "joined"  # folder of the files that methods were joined from
 FRONT, RELATION = "front", "relation"
 DEFAULT_WORKERS = 2
 
@@ -49,9 +51,10 @@ def run_study(
 ) -> dict[str, Any]:
     """Run the unfinished jobs of a study, and write and print its results.
 
-    If it is interrupted or killed, the same call resumes. All files are in ``out``: ``runs/`` with the
-    config, log, model and samples of each training run, ``base/``, ``presample/``, and the results
-    (``results.json``, ``table.md``, PNG figures, ``report.html``).
+    A study with strengths first runs the candidates on its tuning split and chooses. If it is
+    interrupted or killed, the same call resumes. All files are in ``out``: ``runs/`` with the config, log,
+    model and samples of each training run, ``base/``, ``presample/``, the tables and the choice of tuning
+    (``tuning/``), and the results (``results.json``, ``table.md``, PNG figures, ``report.html``).
 
     Args:
         study: study from ``load_study``.
@@ -78,29 +81,80 @@ def run_study(
             f"--gpus-per-job must be 0, or at least 1 with --ray, got {gpus}. On one machine start Ray "
             "first: ray start --head, then --ray auto."
         )
-    console = console or Terminal()
-    started = time.monotonic()
-    plan = StudyPlan(study, out, device=None if gpus else "cpu")
-    plan.out.mkdir(parents=True, exist_ok=True)
-    with _alone(plan.out):
-        _write_settings(plan)
-        seconds = run_jobs(
-            plan.jobs(),
-            workers=workers,
-            log=plan.out / LOG,
-            timings=plan.out / TIMINGS,
-            console=console,
-            cluster=cluster,
-            gpus=gpus,
-        )
+    console, folder, started = console or Terminal(), Path(out), time.monotonic()
+    device = None if gpus else "cpu"
+    first, *_ = stages(study, folder, device=device)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = partial(_run_plan, workers=workers, console=console, cluster=cluster, gpus=gpus)
+    with _alone(folder):
+        write_file(folder / "study.yaml", study.text.encode())
+        for file in study.joined:
+            copy_whole(file, folder / JOINED / file.name)
+        plan = StudyPlan(_tuned(study, first, run, console), folder, device=device)
+        seconds = run(plan)
         ran = time.monotonic()
         result = StudyResult(plan, seconds, workers=workers)
-        files = _write(result)
-        content = record(result, started=started, ran=ran)
-        write_json(plan.out / RESULTS, content)
-        _tell(console, result, [plan.out / TABLE, plan.out / RESULTS, *files])
+        content = _report(result, folder, console, started=started, ran=ran)
         console.print(f"{content['seconds']['this call']:.0f} s in this call.")
         return content
+
+
+def stages(study: Study, out: Path, *, device: str | None = "cpu") -> list[StudyPlan]:
+    """Return the plans of a study's stages, as far as they are known.
+
+    Args:
+        study: study from ``load_study``.
+        out: folder of the study.
+        device: as in ``StudyPlan``.
+
+    Returns:
+        The plan of the study; or of the candidates, if it has strengths, and after it that of the study
+        once these are picked.
+
+    Raises:
+        ConfigError: as ``StudyPlan``.
+    """
+    if not study.tuned:
+        return [StudyPlan(study, out, device=device)]
+    first = tuning_plan(study, out, device)
+    picked = read_picked(study, first)
+    return [first] if picked is None else [first, StudyPlan(picked, out, device=device)]
+
+
+def _run_plan(plan: StudyPlan, **settings: Any) -> dict[str, float]:
+    """Run the unfinished jobs of a plan, and return the seconds of each job that is done."""
+    _write_settings(plan)
+    return run_jobs(plan.jobs(), log=plan.out / LOG, timings=plan.out / TIMINGS, **settings)
+
+
+def _tuned(
+    study: Study,
+    plan: StudyPlan,
+    run: Callable[[StudyPlan], Mapping[str, float]],
+    console: Console,
+) -> Study:
+    """Return the study with a strength for each method that has several, chosen now or in an earlier call."""
+    if not study.tuned:
+        return study
+    folder = plan.out / FOLDER
+    found = read_picked(study, plan)
+    if found is not None:
+        console.print(Text(f"Strengths were picked before: {folder / PICKED}"), soft_wrap=True)
+        return found
+    started, seconds = time.monotonic(), run(plan)
+    report = partial(_report, folder=folder, console=console, started=started, ran=time.monotonic())
+    return choose(study, plan, seconds, report)
+
+
+def _report(
+    result: StudyResult, folder: Path, console: Console, *, started: float, ran: float
+) -> dict[str, Any]:
+    """Write the results of a stage into a folder, print them, and return the content of results.json."""
+    files = _write(result, folder)
+    content = record(result, started=started, ran=ran)
+    write_json(folder / RESULTS, content)
+    _tell(console, result, [folder / TABLE, folder / RESULTS, *files])
+    return content
 
 
 @contextlib.contextmanager
@@ -131,24 +185,23 @@ def plan_record(plan: StudyPlan) -> list[dict[str, Any]]:
 
 
 def _write_settings(plan: StudyPlan) -> None:
-    """Write the study as run, and next to each method's runs the settings behind its folder's hash."""
-    write_file(plan.out / "study.yaml", plan.study.text.encode())
+    """Write next to each method's runs the settings behind its folder's hash."""
     for name in {plan.study.trained(name).name: None for name in plan.study.methods}:
         folder = plan.method_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / "settings.json", plain(plan.method_identity(name)))
 
 
-def _write(result: StudyResult) -> list[Path]:
+def _write(result: StudyResult, folder: Path) -> list[Path]:
     """Write the tables, figures and page, and return the files except the tables."""
     plan, files = result.plan, []
     parts: list[str | ReportTable] = [*result.notes(), *tables(result), result.closing()]
-    write_file(plan.out / TABLE, markdown(plan.study, parts).encode())
+    write_file(folder / TABLE, markdown(plan.study, parts).encode())
     for name, draw in _figures(result):
-        files.append(plan.out / f"{name}.png")
+        files.append(folder / f"{name}.png")
         draw(files[-1])
     if plan.study.page:
-        files.append(plan.out / PAGE)
+        files.append(folder / PAGE)
         _write_page(result, files[-1])
     return files
 
@@ -181,7 +234,7 @@ def _write_page(result: StudyResult, path: Path) -> None:
     more: list[ReportTable | PagePicture] = [*main_tables(result), *relation_tables(result)]
     titles = {FRONT: "Accuracy and diversity", RELATION: "Relations of metrics"}
     for name in (FRONT, RELATION) if plan.study.relations else (FRONT,):
-        picture = plan.out / f"{name}-{main.evaluation.split}.png"
+        picture = path.parent / f"{name}-{main.evaluation.split}.png"
         more.append(PagePicture(title=titles[name], png=picture.read_bytes()))
     base, *runs = result.measured.values()
     comparison = compare_measured(base, runs)

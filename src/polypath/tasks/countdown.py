@@ -15,6 +15,16 @@ to lose. Two splits are out of domain for reinforcement learning, although the b
 has seen problems of their kind: ``test_3numbers`` (three numbers, targets 10 to 49) and
 ``test_large`` (four numbers, targets 60 to 99). They use all parts but ``base``, because training
 uses no problems of their kind.
+
+``test`` has 690 problems, too few to decide a difference of .01 in pass@1. Two splits are larger; they
+share no problem with ``train``, ``dev`` and ``test``:
+
+    test_more    four numbers, targets 10 to 59, from all parts but ``base``: the problems with fewer
+                 solutions than the domain asks for, and all with targets 50 to 59. Harder than ``test``.
+    test_shown   the domain, from the part ``base``. As hard as ``test``, and held out from
+                 reinforcement learning, but the base model was shown answers to these problems.
+
+docs/tasks.md says how well the base model solves each, and which differences each can decide.
 """
 
 import hashlib
@@ -40,13 +50,14 @@ Numbers = tuple[int, ...]
 
 TARGETS = range(10, 100)
 DOMAIN_TARGETS = range(10, 50)
+MORE_TARGETS = range(10, 60)
 LARGE_TARGETS = range(60, 100)
 DOMAIN_SOLUTIONS = 3  # fewest solutions of a problem in the domain
 MAX_COMPLETION_TOKENS = 12  # 4 numbers, 3 operators, 2 pairs of brackets, end of text
 
 # Share of the problems assigned to each part, in percent.
 PARTS = {"base": 70, "train": 15, "dev": 5, "test": 10}
-SPLITS = (*PARTS, "test_3numbers", "test_large")
+SPLITS = (*PARTS, "test_3numbers", "test_large", "test_more", "test_shown")
 
 
 @lru_cache(maxsize=1 << 17)
@@ -105,17 +116,26 @@ def solvable_targets(numbers: Numbers) -> set[int]:
     }
 
 
+def _in_domain(target: int, numbers: Numbers) -> bool:
+    if len(numbers) != 4 or target not in DOMAIN_TARGETS:
+        return False
+    return len(_solutions(numbers, TARGETS).get(target, ())) >= DOMAIN_SOLUTIONS
+
+
 def _in_split(split: str, target: int, numbers: Numbers) -> bool:
     part = part_of(target, numbers)
     if split == "base":
         return part == "base"
+    if split == "test_shown":
+        return part == "base" and _in_domain(target, numbers)
     if split == "test_3numbers":
         return part != "base" and len(numbers) == 3 and target in DOMAIN_TARGETS
     if split == "test_large":
         return part != "base" and len(numbers) == 4 and target in LARGE_TARGETS
-    if part != split or len(numbers) != 4 or target not in DOMAIN_TARGETS:
-        return False
-    return len(_solutions(numbers, TARGETS).get(target, ())) >= DOMAIN_SOLUTIONS
+    if split == "test_more":
+        fits = part != "base" and len(numbers) == 4 and target in MORE_TARGETS
+        return fits and not _in_domain(target, numbers)
+    return part == split and _in_domain(target, numbers)
 
 
 @cache
