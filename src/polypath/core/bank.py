@@ -60,6 +60,47 @@ def find_correct(
     ]
 
 
+def fill_bank(
+    bank: SolutionBank,
+    found: Sequence[Found],
+    *,
+    step: int,
+    processes: Processes,
+    logps: Callable[[list[int], int], list[Floats]],
+) -> dict[str, float]:
+    """Take in the correct completions of a generation. Every process must call it.
+
+    Args:
+        bank: the same on every process, before and after.
+        found: this process's completions.
+        step: the present step.
+        processes: those that share the generation.
+        logps: from rows of the engine's batch to the log-probs of each one's tokens under the policy that
+            sampled. It is also given the largest number of such rows on a process, for models whose
+            processes must run equally many. It is called only if this is above 0.
+
+    Returns:
+        Metrics to log; the same on every process.
+    """
+    rank = processes.rank
+    told = processes.gather_objects([(rank, place, f.seen) for place, f in enumerate(found)])
+    seen = [one for _, _, one in told]
+    chosen = bank.choose(step, seen)
+    most = max(Counter(told[number][0] for number in chosen).values(), default=0)
+    mine = [(number, told[number][1]) for number in chosen if told[number][0] == rank]
+    values = logps([found[place].row for _, place in mine], most) if most else []
+    stored = [
+        (number, Completion(np.array(found[place].ids, np.int32), logp))
+        for (number, place), logp in zip(mine, values, strict=True)
+    ]
+    bank.add(step, seen, dict(processes.gather_objects(stored)))
+    count, problems = len(bank), bank.problems
+    return {
+        "bank/solutions": float(count),
+        "bank/solutions_per_problem": count / problems if problems else float("nan"),
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class BankBatch(RehearsalBatch):
     """The replayed rows of one micro-step on one process.
@@ -75,10 +116,9 @@ class BankBatch(RehearsalBatch):
 
 @dataclass(kw_only=True)
 class Bank:
-    """Fills a bank of solutions, and gives its rows to the processes of a run.
+    """Gives the rows of a bank of solutions to the processes of a run, which all hold the same bank.
 
-    Every process holds the same bank: each is told every correct completion, in the same order. The rows of
-    a step are drawn before its first micro-step, so a generation within the step does not change them.
+    The rows of a step are drawn in its first micro-step, and a later generation does not change them.
 
     Attributes:
         config: settings of the term.
@@ -97,41 +137,6 @@ class Bank:
     pad_token_id: int
     _micro_steps: MicroSteps = field(default_factory=MicroSteps, init=False)
     _drawn: list[BankEntry] = field(default_factory=list, init=False)
-
-    def fill(
-        self,
-        found: Sequence[Found],
-        *,
-        step: int,
-        processes: Processes,
-        logps: Callable[[list[int], int], list[Floats]],
-    ) -> dict[str, float]:
-        """Take in the correct completions of a generation. Every process must call it.
-
-        Args:
-            found: this process's.
-            step: the present optimizer step.
-            processes: those that share the generation.
-            logps: from rows of the engine's batch to the log-probs of each one's tokens under the policy
-                that sampled. It is also given the largest number of such rows on a process, for models
-                whose processes must run equally many; it is called only if this is above 0.
-
-        Returns:
-            Metrics to log; the same on every process.
-        """
-        rank = processes.rank
-        told = processes.gather_objects([(rank, place, f.seen) for place, f in enumerate(found)])
-        seen = [one for _, _, one in told]
-        chosen = self.solutions.choose(step, seen)
-        most = max(Counter(told[number][0] for number in chosen).values(), default=0)
-        mine = [(number, told[number][1]) for number in chosen if told[number][0] == rank]
-        values = logps([found[place].row for _, place in mine], most) if most else []
-        stored = [
-            (number, Completion(np.array(found[place].ids, np.int32), logp))
-            for (number, place), logp in zip(mine, values, strict=True)
-        ]
-        self.solutions.add(step, seen, dict(processes.gather_objects(stored)))
-        return bank_metrics(self.solutions)
 
     def next_batch(
         self, *, step: int, micro_steps: int, processes: Processes, device: torch.device
@@ -195,12 +200,3 @@ class Bank:
         """Forget everything, for a training that starts at step 0."""
         self.solutions.clear()
         self._micro_steps = MicroSteps()
-
-
-def bank_metrics(solutions: SolutionBank) -> dict[str, float]:
-    """Return what a bank holds, under its logged names."""
-    count, problems = len(solutions), solutions.problems
-    return {
-        "bank/solutions": float(count),
-        "bank/solutions_per_problem": count / problems if problems else float("nan"),
-    }

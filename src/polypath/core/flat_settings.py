@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
+from polypath.core.bank_settings import BankConfig
 from polypath.core.objectives import (
     BUILT_IN,
     Objectives,
@@ -16,7 +17,6 @@ from polypath.core.objectives import (
     read_similarity,
     warn_of_idle_settings,
 )
-from polypath.core.bank_settings import BankConfig
 from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.run_settings import RunSettings
 from polypath.errors import ConfigError, unknown_name

@@ -86,9 +86,7 @@ class Rehearsal:
     ) -> RehearsalBatch:
         """Return the rows for the next micro-step of optimizer step ``step`` on this process."""
         micro_step = self._micro_steps(step) % micro_steps
-        rows = self._schedule.part(
-            step, micro_step, micro_steps, processes.rank, processes.world
-        )
+        rows = self._schedule.part(step, micro_step, micro_steps, processes.rank, processes.world)
         tensors = self.stored.batch(rows, self.pad_token_id)
         lengths = self.stored.completion_lengths
         return RehearsalBatch(

@@ -40,12 +40,16 @@ def find_solution_function(
 
 
 def require_different_solutions(
-    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any], asker: str, way_out: str = ""
+    chosen: str | SolutionFunction | None,
+    reward_funcs: Sequence[Any],
+    asker: str,
+    way_out: str = "",
 ) -> None:
     """Refuse to use solutions that do not tell completions apart.
 
     Args:
-        chosen, reward_funcs: as in ``find_solution_function``.
+        chosen: as in ``find_solution_function``.
+        reward_funcs: likewise.
         asker: what uses solutions, for the error: "X compares solutions".
         way_out: another remedy than ``solution_fn``, for the error.
 

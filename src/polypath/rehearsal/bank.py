@@ -201,7 +201,9 @@ class SolutionBank:
         kept = []
         for prompt, added in by_problem.items():
             held = self._problems.get(prompt, {}).values()
-            rivals = {e.seen.solution: e.priority for e in held if not self._is_old(e, step)} | added
+            rivals = {
+                e.seen.solution: e.priority for e in held if not self._is_old(e, step)
+            } | added
             first = set(sorted(rivals, key=lambda s: (rivals[s], s))[: self.capacity])
             kept += [Seen(prompt, solution) for solution in added if solution in first]
         return kept

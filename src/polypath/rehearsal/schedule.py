@@ -115,7 +115,8 @@ def shuffled(count: int, seed: int, number: int) -> tuple[np.ndarray, int]:
 
     Args:
         count: how many.
-        seed, number: choose the order.
+        seed: chooses the order, at least 0.
+        number: likewise, such as the number of an epoch.
 
     Returns:
         The order, and an integer in 0 .. 2^64 - 1.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerCallback
 
-from polypath.core.bank import Bank, find_correct
+from polypath.core.bank import Bank, fill_bank, find_correct
 from polypath.core.solutions import require_different_solutions
 from polypath.engines.trl import skipping
 from polypath.engines.trl.config import DiversityGRPOConfig
@@ -72,12 +72,17 @@ def fill(
         trainer: TRL's.
         bank: the run's.
         batch: TRL's batch of this process, with ``correct``.
-        texts, token_ids, solutions: of its completions.
+        texts: the completions.
+        token_ids: their tokens, without padding.
+        solutions: their canonical solutions; None for one without.
 
     Raises:
         ConfigError: the completions hold more than the model's own text, or the prompts more than text.
     """
-    for field, what in (("tool_mask", "tools write into"), ("pixel_values", "prompts show images to")):
+    for field, what in (
+        ("tool_mask", "tools write into"),
+        ("pixel_values", "prompts show images to"),
+    ):
         if batch.get(field) is not None:
             raise ConfigError(
                 f"bank: true replays prompts and completions of plain text, and {what} these. Set bank to "
@@ -93,7 +98,8 @@ def fill(
         correct and len(ids) == count and (len(ids) < longest or ids[-1] in ends)
         for correct, ids, count in zip(batch["correct"].tolist(), token_ids, counted, strict=True)
     ]
-    return bank.fill(
+    return fill_bank(
+        bank.solutions,
         find_correct(prompts, token_ids, texts, solutions, usable),
         step=trainer.state.global_step,
         processes=AccelerateProcesses(trainer.accelerator),
@@ -121,7 +127,9 @@ def _sampled_logps(trainer: Any, batch: dict[str, Any], rows: list[int], most: i
         part["completion_ids"].shape[1],
         batch_size=trainer.args.per_device_train_batch_size,
     )[0]
-    return [_of_tokens(logp_B_T[place], part["completion_mask"][place]) for place in range(len(rows))]
+    return [
+        _of_tokens(logp_B_T[place], part["completion_mask"][place]) for place in range(len(rows))
+    ]
 
 
 def _of_tokens(logp_T: Tensor, mask_T: Tensor) -> Floats:

@@ -46,7 +46,12 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
     def __post_init__(self) -> None:
         """Check the new settings first, so that their errors are not hidden behind TRL's."""
         # Built once here so that a bad value fails at construction, not at the first step.
-        _ = self.objectives, self.rehearsal, self.bank_config, build(RunSettings, "", self.method_values)
+        _ = (
+            self.objectives,
+            self.rehearsal,
+            self.bank_config,
+            build(RunSettings, "", self.method_values),
+        )
         self.objectives.check_groups(self.num_generations, self.multi_objective_aggregation)
         super().__post_init__()
         # TRL and transformers resolve aliases and JSON texts first.

@@ -50,7 +50,8 @@ def resumed_from(given: Path | str | None, args: Any, state: Any, what: str, fix
         given: the folder, if it is known.
         args: the trainer's settings.
         state: the trainer's state, as it was read from the checkpoint.
-        what, fix: what is looked for there, and how to name the folder, for the error.
+        what: what is looked for there, for the error.
+        fix: how to name the folder, for the error.
 
     Raises:
         ConfigError: it is not in the folder searched.

@@ -158,7 +158,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 pad_token_id=self._tokenizer.pad_token_id,
             )
             self._bank_checkpoints = bank.BankCheckpoints(self._bank)
-            self.callback_handler.callbacks.insert(0, self._bank_checkpoints)  # as the average's below
+            self.callback_handler.callbacks.insert(
+                0, self._bank_checkpoints
+            )  # as the average's below
         self.add_callback(ReplayEpochs())
         self.weight_average: WeightAverage | None = None
         if config.average_weights_from is not None:
