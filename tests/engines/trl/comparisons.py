@@ -12,7 +12,8 @@ from tests.rounding import F32, rounding
 
 # What is logged is at most about 10, from log-probabilities that sum tens of float32 products.
 LOG_ROUNDING = rounding(50, size=10, eps=F32)
-LOGGED = ("diversity/", "positive_entropy/", "rehearsal/", "gradient_share/", "eval_diversity/")
+LOGGED = ("diversity/", "positive_entropy/", "rehearsal/", "bank/", "gradient_share/")
+LOGGED += ("eval_diversity/",)
 
 
 def found(folder: Path, case: str) -> dict[str, Any]:
