@@ -217,6 +217,10 @@ def test_overrides_win_in_every_spelling(tmp_path: Path) -> None:
             },
             ["rehearsal", "0.1", "alpha 0.2"],
         ),
+        (
+            {"bank": True, "bank_coef": 0.2, "bank_capacity": 5, "bank_max_age": 40},
+            ["bank", "0.2", "forward_kl_uncentred", "5", "40"],
+        ),
         ({"preset": "diverse", "dra_strength": 0.7}, ["dra", "answer", "protected", "0.7", "50%"]),
     ],
 )

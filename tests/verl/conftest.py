@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 PACKED = "actor_rollout_ref.model.use_remove_padding=true"
 METHODS = ("+polypath.dra=true", "+polypath.similarity=answer")
 METHODS += ("+polypath.positive_entropy_coef=0.1", "+polypath.rehearsal_coef=0.2")
+METHODS += ("+polypath.bank=true", "+polypath.bank_coef=0.3")
 
 
 @pytest.fixture(scope="session")

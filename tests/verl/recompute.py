@@ -22,6 +22,7 @@ class Update:
         form: ``paper`` or ``exact``.
         normalization: ``sequence_mean`` or ``token_mean``.
         rehearsal: weight of the forward KL.
+        bank: weight of the likelihood of the bank's rows.
         ranks, mini_batch: workers, and rows of the policy in a mini-batch.
         epochs: ``ppo_epochs``.
         lr: of AdamW.
@@ -31,6 +32,7 @@ class Update:
     form: str = "paper"
     normalization: str = "sequence_mean"
     rehearsal: float = 0.0
+    bank: float = 0.0
     ranks: int = 1
     mini_batch: int = 64
     epochs: int = 1
@@ -39,12 +41,18 @@ class Update:
 
 def is_rehearsal(row: dict[str, Any]) -> bool:
     """Return whether a row is one of the rehearsal set."""
-    return float(row.get("polypath_step_tokens", 0.0)) > 0
+    return float(row.get("polypath_step_tokens", 0.0)) > 0 and not is_bank(row)
+
+
+def is_bank(row: dict[str, Any]) -> bool:
+    """Return whether a row is one of the bank, or fills up its rows."""
+    return float(row.get("polypath_bank", 0.0)) > 0
 
 
 def is_filler(row: dict[str, Any]) -> bool:
     """Return whether a row only fills up a micro-batch."""
-    return int(row["response_mask"].sum()) == 0 and not is_rehearsal(row)
+    stored = float(row.get("polypath_step_tokens", 0.0)) > 0
+    return int(row["response_mask"].sum()) == 0 and not stored
 
 
 def groups(dump: dict[str, Any]) -> dict[str, list[int]]:
@@ -59,7 +67,8 @@ def groups(dump: dict[str, Any]) -> dict[str, list[int]]:
 def recompute(dump: dict[str, Any], model: Path, update: Update) -> dict[str, float]:
     """Return means over the mini-batches of loss, its terms and the gradient's norm.
 
-    ``divergence`` and ``log_ratio_abs`` are means over the rehearsal tokens of all of them.
+    ``divergence`` and ``log_ratio_abs`` are means over the rehearsal tokens of all of them,
+    ``bank_log_ratio`` over the tokens of the bank's rows.
     """
     policy = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float64)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=update.lr, weight_decay=0.01)
@@ -76,22 +85,29 @@ def recompute(dump: dict[str, Any], model: Path, update: Update) -> dict[str, fl
             optimizer.step()
             for name, value in {**terms, "grad_norm": float(norm)}.items():
                 found[name].append(value)
-    tokens = sum(found.pop("tokens"))
+    tokens, of_bank = sum(found.pop("tokens")), sum(found.pop("bank_tokens"))
     totals = {
         name: sum(found.pop(name)) / max(tokens, 1) for name in ("divergence", "log_ratio_abs")
     }
+    totals["bank_log_ratio"] = sum(found.pop("bank_log_ratio")) / max(of_bank, 1)
     return totals | {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def _terms(policy: Any, rows: list[dict[str, Any]], update: Update) -> dict[str, float]:
     tokens = sum(int(row["response_mask"].sum()) for row in rows)
     names = ("pg", "positive_entropy", "rehearsal", "loss", "divergence", "log_ratio_abs", "tokens")
+    names += ("bank", "bank_log_ratio", "bank_tokens")
     found = dict.fromkeys(names, 0.0)
     for row in rows:
         if is_filler(row):
             continue
         logp, entropy = _forward(policy, row)
-        if is_rehearsal(row):
+        if is_bank(row):
+            d = logp - row["polypath_ref_logps"].double()
+            parts = {"bank": update.bank * -d.sum() / float(row["polypath_step_tokens"])}
+            found["bank_log_ratio"] += float(d.detach().sum())
+            found["bank_tokens"] += len(d)
+        elif is_rehearsal(row):
             total = float(row["polypath_step_tokens"])
             d = logp - row["polypath_ref_logps"].double()
             term = (torch.expm1(d) - d).sum()

@@ -13,10 +13,10 @@ import torch
 
 from polypath.objectives import AdvantageConfig, DRAConfig, adjust_rewards, group_advantages
 from tests.verl.conftest import PACKED
-from tests.verl.recompute import Update, groups, is_filler, is_rehearsal, recompute
+from tests.verl.recompute import Update, groups, is_bank, is_filler, is_rehearsal, recompute
 from tests.verl.runs import PLUGINS, Run, kill, run, start, wait_for
 
-ON = Update(positive_entropy=0.1, rehearsal=0.2)
+ON = Update(positive_entropy=0.1, rehearsal=0.2, bank=0.3)
 # float32 log-probs of logits up to 14 are off by 1e-6, and the gradient's norm by as much as that.
 CLOSE = {"rel": 5e-6}
 
@@ -29,6 +29,7 @@ def check_update(found: Run, data: Path, update: Update) -> None:
     assert metrics["actor/grad_norm"] == pytest.approx(expected["grad_norm"], **CLOSE)
     for name in ("divergence", "log_ratio_abs"):
         assert metrics[f"rehearsal/{name}"] == pytest.approx(expected[name], **CLOSE)
+    assert metrics["bank/log_ratio"] == pytest.approx(expected["bank_log_ratio"], abs=2e-6)
 
 
 def check_advantages(dump: dict) -> int:
@@ -68,7 +69,11 @@ def test_with_all_off_it_is_verl_bit_for_bit(data: Path, tmp_path: Path) -> None
 def test_all_methods_are_exact(whole: Run, data: Path) -> None:
     dump = whole.dump(1)
     assert check_advantages(dump) == 8
-    assert sum(map(is_rehearsal, dump["rows"])) == 8
+    assert [sum(map(kind, dump["rows"])) for kind in (is_rehearsal, is_bank, is_filler)] == [
+        8,
+        7,
+        1,
+    ]
     check_update(whole, data, ON)
 
 
@@ -78,13 +83,30 @@ def test_raw_rewards_stay_in_the_log_and_terms_are_logged(whole: Run) -> None:
     assert metrics["critic/score/mean"] == pytest.approx(sum(raw) / len(raw))
     assert metrics["diversity/accuracy"] == pytest.approx(sum(raw) / len(raw))
     assert metrics["diversity/adjusted_reward"] < metrics["critic/score/mean"]
-    shares = [metrics[f"gradient_share/{n}"] for n in ("policy", "positive_entropy", "rehearsal")]
+    names = ("policy", "positive_entropy", "rehearsal", "bank")
+    shares = [metrics[f"gradient_share/{name}"] for name in names]
     assert sum(shares) == pytest.approx(1.0)
     assert min(shares) > 0
     assert {"positive_entropy/loss", "diversity/entropy_correct", "verify/no_answer"} <= set(
         metrics
     )
     assert not any(name.startswith("actor/polypath") for name in metrics)
+
+
+def test_the_bank_holds_the_correct_solutions_of_its_steps(whole: Run) -> None:
+    dump, metrics = whole.dump(1), whole.metrics
+    written = {
+        str(row["responses"].tolist())
+        for row in dump["rows"]
+        if row["response_mask"].sum() and float(row["polypath_correct"]) > 0
+    }
+    replayed = [row for row in dump["rows"] if is_bank(row)]
+    assert {str(row["responses"].tolist()) for row in replayed} <= written
+    assert metrics[0]["bank/replayed_rows"] == 7
+    assert metrics[0]["bank/age"] == 0
+    assert abs(metrics[0]["bank/log_ratio"]) < 1e-5
+    assert 0 < metrics[1]["bank/age"] <= 1
+    assert metrics[0]["bank/solutions"] < metrics[1]["bank/solutions"]
 
 
 def test_two_workers_padded_mini_batches_and_epochs(
@@ -99,19 +121,22 @@ def test_two_workers_padded_mini_batches_and_epochs(
         "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=4",
         "actor_rollout_ref.actor.ppo_epochs=2",
         "+polypath.positive_entropy_normalization=token_mean",
+        "+polypath.bank_share=0.05",
         "trainer.total_training_steps=1",
         workers=2,
     )
     dump = found.dump(1)
     assert check_advantages(dump) == 8
     assert dump["mini_batch_size"] == 40
-    assert [sum(map(kind, dump["rows"])) for kind in (is_rehearsal, is_filler)] == [8, 8]
+    kinds = (is_rehearsal, is_bank, is_filler)
+    assert [sum(map(kind, dump["rows"])) for kind in kinds] == [8, 4, 4]
     half = len(dump["rows"]) // 2
     assert any(min(g) < half <= max(g) for g in groups(dump).values()), "no group is split"
     update = Update(
         positive_entropy=0.1,
         normalization="token_mean",
         rehearsal=0.2,
+        bank=0.3,
         ranks=2,
         mini_batch=32,
         epochs=2,
@@ -138,7 +163,7 @@ def test_dynamic_batches_the_exact_entropy_and_an_own_reward_function(
     assert check_advantages(found.dump(1)) == 8
     unscored = [i is not None and i.get("scored") is False for i in found.dump(1)["infos"]]
     assert 0 < sum(unscored) < 32
-    check_update(found, data, Update(positive_entropy=0.1, form="exact", rehearsal=0.2))
+    check_update(found, data, Update(positive_entropy=0.1, form="exact", rehearsal=0.2, bank=0.3))
 
 
 def test_killed_and_resumed_it_is_the_uninterrupted_run(

@@ -82,6 +82,13 @@ def _method_rows(registry: "Registry") -> Iterator[tuple[str, ...]]:
         next(iter(registry.divergences.values())).paper,
     )
     yield (
+        "bank",
+        "bank: true",
+        "correct samples of training",
+        "Replays the different correct solutions that training found, rare ones as often as frequent ones.",
+        "d'Aliberti 2026, Re:Max, github.com/liv-daliberti/remax",
+    )
+    yield (
         "weight averaging",
         "average_weights_from: 0.5",
         "the trained weights",

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
+from polypath.core.bank_settings import BankConfig
 from polypath.core.objectives import (
     BUILT_IN,
     Objectives,
     Registry,
     load_entries,
+    read_bank,
     read_objectives,
     read_rehearsal,
     read_similarity,
@@ -59,6 +61,7 @@ class FlatSettings:
                 raise unknown_name(f"{owner} setting", key, [*known, PRESET, ENTRIES])
         settings = cls({key: chosen.get(key, s.default) for key, s in known.items()}, entries)
         _ = settings.run, read_similarity(settings.values), settings.objectives, settings.rehearsal
+        _ = settings.bank
         warn_of_idle_settings(settings.values, settings.registry)
         return settings
 
@@ -82,6 +85,11 @@ class FlatSettings:
         return read_rehearsal(self.values)
 
     @cached_property
+    def bank(self) -> BankConfig:
+        """Settings of the bank of solutions."""
+        return read_bank(self.values)
+
+    @cached_property
     def run(self) -> RunSettings:
         """Settings that belong to no method."""
         found: RunSettings = build(RunSettings, "", self.values)
@@ -90,7 +98,7 @@ class FlatSettings:
     @property
     def in_loss(self) -> bool:
         """Whether anything is added to the loss."""
-        return bool(self.objectives.terms) or self.rehearsal.on
+        return bool(self.objectives.terms) or self.rehearsal.on or self.bank.on
 
     @property
     def by_answer(self) -> bool:

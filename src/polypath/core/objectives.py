@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
 from typing import Any
 
+from polypath.core.bank_settings import BankConfig
 from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.run_settings import RunSettings
 from polypath.errors import ConfigError, unknown_name
@@ -34,6 +35,7 @@ from polypath.user_code import load_object
 
 CHOSEN_ADVANTAGE = "advantage"
 CHOSEN_DIVERGENCE = "rehearsal_divergence"
+BANK_DIVERGENCE = "bank_divergence"
 REUSE = "num_iterations of 2 or more, or a larger steps_per_generation"
 
 
@@ -121,6 +123,7 @@ class Registry:
         )
         groups.append((CHOSEN_DIVERGENCE, (chosen, *settings_of(DivergenceConfig, ""))))
         groups += [(member.name, member.settings) for member in self.divergences.values()]
+        groups.append(("bank", settings_of(BankConfig, "bank")))
         groups.append(("the run", settings_of(RunSettings, "")))
         return groups
 
@@ -173,12 +176,14 @@ class Objectives:
         advantage: rule for advantages; ``None`` is the engine's own.
         terms: terms of the policy's loss with a weight above 0.
         divergence: divergence of the rehearsal term.
+        bank_divergence: divergence of the bank.
     """
 
     adjustments: tuple[Active[RewardAdjustment], ...] = ()
     advantage: Active[Advantage] | None = None
     terms: tuple[Active[PolicyTerm], ...] = ()
     divergence: Active[Divergence]
+    bank_divergence: Active[Divergence]
 
     @property
     def of_groups(self) -> tuple[Active[Any], ...]:
@@ -291,6 +296,7 @@ class Objectives:
             advantage=advantage,
             terms=tuple(term for term in terms if term.coef > 0),
             divergence=divergence,
+            bank_divergence=self.bank_divergence,
         )
 
 
@@ -308,11 +314,15 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
         ConfigError: a value is out of range, or a name is unknown.
     """
     configs = {entry.name: entry.build(values) for entry in registry.entries}
-    chosen, named = values.get(CHOSEN_ADVANTAGE), values[CHOSEN_DIVERGENCE]
+    chosen = values.get(CHOSEN_ADVANTAGE)
     if chosen is not None and chosen not in list(registry.advantages):  # it may have no hash
         raise unknown_name(CHOSEN_ADVANTAGE, chosen, registry.advantages)
-    if named not in list(registry.divergences):
-        raise unknown_name(CHOSEN_DIVERGENCE, named, registry.divergences)
+    divergences = {}
+    for key in (CHOSEN_DIVERGENCE, BANK_DIVERGENCE):
+        name = values[key]
+        if name not in list(registry.divergences):
+            raise unknown_name(key, name, registry.divergences)
+        divergences[key] = Active(entry=registry.divergences[name], config=configs[name])
     check_similarity(values["similarity"])
     read_similarity(values)
     weights = {
@@ -332,7 +342,8 @@ def read_objectives(values: Mapping[str, Any], registry: Registry = BUILT_IN) ->
             for name, term in registry.terms.items()
             if weights[name] > 0
         ),
-        divergence=Active(entry=registry.divergences[named], config=configs[named]),
+        divergence=divergences[CHOSEN_DIVERGENCE],
+        bank_divergence=divergences[BANK_DIVERGENCE],
     )
 
 
@@ -343,13 +354,17 @@ def warn_of_idle_settings(values: Mapping[str, Any], registry: Registry = BUILT_
         values: every flat setting by key, as for ``read_objectives``.
         registry: where names are looked up.
     """
-    rehearsed, named = read_rehearsal(values).on, values[CHOSEN_DIVERGENCE]
+    rehearsed, banked = read_rehearsal(values).on, read_bank(values).on
+    terms = ((CHOSEN_DIVERGENCE, rehearsed), (BANK_DIVERGENCE, banked))
+    pulling = [values[key] for key, on in terms if on]
     switched: tuple[Any, ...] = (*registry.adjustments.values(), *registry.terms.values())
     groups = [(entry.settings, bool(values[entry.switch.key])) for entry in switched]
     groups += [(e.settings, values[CHOSEN_ADVANTAGE] == n) for n, e in registry.advantages.items()]
-    groups += [(e.settings, rehearsed and named == n) for n, e in registry.divergences.items()]
+    groups += [(e.settings, n in pulling) for n, e in registry.divergences.items()]
     own = tuple(s for s in settings_of(RehearsalConfig, "rehearsal") if s.field != "folder")
     groups.append((own, rehearsed or values["rehearsal_coef"] == 0))
+    own = tuple(s for s in settings_of(BankConfig, "bank") if s.field != "enabled")
+    groups.append((own, banked or values["bank_coef"] == 0))
     used = {setting.key for settings, on in groups if on for setting in settings}
     unused = [setting for settings, on in groups if not on for setting in settings]
     idle = [s.key for s in unused if s.key not in used and values[s.key] != s.default]
@@ -378,4 +393,10 @@ def read_similarity(values: Mapping[str, Any], **given: Any) -> SimilarityConfig
 def read_rehearsal(values: Mapping[str, Any]) -> RehearsalConfig:
     """Return the settings of rehearsal. Raise ConfigError if one is out of range."""
     found: RehearsalConfig = build(RehearsalConfig, "rehearsal", values)
+    return found
+
+
+def read_bank(values: Mapping[str, Any]) -> BankConfig:
+    """Return the settings of the bank of solutions. Raise ConfigError if one is out of range."""
+    found: BankConfig = build(BankConfig, "bank", values)
     return found

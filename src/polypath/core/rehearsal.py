@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +35,20 @@ class RehearsalBatch:
     step_tokens: int
 
 
+@dataclass
+class MicroSteps:
+    """Counts the micro-steps of each optimizer step."""
+
+    _step: int = field(default=-1, init=False)
+    _micro_step: int = field(default=0, init=False)
+
+    def __call__(self, step: int) -> int:
+        """Return the number of the micro-step of this optimizer step that begins, from 0."""
+        self._micro_step = self._micro_step + 1 if step == self._step else 0
+        self._step = step
+        return self._micro_step
+
+
 @dataclass(kw_only=True)
 class Rehearsal:
     """Gives the rows of a rehearsal set to the processes of a run.
@@ -51,6 +65,8 @@ class Rehearsal:
         seed: seed of the order of the rows.
     """
 
+    name: ClassVar = "rehearsal"
+
     config: RehearsalConfig
     member: Active[Divergence]
     stored: RehearsalSet
@@ -58,8 +74,7 @@ class Rehearsal:
     pad_token_id: int
     seed: int
     _schedule: RehearsalSchedule = field(init=False)
-    _step: int = field(default=-1, init=False)
-    _micro_step: int = field(default=0, init=False)
+    _micro_steps: MicroSteps = field(default_factory=MicroSteps, init=False)
 
     def __post_init__(self) -> None:
         self._schedule = RehearsalSchedule(
@@ -70,11 +85,8 @@ class Rehearsal:
         self, *, step: int, micro_steps: int, processes: Processes, device: torch.device
     ) -> RehearsalBatch:
         """Return the rows for the next micro-step of optimizer step ``step`` on this process."""
-        self._micro_step = self._micro_step + 1 if step == self._step else 0
-        self._step = step
-        rows = self._schedule.part(
-            step, self._micro_step % micro_steps, micro_steps, processes.rank, processes.world
-        )
+        micro_step = self._micro_steps(step) % micro_steps
+        rows = self._schedule.part(step, micro_step, micro_steps, processes.rank, processes.world)
         tensors = self.stored.batch(rows, self.pad_token_id)
         lengths = self.stored.completion_lengths
         return RehearsalBatch(
@@ -132,16 +144,18 @@ def rehearsal_term(
     *,
     step_tokens: Tensor | float,
     means: TokenMeans,
+    name: str = "rehearsal",
 ) -> tuple[Tensor, Tensor]:
-    """Return a part of the divergence's mean over a step's rehearsal tokens, and log it.
+    """Return a part of the divergence's mean over a step's stored tokens, and log it.
 
     Args:
         member: the divergence.
         logp_B_T: log-probabilities of stored completions under the policy, with gradient.
         ref_logp_B_T: those that are stored.
         mask_B_T: 1 on the tokens of stored completions.
-        step_tokens: rehearsal tokens of the whole optimizer step, over all processes.
+        step_tokens: stored tokens of the whole optimizer step, over all processes.
         means: where ``rehearsal/...`` is logged.
+        name: logged instead of ``rehearsal``.
 
     Returns:
         The sum over these tokens divided by ``step_tokens``, and the log-ratios, 0 outside the mask.
@@ -152,11 +166,11 @@ def rehearsal_term(
     # Not by index, because that would make a GPU wait.
     known_B_T = torch.where(mask_B_T.bool(), log_ratio_B_T.detach(), 0.0)
     tokens = mask_B_T.sum()
-    means.add("rehearsal/divergence", total.detach() * step_tokens, tokens)
-    means.add("rehearsal/log_ratio", known_B_T.sum(), tokens)
-    means.add("rehearsal/log_ratio_abs", known_B_T.abs().sum(), tokens)
-    for name, values_B_T in term.statistics.items():
-        means.add_tokens(f"rehearsal/{name}", values_B_T, mask_B_T)
+    means.add(f"{name}/divergence", total.detach() * step_tokens, tokens)
+    means.add(f"{name}/log_ratio", known_B_T.sum(), tokens)
+    means.add(f"{name}/log_ratio_abs", known_B_T.abs().sum(), tokens)
+    for statistic, values_B_T in term.statistics.items():
+        means.add_tokens(f"{name}/{statistic}", values_B_T, mask_B_T)
     return total, known_B_T
 
 

@@ -55,4 +55,15 @@ class RehearsalConfig:
             rows: completions of a micro-batch on one process.
             pieces: micro-batches of a step, over all processes.
         """
-        return pieces * max(1, math.ceil(rows * self.share))
+        return rows_per_step(self.share, rows, pieces)
+
+
+def rows_per_step(share: float, rows: int, pieces: int) -> int:
+    """Return a share of a step's completions, rounded up so that each micro-batch has equally many rows.
+
+    Args:
+        share: rows per completion, above 0.
+        rows: completions of a micro-batch on one process.
+        pieces: micro-batches of a step, over all processes.
+    """
+    return pieces * max(1, math.ceil(rows * share))

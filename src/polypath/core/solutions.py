@@ -40,9 +40,18 @@ def find_solution_function(
 
 
 def require_different_solutions(
-    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
+    chosen: str | SolutionFunction | None,
+    reward_funcs: Sequence[Any],
+    asker: str,
+    way_out: str = "",
 ) -> None:
-    """Refuse to compare completions by solutions that do not tell them apart.
+    """Refuse to use solutions that do not tell completions apart.
+
+    Args:
+        chosen: as in ``find_solution_function``.
+        reward_funcs: likewise.
+        asker: what uses solutions, for the error: "X compares solutions".
+        way_out: another remedy than ``solution_fn``, for the error.
 
     Raises:
         ConfigError: nothing defines a solution, or all right completions have the same.
@@ -57,6 +66,6 @@ def require_different_solutions(
         else f"right completions of a problem of {task} all have its one final answer"
     )
     raise ConfigError(
-        f"similarity 'answer' (also of preset diverse) compares solutions, but {reason}. Set solution_fn "
-        f"({', '.join(SOLUTIONS)}, or my_file.py:function), or similarity: ngram."
+        f"{asker}, but {reason}. Set solution_fn ({', '.join(SOLUTIONS)}, or my_file.py:function)"
+        f"{way_out and f', or {way_out}'}."
     )

@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 from polypath.core.batches import check_enough_prompts
+from polypath.core.rehearsal_settings import rows_per_step
 from polypath.errors import ConfigError
-from polypath.plan.methods import rehearses
+from polypath.plan.methods import banks, rehearses
 from polypath.plan.settings import Settings
 
 # Numbers of problems as published with the data (Cobbe 2021, Dang 2025, Li 2023, Yu 2018); they were not
@@ -28,7 +29,7 @@ class Batches:
     Attributes:
         processes: number of training GPUs.
         completions_per_step, prompts_per_step: numbers for an optimizer step; prompts counted with repeats.
-        rehearsed_per_step: number of rehearsal rows of an optimizer step.
+        rehearsed_per_step: number of stored rows of an optimizer step: of the rehearsal set and of the bank.
         steps, prompts, completions, tokens_generated, tokens_trained: totals of the run; ``None`` if the
             number of problems is unknown. Tokens are upper bounds.
         problems: problems of the split; ``problems_from`` says where the number comes from.
@@ -151,6 +152,5 @@ def _problems(settings: Settings) -> tuple[int | None, str]:
 
 
 def _rehearsed(settings: Settings, pieces: int, per_device: int) -> int:
-    if not rehearses(settings):
-        return 0
-    return pieces * max(1, math.ceil(per_device * settings.number("rehearsal_share")))
+    terms = (("rehearsal_share", rehearses(settings)), ("bank_share", banks(settings)))
+    return sum(rows_per_step(settings.number(key), per_device, pieces) for key, on in terms if on)

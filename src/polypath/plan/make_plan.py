@@ -11,6 +11,7 @@ from polypath.errors import ConfigError
 from polypath.plan.batches import Batches, plan_batches
 from polypath.plan.flat_yaml import GivenValue
 from polypath.plan.memory import (
+    GB,
     Memory,
     ModelSize,
     Work,
@@ -19,7 +20,7 @@ from polypath.plan.memory import (
     estimate,
     why_no_estimate,
 )
-from polypath.plan.methods import methods, rewards
+from polypath.plan.methods import banks, methods, rewards
 from polypath.plan.needs import Need, needs
 from polypath.plan.on_machine import find_model
 from polypath.plan.settings import Settings, read_settings
@@ -214,9 +215,23 @@ def _notes(settings: Settings, batches: Batches, uncovered: str) -> list[str]:
             f"{batches.completions_per_step} completions. Multiply gradient_accumulation_steps by "
             f"{written / batches.processes:g} to keep it."
         )
+    bank_gb = _bank_gb(settings, batches)
+    if bank_gb >= 1:
+        notes.append(
+            f"The bank may grow to {bank_gb:.0f} GB in the host memory of every process, and in checkpoints. "
+            "Lower bank_capacity to bound it."
+        )
     if uncovered:
         notes.append(f"No memory estimate: it does not cover {uncovered}.")
     return notes
+
+
+def _bank_gb(settings: Settings, batches: Batches) -> float:
+    """Return the size of a full bank of the longest completions: a token id and a log-prob for each token."""
+    if not banks(settings):
+        return 0.0
+    solutions = (batches.problems or 0) * settings.count("bank_capacity")
+    return solutions * settings.count("max_completion_length") * 8 / GB
 
 
 def _fit_notes(memory: Memory | None, gpu_gb: float | None) -> list[str]:

@@ -27,6 +27,8 @@ def methods(settings: Settings) -> list[str]:
             f"rehearsal: {settings.number('rehearsal_coef'):g} x {divergence.entry.name}"
             f"{_changed(divergence)} on stored {stored}{apart}"
         )
+    if banks(settings):
+        lines.append(_bank(settings))
     if settings.get("average_weights_from") is not None:
         start = settings.number("average_weights_from")
         lines.append(f"final weights: the mean over training from {start:.0%} on")
@@ -36,6 +38,23 @@ def methods(settings: Settings) -> list[str]:
 def rehearses(settings: Settings) -> bool:
     """Return whether the rehearsal term is on."""
     return bool(settings.text("rehearsal_set")) and settings.number("rehearsal_coef") > 0
+
+
+def banks(settings: Settings) -> bool:
+    """Return whether the bank of solutions is on."""
+    return settings.flag("bank") and settings.number("bank_coef") > 0
+
+
+def _bank(settings: Settings) -> str:
+    divergence = settings.objectives.bank_divergence
+    age = settings.get("bank_max_age")
+    until = "" if age is None else f", sampled within {settings.count('bank_max_age')} steps"
+    evenly = settings.text("bank_replay") == "uniform"
+    return (
+        f"bank: {settings.number('bank_coef'):g} x {divergence.entry.name}{_changed(divergence)} on up to "
+        f"{settings.count('bank_capacity')} correct solutions of each problem that training found{until}, "
+        f"replayed {'with equal chances' if evenly else 'as often as they were sampled'}"
+    )
 
 
 def _base(settings: Settings) -> str:
@@ -64,7 +83,7 @@ def _penalty(settings: Settings) -> str:
 
 
 def _active(settings: Settings) -> list[Active[Any]]:
-    """Return the methods that are on, except rehearsal."""
+    """Return the methods that are on, except rehearsal and the bank."""
     objectives = settings.objectives
     return [*objectives.of_groups, *objectives.terms]
 

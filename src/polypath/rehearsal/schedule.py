@@ -1,11 +1,15 @@
 """The rehearsal rows that a training step uses: a pure function, so there is no state to save."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
 from polypath.errors import ConfigError
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,30 +72,55 @@ class RehearsalSchedule:
         Raises:
             ConfigError: a number is out of range, or there are fewer rows than parts.
         """
-        parts = micro_steps * world
-        if not (0 <= micro_step < micro_steps and 0 <= rank < world):
-            raise ConfigError(
-                f"micro_step must be in 0..{micro_steps - 1} and rank in 0..{world - 1}, "
-                f"got {micro_step} and {rank}."
-            )
-        if self.rows_per_step < parts:
+        if self.rows_per_step < micro_steps * world:
             raise ConfigError(
                 f"rows_per_step={self.rows_per_step} leaves nothing to some of {micro_steps} "
-                f"micro-step(s) x {world} process(es); use at least {parts}."
+                f"micro-step(s) x {world} process(es); use at least {micro_steps * world}."
             )
-        rows, part = self.rows(step), micro_step * world + rank
-        first, last = (n * len(rows) // parts for n in (part, part + 1))
-        return rows[first:last]
+        return part_of(self.rows(step), micro_step, micro_steps, rank, world)
+
+
+def part_of(
+    rows: Sequence[Row], micro_step: int, micro_steps: int, rank: int, world: int
+) -> list[Row]:
+    """Return the part of a step's rows that one process uses in one micro-step.
+
+    Arguments as for ``RehearsalSchedule.part``.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    if not (0 <= micro_step < micro_steps and 0 <= rank < world):
+        raise ConfigError(
+            f"micro_step must be in 0..{micro_steps - 1} and rank in 0..{world - 1}, "
+            f"got {micro_step} and {rank}."
+        )
+    parts, part = micro_steps * world, micro_step * world + rank
+    first, last = (n * len(rows) // parts for n in (part, part + 1))
+    return list(rows[first:last])
 
 
 @lru_cache(maxsize=8)
 def _epoch_order(num_rows: int, seed: int, epoch: int) -> np.ndarray:
-    """Shuffle the rows by sorting random numbers.
-
-    numpy guarantees Philox's raw stream but not ``Generator.permutation``, and a resumed run may
-    use another numpy.
-    """
-    key = np.random.SeedSequence([seed, epoch]).generate_state(2, np.uint64)
-    order = np.argsort(np.random.Philox(key=key).random_raw(num_rows), kind="stable")
+    order, _ = shuffled(num_rows, seed, epoch)
     order.setflags(write=False)  # shared by all callers of the cache
     return order
+
+
+def shuffled(count: int, seed: int, number: int) -> tuple[np.ndarray, int]:
+    """Return the numbers below ``count`` in random order, and one more random number.
+
+    Numbers are shuffled by sorting random ones: numpy guarantees Philox's raw stream but not
+    ``Generator.permutation``, and a resumed run may use another numpy.
+
+    Args:
+        count: how many.
+        seed: chooses the order, at least 0.
+        number: likewise, such as the number of an epoch.
+
+    Returns:
+        The order, and an integer in 0 .. 2^64 - 1.
+    """
+    key = np.random.SeedSequence([seed, number]).generate_state(2, np.uint64)
+    raw = np.random.Philox(key=key).random_raw(count + 1)
+    return np.argsort(raw[:count], kind="stable"), int(raw[count])

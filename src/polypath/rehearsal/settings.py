@@ -8,6 +8,7 @@ from polypath.sampling.settings import SamplingSettings
 from polypath.settings import check_settings, setting
 
 PRECISIONS = ("auto", "float32", "bf16-mixed", "bfloat16")
+Replay = Literal["uniform", "frequency"]  # how solutions of a bank are drawn
 AUTO = "auto"  # as a rehearsal_set: the run makes the set itself before it trains
 # Settings added later -> the value that older sets were made with.
 ADDED_LATER = {"repeated_answers": "keep"}

@@ -48,10 +48,23 @@ CASES: dict[str, dict[str, Any]] = {
         "rehearsal_coef": 0.5,
         "rehearsal_divergence": "jensen_shannon",
     },
+    "bank": {**STRIP, "bank": True, "bank_coef": 0.5, "bank_capacity": 2},
+    "bank and rehearsal, accumulated": {
+        **STRIP,
+        "rehearsal_coef": 0.5,
+        "bank": True,
+        "bank_coef": 0.5,
+        "bank_divergence": "jensen_shannon",
+        "bank_replay": "frequency",
+        "num_iterations": 2,
+        "gradient_accumulation_steps": 2,
+        "learning_rate": 0.01,  # far from the stored log-probs a step would magnify roundings
+        "max_steps": 3,
+    },
     "penalty": {**STRIP, "beta": 0.3, "kl_gradient": "reverse", "loss_type": "dapo"},
-    "all": {"beta": 0.1, "kl_gradient": "reverse"},
+    "all": {"beta": 0.1, "kl_gradient": "reverse", "bank": True, "bank_coef": 0.3},
     # A group of 8 over all processes and two micro-steps, one generation for both.
-    "all, accumulated": {"gradient_accumulation_steps": 2, "num_generations": 8},
+    "all, accumulated": {"gradient_accumulation_steps": 2, "num_generations": 8, "bank": True},
     # Each generation is used twice, so that log-probs under the sampling policy are needed.
     "skipping": {
         **STRIP,
@@ -102,6 +115,7 @@ def build(name: str, model: Path, rehearsal: Path, out: Path, **more: Any) -> An
         embedding_model=embedding_model(),
         rehearsal_explore_only=False,
         rehearsal_share=1.0,  # a row a process at least, so that four have no more than one
+        bank_share=1.0,
         eval_strategy="steps" if name == "all" else "no",
         eval_steps=2,
         num_generations_eval=2,

@@ -21,6 +21,7 @@ FIELDS = (
     "polypath_correct",
     "polypath_step_tokens",
     "polypath_ref_logps",
+    "polypath_bank",
 )
 
 

@@ -1,6 +1,5 @@
 """``WeightAverage``: end any transformers training with the mean of its weights instead of the last."""
 
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,10 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType
 from torch import Tensor
 from torch.distributed.tensor import DTensor
-from transformers import TrainerCallback, TrainerState
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import TrainerCallback
 
 from polypath.core.weight_average import RunningMean
+from polypath.engines.trl.resume import resumed_from
 from polypath.errors import ConfigError
 
 # Inside a checkpoint, in a folder of its own: some model loaders (vLLM's for one) read every
@@ -91,7 +90,8 @@ class WeightAverage(TrainerCallback):
         self.average.reset()
         expected = self.average.expected(int(state.global_step), int(state.max_steps))
         if expected > 0:
-            folder = _resumed_from(self.checkpoint, args, state)
+            what, fix = "the mean of the weights", "WeightAverage(start, checkpoint=FOLDER)"
+            folder = resumed_from(self.checkpoint, args, state, what, fix)
             self.average.load(folder / AVERAGE_FILE, expected, dict(_trained(model)))
 
     def on_step_end(
@@ -141,25 +141,3 @@ def _check_setup(args: Any, model: Any) -> None:
             "load_best_model_at_end puts a checkpoint's weights into the model at the end of training, "
             "and weight averaging their mean. Switch one of them off."
         )
-
-
-def _resumed_from(given: Path | str | None, args: Any, state: Any) -> Path:
-    """Return the checkpoint folder of this state; transformers does not pass it to callbacks.
-
-    Raises:
-        ConfigError: it is not in the folder searched.
-    """
-    folder = Path(given or Path(args.output_dir) / f"checkpoint-{state.global_step}")
-    record = folder / TRAINER_STATE_NAME
-    if record.is_file() and _history(TrainerState.load_from_json(str(record))) == _history(state):
-        return folder
-    raise ConfigError(
-        f"{folder} is not the checkpoint of step {state.global_step} that training was resumed from, "
-        "so the mean of the weights is not there either. Name the folder: "
-        "WeightAverage(start, checkpoint=FOLDER)."
-    )
-
-
-def _history(state: Any) -> str:
-    """Return what identifies a run's state, as text, because NaN is not equal to itself."""
-    return json.dumps([state.global_step, state.epoch, state.log_history])

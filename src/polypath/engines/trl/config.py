@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 from transformers.integrations import integration_utils as loggers
 from trl import GRPOConfig
 
+from polypath.core.bank_settings import BankConfig
 from polypath.core.given import check_loggers
 from polypath.core.objectives import (
     BUILT_IN,
     Objectives,
     Registry,
+    read_bank,
     read_objectives,
     read_rehearsal,
     setting_fields,
@@ -44,7 +46,12 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
     def __post_init__(self) -> None:
         """Check the new settings first, so that their errors are not hidden behind TRL's."""
         # Built once here so that a bad value fails at construction, not at the first step.
-        _ = self.objectives, self.rehearsal, build(RunSettings, "", self.method_values)
+        _ = (
+            self.objectives,
+            self.rehearsal,
+            self.bank_config,
+            build(RunSettings, "", self.method_values),
+        )
         self.objectives.check_groups(self.num_generations, self.multi_objective_aggregation)
         super().__post_init__()
         # TRL and transformers resolve aliases and JSON texts first.
@@ -75,9 +82,10 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
     def _check_checkpointing(self) -> None:
         options = self.gradient_checkpointing_kwargs
         reentrant = isinstance(options, dict) and options.get("use_reentrant")
-        if self.rehearsal.on and self.gradient_checkpointing and reentrant:
+        replays = "rehearsal" if self.rehearsal.on else "bank" if self.bank_config.on else None
+        if replays and self.gradient_checkpointing and reentrant:
             raise ConfigError(
-                "rehearsal runs a second forward before the backward, which reentrant gradient "
+                f"{replays} runs a second forward before the backward, which reentrant gradient "
                 "checkpointing cannot do. Set gradient_checkpointing_kwargs to {'use_reentrant': false}."
             )
 
@@ -101,6 +109,11 @@ class DiversityGRPOConfig(PickledWithoutKeys, MethodSettings, GRPOConfig):  # ty
     def rehearsal(self) -> RehearsalConfig:
         """Return the settings of rehearsal."""
         return read_rehearsal(self.method_values)
+
+    @property
+    def bank_config(self) -> BankConfig:
+        """Return the settings of the bank of solutions."""
+        return read_bank(self.method_values)
 
     @property
     def advantage_config(self) -> AdvantageConfig:

@@ -1,10 +1,15 @@
-"""The order of the data in a resumed run."""
+"""What a resumed run needs besides transformers' own state: the order of the data, and its checkpoint."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
 from trl.trainer.utils import RepeatSampler
+
+from polypath.errors import ConfigError
 
 
 class ReplayEpochs(TrainerCallback):
@@ -36,3 +41,31 @@ def _find_sampler(dataloader: Any) -> RepeatSampler | None:
         batches = batches.batch_sampler
     sampler = getattr(batches, "sampler", None)
     return sampler if isinstance(sampler, RepeatSampler) else None
+
+
+def resumed_from(given: Path | str | None, args: Any, state: Any, what: str, fix: str) -> Path:
+    """Return the checkpoint folder of a state; transformers does not pass it to callbacks.
+
+    Args:
+        given: the folder, if it is known.
+        args: the trainer's settings.
+        state: the trainer's state, as it was read from the checkpoint.
+        what: what is looked for there, for the error.
+        fix: how to name the folder, for the error.
+
+    Raises:
+        ConfigError: it is not in the folder searched.
+    """
+    folder = Path(given or Path(args.output_dir) / f"checkpoint-{state.global_step}")
+    record = folder / TRAINER_STATE_NAME
+    if record.is_file() and _history(TrainerState.load_from_json(str(record))) == _history(state):
+        return folder
+    raise ConfigError(
+        f"{folder} is not the checkpoint of step {state.global_step} that training was resumed from, "
+        f"so {what} is not there either. Name the folder: {fix}."
+    )
+
+
+def _history(state: Any) -> str:
+    """Return what identifies a run's state, as text, because NaN is not equal to itself."""
+    return json.dumps([state.global_step, state.epoch, state.log_history])

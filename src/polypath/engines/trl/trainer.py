@@ -18,16 +18,17 @@ from transformers.integrations import integration_utils as loggers
 from trl import GRPOTrainer
 
 from polypath.core import given
+from polypath.core.bank import Bank
 from polypath.core.correctness import find_correctness
 from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
-from polypath.core.rehearsal import Rehearsal, exploration_rows
+from polypath.core.rehearsal import Rehearsal, RehearsalBatch, exploration_rows
 from polypath.core.solutions import find_solution_function, require_different_solutions
 from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, part_of_loss, warn_inexact_resume
 from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.core.verdicts import completion_text
-from polypath.engines.trl import skipping
+from polypath.engines.trl import bank, skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.forward import (
@@ -133,7 +134,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         warned = config.diversity_metrics and self._processes.rank == 0
         self._solution_fn = find_solution_function(chosen, self.reward_funcs, warned=warned)
         if similarity == "answer" and self._objectives.compare:
-            require_different_solutions(chosen, self.reward_funcs)
+            asker = "similarity 'answer' (also of preset diverse) compares solutions"
+            require_different_solutions(chosen, self.reward_funcs, asker, "similarity: ngram")
         self._groups = self._group_stage(similarity)
         self._generated: Any = None  # columns, texts, token ids and raw rewards of this process
         self._means = TokenMeans()
@@ -151,6 +153,20 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 tokenizer=self._tokenizer,
                 processes=self._processes.world,
             )
+        self._bank: Bank | None = None
+        self._bank_checkpoints: bank.BankCheckpoints | None = None
+        if config.bank_config.on:
+            self._bank = bank.make_bank(
+                config,
+                chosen,
+                self.reward_funcs,
+                processes=self._processes.world,
+                pad_token_id=self._tokenizer.pad_token_id,
+            )
+            self._bank_checkpoints = bank.BankCheckpoints(self._bank)
+            self.callback_handler.callbacks.insert(
+                0, self._bank_checkpoints
+            )  # as the average's below
         self.add_callback(ReplayEpochs())
         self.weight_average: WeightAverage | None = None
         if config.average_weights_from is not None:
@@ -197,9 +213,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
 
     def train(self, resume_from_checkpoint: Any = None, *rest: Any, **named: Any) -> Any:
         """Train as TRL does; with ``average_weights_from`` the model ends with the mean of its weights."""
-        if self.weight_average is not None:
-            known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
-            self.weight_average.checkpoint = resume_from_checkpoint if known else None
+        known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
+        for kept in (self.weight_average, self._bank_checkpoints):
+            if kept is not None:
+                kept.checkpoint = resume_from_checkpoint if known else None
         with given.logger_errors(self.args.report_to):
             result = super().train(resume_from_checkpoint, *rest, **named)
         if self.weight_average is not None and self.use_vllm:
@@ -215,6 +232,9 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self._rehearsal is not None:
             self._rehearsal.config = self.args.rehearsal
             self._rehearsal.member = self._objectives.divergence
+        if self._bank is not None:
+            self._bank.config = self.args.bank_config
+            self._bank.member = self._objectives.bank_divergence
 
     def _log_means(self, values: dict[str, float]) -> None:
         """Append to the metrics that TRL averages and logs; it leaves NaN out."""
@@ -289,6 +309,15 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         batch["correct"], batch["scored"] = judged.correct_B, ~judged.reward_B.isnan()
         if self._groups.acts or self._objectives.terms:
             self._groups.correctness.watch(judged)
+        filled = self._bank if self.model.training else None
+        if not self._groups.acts and filled is None:
+            return batch
+        solutions = [
+            None if self._solution_fn is None else self._solution_fn(text, row)
+            for text, row in zip(texts, columns, strict=True)
+        ]
+        if filled is not None:
+            self._log_means(bank.fill(self, filled, batch, texts, token_ids, solutions))
         if not self._groups.acts:
             return batch
         group_size = self.num_generations if self.model.training else self.num_generations_eval
@@ -298,10 +327,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 keys=[(first + row) // group_size for row in range(len(texts))],
                 texts=texts,
                 token_ids=token_ids,
-                solutions=[
-                    None if self._solution_fn is None else self._solution_fn(text, row)
-                    for text, row in zip(texts, columns, strict=True)
-                ],
+                solutions=solutions,
                 rewards_B_F=rewards_B_F,
                 weights_F=self.reward_weights,
                 hidden_B_D=partial(
@@ -352,10 +378,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         return result
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Run TRL's step; rehearsal follows the policy's backward where two backwards are allowed."""
-        self._two_backwards = self._rehearsal is not None and two_backwards(
-            self.args, self.accelerator.distributed_type
-        )
+        """Run TRL's step; stored rows follow the policy's backward where two backwards are allowed."""
+        self._two_backwards = two_backwards(self.args, self.accelerator.distributed_type)
         try:
             loss: Tensor = super().training_step(*args, **kwargs)
         finally:
@@ -367,6 +391,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._read_settings()
         training, measured = self.model.training, self.args.diversity_metrics
         own_kl = self.beta != 0.0 and self.args.kl_gradient is not None
+        stored = self._stored_rows() if training else []
+        self._two_backwards = self._two_backwards and bool(stored)
         step = self._step_shape(inputs)
         inputs, share = self._rows_to_run(inputs)
         loss, logp_B_T, entropy_B_T = self._policy_loss(model, inputs, 0.0 if own_kl else self.beta)
@@ -394,11 +420,11 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             sizes = gradient_sizes({"policy": loss, **terms}, logp_B_T, mask_B_T)
         for term in terms.values():
             loss = loss + term
-        if self._rehearsal is not None and training:
-            if self._two_backwards:  # frees its activations before rehearsal allocates more
-                self.accelerator.backward(loss)
-                loss = loss.detach()
-            loss = loss + self._rehearsal_loss(model, self._rehearsal, sizes)
+        if self._two_backwards:  # frees its activations before stored rows allocate more
+            self.accelerator.backward(loss)
+            loss = loss.detach()
+        for source, rows in stored:
+            loss = loss + self._rehearsal_loss(model, source, rows, sizes)
         if measured:
             self._means.add_shares("gradient_share", sizes)
             if entropy_B_T is not None and batch.correct_B is not None:
@@ -465,21 +491,34 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         self._means.add_tokens("kl", kl_B_T, batch.mask_B_T)  # under the name of TRL's own
         return normalize(kl_B_T, batch.mask_B_T, step, LOSS_RULES[self.loss_type])
 
-    def _rehearsal_loss(self, model: Any, rehearsal: Rehearsal, sizes: dict[str, Tensor]) -> Tensor:
-        """Run the rehearsal rows of this micro-step and return their share of the loss."""
-        batch = rehearsal.next_batch(
-            step=self.state.global_step,
-            micro_steps=self.current_gradient_accumulation_steps,
-            processes=self._processes,
-            device=self.accelerator.device,
-        )
+    def _stored_rows(self) -> list[tuple[Rehearsal | Bank, RehearsalBatch]]:
+        """Return the stored rows of this micro-step: those of the rehearsal set, and of the bank."""
+        batches = [
+            (
+                source,
+                source.next_batch(
+                    step=self.state.global_step,
+                    micro_steps=self.current_gradient_accumulation_steps,
+                    processes=self._processes,
+                    device=self.accelerator.device,
+                ),
+            )
+            for source in (self._rehearsal, self._bank)
+            if source is not None
+        ]
+        return [(source, batch) for source, batch in batches if batch is not None]
+
+    def _rehearsal_loss(
+        self, model: Any, source: Any, batch: RehearsalBatch, sizes: dict[str, Tensor]
+    ) -> Tensor:
+        """Run stored rows of this micro-step and return their share of the loss."""
         logp_B_T: Tensor = self._get_per_token_logps_and_entropies(
             model,
             torch.cat([batch.prompt_ids, batch.completion_ids], dim=1),
             torch.cat([batch.prompt_mask, batch.completion_mask], dim=1),
             batch.completion_ids.shape[1],
         )[0]
-        loss: Tensor = rehearsal.config.coef * rehearsal.loss(
+        loss: Tensor = source.config.coef * source.loss(
             logp_B_T,
             batch,
             first=self.state.global_step == 0,
@@ -487,5 +526,5 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             means=self._means,
         )
         if self.args.diversity_metrics:
-            sizes |= gradient_sizes({"rehearsal": loss}, logp_B_T, batch.completion_mask)
+            sizes |= gradient_sizes({source.name: loss}, logp_B_T, batch.completion_mask)
         return loss

@@ -30,12 +30,16 @@ class StepGroups:
         known_B: for which rows correctness is known.
         advantages_B: in float64; ``None`` to keep verl's own.
         metrics: values to log.
+        texts: the completions.
+        solutions: canonical solutions; ``None`` where nothing says what a solution is.
     """
 
     correct_B: Tensor
     known_B: Tensor
     advantages_B: Tensor | None
     metrics: dict[str, float]
+    texts: list[str]
+    solutions: list[str | None] | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,11 @@ class GroupReader:
                 "returns none. Return {'score': ..., 'solution': ...} from it, set +polypath.solution_fn, or "
                 "+polypath.similarity=ngram."
             )
+        if scored.solutions is None and self.settings.bank.on:
+            raise ConfigError(
+                "bank=true keeps different solutions, but the reward function returns none. Return "
+                "{'score': ..., 'solution': ...} from it, or set +polypath.solution_fn."
+            )
         if scored.unscored and not self.compares_groups:
             raise ConfigError(
                 "The reward function could not score some completions ('scored': False), and only GRPO can "
@@ -120,6 +129,8 @@ class GroupReader:
                 known_B=scored.known_B[last] & real_B,
                 advantages_B=advantages_B,
                 metrics=metrics,
+                texts=texts,
+                solutions=scored.solutions,
             )
 
         return work

@@ -12,16 +12,19 @@ from verl.utils.metric import AggregationType, Metric
 from verl.workers.utils.losses import ppo_loss
 from verl.workers.utils.padding import no_padding_2_padding
 
+from polypath.core.bank_settings import BankConfig
 from polypath.core.flat_settings import FlatSettings
 from polypath.core.rehearsal import rehearsal_term
+from polypath.core.rehearsal_settings import RehearsalConfig
 from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape
 from polypath.core.terms import TokenBatch, policy_terms
 
 # Fields of a row, besides verl's own.
 CORRECT = "polypath_correct"  # 1 where the completion is correct
-REF_LOGPS = "polypath_ref_logps"  # stored log-probs of a rehearsal row, 0 elsewhere
-STEP_TOKENS = "polypath_step_tokens"  # rehearsal tokens of the mini-batch; 0 on rows of the policy
+REF_LOGPS = "polypath_ref_logps"  # stored log-probs of a stored row, 0 elsewhere
+STEP_TOKENS = "polypath_step_tokens"  # stored tokens of the mini-batch; 0 on rows of the policy
+BANK = "polypath_bank"  # 1 on rows of the bank, which are counted apart from those of the set
 _METRIC = "polypath_mean:"  # prefix among verl's metrics for a part of a mean
 
 
@@ -53,8 +56,8 @@ def diversity_loss(
         ),
         means,
     )
-    if settings.rehearsal.on:
-        terms["rehearsal"] = _rehearsal(settings, logp_B_T, data, rows, means)
+    if settings.rehearsal.on or settings.bank.on:
+        terms |= _stored_terms(settings, logp_B_T, data, rows, means)
         _keep_means(metrics, means, counts=bool(mask_B_T.any()))
     means.add_shares(
         "gradient_share", gradient_sizes({"policy": loss, **terms}, flat, torch.ones_like(flat))
@@ -85,7 +88,7 @@ def take_means(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 def _fields(data: Any) -> list[str]:
-    optional = (CORRECT, REF_LOGPS, STEP_TOKENS, "rollout_is_weights")
+    optional = (CORRECT, REF_LOGPS, STEP_TOKENS, BANK, "rollout_is_weights")
     return ["response_mask", "old_log_probs", "advantages", *(n for n in optional if n in data)]
 
 
@@ -103,24 +106,36 @@ def _token_batch(logp_B_T: Tensor, model_output: Any, data: Any, rows: Any) -> T
     )
 
 
-def _rehearsal(
+def _stored_terms(
     settings: FlatSettings, logp_B_T: Tensor, data: Any, rows: Any, means: TokenMeans
-) -> Tensor:
-    """Return the micro-batch's share of the rehearsal term, for a gradient averaged over ranks."""
+) -> dict[str, Tensor]:
+    """Return the micro-batch's share of the terms on stored rows, for a gradient averaged over ranks."""
     step_tokens_B = rows[STEP_TOKENS]
     lengths_B = data["responses"].offsets().diff()
     places_T = torch.arange(logp_B_T.shape[1], device=logp_B_T.device)
-    mask_B_T: Tensor = (places_T < lengths_B[:, None]) & (step_tokens_B > 0)[:, None]
-    total, _ = rehearsal_term(
-        settings.objectives.divergence,
-        logp_B_T,
-        rows[REF_LOGPS],
-        mask_B_T,
-        step_tokens=step_tokens_B.max(),
-        means=means,
-    )
-    loss: Tensor = settings.rehearsal.coef * total * data["dp_size"]
-    return loss
+    of_bank_B = rows[BANK] > 0 if settings.bank.on else torch.zeros_like(step_tokens_B) > 0
+    objectives = settings.objectives
+    kinds: dict[str, tuple[RehearsalConfig | BankConfig, Any, Tensor]] = {
+        "rehearsal": (settings.rehearsal, objectives.divergence, ~of_bank_B),
+        "bank": (settings.bank, objectives.bank_divergence, of_bank_B),
+    }
+    terms = {}
+    for name, (config, divergence, of_kind_B) in kinds.items():
+        if not config.on:
+            continue
+        tokens_B = step_tokens_B * of_kind_B
+        mask_B_T: Tensor = (places_T < lengths_B[:, None]) & (tokens_B > 0)[:, None]
+        total, _ = rehearsal_term(
+            divergence,
+            logp_B_T,
+            rows[REF_LOGPS],
+            mask_B_T,
+            step_tokens=tokens_B.max(),
+            means=means,
+            name=name,
+        )
+        terms[name] = config.coef * total * data["dp_size"]
+    return terms
 
 
 def _keep_means(metrics: dict[str, Any], means: TokenMeans, *, counts: bool) -> None:

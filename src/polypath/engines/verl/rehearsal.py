@@ -1,16 +1,16 @@
-"""Rehearsal rows in verl's actor update: stored rows woven into the batch, rank by rank.
+"""Stored rows in verl's actor update, those of the rehearsal set and of the bank: woven in rank by rank.
 
 verl splits a batch into equal parts, rank after rank, and each rank cuts its part into mini-batches.
-So rehearsal rows follow the policy rows of each rank and mini-batch, and only ``mini_batch_size`` grows.
+So stored rows follow the policy rows of each rank and mini-batch, and only ``mini_batch_size`` grows.
 The number that verl divides its own loss by does not change.
 """
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import transfer_queue
@@ -22,29 +22,89 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from polypath.core.flat_settings import FlatSettings
 from polypath.core.rehearsal import check_start
 from polypath.engines.verl.groups import fetch
-from polypath.engines.verl.loss import CORRECT, REF_LOGPS, STEP_TOKENS
+from polypath.engines.verl.loss import BANK, CORRECT, REF_LOGPS, STEP_TOKENS
 from polypath.rehearsal import RehearsalSchedule, RehearsalSet
+from polypath.rehearsal.bank import BankEntry, SolutionBank
+from polypath.rehearsal.schedule import part_of
+from polypath.rehearsal.settings import Replay
 from polypath.sampling import fingerprint
 
-_KEY = "rehearsal"
+
+class StoredRow(NamedTuple):
+    """A stored completion, as tensors without padding."""
+
+    prompt: Tensor
+    completion: Tensor
+    logps: Tensor
 
 
 @dataclass
-class WovenRehearsal:
-    """Serves the rows of a rehearsal set to verl's workers.
+class SetRows:
+    """The rows of a rehearsal set, mini-batch after mini-batch."""
 
-    The next rows are a pure function of the seed and the mini-batch's number, so a resumed run needs
-    no saved state. With ``ppo_epochs`` above 1 every epoch uses the same rows.
+    name: ClassVar = "rehearsal"
+
+    stored: RehearsalSet
+    rows_per_step: int
+    seed: int
+    _schedule: RehearsalSchedule = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._schedule = RehearsalSchedule(
+            num_rows=len(self.stored), rows_per_step=self.rows_per_step, seed=self.seed
+        )
+
+    def draw(self, step: int) -> list[StoredRow]:
+        """Return the rows of a mini-batch."""
+        batches = (self.stored.batch([row], 0) for row in self._schedule.rows(step))
+        names = ("prompt_ids", "completion_ids", "ref_logps")
+        return [StoredRow(*(batch[name][0] for name in names)) for batch in batches]
+
+
+@dataclass
+class BankRows:
+    """The rows of a bank, drawn anew for each mini-batch."""
+
+    name: ClassVar = "bank"
+
+    bank: SolutionBank
+    rows_per_step: int
+    replay: Replay
+
+    def draw(self, step: int) -> list[StoredRow]:
+        """Return the rows of a mini-batch; none while the bank is empty."""
+        return [
+            StoredRow(
+                torch.tensor(entry.seen.prompt),
+                torch.from_numpy(entry.completion.ids).long(),
+                torch.from_numpy(entry.completion.logps),
+            )
+            for entry in self.entries(step)
+        ]
+
+    def entries(self, step: int) -> list[BankEntry]:
+        """Return what is replayed in a mini-batch."""
+        return self.bank.draw(self.rows_per_step, step, self.replay)
+
+
+@dataclass
+class WovenRows:
+    """Gives stored rows to verl's workers.
+
+    The rows of a mini-batch are a pure function of the seed, its number and the bank. With ``ppo_epochs``
+    above 1 every epoch uses the same rows.
 
     Attributes:
         settings: the run's.
-        stored: the rehearsal set.
+        stored: the rehearsal set; ``None`` for none.
+        bank: the bank; likewise.
         config: section ``actor_rollout_ref`` of verl's configuration.
         ranks: data-parallel workers.
     """
 
     settings: FlatSettings
-    stored: RehearsalSet
+    stored: RehearsalSet | None
+    bank: SolutionBank | None
     config: DictConfig
     ranks: int
 
@@ -52,37 +112,44 @@ class WovenRehearsal:
         actor = self.config.actor
         self._mini_batch = int(actor.ppo_mini_batch_size) * int(self.config.rollout.n)
         rows = self._mini_batch // self.ranks
-        self._schedule = RehearsalSchedule(
-            num_rows=len(self.stored),
-            rows_per_step=self.settings.rehearsal.rows_per_step(rows, self.ranks),
-            seed=int(actor.data_loader_seed),
-        )
+        self._sources: list[SetRows | BankRows] = []
+        if self.stored is not None:
+            count = self.settings.rehearsal.rows_per_step(rows, self.ranks)
+            self._sources.append(SetRows(self.stored, count, int(actor.data_loader_seed)))
+        if self.bank is not None:
+            count = self.settings.bank.rows_per_step(rows, self.ranks)
+            self._sources.append(BankRows(self.bank, count, self.settings.bank.replay))
         # A rank's rows must be a multiple of the rows per forward; 1 where micro-batches are cut by tokens.
         self._forward = 1 if actor.use_dynamic_bsz else int(actor.ppo_micro_batch_size_per_gpu)
-        self._filler = -(rows + self._schedule.rows_per_step // self.ranks) % self._forward
 
     @contextmanager
     def woven(self, batch: KVBatchMeta, update: int) -> Iterator[KVBatchMeta]:
-        """Yield the batch with rehearsal rows added; the transfer queue holds these within the context.
+        """Yield the batch with stored rows added; the transfer queue holds these within the context.
 
         Args:
             batch: the policy's.
             update: number of the update since the start of training, from 0.
         """
+        count = len(batch) // self._mini_batch
+        drawn = [
+            [(source.name, source.draw(update * count + mini)) for source in self._sources]
+            for mini in range(count)
+        ]
+        if not any(rows for _, rows in drawn[0]):
+            yield batch  # the bank is empty
+            return
         template = transfer_queue.kv_batch_get(batch.keys[:1], batch.partition_id)[0]
-        each, count = self._mini_batch // self.ranks, len(batch) // self._mini_batch
+        each = self._mini_batch // self.ranks
         tag = {**batch.tags[0], "is_padding": True}
         keys: list[str] = []
         tags: list[Any] = []
         new: dict[str, dict[str, Any]] = {}
         for part in range(self.ranks * count):
             rank, mini = divmod(part, count)
-            step = update * count + mini
-            rows = self._schedule.part(step, 0, 1, rank, self.ranks)
-            tokens = sum(self.stored.completion_lengths[row] for row in self._schedule.rows(step))
-            counted = [(row, tokens) for row in rows] + [(rows[0], 0)] * self._filler
-            added = [f"{_KEY}{step}_{rank}_{place}" for place in range(len(counted))]
-            new.update(zip(added, (self._row(template, *one) for one in counted), strict=True))
+            added = self._added(
+                template, drawn[mini], rank, f"{update * count + mini}_{rank}", each
+            )
+            new |= added
             keys += [*batch.keys[part * each : (part + 1) * each], *added]
             tags += [*batch.tags[part * each : (part + 1) * each], *([tag] * len(added))]
         transfer_queue.kv_batch_put(
@@ -102,6 +169,46 @@ class WovenRehearsal:
         finally:
             transfer_queue.kv_clear(keys=list(new), partition_id=batch.partition_id)
 
+    def _added(
+        self,
+        template: Any,
+        drawn: Sequence[tuple[str, list[StoredRow]]],
+        rank: int,
+        where: str,
+        each: int,
+    ) -> dict[str, dict[str, Any]]:
+        """Return a rank's stored rows of a mini-batch by key, and rows that count for nothing.
+
+        The latter fill the rank's ``each`` rows of the policy and the stored ones up to whole forwards.
+        """
+        counted = [
+            (name, row, sum(len(one.completion) for one in rows))
+            for name, rows in drawn
+            for row in part_of(rows, 0, 1, rank, self.ranks)
+        ]
+        filler = -(each + len(counted)) % self._forward
+        counted += [(counted[0][0], counted[0][1], 0)] * filler
+        return {
+            f"{name}{where}_{place}": _filled(template, row, tokens)
+            | ({} if self.bank is None else {BANK: torch.tensor(float(name == BankRows.name))})
+            for place, (name, row, tokens) in enumerate(counted)
+        }
+
+    def bank_metrics(self, batch: KVBatchMeta, update: int) -> dict[str, float]:
+        """Return what to log of an update's rows of the bank. Arguments as for ``woven``."""
+        count = len(batch) // self._mini_batch
+        steps = range(update * count, (update + 1) * count)
+        ages = [
+            update - entry.step
+            for source in self._sources
+            if isinstance(source, BankRows)
+            for step in steps
+            for entry in source.entries(step)
+        ]
+        if not ages:
+            return {}
+        return {"bank/replayed_rows": len(ages) / count, "bank/age": sum(ages) / len(ages)}
+
     def check_start(self, batch: KVBatchMeta, workers: Any, temperature: float) -> None:
         """Check that the policy reproduces the stored log-probabilities of the first rows.
 
@@ -114,7 +221,7 @@ class WovenRehearsal:
             ConfigError: the log-ratio differs from 0 by more than ``rehearsal_tolerance``.
         """
         with self.woven(batch, 0) as larger:
-            keys = [key for key in larger.keys if key.startswith(f"{_KEY}0_")]
+            keys = [key for key in larger.keys if key.startswith(f"{SetRows.name}0_")]
             chosen = KVBatchMeta(
                 keys=keys,
                 tags=[dict(larger.tags[0]) for _ in keys],
@@ -134,33 +241,32 @@ class WovenRehearsal:
         off = [logp[-len(ref) - 1 : -1] - ref for logp, ref, tokens in rows if tokens > 0]
         check_start(self.settings.rehearsal, float(torch.cat(off).abs().mean()))
 
-    def _row(self, template: Any, row: int, step_tokens: int) -> dict[str, Any]:
-        """Return a stored row with every field of the template; every field that verl counts is 0."""
-        tensors = self.stored.batch([row], 0)
-        prompt, completion = tensors["prompt_ids"][0], tensors["completion_ids"][0]
-        ids = torch.cat([prompt, completion])
-        lengths = {
-            len(template["responses"]): len(completion),
-            len(template["input_ids"]): len(ids),
-        }
-        filled = {}
-        for name, value in template.items():
-            by_token = isinstance(value, Tensor) and value.dim() == 1 and len(value) in lengths
-            filled[name] = (
-                torch.zeros(lengths[len(value)], dtype=value.dtype)
-                if by_token
-                else copy.deepcopy(value)
-            )
-        return filled | {
-            "prompts": prompt,
-            "responses": completion,
-            "input_ids": ids,
-            "position_ids": torch.arange(len(ids)),
-            "attention_mask": torch.ones_like(ids),
-            CORRECT: torch.tensor(0.0),
-            REF_LOGPS: tensors["ref_logps"][0],
-            STEP_TOKENS: torch.tensor(float(step_tokens)),
-        }
+
+def _filled(template: Any, row: StoredRow, step_tokens: int) -> dict[str, Any]:
+    """Return a stored row with every field of the template; every field that verl counts is 0."""
+    ids = torch.cat([row.prompt, row.completion])
+    lengths = {
+        len(template["responses"]): len(row.completion),
+        len(template["input_ids"]): len(ids),
+    }
+    filled = {}
+    for name, value in template.items():
+        by_token = isinstance(value, Tensor) and value.dim() == 1 and len(value) in lengths
+        filled[name] = (
+            torch.zeros(lengths[len(value)], dtype=value.dtype)
+            if by_token
+            else copy.deepcopy(value)
+        )
+    return filled | {
+        "prompts": row.prompt,
+        "responses": row.completion,
+        "input_ids": ids,
+        "position_ids": torch.arange(len(ids)),
+        "attention_mask": torch.ones_like(ids),
+        CORRECT: torch.tensor(0.0),
+        REF_LOGPS: row.logps,
+        STEP_TOKENS: torch.tensor(float(step_tokens)),
+    }
 
 
 def load_set(settings: FlatSettings, tokenizer: Any, temperature: float) -> RehearsalSet | None:

@@ -122,9 +122,15 @@ def _check_loss(config: DictConfig, settings: FlatSettings) -> None:
         "distillation has a loss of its own. Switch it off, or the terms of the loss and rehearsal",
     )
     _refuse(
-        settings.rehearsal.on and bool(actor.shuffle),
+        (settings.rehearsal.on or settings.bank.on) and bool(actor.shuffle),
         "actor_rollout_ref.actor.shuffle=true would mix rehearsal rows unevenly into the mini-batches. "
         "Set it to false",
+    )
+    _refuse(
+        settings.bank.on
+        and bool(config.actor_rollout_ref.rollout.get("multi_turn", {}).get("enable", False)),
+        "bank=true replays completions as the model's own text, and with "
+        "actor_rollout_ref.rollout.multi_turn.enable=true tools write into them. Set one of them to false",
     )
 
 

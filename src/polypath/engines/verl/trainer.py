@@ -29,15 +29,17 @@ from polypath.core.processes import SingleProcess
 from polypath.core.rehearsal import exploration_rows
 from polypath.core.scored_rows import ScoreReader
 from polypath.core.statistics import TokenMeans
+from polypath.engines.verl.bank import BANK_FILE, fill, make_bank
 from polypath.engines.verl.groups import GroupReader, StepGroups, fetch
 from polypath.engines.verl.loss import (
+    BANK,
     CORRECT,
     REF_LOGPS,
     STEP_TOKENS,
     diversity_loss,
     take_means,
 )
-from polypath.engines.verl.rehearsal import WovenRehearsal, load_set
+from polypath.engines.verl.rehearsal import WovenRows, load_set
 from polypath.engines.verl.settings import (
     SECTION,
     compares_groups,
@@ -45,6 +47,7 @@ from polypath.engines.verl.settings import (
     verl_advantages,
 )
 from polypath.errors import ConfigError
+from polypath.rehearsal.bank_file import read_bank, write_bank
 from polypath.rollouts.files import read_json, write_json
 from polypath.similarity import get_similarity
 from polypath.tasks.solutions import load_solution
@@ -78,7 +81,8 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         self._temperature = float(config.actor_rollout_ref.rollout.temperature)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="polypath")
         self._groups: Future[StepGroups] | None = None
-        self._rehearsal: WovenRehearsal | None = None
+        self._bank = make_bank(settings, int(config.actor_rollout_ref.actor.data_loader_seed))
+        self._woven: WovenRows | None = None
 
     # --- start ---------------------------------------------------------------------------------------
 
@@ -119,9 +123,9 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         if settings.in_loss:
             actor = omega_conf_to_dataclass(config.actor)
             self.actor_rollout_wg.set_loss_fn(partial(diversity_loss, settings, actor))
-        if self._stored is not None:
+        if self._stored is not None or self._bank is not None:
             ranks = max(self.actor_rollout_wg._query_dispatch_info("actor")) + 1
-            self._rehearsal = WovenRehearsal(settings, self._stored, config, ranks)
+            self._woven = WovenRows(settings, self._stored, self._bank, config, ranks)
 
     # --- groups --------------------------------------------------------------------------------------
 
@@ -142,6 +146,11 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         assert self._groups is not None
         groups, self._groups = self._groups.result(), None
         metrics.update(groups.metrics)
+        if self._bank is not None:
+            longest, end = self.config.data.max_response_length, self.tokenizer.eos_token_id
+            step = self.global_steps - 1
+            told = fill(self._bank, batch, groups, step, longest=int(longest), end=end)
+            metrics.update(_finite(told))
         data = fetch(batch, "response_mask", "entropy")
         masks = data["response_mask"]
         mask_B_T = masks.to_padded_tensor(0)
@@ -155,7 +164,9 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
             fields["advantages"] = fields["returns"] = response_to_nested(advantages_B_T, masks)
         if self._settings.in_loss:
             fields[CORRECT] = groups.correct_B.float()
-        if self._rehearsal is not None:
+        if self._bank is not None:
+            fields[BANK] = torch.zeros(len(batch))
+        if self._woven is not None:
             fields[STEP_TOKENS] = torch.zeros(len(batch))
             fields[REF_LOGPS] = response_to_nested(torch.zeros(mask_B_T.shape), masks)
         if not fields:
@@ -169,14 +180,16 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
     # --- update --------------------------------------------------------------------------------------
 
     def _update_actor(self, batch: Any, metrics: dict[str, Any]) -> Any:
-        """Update with the rehearsal rows woven in, and log the terms of the loss."""
+        """Update with the stored rows woven in, and log the terms of the loss."""
         if not self._settings.in_loss:
             return super()._update_actor(batch, metrics)
-        workers, rehearsal = self.actor_rollout_wg, self._rehearsal
-        self.actor_rollout_wg = wrapped = _Workers(workers, rehearsal, self.global_steps - 1)
+        workers, woven, update = self.actor_rollout_wg, self._woven, self.global_steps - 1
+        self.actor_rollout_wg = wrapped = _Workers(workers, woven, update)
+        if woven is not None:
+            metrics.update(woven.bank_metrics(batch, update))
         try:
-            if rehearsal is not None and self.global_steps == 1:
-                rehearsal.check_start(batch, workers, self._temperature)
+            if woven is not None and self._stored is not None and self.global_steps == 1:
+                woven.check_start(batch, workers, self._temperature)
             batch = super()._update_actor(batch, metrics)
         finally:
             self.actor_rollout_wg = workers
@@ -190,6 +203,8 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         folder = self._checkpoint()
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / RECORD, self._record())
+        if self._bank is not None:
+            write_bank(folder / BANK_FILE, self._bank)
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
@@ -201,6 +216,8 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         if self.global_steps and (folder / RECORD).is_file():
             before = read_json(folder / RECORD, "polypath's settings")
             require_same(before, self._record(), str(folder))
+        if self.global_steps and self._bank is not None:
+            read_bank(folder / BANK_FILE, self._bank)
 
     def _checkpoint(self) -> Path:
         return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
@@ -211,20 +228,20 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
 
 
 class _Workers:
-    """verl's workers for one update: adds rehearsal rows to the batch and takes our means out."""
+    """verl's workers for one update: adds stored rows to the batch and takes our means out."""
 
-    def __init__(self, workers: Any, rehearsal: WovenRehearsal | None, update: int) -> None:
-        self._workers, self._rehearsal, self._update = workers, rehearsal, update
+    def __init__(self, workers: Any, woven: WovenRows | None, update: int) -> None:
+        self._workers, self._woven, self._update = workers, woven, update
         self.means: dict[str, float] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._workers, name)
 
     def update_actor(self, batch: Any) -> Any:
-        if self._rehearsal is None:
+        if self._woven is None:
             output = self._workers.update_actor(batch)
         else:
-            with self._rehearsal.woven(batch, self._update) as larger:
+            with self._woven.woven(batch, self._update) as larger:
                 output = self._workers.update_actor(larger)
         self.means = take_means(output["metrics"])
         return output
