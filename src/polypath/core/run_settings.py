@@ -43,6 +43,13 @@ class RunSettings:
     correctness_threshold: float = setting(
         0.5, "A completion is correct if its raw reward is above this.", within="(-inf, inf)"
     )
+    dynamic_sampling_rounds: int = setting(
+        0,
+        "Further generations, at most, that replace groups without a gradient, such as those of equal "
+        "rewards, by groups of other prompts (dynamic sampling of DAPO). 0 is off. They cost time: "
+        "dynamic_sampling/generated is the number of completions sampled for each one used.",
+        within="[0, inf)",
+    )
     skip_rows_without_gradient: bool = setting(
         False,
         "Leave completions without a gradient out of the training forward and backward: those whose "

@@ -28,7 +28,7 @@ from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, part_of_loss, warn_inexact_resume
 from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.core.verdicts import completion_text
-from polypath.engines.trl import bank, skipping
+from polypath.engines.trl import bank, dynamic_sampling, skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.forward import (
@@ -173,6 +173,13 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self.weight_average = WeightAverage(config.average_weights_from)
             # First, so that what other callbacks save, upload or mark as complete holds the mean.
             self.callback_handler.callbacks.insert(0, self.weight_average)
+        if config.dynamic_sampling_rounds:
+            dynamic_sampling.check(
+                config,
+                self.train_dataset,
+                processes=self._processes.world,
+                images=self._is_vlm,
+            )
         if config.skip_rows_without_gradient:
             skipping.warn_if_none(self, self._objectives.terms)
         if config.save_strategy == "steps" and config.save_steps >= 1:
@@ -294,6 +301,14 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         )
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+        """Generate a batch; with dynamic sampling, generate again for groups without a gradient."""
+        batch = self._generate_once(inputs)
+        if self.model.training and self.args.dynamic_sampling_rounds:
+            batch, logged = dynamic_sampling.fill(self, batch, self._generate_once, self._processes)
+            self._log_means(logged)
+        return batch
+
+    def _generate_once(self, inputs: Any) -> dict[str, Any]:
         """Add correctness to the batch; replace its advantages if a group method is on."""
         given.check_prompts(inputs, "A row of the data", has_template=self._has_template)
         self._defers_old_logps = self._may_defer_old_logps()

@@ -64,6 +64,11 @@ def _refuse_settings(settings: FlatSettings) -> None:
         "groups of equal rewards",
     )
     _refuse(
+        settings.run.dynamic_sampling_rounds > 0,
+        "dynamic_sampling_rounds works on TRL only. On verl set algorithm.filter_groups.enable=true and "
+        "algorithm.filter_groups.max_num_gen_batches",
+    )
+    _refuse(
         settings.run.length_buckets > 1,
         "length_buckets works on TRL only. On verl actor_rollout_ref.model.use_remove_padding=true leaves "
         "all padding out",
