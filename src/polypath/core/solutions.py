@@ -60,12 +60,13 @@ def require_different_solutions(
     task = next((task.name for task in tasks if getattr(task, "one_answer", False)), None)
     if chosen is not None or (task is None and find_solution_function(None, reward_funcs)):
         return
-    reason = (
-        "nothing says what a solution is: no reward function has a method 'solution'"
-        if task is None
-        else f"right completions of a problem of {task} all have its one final answer"
-    )
+    fix = f"solution_fn ({', '.join(SOLUTIONS)}, or my_file.py:function)"
+    fix += f", or {way_out}" if way_out else ""
+    if task is None:
+        raise ConfigError(
+            f"{asker}, but nothing says what a solution is: no reward function has a method 'solution'. "
+            f"Set {fix}."
+        )
     raise ConfigError(
-        f"{asker}, but {reason}. Set solution_fn ({', '.join(SOLUTIONS)}, or my_file.py:function)"
-        f"{way_out and f', or {way_out}'}."
+        f"{asker}, but right completions of a problem of {task} all have its one final answer. Set {fix}."
     )

@@ -79,7 +79,7 @@ def simultaneous_band(
             )
         sides.append(-second)
     known_N_K = np.asarray(~np.isnan(np.concatenate(sides)).any(axis=0))
-    moves = _Moves([np.where(known_N_K, side, 0.0) for side in sides], known_N_K)
+    moves = _DrawnMeans([np.where(known_N_K, side, 0.0) for side in sides], known_N_K)
     return moves.together(None, level, num_resamples, seed)
 
 
@@ -161,7 +161,7 @@ def rank_means(
             f"rank_means needs two problems with all values or more, got {int(known_N.sum())}."
         )
     sides = [side[:, known_N] for side in sides]
-    moves = _Moves(sides, np.ones(sides[0].shape[1:], dtype=bool))
+    moves = _DrawnMeans(sides, np.ones(sides[0].shape[1:], dtype=bool))
     first_P, second_P = np.triu_indices(count, 1)
     contrast_M_P = (alone_M[first_P] - alone_M[second_P]).T
     pairs = moves.together(contrast_M_P, level, num_resamples, seed)
@@ -195,7 +195,7 @@ def _checked(values: npt.ArrayLike, name: str) -> FloatArray:
     return array
 
 
-class _Moves:
+class _DrawnMeans:
     """K means over the sum of some sides (runs with seeds), and how far they move when drawn again.
 
     Args:
