@@ -14,12 +14,12 @@ from polypath.core.processes import Processes
 from polypath.core.rehearsal import MicroSteps, RehearsalBatch, rehearsal_term
 from polypath.core.statistics import TokenMeans
 from polypath.objectives import Active, Divergence
-from polypath.rehearsal.bank import BankEntry, Completion, Floats, Seen, SolutionBank
+from polypath.rehearsal.bank import BankEntry, Floats, SampledTokens, Seen, SolutionBank
 from polypath.rehearsal.padding import pad_left, pad_right
 from polypath.rehearsal.schedule import part_of
 
 
-class Found(NamedTuple):
+class CorrectRow(NamedTuple):
     """A correct completion of this process that ended by itself.
 
     Attributes:
@@ -39,7 +39,7 @@ def find_correct(
     texts: Sequence[str],
     solutions: Sequence[str | None],
     usable: Sequence[bool],
-) -> list[Found]:
+) -> list[CorrectRow]:
     """Return the completions that a bank may hold.
 
     Args:
@@ -50,7 +50,7 @@ def find_correct(
         usable: which completions are correct and were not cut off.
     """
     return [
-        Found(
+        CorrectRow(
             row=row,
             seen=Seen(tuple(prompts[row]), texts[row] if solution is None else solution),
             ids=ids[row],
@@ -62,7 +62,7 @@ def find_correct(
 
 def fill_bank(
     bank: SolutionBank,
-    found: Sequence[Found],
+    found: Sequence[CorrectRow],
     *,
     step: int,
     processes: Processes,
@@ -90,7 +90,7 @@ def fill_bank(
     mine = [(number, told[number][1]) for number in chosen if told[number][0] == rank]
     values = logps([found[place].row for _, place in mine], most) if most else []
     stored = [
-        (number, Completion(np.array(found[place].ids, np.int32), logp))
+        (number, SampledTokens(np.array(found[place].ids, np.int32), logp))
         for (number, place), logp in zip(mine, values, strict=True)
     ]
     bank.add(step, seen, dict(processes.gather_objects(stored)))

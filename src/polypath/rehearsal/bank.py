@@ -37,7 +37,7 @@ class Seen(NamedTuple):
     solution: str
 
 
-class Completion(NamedTuple):
+class SampledTokens(NamedTuple):
     """The tokens of a completion.
 
     Attributes:
@@ -63,7 +63,7 @@ class BankEntry:
     """
 
     seen: Seen
-    completion: Completion
+    completion: SampledTokens
     step: int
     count: int
     priority: int
@@ -118,7 +118,9 @@ class SolutionBank:
         last = {one: place for place, one in enumerate(seen)}
         return sorted(last[one] for one in self._kept(step, last))
 
-    def add(self, step: int, seen: Sequence[Seen], completions: Mapping[int, Completion]) -> None:
+    def add(
+        self, step: int, seen: Sequence[Seen], completions: Mapping[int, SampledTokens]
+    ) -> None:
         """Drop what is too old, and take in the solutions of a generation.
 
         Args:
