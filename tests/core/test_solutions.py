@@ -93,12 +93,12 @@ def test_mistakes_are_named(tmp_path):
 
 
 def test_answers_are_not_compared_where_they_tell_nothing_apart():
-    with refused(ConfigError, "similarity compares", "solution_fn", "ngram"):
-        require_different_solutions(None, [plain], "similarity compares", "similarity: ngram")
-    with refused(ConfigError, "similarity compares", "math500", "solution_fn"):
-        require_different_solutions(None, [OneAnswer()], "similarity compares")
-    require_different_solutions("operations", [OneAnswer()], "similarity compares")
-    require_different_solutions(None, [Rewards()], "similarity compares")
+    with refused(ConfigError, "answer", "solution_fn", "ngram"):
+        require_different_solutions(None, [plain])
+    with refused(ConfigError, "answer", "math500", "solution_fn"):
+        require_different_solutions(None, [OneAnswer()])
+    require_different_solutions("operations", [OneAnswer()])
+    require_different_solutions(None, [Rewards()])
 
 
 def say(role, content):

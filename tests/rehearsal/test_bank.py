@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polypath.errors import ConfigError, DataError, MissingFileError
-from polypath.rehearsal.bank import StoredCompletion, Seen, SolutionBank, systematic
+from polypath.rehearsal.bank import SampledTokens, Seen, SolutionBank, systematic
 from polypath.rehearsal.bank_file import read_bank, write_bank
 
 PROMPTS = ((5, 6), (7,), (5, 6, 8))
@@ -22,9 +22,11 @@ def seen(text: str, prompt: tuple[int, ...] = PROMPTS[0]) -> list[Seen]:
     return [Seen(prompt, letter) for letter in text]
 
 
-def completion(step: int, place: int) -> StoredCompletion:
+def completion(step: int, place: int) -> SampledTokens:
     """Return tokens that tell step and place."""
-    return StoredCompletion(np.array([step, place], np.int32), np.array([-step, -place / 3], np.float32))
+    return SampledTokens(
+        np.array([step, place], np.int32), np.array([-step, -place / 3], np.float32)
+    )
 
 
 def add(bank: SolutionBank, step: int, found: list[Seen]) -> list[int]:

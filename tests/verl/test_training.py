@@ -160,9 +160,10 @@ def test_dynamic_batches_the_exact_entropy_and_an_own_reward_function(
         f"reward.custom_reward_function.path={PLUGINS}/own_reward.py",
         "trainer.total_training_steps=1",
     )
-    assert check_advantages(found.dump(1)) == 8
-    unscored = [i is not None and i.get("scored") is False for i in found.dump(1)["infos"]]
-    assert 0 < sum(unscored) < 32
+    dump = found.dump(1)
+    assert check_advantages(dump) == 8
+    infos = [dump["infos"][place] for places in groups(dump).values() for place in places]
+    assert 0 < sum(info.get("scored") is False for info in infos) < 32
     check_update(found, data, Update(positive_entropy=0.1, form="exact", rehearsal=0.2, bank=0.3))
 
 

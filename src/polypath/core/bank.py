@@ -14,7 +14,7 @@ from polypath.core.processes import Processes
 from polypath.core.rehearsal import MicroSteps, RehearsalBatch, rehearsal_term
 from polypath.core.statistics import TokenMeans
 from polypath.objectives import Active, Divergence
-from polypath.rehearsal.bank import BankEntry, StoredCompletion, Floats, Seen, SolutionBank
+from polypath.rehearsal.bank import BankEntry, Floats, SampledTokens, Seen, SolutionBank
 from polypath.rehearsal.padding import pad_left, pad_right
 from polypath.rehearsal.schedule import part_of
 
@@ -90,7 +90,7 @@ def fill_bank(
     mine = [(number, told[number][1]) for number in chosen if told[number][0] == rank]
     values = logps([found[place].row for _, place in mine], most) if most else []
     stored = [
-        (number, StoredCompletion(np.array(found[place].ids, np.int32), logp))
+        (number, SampledTokens(np.array(found[place].ids, np.int32), logp))
         for (number, place), logp in zip(mine, values, strict=True)
     ]
     bank.add(step, seen, dict(processes.gather_objects(stored)))

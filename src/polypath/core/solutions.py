@@ -40,33 +40,50 @@ def find_solution_function(
 
 
 def require_different_solutions(
-    chosen: str | SolutionFunction | None,
-    reward_funcs: Sequence[Any],
-    asker: str,
-    way_out: str = "",
+    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
 ) -> None:
-    """Refuse to use solutions that do not tell completions apart.
-
-    Args:
-        chosen: as in ``find_solution_function``.
-        reward_funcs: likewise.
-        asker: what uses solutions, for the error: "X compares solutions".
-        way_out: another remedy than ``solution_fn``, for the error.
+    """Refuse to compare completions by solutions that do not tell them apart.
 
     Raises:
         ConfigError: nothing defines a solution, or all right completions have the same.
     """
+    reason = why_all_are_one(chosen, reward_funcs)
+    if reason is not None:
+        raise ConfigError(
+            f"similarity 'answer' (also of preset diverse) compares solutions, but {reason}. Set solution_fn "
+            f"({', '.join(SOLUTIONS)}, or my_file.py:function), or similarity: ngram."
+        )
+
+
+def require_solutions_to_bank(
+    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
+) -> None:
+    """Refuse a bank of solutions that do not tell completions apart: it would hold one of each problem.
+
+    Raises:
+        ConfigError: nothing defines a solution, or all right completions have the same.
+    """
+    reason = why_all_are_one(chosen, reward_funcs)
+    if reason is not None:
+        raise ConfigError(
+            f"bank: true keeps different solutions, but {reason}. Set solution_fn ({', '.join(SOLUTIONS)}, "
+            "or my_file.py:function), or bank: false."
+        )
+
+
+def why_all_are_one(
+    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
+) -> str | None:
+    """Return why solutions do not tell right completions of a problem apart; ``None`` if they do.
+
+    Args:
+        chosen: as in ``find_solution_function``.
+        reward_funcs: likewise.
+    """
     tasks = [function.task for function in reward_funcs if hasattr(function, "task")]
     task = next((task.name for task in tasks if getattr(task, "one_answer", False)), None)
     if chosen is not None or (task is None and find_solution_function(None, reward_funcs)):
-        return
-    fix = f"solution_fn ({', '.join(SOLUTIONS)}, or my_file.py:function)"
-    fix += f", or {way_out}" if way_out else ""
+        return None
     if task is None:
-        raise ConfigError(
-            f"{asker}, but nothing says what a solution is: no reward function has a method 'solution'. "
-            f"Set {fix}."
-        )
-    raise ConfigError(
-        f"{asker}, but right completions of a problem of {task} all have its one final answer. Set {fix}."
-    )
+        return "nothing says what a solution is: no reward function has a method 'solution'"
+    return f"right completions of a problem of {task} all have its one final answer"

@@ -37,7 +37,7 @@ class Seen(NamedTuple):
     solution: str
 
 
-class StoredCompletion(NamedTuple):
+class SampledTokens(NamedTuple):
     """The tokens of a completion.
 
     Attributes:
@@ -63,7 +63,7 @@ class BankEntry:
     """
 
     seen: Seen
-    completion: StoredCompletion
+    completion: SampledTokens
     step: int
     count: int
     priority: int
@@ -119,7 +119,7 @@ class SolutionBank:
         return sorted(last[one] for one in self._kept(step, last))
 
     def add(
-        self, step: int, seen: Sequence[Seen], completions: Mapping[int, StoredCompletion]
+        self, step: int, seen: Sequence[Seen], completions: Mapping[int, SampledTokens]
     ) -> None:
         """Drop what is too old, and take in the solutions of a generation.
 

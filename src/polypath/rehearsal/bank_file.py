@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from polypath.errors import DataError, MissingFileError
-from polypath.rehearsal.bank import BankEntry, StoredCompletion, Seen, SolutionBank
+from polypath.rehearsal.bank import BankEntry, SampledTokens, Seen, SolutionBank
 from polypath.rollouts.files import atomic_write
 from polypath.rollouts.parquet import open_parquet, write_parquet
 
@@ -60,7 +60,7 @@ def read_bank(path: Path, bank: SolutionBank) -> None:
         [
             BankEntry(
                 seen=Seen(tuple(row["prompt_ids"]), row["solution"]),
-                completion=StoredCompletion(
+                completion=SampledTokens(
                     np.array(row["completion_ids"], np.int32), np.array(row["logps"], np.float32)
                 ),
                 step=row["step"],

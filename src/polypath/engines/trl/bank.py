@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from polypath.core.bank import Bank, fill_bank, find_correct
-from polypath.core.solutions import require_different_solutions
+from polypath.core.solutions import require_solutions_to_bank
 from polypath.engines.trl import skipping
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.processes import AccelerateProcesses
@@ -42,7 +42,7 @@ def make_bank(
     Raises:
         ConfigError: nothing tells the correct solutions of a problem apart.
     """
-    require_different_solutions(chosen, reward_funcs, "bank: true keeps different solutions")
+    require_solutions_to_bank(chosen, reward_funcs)
     settings = config.bank_config
     pieces = processes * int(config.gradient_accumulation_steps)
     return Bank(

@@ -134,8 +134,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         warned = config.diversity_metrics and self._processes.rank == 0
         self._solution_fn = find_solution_function(chosen, self.reward_funcs, warned=warned)
         if similarity == "answer" and self._objectives.compare:
-            asker = "similarity 'answer' (also of preset diverse) compares solutions"
-            require_different_solutions(chosen, self.reward_funcs, asker, "similarity: ngram")
+            require_different_solutions(chosen, self.reward_funcs)
         self._groups = self._group_stage(similarity)
         self._generated: Any = None  # columns, texts, token ids and raw rewards of this process
         self._means = TokenMeans()
