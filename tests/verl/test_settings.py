@@ -62,6 +62,8 @@ def test_keys_are_those_of_the_other_engine() -> None:
             "ulysses",
         ),
         (["+polypath.rehearsal_set=x", "actor_rollout_ref.actor.shuffle=true"], "shuffle"),
+        (["+polypath.bank=true", "actor_rollout_ref.actor.shuffle=true"], "shuffle"),
+        (["+polypath.bank=true", "actor_rollout_ref.rollout.multi_turn.enable=true"], "multi_turn"),
         (["+polypath.positive_entropy_coef=1", "distillation.enabled=true"], "distillation"),
         (["+polypath.clip_cov_coef=1"], "loss_mode=clip_cov"),
         (["+polypath.kl_cov_coef=1", "data.train_batch_size=256"], "ppo_epochs"),
