@@ -90,6 +90,7 @@ bench: $(STAMP)  ## measure speed and memory against what people use (long: use 
 	$(BIN)/python benchmarks/training.py --width 768 --shapes 64x32 --steps 4 --arms monitoring "dra, MiniLM" "dra, MiniLM in bfloat16" --out $(RESULTS)/training_large.json
 	$(BIN)/python benchmarks/training.py --shapes 256x48 --constant 0 0.333 0.5 --steps 6 --arms skipping 'all three, skipping' --out $(RESULTS)/training_skipping.json
 	$(BIN)/python benchmarks/recipe_steps.py --out $(RESULTS)/recipe_steps.json
+	$(BIN)/python benchmarks/sampling.py --out $(RESULTS)/sampling.json
 	$(BIN)/python benchmarks/training_growth.py --out $(RESULTS)/training_growth.json
 	$(BIN)/python benchmarks/tables.py
 	$(BIN)/python benchmarks/figures.py

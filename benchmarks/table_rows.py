@@ -113,6 +113,22 @@ def recipe_steps(result: Result) -> list[Table]:
     return tables
 
 
+def sampling(result: Result) -> list[Table]:
+    """What the samples of an evaluation take, by the decoding loop and by transformers' generate."""
+    heads = ("evaluation", "generate, s", "here, s", "ratio", "equal completions")
+    cells = [
+        [
+            f"{row['task']}, {row['problems']} problems x {row['samples']}",
+            f"{middle(row['generate_seconds']):.2f}",
+            f"{middle(row['seconds']):.2f}",
+            between(row["ratio"]),
+            f"{100 * row['equal']:.3f} %",
+        ]
+        for row in result["rows"]
+    ]
+    return [(heads, cells)]
+
+
 def training_growth(result: Result) -> list[Table]:
     """Median ratios of time and of memory, arms by sizes."""
     names = {

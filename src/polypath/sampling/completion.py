@@ -1,7 +1,8 @@
 """The completion that every backend returns."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from polypath.tasks.base import Problem
@@ -35,20 +36,34 @@ class Completion:
             object.__setattr__(self, "n_tokens", len(self.token_ids))
 
 
+def decoder(tokenizer: Any) -> Callable[[tuple[int, ...]], str]:
+    """Return a function from tokens to text, without special tokens, which decodes equal tokens once.
+
+    Keep it for one batch: short completions repeat there, and long ones would fill the memory.
+    """
+
+    @cache
+    def text_of(tokens: tuple[int, ...]) -> str:
+        text: str = tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text
+
+    return text_of
+
+
 def complete(
     problem: Problem,
     sample_id: int,
     tokens: Sequence[int],
-    tokenizer: Any,
+    text_of: Callable[[tuple[int, ...]], str],
     end_ids: Collection[int],
 ) -> Completion:
-    """Cut generated tokens after the first end-of-sequence token, and decode them."""
+    """Cut generated tokens after the first end-of-sequence token, and decode them by ``text_of``."""
     end = next((n for n, token in enumerate(tokens) if token in end_ids), None)
-    kept = list(tokens if end is None else tokens[: end + 1])
+    kept = tuple(tokens if end is None else tokens[: end + 1])
     return Completion(
         problem=problem,
         sample_id=sample_id,
-        text=tokenizer.decode(kept, skip_special_tokens=True),
-        token_ids=tuple(kept),
+        text=text_of(kept),
+        token_ids=kept,
         finish_reason="length" if end is None else "stop",
     )

@@ -74,18 +74,31 @@ class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         if settings.top_p < 1:
             self._warpers.append(TopPLogitsWarper(settings.top_p))
 
+    def tokens(self, scores: torch.Tensor, rows: torch.Tensor, place: int) -> torch.Tensor:
+        """Return the token of each of some rows at a place of their completions.
+
+        Args:
+            scores: logits, ``(rows, V)``.
+            rows: numbers of the rows.
+            place: number of tokens before it.
+        """
+        if self._temperature == 0:
+            return scores.float().argmax(dim=-1)
+        logits = scores.float() / self._temperature
+        for warper in self._warpers:  # neither looks at the tokens before
+            logits = warper(None, logits)  # type: ignore[arg-type, unused-ignore]
+        cumulative = logits.to(self._dtype).softmax(dim=-1).cumsum(dim=-1)
+        total = cumulative[:, -1:]
+        position = self._uniform_B_T[rows.to(scores.device), place, None]
+        # Strictly below the total: rounding up to it would pick a token of probability zero.
+        target = torch.minimum(position * total, torch.nextafter(total, torch.zeros_like(total)))
+        return torch.searchsorted(cumulative, target, right=True)[:, 0]
+
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Return scores that are 0 at the drawn token and -inf elsewhere."""
         if self._temperature == 0:
             return scores
-        logits = scores.float() / self._temperature
-        for warper in self._warpers:
-            logits = warper(input_ids, logits)
-        cumulative = logits.to(self._dtype).softmax(dim=-1).cumsum(dim=-1)
-        total = cumulative[:, -1:]
-        position = self._uniform_B_T[:, input_ids.shape[1] - self._prompt_length, None]
-        # Strictly below the total: rounding up to it would pick a token of probability zero.
-        target = torch.minimum(position * total, torch.nextafter(total, torch.zeros_like(total)))
-        token = torch.searchsorted(cumulative, target, right=True)
-        chosen = torch.full_like(logits, -torch.inf)
-        return chosen.scatter_(1, token, 0.0)  # type: ignore[return-value, unused-ignore]
+        rows, place = torch.arange(len(scores)), input_ids.shape[1] - self._prompt_length
+        chosen = torch.full_like(scores, -torch.inf, dtype=torch.float32)
+        token = self.tokens(scores, rows, place)
+        return chosen.scatter_(1, token.unsqueeze(1), 0.0)  # type: ignore[return-value, unused-ignore]

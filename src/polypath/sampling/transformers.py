@@ -1,4 +1,4 @@
-"""Completions from a model in this process, by transformers' ``generate``, on any device."""
+"""Completions from a model in this process, on any device."""
 
 import contextlib
 from collections.abc import Container, Iterator, Sequence
@@ -9,7 +9,8 @@ from transformers import GenerationConfig, LogitsProcessorList
 
 from polypath.errors import ConfigError, DataError
 from polypath.rollouts.locks import WHOLE, Part
-from polypath.sampling.completion import Completion, complete
+from polypath.sampling.completion import Completion, complete, decoder
+from polypath.sampling.decode import can_decode, decode
 from polypath.sampling.draw import StreamSampler
 from polypath.sampling.plan import PlannedSample, plan_batches
 from polypath.sampling.settings import SamplingSettings
@@ -95,8 +96,9 @@ def draw_batch(
             f"0..{known - 1}. Use the model's own tokenizer."
         )
     rows = _generate(model, tokenizer, batch, settings, eos_ids)
+    text_of = decoder(tokenizer)
     return [
-        complete(planned.problem, planned.sample_id, row, tokenizer, eos_ids)
+        complete(planned.problem, planned.sample_id, row, text_of, eos_ids)
         for planned, row in zip(batch, rows, strict=True)
     ]
 
@@ -134,11 +136,23 @@ def _generate(
     pad = pad_token_id(model, tokenizer)
     prompts = [planned.prompt_ids for planned in batch]
     width = max(len(prompt) for prompt in prompts)
+    keys = [planned.key for planned in batch]
+    chooser = StreamSampler(keys, prompt_length=width, settings=settings, device=model.device)
+    if can_decode(model):
+        with eval_mode(model):
+            made = decode(
+                model,
+                prompts,
+                max_new_tokens=settings.max_new_tokens,
+                end_ids=eos_ids,
+                pad_token_id=pad,
+                choose=chooser.tokens,
+            )
+        decoded: list[list[int]] = made.tolist()
+        return decoded
     ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
     mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
     device = model.device
-    keys = [planned.key for planned in batch]
-    chooser = StreamSampler(keys, prompt_length=width, settings=settings, device=device)
     config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=settings.max_new_tokens,
         do_sample=False,
@@ -160,17 +174,27 @@ def _generate(
 
 
 @contextlib.contextmanager
+def eval_mode(model: Any) -> Iterator[None]:
+    """Set eval mode, and put the model back into its own."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+@contextlib.contextmanager
 def _sampling_mode(model: Any, config: GenerationConfig) -> Iterator[None]:
-    """Set eval mode, and hide the model's own generation config.
+    """Set eval mode, and hide the model's own generation config from ``generate``.
 
     ``generate`` fills options that ``config`` leaves open from the model's own, such as a repetition
     penalty. Samples would then not come from the model's distribution.
     """
-    was_training, own = model.training, model.generation_config
-    model.eval()
+    own = model.generation_config
     model.generation_config = config
     try:
-        yield
+        with eval_mode(model):
+            yield
     finally:
         model.generation_config = own
-        model.train(was_training)

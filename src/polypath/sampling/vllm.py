@@ -16,7 +16,7 @@ from typing import Any
 from polypath.credentials import one_line
 from polypath.errors import ConfigError, MissingExtraError, PolypathError
 from polypath.rollouts.locks import WHOLE, Part
-from polypath.sampling.completion import Completion, complete
+from polypath.sampling.completion import Completion, complete, decoder
 from polypath.sampling.plan import PlannedSample, plan_batches
 from polypath.sampling.ranks import ALONE, Ranks
 from polypath.sampling.settings import SamplingSettings, VllmSettings
@@ -200,12 +200,13 @@ def draw_batch(
             [_params(engine, settings, *planned.key) for planned in batch],
             use_tqdm=False,
         )
+    text_of = decoder(tokenizer)
     return [
         complete(
             planned.problem,
             planned.sample_id,
             list(output.outputs[0].token_ids),
-            tokenizer,
+            text_of,
             engine.end_ids,
         )
         for planned, output in zip(batch, outputs, strict=True)
