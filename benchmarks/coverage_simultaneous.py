@@ -26,14 +26,7 @@ FloatArray = npt.NDArray[np.float64]
 SAMPLES, RESAMPLES, METHODS = 64, 1000, 8
 KS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 POPULATION = 200_000
-SETTINGS = (
-    (100, 1, 0.0),
-    (300, 1, 0.0),
-    (300, 3, 0.1),
-    (300, 5, 0.1),
-    (300, 5, 0.5),
-    (690, 5, 0.1),
-)
+SETTINGS = ((100, 1, 0.0), (300, 1, 0.0), (300, 3, 0.1), (300, 5, 0.1), (300, 5, 0.5))
 
 
 def drawn_rates(rng: np.random.Generator, size: int) -> FloatArray:

@@ -329,7 +329,7 @@ def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Fl
         keep_by_luck=expected_keep(base_N, twice_N),
         k=k,
         difference_curve=change,
-        crossing=crossing_of(change),
+        crossing=crossing_of(change.ks, change),
     )
 
 

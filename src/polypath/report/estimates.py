@@ -163,11 +163,18 @@ def curve(
     )
 
 
-def crossing_of(difference: Curve) -> Crossing | None:
-    """Return where a difference over k is 0; ``None`` for fewer than two k."""
-    if len(difference.ks) < 2:
+def crossing_of(ks: Sequence[int], difference: Interval | Curve) -> Crossing | None:
+    """Return where a difference over k is 0; ``None`` for fewer than two k with a value.
+
+    Args:
+        ks: K numbers of samples.
+        difference: estimates and their pointwise ends, ``(K,)``.
+    """
+    known = np.flatnonzero(np.isfinite(difference.estimate))
+    if len(known) < 2:
         return None
-    return find_crossing(difference.ks, difference.estimate, difference.low, difference.high)
+    ends = (difference.estimate[known], difference.low[known], difference.high[known])
+    return find_crossing([ks[i] for i in known.tolist()], *ends)
 
 
 def differences(

@@ -14,7 +14,15 @@ import numpy as np
 from polypath.metrics import Crossing
 from polypath.report.analysis import MeasuredRun, measure_runs
 from polypath.report.changes import expected_explore, expected_keep, keep_and_explore
-from polypath.report.estimates import Stack, crossing_of, curve, differences, metrics, stack
+from polypath.report.estimates import (
+    Stack,
+    crossing_of,
+    curve,
+    differences,
+    metrics,
+    paired,
+    stack,
+)
 from polypath.report.measures import measure
 from polypath.report.model import Curve, Difference, FloatArray, Metric
 from polypath.report.prepared import Prepared, ProblemValues, shared_problems
@@ -305,9 +313,8 @@ def measure_split(samples: SplitSamples) -> SplitResult:
         """Return where pass@k of a row crosses that of the row of this name."""
         if not name or uncompared[name] is row:
             return None
-        ks, other = samples.sizes.curve_ks, uncompared[name]
-        sides = [_pass_at(one, samples) for one in (row, other)]
-        return crossing_of(curve(ks, sides[0], settings, less_R_N_K=sides[1]))
+        found, _ = paired(_pass_at(row, samples), _pass_at(uncompared[name], samples), settings)
+        return crossing_of(samples.sizes.curve_ks, found)
 
     def compared(row: Row, mine: Stack) -> Row:
         reference = plan.study.reference_of(row.name)
