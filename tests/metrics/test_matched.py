@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from polypath.errors import ConfigError, DataError, ShapeError
-from polypath.metrics import matched_difference, seed_difference
+from polypath.metrics import matched_difference, matched_parts, seed_difference
 from tests.refusals import refused
 from tests.rounding import rounding
 
@@ -60,6 +60,25 @@ def test_a_method_below_the_base_is_held_to_the_base_and_flagged():
 def test_exactly_at_the_base_is_not_outside():
     got = matched((0.1, 0.9), [(0.1, 0.9), (0.2, 0.7)])
     assert (got.outside, got.step, got.estimate) == ("", 0, 0)
+
+
+@pytest.mark.parametrize("ends", [0.35, 0.6, 0.05])
+def test_parts_by_problem_add_up_to_the_difference_and_vary_as_it_does(ends):
+    rng = np.random.default_rng(0)
+    path = np.array([0.1, 0.2, 0.4, 0.5])[None, :, None] + 0.1 * rng.normal(size=(3, 4, 400))
+    outcome = np.array([0.9, 0.85, 0.7, 0.6])[None, :, None] + 0.1 * rng.normal(size=(3, 4, 400))
+    mine = ends + 0.1 * rng.normal(size=(2, 400))
+    other = 0.8 + 0.1 * rng.normal(size=(2, 400))
+    other[0, 7] = np.nan
+    got = matched_difference(mine, other, path, outcome, num_resamples=2000)
+    method, reference = matched_parts(mine, other, path, outcome)
+    assert (method.shape, reference.shape) == ((2, 400), (3, 400))
+    assert np.isnan(reference).any(axis=0).nonzero()[0].tolist() == [7]
+    line = seed_difference(method, reference)
+    assert line.estimate == pytest.approx(got.estimate)
+    if not got.outside_share:  # else resamples of two kinds are mixed
+        assert line.high - line.low == pytest.approx(got.high - got.low, rel=0.1)
+    assert got.outside_share or ends == 0.35
 
 
 unit = st.floats(0, 1, width=16)

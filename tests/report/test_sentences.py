@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from polypath.report.analysis import analyse, compare
+from polypath.report.crossings import crossing_sentence
 from polypath.report.model import Comparison, Difference
 from polypath.report.sentences import (
     changes,
@@ -64,7 +65,7 @@ def difference(key: str, verdict: str, **changes: object) -> Difference:
 
 def told(comparison: Comparison, *differences: Difference) -> list[str]:
     """The sentences about measures alone."""
-    empty = replace(comparison.flows[0], problems={}, expected_modes={})
+    empty = replace(comparison.flows[0], problems={}, expected_modes={}, crossing=None)
     unknown = {"estimate": math.nan}
     shares_of = {name: replace(getattr(empty, name), **unknown) for name in ("keep", "explore")}
     return changes(differences, replace(empty, **shares_of))
@@ -83,7 +84,10 @@ def test_a_summary_begins_with_what_a_reader_would_forward(comparison: Compariso
     assert "in 8" in first
     assert [limit] == one_seed(comparison)
     [flow] = comparison.flows
-    assert last == [f"worse against base: {problems(flow)} {solutions(flow)} {shares(flow)}"]
+    crossed = crossing_sentence(flow.crossing)
+    assert "at every k up to 8" in crossed
+    told = f"{crossed} {problems(flow)} {solutions(flow)} {shares(flow)}"
+    assert last == [f"worse against base: {told}"]
     assert "nan" not in " ".join([first, limit, *last])
 
 

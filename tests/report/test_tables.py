@@ -130,7 +130,7 @@ def test_keys_that_others_read_stay(comparison: Comparison):
     ]
     assert list(record["flows"][0]) == [
         *("run", "status_N", "problems", "modes", "expected_modes", "keep", "explore"),
-        *("keep_by_luck", "k", "difference_curve"),
+        *("keep_by_luck", "k", "difference_curve", "crossing"),
     ]
 
 

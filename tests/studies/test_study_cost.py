@@ -1,10 +1,13 @@
 """The sentence of what a study took."""
 
 import json
+import math
 from pathlib import Path
 
+from polypath.studies.cost import Cost, StepCost, cost_of, cost_sentence, step_cost_table
 from polypath.studies.jobs import Job
-from polypath.studies.results import Cost, cost_of, cost_sentence
+from polypath.studies.load import load_study
+from tests.studies.small_study import write as write_study
 from tests.studies.test_jobs import write
 
 
@@ -42,3 +45,18 @@ def test_the_sentence_says_what_is_not_known():
     assert "2 s of CPU time (known of 1)" in cost_sentence(part, "x")
     old = Cost(jobs=1, timed=0, wall={}, cpu_known=0, cpu=0.0)
     assert "CPU time was not recorded" in cost_sentence(old, "x")
+
+
+def test_a_step_costs_a_multiple_of_the_references_or_is_not_known(tmp_path: Path):
+    study = load_study(write_study(tmp_path))
+    known = {
+        "grpo": StepCost(cpu_seconds=0.05, tokens=2000),
+        "kl": StepCost(cpu_seconds=0.075, tokens=1500),
+    }
+    unknown = {"half": StepCost(cpu_seconds=math.nan, tokens=math.nan)}
+    rows = {row[0]: row[1:] for row in step_cost_table(study, known | unknown).rows}
+    assert rows["GRPO"] == ("0.050", "1.00", "2000", "1.00")
+    assert rows["kl"] == ("0.075", "1.50", "1500", "0.75")
+    assert rows["GRPO, half"] == ("–",) * 4
+    alone = step_cost_table(study.only(["kl"], None), {"kl": known["kl"]})
+    assert len(alone.columns) == 3

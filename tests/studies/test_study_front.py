@@ -75,7 +75,7 @@ def row(name: str, temperature: float, values: tuple[float, float, float], seeds
         seeds=tuple(range(seeds)),
         temperature=temperature,
         metrics=metrics,
-        pass_curve=Curve(ks=(1,), estimate=one, low=one, high=one),
+        pass_curve=Curve(ks=(1,), estimate=one, low=one, high=one, band_low=one, band_high=one),
         training_seconds=1.0,
         folders=(),
     )

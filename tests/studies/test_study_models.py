@@ -8,12 +8,14 @@ import pytest
 from scipy import stats
 
 from polypath.metrics import matched_difference, pass_at_k_from_counts
-from polypath.report.analysis import analyse
+from polypath.report.analysis import analyse, compare
+from polypath.report.records import plain
 from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
 from polypath.studies.load import load_study
 from polypath.studies.over_training import match, read_trails
 from polypath.studies.plan import StudyPlan
+from polypath.studies.ranking import runs_of
 from polypath.studies.splits import SplitSamples, measure_split
 from tests.studies.small_study import STUDY, plan_of
 
@@ -71,6 +73,64 @@ def test_pairs_are_compared_on_every_split_and_held_to_the_path_of_the_second(fi
     assert "at equal pass@1, against the other stopped early, in pairs" in table
     study = load_study(path)
     assert study.only(["kl", "grpo"], None).pairs == (("kl", "grpo"),)
+
+
+def test_rows_are_ranked_with_what_cannot_be_told_apart(finished_study):
+    path, out, results, _ = finished_study
+    split, found = results["splits"]["test"], {}
+    for ranking in split["rankings"]:
+        found[ranking["measure"]] = ranking["rows"]
+        values = [row["value"] for row in ranking["rows"]]
+        assert values == sorted(values, reverse=True)
+        apart = {(p["place"], p["other"]) for p in ranking["pairs"] if p["low"] > 0}
+        for row in ranking["rows"]:
+            place, others = row["place"], set(range(1, len(values) + 1)) - {row["place"]}
+            shown = {b for a, b in apart if a == place} | {a for a, b in apart if b == place}
+            assert set(row["alike"]) == others - shown
+            assert row["best_rank"] <= place <= row["worst_rank"]
+    metrics = {row["name"]: row["metrics"] for row in split["rows"]}
+    for key in ("pass@4", "distinct@4"):
+        assert {row["name"] for row in found[key]} == set(metrics)
+        for row in found[key]:
+            assert row["value"] == pytest.approx(metrics[row["name"]][key]["estimate"])
+    at_equal = {row["name"]: row["differences"]["pass@4"]["estimate"] for row in split["matched"]}
+    ranked = {row["name"]: row["value"] for row in found["pass@4 at equal pass@1"]}
+    assert ranked == pytest.approx(at_equal | {"grpo": 0.0}, abs=1e-9)
+    table = (out / "table.md").read_text()
+    assert "## test: ranking by pass@4 at equal pass@1" in table
+    assert "| GRPO, stopped early |" in table
+    fewer = load_study(path).only(["kl"], None)
+    assert fewer.ranking == ("pass@4", "distinct@4")  # there is no reference to stop
+    assert runs_of([1, 2, 3, 5, 7, 8]) == "1–3, 5, 7–8"
+
+
+def test_crossings_are_those_of_compare(finished_study):
+    path, out, results, _ = finished_study
+    plan = StudyPlan(load_study(path), out)
+    folders = {row["name"]: row["folders"] for row in results["splits"]["test"]["rows"]}
+    base, kl, grpo = (
+        tuple(load_samples(folder, name=name) for folder in folders[name])
+        for name in ("base", "kl", "grpo")
+    )
+    settings = AnalysisSettings(ks=plan.study.main.ks)
+    row = next(row for row in results["splits"]["test"]["rows"] if row["name"] == "kl")
+    for other, key in ((base, "crossing_base"), (grpo, "crossing")):
+        [flow] = compare(other, [kl], settings=settings).flows
+        assert row[key] == plain(flow.crossing)
+    table = (out / "table.md").read_text()
+    assert "## test: where pass@k crosses" in table
+    assert "| method | the base's | GRPO's |" in table
+
+
+def test_the_cost_of_a_step_is_what_training_recorded(finished_study):
+    path, out, results, _ = finished_study
+    plan = StudyPlan(load_study(path), out)
+    logs = [plan.log("grpo", seed) for seed in (0, 1)]
+    assert all(line["cpu_seconds"] > 0 for log in logs for line in log)
+    expected = sum(log[-1]["cpu_seconds"] / 4 for log in logs) / 2
+    assert results["cost of a step"]["grpo"]["cpu_seconds"] == pytest.approx(expected)
+    assert results["cost of a step"]["grpo"]["tokens"] > 10
+    assert "## cost of training" in (out / "table.md").read_text()
 
 
 def test_a_study_may_do_without_the_match(finished_study, tmp_path: Path):

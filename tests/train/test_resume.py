@@ -92,9 +92,10 @@ def test_kills_at_random_moments_leave_no_trace(
     ]
     assert [line[0] for line in lines[0]] == list(range(1, 15))
     assert lines[1] == lines[0]
-    summaries = [
-        line for line in read_log(tmp_path / "run" / "log.jsonl") if "train_runtime" in line
-    ]
+    whole = read_log(tmp_path / "run" / "log.jsonl")
+    spent = [line["cpu_seconds"] for line in whole]
+    assert spent == sorted(spent)  # goes on where the kept steps end
+    summaries = [line for line in whole if "train_runtime" in line]
     assert len(summaries) == 1
     assert json.loads((tmp_path / "run" / "finished.json").read_text())["global_step"] == 14
 

@@ -28,7 +28,7 @@ from polypath.metrics.keep_explore import (
     problem_changes,
 )
 from polypath.metrics.majority import majority_at_k
-from polypath.metrics.matched import MatchedDifference, matched_difference
+from polypath.metrics.matched import MatchedDifference, matched_difference, matched_parts
 from polypath.metrics.ngram_counts import NgramCounts, count_ngrams, words
 from polypath.metrics.ngrams import (
     distinct_ngrams_per_text,
@@ -98,6 +98,7 @@ __all__ = [
     "keep_explore",
     "majority_at_k",
     "matched_difference",
+    "matched_parts",
     "mean_at_k",
     "mean_pairwise_distance",
     "mean_pairwise_similarity",

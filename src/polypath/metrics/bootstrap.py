@@ -26,7 +26,7 @@ TRUSTED_FROM = 12.0  # effective problems
 SAME = 1e-12  # a spread below this share of the squared values is rounding, not a difference
 
 _CHUNK = 2_000_000  # numbers of problems drawn at once: 16 MB
-_CACHED = 20_000_000  # draws kept for the next call with the same seed: 20 MB
+_CACHED = 50_000_000  # draws kept for the next call with the same seed: 50 MB
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,46 @@ def matched_difference(
     )
 
 
+def matched_parts(
+    method_pass_R_N: npt.ArrayLike,
+    method_R_N: npt.ArrayLike,
+    reference_pass_R_C_N: npt.ArrayLike,
+    reference_R_C_N: npt.ArrayLike,
+) -> tuple[FloatArray, FloatArray]:
+    """Return what each problem adds to ``matched_difference``, linearly: to the method, and to the reference.
+
+    The difference of the means of both is the matched difference, and they vary with problems and seeds as it
+    does near its estimate. So several methods can be compared that share a reference: ``rank_means``.
+
+    Args:
+        method_pass_R_N: as in ``matched_difference``.
+        method_R_N: the same.
+        reference_pass_R_C_N: the same.
+        reference_R_C_N: the same.
+
+    Returns:
+        Two arrays, by seed of the method and of the reference, and by problem; NaN for problems that lack
+        a value anywhere.
+
+    Raises:
+        ShapeError, DataError: as ``matched_difference``.
+    """
+    method_R_2_N, reference_R_C_2_N = _checked(
+        method_pass_R_N, method_R_N, reference_pass_R_C_N, reference_R_C_N
+    )
+    found = _match(method_R_2_N.mean((0, 2))[None], reference_R_C_2_N.mean((0, 3))[None])
+    parts, _ = _linear(method_R_2_N, reference_R_C_2_N, found)
+    given = (method_pass_R_N, method_R_N, reference_pass_R_C_N, reference_R_C_N)
+    missing = [
+        np.isnan(np.asarray(one)).reshape(-1, np.shape(one)[-1]).any(axis=0) for one in given
+    ]
+    known_N = ~np.any(missing, axis=0)
+    filled = [np.full((len(part), len(known_N)), np.nan) for part in parts]
+    for whole, part in zip(filled, parts, strict=True):
+        whole[:, known_N] = part
+    return filled[0], filled[1]
+
+
 def _checked(*arrays: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Return pass@1 and outcome of both, on problems with all values."""
     a_pass, a, b_pass, b = (np.asarray(values, dtype=np.float64) for values in arrays)

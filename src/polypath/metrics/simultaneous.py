@@ -222,23 +222,22 @@ class _DrawnMeans:
     ) -> Together:
         """Return simultaneous intervals of the means, or of P contrasts of them."""
         check_resampling(level, num_resamples)
-        from_mean, sides, mean, num = self._from_mean_N_K, self._sides, self.mean_K, self.num_K
-        if contrast_K_P is not None:
-            from_mean, mean = from_mean @ contrast_K_P, mean @ contrast_K_P
-            sides = [side @ contrast_K_P for side in sides]
-            num = np.full(mean.shape, len(from_mean))
-        parts = _parts(from_mean, sides, num)
+        n, columns = self._from_mean_N_K.shape
+        contrast = np.eye(columns) if contrast_K_P is None else contrast_K_P
+        num = self.num_K if contrast_K_P is None else np.full(contrast.shape[1], n)
+        mean = self.mean_K if contrast_K_P is None else self.mean_K @ contrast
+        parts = _parts(self._from_mean_N_K, self._sides, contrast, num)
         rng = np.random.default_rng([seed, 1])  # not the stream that draws the problems
-        n = len(from_mean)
         times = resampled_times(n, num_resamples, seed)
-        moved_Z_P = np.concatenate([part.astype(np.float64) @ from_mean for part in times])
-        moved_Z_P /= np.sqrt(n * (n - 1)) if n > 1 else np.inf
-        for side, factor_P in zip(sides, parts.seed_factors, strict=True):
+        moved_Z_K = np.concatenate([t.astype(np.float64) @ self._from_mean_N_K for t in times])
+        moved_Z_P = moved_Z_K @ contrast / (np.sqrt(n * (n - 1)) if n > 1 else np.inf)
+        for side, factor_P in zip(self._sides, parts.seed_factors, strict=True):
             if len(side) > 1:
-                from_mean_R_P = side.mean(axis=1) - side.mean(axis=(0, 1))
                 normal_Z_R = rng.standard_normal((num_resamples, len(side)))
+                in_P = factor_P > 0  # of many methods, most pairs are without this one
+                from_mean_R_P = (side.mean(axis=1) - side.mean(axis=(0, 1))) @ contrast[:, in_P]
                 by_seed_Z_P = normal_Z_R @ from_mean_R_P / np.sqrt(len(side) * (len(side) - 1))
-                moved_Z_P += factor_P * by_seed_Z_P
+                moved_Z_P[:, in_P] += factor_P[in_P] * by_seed_Z_P
         error_P = np.sqrt(parts.variance)
         varies_P = error_P > _ROUNDING * np.maximum(1.0, np.abs(np.nan_to_num(mean)))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -280,14 +279,19 @@ class _Parts:
     seed_factors: list[FloatArray]
 
 
-def _parts(from_mean_N_P: FloatArray, sides: Sequence[FloatArray], num_P: IntArray) -> _Parts:
-    """Return variances and degrees of freedom of P means as ``seed_difference`` has them."""
-    n = len(from_mean_N_P)
-    by_problems_P = (from_mean_N_P**2).sum(axis=0) / (n * max(1, n - 1))
+def _parts(
+    from_mean_N_K: FloatArray,
+    sides: Sequence[FloatArray],
+    contrast_K_P: FloatArray,
+    num_P: IntArray,
+) -> _Parts:
+    """Return variances and degrees of freedom of P contrasts of means as ``seed_difference`` has them."""
+    n = len(from_mean_N_K)
+    by_problems_P = _squares(from_mean_N_K, contrast_K_P) / (n * max(1, n - 1))
     terms = [(by_problems_P, np.maximum(1.0, num_P - 1.0))]
     factors = []
     for side in sides:
-        between_P, within_P, freedom = _seed_parts(side)
+        between_P, within_P, freedom = _seed_parts(side, contrast_K_P)
         left_P = np.maximum(0.0, between_P - within_P)
         factors.append(np.sqrt(left_P / np.where(between_P > 0, between_P, 1.0)))
         # Where a contrast does not contain the side, both are 0 and its seeds cost no freedom.
@@ -301,13 +305,24 @@ def _parts(from_mean_N_P: FloatArray, sides: Sequence[FloatArray], num_P: IntArr
     return _Parts(variance_P, np.maximum(freedom_P, fewest_P), factors)
 
 
-def _seed_parts(side_R_N_P: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+def _seed_parts(
+    side_R_N_K: FloatArray, contrast_K_P: FloatArray
+) -> tuple[FloatArray, FloatArray, float]:
     """Return the variance between seed means, what of it is chance within problems, and its freedom."""
-    seeds, n, columns = side_R_N_P.shape
+    seeds, n, columns = side_R_N_K.shape
     if seeds == 1:
-        return np.zeros(columns), np.zeros(columns), 1.0
-    by_seed_R_P = side_R_N_P.mean(axis=1)
-    rest = side_R_N_P - side_R_N_P.mean(axis=0) - by_seed_R_P[:, None] + by_seed_R_P.mean(axis=0)
+        return np.zeros(contrast_K_P.shape[1]), np.zeros(contrast_K_P.shape[1]), 1.0
+    by_seed_R_K = side_R_N_K.mean(axis=1)
+    from_mean_R_K = by_seed_R_K - by_seed_R_K.mean(axis=0)
+    rest = side_R_N_K - side_R_N_K.mean(axis=0) - from_mean_R_K[:, None]
     freedom = float((seeds - 1) * max(1, n - 1))
-    within_P = (rest**2).sum(axis=(0, 1)) / freedom / (seeds * n)
-    return by_seed_R_P.var(axis=0, ddof=1) / seeds, within_P, freedom
+    within_P = _squares(rest.reshape(-1, columns), contrast_K_P) / freedom / (seeds * n)
+    between_P = ((from_mean_R_K @ contrast_K_P) ** 2).sum(axis=0) / (seeds * (seeds - 1))
+    return between_P, within_P, freedom
+
+
+def _squares(value_M_K: FloatArray, contrast_K_P: FloatArray) -> FloatArray:
+    """Return the sum of squares of each contrast. All contrasts of all rows would not fit in memory."""
+    gram_K_K = value_M_K.T @ value_M_K
+    found: FloatArray = ((gram_K_K @ contrast_K_P) * contrast_K_P).sum(axis=0)
+    return np.maximum(0.0, found)

@@ -18,7 +18,7 @@ from polypath.report.changes import (
     modes,
     statuses,
 )
-from polypath.report.estimates import Stack, curve, differences, intervals, metrics, paired, stack
+from polypath.report.estimates import Stack, crossing_of, curve, differences, metrics, stack
 from polypath.report.measures import measure
 from polypath.report.model import (
     GROUPS,
@@ -45,7 +45,8 @@ from polypath.report.text_values import wanted_texts
 from polypath.report.text_work import Progress, values_of_texts
 
 FEWEST_RUNS = 3  # of a fit
-NO_CURVE = Curve(ks=(), estimate=np.empty(0), low=np.empty(0), high=np.empty(0))
+_NONE = np.empty(0)
+NO_CURVE = Curve(ks=(), estimate=_NONE, low=_NONE, high=_NONE, band_low=_NONE, band_high=_NONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,13 +227,12 @@ def _measured(
     seeds = tuple(seed.samples for seed in prepared)
     joined = pool(seeds)
 
-    def curve_of(values_N_K: Iterable[FloatArray]) -> Curve:
-        values_R_N_K = np.stack(list(values_N_K))
-        return curve(sizes.curve_ks, intervals(values_R_N_K, None, settings))
+    def curve_of(values_N_K: Iterable[FloatArray], most: float = math.inf) -> Curve:
+        return curve(sizes.curve_ks, np.stack(list(values_N_K)), settings, most=most)
 
     pass_curve, distinct_curve = NO_CURVE, None
     if "correctness" in groups:
-        pass_curve = curve_of(seed.pass_at(sizes.curve_ks) for seed in prepared)
+        pass_curve = curve_of((seed.pass_at(sizes.curve_ks) for seed in prepared), most=1.0)
     if "solutions" in groups and any((seed.correct_ids_N_S >= 0).any() for seed in prepared):
         distinct_curve = curve_of(seed.distinct_at(sizes.curve_ks) for seed in prepared)
     analysis = RunAnalysis(
@@ -314,7 +314,8 @@ def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Fl
     of_seeds = [keep_and_explore(base_N, run_N, k) for run_N in run.pass_at([k])[..., 0]]
     shares = stack(of_seeds, len(base_N))
     keep, explore = (metrics(shares.only({share.key}), settings)[0] for share in shares.values)
-    change, _ = paired(run.pass_at(sizes.curve_ks), base.pass_at(sizes.curve_ks), settings)
+    ks = sizes.curve_ks
+    change = curve(ks, run.pass_at(ks), settings, less_R_N_K=base.pass_at(ks))
     return Flow(
         run=run.analysis.name,
         status_N=status_N,
@@ -327,7 +328,8 @@ def _flow(base: MeasuredRun, run: MeasuredRun, settings: AnalysisSettings) -> Fl
         explore=explore,
         keep_by_luck=expected_keep(base_N, twice_N),
         k=k,
-        difference_curve=curve(sizes.curve_ks, change),
+        difference_curve=change,
+        crossing=crossing_of(change.ks, change),
     )
 
 

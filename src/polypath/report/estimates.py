@@ -9,13 +9,16 @@ import numpy as np
 
 from polypath.metrics import (
     TRUSTED_FROM,
+    Crossing,
     Interval,
     PairedDifference,
     bootstrap_ratio,
     effective_problems,
+    find_crossing,
     holm,
     paired_difference,
     seed_difference,
+    simultaneous_band,
     smallest_detectable,
 )
 from polypath.report.model import FELL, NOISE, ROSE, Curve, Difference, FloatArray, Metric
@@ -122,20 +125,56 @@ def intervals(
     return _by_seeds(values, np.zeros_like(values[:1]), settings)[0]
 
 
-def curve(ks: Sequence[int], found: Interval) -> Curve:
+def curve(
+    ks: Sequence[int],
+    value_R_N_K: FloatArray,
+    settings: AnalysisSettings,
+    *,
+    less_R_N_K: FloatArray | None = None,
+    most: float = math.inf,
+) -> Curve:
     """Return a column per k as a curve, without the k for which no problem has a value.
 
     Args:
         ks: K numbers of samples.
-        found: estimates and ends of shape ``(K,)``.
+        value_R_N_K: values by seed, problem and k; NaN where undefined.
+        settings: settings of the intervals.
+        less_R_N_K: values of another run on the same problems, to be subtracted.
+        most: largest possible value; the smallest is 0, unless a run is subtracted.
+
+    Returns:
+        The means, their intervals at each k, and the band of the whole curve.
     """
+    if less_R_N_K is None:
+        found, limits = intervals(value_R_N_K, None, settings), (0.0, most)
+    else:
+        found, limits = paired(value_R_N_K, less_R_N_K, settings)[0], (-math.inf, math.inf)
     known = np.flatnonzero(np.isfinite(found.estimate)).tolist()
+    band = simultaneous_band(value_R_N_K, less_R_N_K, **settings.resampling)
+    # Intervals of one run's problems are skewed, and may reach beyond a symmetric band on one side.
+    band_low, band_high = np.fmin(band.low, found.low), np.fmax(band.high, found.high)
     return Curve(
         ks=tuple(ks[i] for i in known),
         estimate=found.estimate[known],
         low=found.low[known],
         high=found.high[known],
+        band_low=np.clip(band_low, *limits)[known],
+        band_high=np.clip(band_high, *limits)[known],
     )
+
+
+def crossing_of(ks: Sequence[int], difference: Interval | Curve) -> Crossing | None:
+    """Return where a difference over k is 0; ``None`` for fewer than two k with a value.
+
+    Args:
+        ks: K numbers of samples.
+        difference: estimates and their pointwise ends, ``(K,)``.
+    """
+    known = np.flatnonzero(np.isfinite(difference.estimate))
+    if len(known) < 2:
+        return None
+    ends = (difference.estimate[known], difference.low[known], difference.high[known])
+    return find_crossing([ks[i] for i in known.tolist()], *ends)
 
 
 def differences(

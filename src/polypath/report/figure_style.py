@@ -19,6 +19,7 @@ BASE_LOOK = {"color": "#000000", "marker": "o", "linestyle": "--"}
 DARK = "#444444"  # for what belongs to no method
 MOST_BANDS = 6  # with more lines, the bands would hide each other
 BAND = {"alpha": 0.12, "lw": 0}
+WHOLE_BAND = {"alpha": 0.07, "lw": 0}  # the lighter one around it, which contains the whole curve
 
 
 def look(place: int) -> dict[str, Any]:
@@ -76,18 +77,20 @@ def new_figure(
 def draw_curve(
     axis: Any, curve: Curve, label: str, style: dict[str, Any], *, band: bool = True
 ) -> None:
-    """Draw a number over k, with its interval as a band.
+    """Draw a number over k, with the intervals at each k, and lighter the band of the whole curve.
 
     Args:
         axis: matplotlib axis to draw on.
         curve: K estimates with their ends.
         label: label for the legend.
         style: colour, marker and line style of matplotlib; ``color`` is required.
-        band: whether to draw the interval.
+        band: whether to draw intervals and band.
     """
     axis.plot(curve.ks, curve.estimate, ms=4, label=safe(label), **style)
     if band:
         axis.fill_between(curve.ks, curve.low, curve.high, color=style["color"], **BAND)
+        ends = (curve.band_low, curve.band_high)
+        axis.fill_between(curve.ks, *ends, color=style["color"], **WHOLE_BAND)
 
 
 def k_axis(axis: Any, curves: Sequence[Curve]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from polypath.metrics import Crossing
 from polypath.metrics.keep_explore import FOUND, KEPT, LOST, UNSOLVED
 from polypath.rollouts.samples import Samples
 
@@ -70,19 +71,23 @@ class Metric(Measure):
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A number at each of several k, with its band. Arrays have the shape ``(K,)``.
+    """A number at each of several k, with intervals. Arrays have the shape ``(K,)``.
 
     Attributes:
         ks: K numbers of samples.
         estimate: shape ``(K,)``.
-        low: lower ends of the band, ``(K,)``.
+        low: lower ends of the interval at each k, ``(K,)``.
         high: upper ends, ``(K,)``.
+        band_low: lower ends of the band that contains the whole curve, ``(K,)``.
+        band_high: its upper ends, ``(K,)``.
     """
 
     ks: tuple[int, ...]
     estimate: FloatArray
     low: FloatArray
     high: FloatArray
+    band_low: FloatArray
+    band_high: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +185,7 @@ class Flow:
         keep_by_luck: Keep expected for the base and fresh samples of itself, in [0, 1].
         k: samples per problem of ``keep`` and ``explore``.
         difference_curve: pass@k of the run minus the base run's, paired by problem.
+        crossing: k at which this difference is 0; ``None`` if there are fewer than two k.
     """
 
     run: str
@@ -192,6 +198,7 @@ class Flow:
     keep_by_luck: float
     k: int
     difference_curve: Curve
+    crossing: Crossing | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

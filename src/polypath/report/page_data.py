@@ -104,11 +104,20 @@ def _number(value: float) -> float | None:
 
 
 def _points(curves: Sequence[Curve | None]) -> list[dict[str, Any]]:
+    """Return the points of curves: estimate, interval at this k, and band of the whole curve."""
+    keys = ("e", "lo", "hi", "blo", "bhi")
     return [
-        {"run": run, "x": k, "e": _number(e), "lo": _number(low), "hi": _number(high)}
+        {
+            "run": run,
+            "x": k,
+            **{key: _number(value) for key, value in zip(keys, values, strict=True)},
+        }
         for run, curve in enumerate(curves)
         if curve is not None
-        for k, e, low, high in zip(curve.ks, curve.estimate, curve.low, curve.high, strict=True)
+        for k, *values in zip(
+            *(curve.ks, curve.estimate, curve.low, curve.high, curve.band_low, curve.band_high),
+            strict=True,
+        )
     ]
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from polypath.metrics.keep_explore import FOUND, KEPT, LOST, UNSOLVED
+from polypath.report.crossings import crossing_sentence
 from polypath.report.model import (
     EXPECTED_LOST,
     FELL,
@@ -71,10 +72,11 @@ def one_seed(comparison: Comparison) -> list[str]:
 
 
 def closing(comparison: Comparison) -> list[str]:
-    """Say what each run kept, lost and found, which the table of differences does not show."""
+    """Say where pass@k crosses, and what each run kept, lost and found: no table shows these."""
     base, lines = comparison.base.name, []
     for run, flow in zip(comparison.runs, comparison.flows, strict=True):
-        told = " ".join(filter(None, (problems(flow), solutions(flow), shares(flow))))
+        crossed = crossing_sentence(flow.crossing)
+        told = " ".join(filter(None, (crossed, problems(flow), solutions(flow), shares(flow))))
         lines += [f"{run.name} against {base}: {told}"] if told else []
     return lines
 
@@ -82,8 +84,9 @@ def closing(comparison: Comparison) -> list[str]:
 def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
     """Say what changed between a run and the base, one sentence for each topic.
 
-    The topics are correctness, diversity, problems kept, lost and found, solutions, shares, and the
-    minimum detectable effect. Sentences about measures without a value are left out.
+    The topics are correctness, diversity, the k at which pass@k crosses, problems kept, lost and found,
+    solutions, shares, and the minimum detectable effect. Sentences about measures without a value are left
+    out.
 
     Args:
         differences: differences of the run.
@@ -96,7 +99,8 @@ def changes(differences: Sequence[Difference], flow: Flow) -> list[str]:
     correct = [d for d in known if d.group == "correctness"]
     diverse = [d for d in known if d.group != "correctness"]
     told = [_correctness(correct), _diversity(diverse)]
-    told += [problems(flow), solutions(flow), shares(flow), _detectable(correct)]
+    told += [crossing_sentence(flow.crossing), problems(flow), solutions(flow), shares(flow)]
+    told += [_detectable(correct)]
     return [sentence for sentence in told if sentence]
 
 

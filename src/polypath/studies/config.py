@@ -12,6 +12,7 @@ from polypath.studies.keys import Bounds, key, nested
 
 BASE = "base"
 COOLED = "base, cooled"  # in results files: the base at its best temperature
+EQUAL = " at equal pass@1"  # after a measure: the difference to the reference stopped there
 SHARED = "shared"  # random draws of the base
 Settings = Mapping[str, Any]
 Pairs = Sequence[tuple[str, str]]
@@ -196,7 +197,8 @@ class Study:
         page: whether the HTML page is written.
         matched: whether methods are also compared with the reference stopped at equal pass@1.
         tuning_seed: seed of training of the runs that strengths are chosen by, at least 0.
-        pick: what the chosen strength is highest in; see ``tuning.Rule``.
+        pick: what the chosen strength is highest in; see ``strengths.Rule``.
+        ranking: measures that rows of the main split are ranked by; see ``strengths.Rule``.
         joined: files that methods were joined from.
         command: command that runs the study again.
         text: text of the file.
@@ -227,6 +229,7 @@ class Study:
     matched: bool = key(True)
     tuning_seed: int = key(1000)
     pick: str = key("")
+    ranking: tuple[str, ...] = key(())
     joined: tuple[Path, ...] = ()
     command: str = field(default="polypath study", compare=False)
     text: str = field(default="", compare=False, repr=False)
@@ -253,14 +256,14 @@ class Study:
     def only(self, methods: Sequence[str] | None, seeds: Sequence[int] | None) -> "Study":
         """Return the study with fewer methods, or with other seeds.
 
-        If a kept method is a checkpoint of another, that one is kept as well.
+        If a kept method is a checkpoint of another, that one is kept as well; if one is tuned, the reference.
 
         Args:
             methods: keys to keep; ``None`` for all.
             seeds: seeds of training; ``None`` for the study's.
 
         Raises:
-            ConfigError: a method is unknown, or nothing is left.
+            ConfigError: a method is unknown, nothing is left, or a seed is that of tuning.
         """
         kept = dict(self.methods)
         if methods is not None:
@@ -268,6 +271,8 @@ class Study:
                 if name not in self.methods:
                     raise unknown_name("method", name, self.methods)
             needed = {*methods, *(self.trained(name).name for name in methods)}
+            if self.against and any(self.trained(name).strengths for name in methods):
+                needed |= {self.against, self.trained(self.against).name}
             kept = {name: self.methods[name] for name in self.methods if name in needed}
         chosen = self.seeds if seeds is None else tuple(dict.fromkeys(seeds))
         if not kept or not chosen or min(chosen) < 0:
@@ -275,7 +280,12 @@ class Study:
                 f"--only and --seeds must leave a method and seeds of at least 0, got {methods} "
                 f"and {seeds}."
             )
+        if self.tuning_seed in chosen and any(method.strengths for method in kept.values()):
+            raise ConfigError(
+                f"--seeds must not name {self.tuning_seed}, the seed that strengths are chosen with."
+            )
         against = self.against if self.against in kept else ""
+        ranking = tuple(text for text in self.ranking if against or not text.endswith(EQUAL))
         for name, method in kept.items():
             if method.against not in kept:
                 kept[name] = replace(method, against="")
@@ -284,7 +294,13 @@ class Study:
         command += f" --only {','.join(kept)}" if methods is not None else ""
         command += f" --seeds {','.join(map(str, chosen))}" if seeds is not None else ""
         return replace(
-            self, methods=kept, seeds=chosen, against=against, pairs=pairs, command=command
+            self,
+            methods=kept,
+            seeds=chosen,
+            against=against,
+            pairs=pairs,
+            ranking=ranking,
+            command=command,
         )
 
 

@@ -29,7 +29,7 @@ from polypath.studies.load_methods import (
     scalars,
 )
 from polypath.studies.relation_metrics import check_metric
-from polypath.studies.strengths import rule_of
+from polypath.studies.strengths import checked_rule, rule_of
 from polypath.tasks import Task, get_task, is_place
 from polypath.yaml_file import read_yaml
 
@@ -206,6 +206,13 @@ def _check_reference(study: Study, where: str, *, asked: bool) -> None:
         raise ConfigError(
             f"temperatures in {where} needs 'tuning' with a split, such as dev, to choose one on."
         )
+    for text in study.ranking:
+        rule = checked_rule(text, study.main, f"ranking in {where}")
+        if rule.matched and not (study.matched and reference and reference.checkpoints):
+            raise ConfigError(
+                f"{rule} in ranking of {where} needs 'against' with a method that has 'checkpoints' to "
+                f"stop at, got {study.against or 'none'!r}."
+            )
     for evaluation in study.evaluations:
         if study.base_draws == SHARED and evaluation.keep_k:
             raise ConfigError(

@@ -1,19 +1,19 @@
 """All results of a study: measured from its samples, and as ``results.json`` stores them."""
 
-import json
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import polypath
 from polypath.report.records import plain
 from polypath.studies.arguments import budgets
 from polypath.studies.config import Study, at_temperature
-from polypath.studies.job_functions import COST, best_temperature
-from polypath.studies.jobs import Job
+from polypath.studies.cost import cost_sentence, costs, step_costs
+from polypath.studies.job_functions import best_temperature
 from polypath.studies.over_training import checkpoint_curves, logged_curves, match, read_trails
 from polypath.studies.plan import StudyPlan
+from polypath.studies.ranking import rankings
 from polypath.studies.relations import relate, relation_record
 from polypath.studies.splits import SplitResult, SplitSamples, measure_split
 from polypath.studies.strengths import strengths_note
@@ -35,10 +35,12 @@ class StudyResult:
         trails: methods of the main split over their checkpoints.
         matched: rows of the main split, compared at equal pass@1 with the study's reference.
         matched_pairs: the study's pairs, compared at equal pass@1.
+        rankings: the rows of the main split in the order of each measure that the study ranks by.
         relations: relations of metrics over the models of the main split.
         checkpoints: curves of what checkpoints can do.
         logged: curves of what the runs logged in training.
         cost: cost of the jobs.
+        step_costs: key of a method -> cost of a step of its training.
     """
 
     def __init__(self, plan: StudyPlan, seconds: Mapping[str, float], *, workers: int = 1) -> None:
@@ -59,10 +61,12 @@ class StudyResult:
         against = [(row.name, study.against) for row in main.rows[1:] if row.name != study.against]
         self.matched = match(main, against, self.trails)
         self.matched_pairs = match(main, study.pairs, self.trails)
+        self.rankings = rankings(main, self.trails)
         self.relations = relate(main)
         self.checkpoints = checkpoint_curves(self.trails, study.main)
         self.logged = logged_curves(plan)
         self.cost = costs(plan, seconds)
+        self.step_costs = step_costs(plan)
 
     @property
     def main(self) -> SplitResult:
@@ -126,6 +130,7 @@ def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]
     splits[study.main.split] |= {
         "matched": result.matched,
         "matched_pairs": result.matched_pairs,
+        "rankings": result.rankings,
         "relations": [relation_record(relation) for relation in result.relations],
     }
     job_seconds = {job.name: result.seconds.get(job.name) for job in plan.jobs()}
@@ -149,6 +154,7 @@ def record(result: StudyResult, *, started: float, ran: float) -> dict[str, Any]
             "job_seconds": job_seconds,
             "checkpoints": result.checkpoints,
             "cost": result.cost,
+            "cost of a step": result.step_costs,
             "temperature": {"best": result.best, "pass@1": result.accuracy},
             "seconds": {
                 "jobs": sum(seconds or 0.0 for seconds in job_seconds.values()),
@@ -174,94 +180,3 @@ def _split_record(split: SplitResult) -> dict[str, Any]:
         "temperatures": split.cooled,
         "method_temperatures": split.method_temperatures,
     }
-
-
-# --- the cost of the jobs -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """Seconds of some jobs, added up.
-
-    Attributes:
-        jobs: number of jobs.
-        timed: number of these with a known wall time.
-        wall: seconds of wall time by kind of job: ``train``, ``evaluate``, ``presample``.
-        cpu_known: number of jobs with a known CPU time; all that this version ran.
-        cpu: seconds of CPU time of the processes of these jobs, without those of other processes that
-            verify samples for them.
-    """
-
-    jobs: int
-    timed: int
-    wall: Mapping[str, float]
-    cpu_known: int
-    cpu: float
-
-    @property
-    def total_wall(self) -> float:
-        """Seconds of all kinds together."""
-        return sum(self.wall.values())
-
-
-def costs(plan: StudyPlan, timings: Mapping[str, float]) -> dict[str, Any]:
-    """Add up the costs of a study's jobs: of each method's runs, of the base, and of all.
-
-    Args:
-        plan: plan of the study.
-        timings: name of a job -> seconds of wall time of the call that finished it.
-
-    Returns:
-        ``methods``: key of a method -> cost of its runs; ``base`` and ``total``: a cost each.
-    """
-    seeds, methods = plan.study.seeds, plan.study.methods
-    runs = {name: [job for seed in seeds for job in plan.run_jobs(name, seed)] for name in methods}
-    return {
-        "methods": {name: cost_of(jobs, timings) for name, jobs in runs.items()},
-        "base": cost_of(plan.base_jobs(), timings),
-        "total": cost_of(plan.jobs(), timings),
-    }
-
-
-def cost_of(jobs: Iterable[Job], timings: Mapping[str, float]) -> Cost:
-    """Add up the time of jobs, counting each once.
-
-    Args:
-        jobs: any jobs; repeats are allowed.
-        timings: as in ``costs``.
-
-    Returns:
-        The sums; ``timed`` is the number of jobs that they cover.
-    """
-    unique = {job.result: job for job in jobs}.values()
-    timed = [job for job in unique if job.name in timings]
-    wall: dict[str, float] = {}
-    for job in timed:
-        kind = job.kind.split()[0]
-        wall[kind] = wall.get(kind, 0.0) + timings[job.name]
-    cpu = [seconds for job in unique if (seconds := _cpu_seconds(job)) is not None]
-    return Cost(jobs=len(unique), timed=len(timed), wall=wall, cpu_known=len(cpu), cpu=sum(cpu))
-
-
-def _cpu_seconds(job: Job) -> float | None:
-    path = job.result if job.kind.startswith("evaluate") else job.result.parent / COST
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8")).get("cpu_seconds")
-    except (OSError, ValueError):  # written by an older version, or killed before the last line
-        return None
-    return float(found) if isinstance(found, int | float) else None
-
-
-def cost_sentence(cost: Cost, command: str) -> str:
-    """Say what the study cost, and which command runs it again."""
-    names = {"train": "training", "evaluate": "evaluation", "presample": "pre-sampling"}
-    parts = ", ".join(f"{names[kind]} {seconds:,.0f} s" for kind, seconds in cost.wall.items())
-    of_all = f" (known of {cost.timed:,})" if cost.timed < cost.jobs else ""
-    wall = f"{cost.jobs:,} jobs{of_all}: {cost.total_wall:,.0f} s of wall time, added up"
-    wall += f" ({parts})" if parts else ""
-    if not cost.cpu_known:
-        cpu = "CPU time was not recorded"
-    else:
-        known = f" (known of {cost.cpu_known:,})" if cost.cpu_known < cost.jobs else ""
-        cpu = f"{cost.cpu:,.0f} s of CPU time{known}"
-    return f"{wall}; {cpu}. Made again by: `{command}`"

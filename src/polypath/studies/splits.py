@@ -11,9 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from polypath.metrics import Crossing
 from polypath.report.analysis import MeasuredRun, measure_runs
 from polypath.report.changes import expected_explore, expected_keep, keep_and_explore
-from polypath.report.estimates import Stack, curve, differences, intervals, metrics, stack
+from polypath.report.estimates import (
+    Stack,
+    crossing_of,
+    curve,
+    differences,
+    metrics,
+    paired,
+    stack,
+)
 from polypath.report.measures import measure
 from polypath.report.model import Curve, Difference, FloatArray, Metric
 from polypath.report.prepared import Prepared, ProblemValues, shared_problems
@@ -236,12 +245,16 @@ class Row(RowFolders):
         against_base: key -> paired difference to the base.
         against: key -> paired difference to its reference method, if there is one.
         pass_curve: pass@k over k.
+        crossing_base: k at which it crosses the base's.
+        crossing: the same for its reference method.
     """
 
     metrics: Mapping[str, Metric]
     against_base: Mapping[str, Difference] = field(default_factory=dict)
     against: Mapping[str, Difference] = field(default_factory=dict)
     pass_curve: Curve
+    crossing_base: Crossing | None = None
+    crossing: Crossing | None = None
 
     @property
     def trained(self) -> bool:
@@ -288,6 +301,7 @@ def measure_split(samples: SplitSamples) -> SplitResult:
     """
     plan, settings = samples.plan, samples.settings
     stacks: dict[str, Stack] = {}
+    uncompared: dict[str, Row] = {}
 
     def against(name: str, row: Row, mine: Stack) -> dict[str, Difference]:
         """Return the differences of a row to the row of this name; empty without one."""
@@ -295,14 +309,26 @@ def measure_split(samples: SplitSamples) -> SplitResult:
             return {}
         return {d.key: d for d in differences(stacks[name], mine, settings, name, row.name)}
 
+    def crossing(name: str, row: Row) -> Crossing | None:
+        """Return where pass@k of a row crosses that of the row of this name."""
+        if not name or uncompared[name] is row:
+            return None
+        found, _ = paired(_pass_at(row, samples), _pass_at(uncompared[name], samples), settings)
+        return crossing_of(samples.sizes.curve_ks, found)
+
     def compared(row: Row, mine: Stack) -> Row:
         reference = plan.study.reference_of(row.name)
         return replace(
-            row, against_base=against(BASE, row, mine), against=against(reference, row, mine)
+            row,
+            against_base=against(BASE, row, mine),
+            against=against(reference, row, mine),
+            crossing_base=crossing(BASE, row),
+            crossing=crossing(reference, row),
         )
 
     measured = [_measure_row(source, samples) for source in samples.rows]
     stacks |= {row.name: mine for row, mine in measured}
+    uncompared |= {row.name: row for row, _ in measured}
     rows = {row.name: compared(row, mine) for row, mine in measured}
     at_temperatures: dict[str, tuple[Row, ...]] = {}
     for name in plan.study.methods if samples.evaluation == plan.study.main else ():
@@ -329,10 +355,14 @@ def measure_split(samples: SplitSamples) -> SplitResult:
 def _measure_row(source: RowFolders, samples: SplitSamples) -> tuple[Row, Stack]:
     found, settings = [samples.values(folder) for folder in source.folders], samples.settings
     measures = stack([one.values for one in found], len(samples.shared))
-    pass_R_N_K = np.stack([one.curve_N_K for one in found])
     row = Row(
         **vars(source),
         metrics={metric.key: metric for metric in metrics(measures, settings)},
-        pass_curve=curve(samples.sizes.curve_ks, intervals(pass_R_N_K, None, settings)),
+        pass_curve=curve(samples.sizes.curve_ks, _pass_at(source, samples), settings, most=1.0),
     )
     return row, measures
+
+
+def _pass_at(source: RowFolders, samples: SplitSamples) -> FloatArray:
+    """Return pass@k of a row over the k of the curve, ``(R, N, K)``."""
+    return np.stack([samples.values(folder).curve_N_K for folder in source.folders])

@@ -4,11 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from polypath.studies.config import Method, Settings, Study
+from polypath.studies.config import EQUAL, Evaluation, Method, Settings, Study
 from polypath.studies.keys import refuse
 from polypath.studies.load_methods import strength_name
-
-EQUAL = " at equal pass@1"
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,11 @@ class Rule:
         """Return the text that the study file has."""
         return self.key + EQUAL * self.matched
 
+    @classmethod
+    def of(cls, text: str) -> "Rule":
+        """Read the text of a study file."""
+        return cls(text.removesuffix(EQUAL), text.endswith(EQUAL))
+
 
 def rule_of(study: Study) -> Rule:
     """Return how a study chooses between strengths.
@@ -40,12 +43,28 @@ def rule_of(study: Study) -> Rule:
     """
     assert study.tuning is not None
     most = max(study.tuning.ks)
-    text = study.pick or (f"pass@{most}{EQUAL}" if most > 1 else "pass@1")
-    key, matched = text.removesuffix(EQUAL), text.endswith(EQUAL)
-    known = [f"pass@{k}" for k in study.tuning.ks] + [f"distinct@{most}"] * (most > 1)
-    if key not in known or (key == "pass@1" and matched):
-        refuse("pick", f"must be one of {known}, the others than pass@1 also with {EQUAL!r}", text)
-    return Rule(key, matched)
+    return checked_rule(
+        study.pick or (f"pass@{most}{EQUAL}" if most > 1 else "pass@1"), study.tuning, "pick"
+    )
+
+
+def checked_rule(text: str, evaluation: Evaluation, where: str) -> Rule:
+    """Read the text of a rule after checking that the evaluation measures it.
+
+    Args:
+        text: ``pass@k`` or ``distinct@k``, maybe with ``at equal pass@1``.
+        evaluation: how the split is sampled.
+        where: name of the key, for messages.
+
+    Raises:
+        ConfigError: it does not measure this.
+    """
+    rule, most = Rule.of(text), max(evaluation.ks)
+    known = ["pass@1"] + [f"pass@{k}" for k in evaluation.ks if k > 1]
+    known += [f"distinct@{most}"] * (most > 1)
+    if rule.key not in known or (rule.key == "pass@1" and rule.matched):
+        refuse(where, f"must be one of {known}, the others than pass@1 also with {EQUAL!r}", text)
+    return rule
 
 
 def candidates(method: Method) -> dict[str, Method]:
@@ -93,6 +112,7 @@ def tuning_study(study: Study) -> Study:
         temperatures=(),
         pairs=(),
         relations=(),
+        ranking=(),
         page=False,
         matched=True,
     )

@@ -5,14 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from polypath.metrics.matched import ABOVE
+from polypath.report.crossings import crossing_cell
 from polypath.report.estimates import TOO_ALIKE, intervals, too_alike
 from polypath.report.model import NOISE, Difference, Metric
 from polypath.report.numbers import MISSING, number, with_ends, with_half
 from polypath.report.settings import AnalysisSettings
 from polypath.report.table import Cell, Cells, ReportTable
 from polypath.studies.config import BASE, Evaluation, Study
+from polypath.studies.cost import step_cost_table
 from polypath.studies.job_functions import ENTROPY
 from polypath.studies.over_training import MatchedRow
+from polypath.studies.ranking import ranking_tables
 from polypath.studies.relation_fit import TRUSTED_RUNS
 from polypath.studies.relations import ALL, RelationResult
 from polypath.studies.results import StudyResult
@@ -28,19 +31,23 @@ def tables(result: StudyResult) -> list[ReportTable]:
     for split in result.splits:
         found.append(_numbers(split))
         found += _difference_tables(study, split, split.rows)
+        found += _crossings(study, split)
         if split.pairs:
             labels = {name: method.label for name, method in study.methods.items()}
             pairs = [(f"{labels[a]} against {labels[b]}", d) for (a, b), d in split.pairs.items()]
             found.append(_differences(split, "differences in pairs", pairs))
         if split is result.main:
             found += main_tables(result)
+    found.append(step_cost_table(study, result.step_costs))
     return [_warned(table) for table in found] + relation_tables(result)
 
 
 def main_tables(result: StudyResult) -> list[ReportTable]:
     """Return the tables that only the main split has, without its relations."""
     study, main = result.plan.study, result.main
-    found = [_at_equal_pass(study, main, result.matched)] if result.matched else []
+    found = ranking_tables(result.rankings, study.main.split)
+    if result.matched:
+        found.append(_at_equal_pass(study, main, result.matched))
     if result.matched_pairs:
         found.append(_at_equal_pass(study, main, result.matched_pairs, in_pairs=True))
     if result.trails:
@@ -215,6 +222,29 @@ def _differences(
             "Paired by problem, ± half of the 95 % interval (both ends are in results.json). "
             "*: p < 0.05, corrected for the several k of pass@k but not for the number of methods "
             "or measures.",
+        ),
+    )
+
+
+def _crossings(study: Study, result: SplitResult) -> Iterator[ReportTable]:
+    """Yield where pass@k of each row crosses the base's and its reference's, if there are several k."""
+    rows = [row for row in result.rows if row.name != BASE]
+    if max(result.evaluation.ks) == 1 or not rows:
+        return
+    against = study.methods[study.against].label if study.against else ""
+    theirs = f"{against}'s" if against else "its reference's"
+    columns = ["method", "the base's", *([theirs] if any(row.crossing for row in rows) else [])]
+    cells = (
+        (row.label, crossing_cell(row.crossing_base), crossing_cell(row.crossing)) for row in rows
+    )
+    yield ReportTable(
+        title=f"{result.evaluation.split}: where pass@k crosses",
+        columns=tuple(columns),
+        words=tuple(columns[1:]),
+        rows=tuple(row[: len(columns)] for row in cells),
+        notes=(
+            "above to k: the row's pass@k is higher up to this k and lower beyond it. In brackets: the 95 % "
+            "interval of this k; ≤ and ≥ where the curves may cross outside the k that were sampled.",
         ),
     )
 

@@ -1,6 +1,7 @@
 """Files that a run writes while it trains: its log, and a mark on every complete checkpoint."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,15 @@ class LogFile(TrainerCallback):
 
     When a run resumes, the lines after the checkpoint are dropped, because those steps are trained and
     logged again. So is the summary of a run that was killed after writing it, before all was saved.
+
+    ``cpu_seconds`` of a line is the CPU time of this process since training began, for the steps that are
+    kept: without start-up, and without processes that verify for it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._cpu_before = 0.0  # of the steps before this start
+        self._cpu_start = time.process_time()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Cut the file back to the step that training starts from."""
@@ -60,6 +66,8 @@ class LogFile(TrainerCallback):
         start = state.global_step
         lines = read_log(self._path) if start else []
         kept = [line for line in lines if line["step"] <= start and "train_runtime" not in line]
+        spent = [line["cpu_seconds"] for line in kept if "cpu_seconds" in line]
+        self._cpu_before, self._cpu_start = (spent or [0.0])[-1], time.process_time()
         # Complete or not at all: a kill here must not lose the log.
         write_file(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
@@ -67,7 +75,8 @@ class LogFile(TrainerCallback):
         """Append one line."""
         del args, control, kwargs
         if state.is_world_process_zero and logs:
-            line = {"step": state.global_step, **logs}
+            cpu = self._cpu_before + time.process_time() - self._cpu_start
+            line = {"step": state.global_step, **logs, "cpu_seconds": round(cpu, 3)}
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, default=str) + "\n")
 

@@ -67,6 +67,7 @@ function lines(place, rows, { x, y, say = digits, zero = false, log = true }) {
     y: { grid: true, nice: true, label: y, labelArrow: "none", tickFormat: zero ? (value) => signedTick(value) : undefined },
     marks: [
       zero ? Plot.ruleY([0], { stroke: "currentColor", strokeOpacity: 0.6 }) : null,
+      Plot.areaY(rows.filter((row) => row.blo != null), { x: "x", y1: "blo", y2: "bhi", fill: "run", z: "run", fillOpacity: 0.07 }),
       Plot.areaY(rows.filter((row) => row.lo != null), { x: "x", y1: "lo", y2: "hi", fill: "run", z: "run", fillOpacity: 0.14 }),
       Plot.lineY(rows.filter((row) => row.run === 0), { x: "x", y: "e", stroke: "run", z: "run", strokeDasharray: "5 3", strokeWidth: 2 }),
       Plot.lineY(rows.filter((row) => row.run > 0), { x: "x", y: "e", stroke: "run", z: "run", strokeWidth: 2 }),
