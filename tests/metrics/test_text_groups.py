@@ -106,9 +106,10 @@ def test_all_characters_of_python_are_split_as_by_the_regular_expression():
 def test_more_n_grams_than_fit_a_number_are_sorted_as_well():
     rng = np.random.default_rng(0)
     first_T, second_T = rng.integers(0, 1 << 40, (2, 50)) % 3 << 38
-    order_T, new_T = in_order(first_T, second_T)
+    place_T = np.arange(50)
+    order_T, new_T = in_order(first_T, second_T, place_T)
     assert order_T.tolist() == np.lexsort((second_T, first_T)).tolist()
     pairs = list(zip(first_T[order_T].tolist(), second_T[order_T].tolist(), strict=True))
     assert new_T.sum() == len(set(pairs))
-    small = in_order(first_T >> 38, second_T >> 38)
+    small = in_order(first_T >> 38, second_T >> 38, place_T)
     assert [a.tolist() for a in small] == [order_T.tolist(), new_T.tolist()]

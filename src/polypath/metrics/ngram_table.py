@@ -69,8 +69,8 @@ def tabulate_ngrams(
 ) -> NgramTable:
     """Count the n-grams of several groups of texts.
 
-    An n-gram that occurs once has no other occurrence when it is lengthened, so only those that occur twice
-    or more are lengthened.
+    An n-gram occurs once if one of the two shorter ones in it does, so only those are looked at whose shorter
+    ones occur twice or more.
 
     Args:
         texts: S texts, each different from the others of its group.
@@ -85,7 +85,7 @@ def tabulate_ngrams(
         raise ConfigError(f"max_n must be at least 1, got {max_n}.")
     token_T, lengths_S = number_tokens(texts, tokenize)
     text_T = np.repeat(np.arange(len(texts)), lengths_S)
-    left_T = np.repeat(np.cumsum(lengths_S), lengths_S) - np.arange(len(token_T))
+    goes_on_T = np.diff(text_T, append=-1) == 0  # the next token is in the same text
     total_R_S = np.maximum(lengths_S - np.arange(max_n)[:, None], 0)
     own_R_S = total_R_S.copy()  # less the occurrences that are not the only one of their n-gram
     parts: list[tuple[IntArray, ...]] = []
@@ -93,16 +93,15 @@ def tabulate_ngrams(
     start_T = np.arange(len(token_T))
     gram_T = np.asarray(groups, dtype=np.int64)[text_T]  # one empty n-gram per group
     for n in range(max_n):
-        inside_T = left_T[start_T] > n  # the n-gram ends within its text
-        start_T, gram_T = start_T[inside_T], gram_T[inside_T]
-        order_T, new_T = in_order(gram_T, token_T[start_T + n])
-        cells = _Cells.of(new_T, text_T[start_T[order_T]])
-        own_R_S[n] -= np.bincount(text_T[start_T], minlength=len(texts))
+        start_T, new_T = in_order(gram_T[start_T], token_T[start_T + n], start_T)
+        text_of_T = text_T[start_T]
+        cells = _Cells.of(new_T, text_of_T)
+        own_R_S[n] -= np.bincount(text_of_T, minlength=len(texts))
         own_R_S[n] += np.bincount(cells.text_M[~cells.shared_M], minlength=len(texts))
         gram_M, text_M, count_M = cells.of_shared()
         parts.append((gram_M + num_grams, np.full_like(gram_M, n), text_M, count_M))
         num_grams += int(gram_M.max(initial=-1)) + 1
-        start_T, gram_T = _repeated(start_T, order_T, new_T)
+        start_T = _to_lengthen(start_T, new_T, gram_T, goes_on_T)
     gram_M, order_M, text_M, count_M = (np.concatenate(part) for part in zip(*parts, strict=True))
     shared = NgramCounts(
         max_n=max_n,
@@ -151,39 +150,53 @@ class _Cells:
         gram_M = np.cumsum(np.diff(gram_M, prepend=-1) > 0) - 1
         most = int(count_M.max(initial=0))
         if most > 1:
-            order_M, _ = in_order(gram_M, most - count_M)
+            order_M, _ = in_order(gram_M, most - count_M, np.arange(len(gram_M)))
             text_M, count_M = text_M[order_M], count_M[order_M]
         return gram_M, text_M, count_M
 
 
-def in_order(first_T: IntArray, second_T: IntArray) -> tuple[IntArray, BoolArray]:
-    """Sort pairs of numbers >= 0 stably.
+def in_order(
+    first_T: IntArray, second_T: IntArray, place_T: IntArray
+) -> tuple[IntArray, BoolArray]:
+    """Sort pairs of numbers >= 0, and equal pairs by their places.
+
+    Args:
+        first_T: first number of each pair.
+        second_T: second number.
+        place_T: different numbers >= 0, increasing.
 
     Returns:
-        Their places in order, and True at the first of equal pairs.
+        The places in order, and True at the first of equal pairs.
     """
-    size = len(first_T)
-    place_bits = size.bit_length()
-    second_bits = int(second_T.max(initial=0)).bit_length()
-    first_bits = int(first_T.max(initial=0)).bit_length()
+    place_bits, second_bits, first_bits = (
+        int(number_T.max(initial=0)).bit_length() for number_T in (place_T, second_T, first_T)
+    )
     if first_bits + second_bits + place_bits <= _KEY_BITS:
         # Sorting numbers that hold the place is several times faster than argsort.
-        key_T = np.sort(((first_T << second_bits | second_T) << place_bits) | np.arange(size))
-        order_T, pair_T = key_T & ((1 << place_bits) - 1), key_T >> place_bits
-        new_T = np.diff(pair_T, prepend=-1) != 0
-        return order_T, new_T
+        key_T = np.sort((first_T << second_bits | second_T) << place_bits | place_T)
+        pair_T = key_T >> place_bits
+        return key_T & ((1 << place_bits) - 1), np.diff(pair_T, prepend=-1) != 0
     order_T = np.lexsort((second_T, first_T))
     new_T = np.diff(first_T[order_T], prepend=-1) != 0
     new_T |= np.diff(second_T[order_T], prepend=-1) != 0
-    return order_T, new_T
+    return place_T[order_T], new_T
 
 
-def _repeated(start_T: IntArray, order_T: IntArray, new_T: BoolArray) -> tuple[IntArray, IntArray]:
-    """Return the starts of n-grams that occur twice or more, increasing, and the numbers of the n-grams."""
+def _to_lengthen(
+    start_T: IntArray, new_T: BoolArray, gram_T: IntArray, goes_on_T: BoolArray
+) -> IntArray:
+    """Return where n-grams start that may occur twice, a token longer than those given.
+
+    Args:
+        start_T: starts of n-grams, n-gram by n-gram.
+        new_T: True at the first of each.
+        gram_T: receives at each start the number of the n-gram, if it occurs twice or more.
+        goes_on_T: True where the next token is in the same text.
+    """
     times_G = np.diff(np.flatnonzero(new_T), append=len(new_T))
     several_G = times_G > 1
-    gram_T = np.full(len(start_T), -1)
-    kept_T = np.repeat(several_G, times_G)
-    gram_T[order_T[kept_T]] = np.repeat(np.arange(several_G.sum()), times_G[several_G])
-    again_T = gram_T >= 0
-    return start_T[again_T], gram_T[again_T]
+    again_T = start_T[np.repeat(several_G, times_G)]
+    gram_T[again_T] = np.repeat(np.arange(several_G.sum()), times_G[several_G])
+    twice_T = np.zeros(len(gram_T) + 1, dtype=np.bool_)
+    twice_T[again_T] = True
+    return np.flatnonzero(twice_T[:-1] & twice_T[1:] & goes_on_T)

@@ -13,7 +13,6 @@ Tokenize = Callable[[str], Sequence[str]]
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _SPACE, _SIGN, _LETTER = 0, 1, 2  # kinds of characters
-_ASCII = 128
 
 
 def words(text: str) -> list[str]:
@@ -55,31 +54,29 @@ def _number_words(texts: Sequence[str]) -> tuple[IntArray, IntArray]:
 
     together = "\n".join(texts)  # no token has a line break
     if together.isascii():
-        character_C = np.frombuffer(together.encode("ascii"), np.uint8)
+        encoded = together.encode("ascii")
+        kind_C = np.frombuffer(encoded.translate(_ASCII_KINDS), np.uint8)
+        kept_C = np.frombuffer(encoded.translate(None, _ASCII_SPACES), np.uint8)
     else:
         character_C = np.frombuffer(together.encode("utf-32-le", "surrogatepass"), np.uint32)
-    kind_C = _kinds(character_C)
+        kind_C = _kinds(character_C)
+        kept_C = character_C[kind_C != _SPACE]
     first_C = kind_C != _SPACE
     first_C[1:] &= (kind_C[1:] != _LETTER) | (kind_C[:-1] != _LETTER)
     first_T = np.flatnonzero(first_C)
     ends_S = np.cumsum([len(text) + 1 for text in texts], dtype=np.int64)
     lengths_S = np.diff(np.searchsorted(first_T, ends_S), prepend=0)
     # Without white space, a token is all that stands between two first characters.
-    kept_C = kind_C != _SPACE
-    offsets_T = np.append(np.flatnonzero(first_C[kept_C]), kept_C.sum()) * character_C.itemsize
-    buffers = [None, pa.py_buffer(offsets_T), pa.py_buffer(character_C[kept_C])]
+    offsets_T = np.append(np.flatnonzero(first_C[kind_C != _SPACE]), len(kept_C))
+    buffers = [None, pa.py_buffer(offsets_T * kept_C.itemsize), pa.py_buffer(kept_C)]
     tokens = pa.Array.from_buffers(pa.large_binary(), len(first_T), buffers)
     return tokens.dictionary_encode().indices.to_numpy().astype(np.int64), lengths_S
 
 
-def _kinds(character_C: npt.NDArray[np.uint8] | npt.NDArray[np.uint32]) -> npt.NDArray[np.int8]:
+def _kinds(character_C: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
     """Return whether each character is white space, a sign or part of a word."""
-    kind_C = _ASCII_KINDS[np.minimum(character_C, _ASCII - 1)]
-    if character_C.itemsize > 1:
-        others = np.flatnonzero(character_C >= _ASCII)
-        different, of = np.unique(character_C[others], return_inverse=True)
-        kind_C[others] = np.array([_kind(chr(c)) for c in different.tolist()], np.int8)[of]
-    return kind_C
+    different, of = np.unique(character_C, return_inverse=True)
+    return np.array([_kind(chr(c)) for c in different.tolist()], np.uint8)[of]
 
 
 def _kind(character: str) -> int:
@@ -88,4 +85,5 @@ def _kind(character: str) -> int:
     return _LETTER if re.match(r"\w", character) else _SIGN
 
 
-_ASCII_KINDS = np.array([_kind(chr(c)) for c in range(_ASCII)], dtype=np.int8)
+_ASCII_KINDS = bytes(_kind(chr(c)) for c in range(256))
+_ASCII_SPACES = bytes(c for c in range(128) if _ASCII_KINDS[c] == _SPACE)
