@@ -1,7 +1,7 @@
 """N-grams of texts, counted once for every measure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,22 @@ class NgramCounts:
             gram_M=self.gram_M[kept_M],
             order_M=self.order_M[kept_M],
             text_M=text_M[kept_M],
+            count_M=self.count_M[kept_M],
+        )
+
+    def of_texts(self, kept_S: BoolArray) -> "NgramCounts":
+        """Return the entries of some texts; the texts keep their numbers."""
+        if kept_S.all():
+            return self
+        return self.entries(np.flatnonzero(kept_S[self.text_M]))
+
+    def entries(self, kept_M: npt.NDArray[np.generic]) -> "NgramCounts":
+        """Return some of the entries, given by their places or as booleans."""
+        return replace(
+            self,
+            gram_M=self.gram_M[kept_M],
+            order_M=self.order_M[kept_M],
+            text_M=self.text_M[kept_M],
             count_M=self.count_M[kept_M],
         )
 

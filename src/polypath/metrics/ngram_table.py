@@ -40,24 +40,31 @@ class NgramTable:
         """Number of texts, S."""
         return self.shared.num_texts
 
-    def by_text(self, value_M: npt.ArrayLike | None = None) -> IntArray:
-        """Return the number of shared n-grams of each text, or the sum of a value of theirs, by order.
-
-        Args:
-            value_M: whole numbers, one per entry of ``shared``.
-        """
-        shared, size = self.shared, self.num_texts
-        cell_M = shared.order_M * size + shared.text_M
-        sum_M = np.bincount(cell_M, value_M, minlength=shared.max_n * size)
-        return sum_M.astype(np.int64).reshape(shared.max_n, size)
+    def among(self, kept_S: BoolArray) -> "NgramTable":
+        """Return the table of some texts, without the others; the texts keep their numbers."""
+        counts = self.shared.of_texts(kept_S)
+        first_M = np.flatnonzero(counts.first_M())
+        texts_G = np.diff(first_M, append=len(counts.gram_M))
+        shared = counts.entries(np.flatnonzero(np.repeat(texts_G > 1, texts_G)))
+        own = counts.entries(first_M[texts_G == 1])
+        own_R_S = np.where(kept_S, self.own_R_S + _by_text(own), 0)
+        total_R_S = np.where(kept_S, self.total_R_S, 0)
+        return NgramTable(shared=shared, own_R_S=own_R_S, total_R_S=total_R_S)
 
     def different_R_S(self) -> IntArray:
         """Return the different n-grams of each text, by order."""
-        return self.own_R_S + self.by_text()
+        return self.own_R_S + _by_text(self.shared)
 
     def own_total_R_S(self) -> IntArray:
         """Return the n-grams that only this text of its group has, with repeats, by order."""
-        return self.total_R_S - self.by_text(self.shared.count_M)
+        return self.total_R_S - _by_text(self.shared, self.shared.count_M)
+
+
+def _by_text(counts: NgramCounts, value_M: npt.ArrayLike | None = None) -> IntArray:
+    """Return the number of entries of each text, or the sum of a value of theirs, by order."""
+    cell_M = counts.order_M * counts.num_texts + counts.text_M
+    sum_M = np.bincount(cell_M, value_M, minlength=counts.max_n * counts.num_texts)
+    return sum_M.astype(np.int64).reshape(counts.max_n, counts.num_texts)
 
 
 def tabulate_ngrams(

@@ -6,7 +6,7 @@ group are read once, and arrays hold the n-grams of all groups one after the oth
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
 
@@ -15,7 +15,6 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from polypath.metrics.equal_k import chance_drawn, subsets
-from polypath.metrics.ngram_counts import NgramCounts
 from polypath.metrics.ngram_table import tabulate_ngrams
 from polypath.metrics.ngrams import (
     ORDERS,
@@ -27,6 +26,9 @@ from polypath.metrics.ngrams import (
 from polypath.metrics.pass_at_k import BoolArray, FloatArray, IntArray
 from polypath.metrics.token_ids import Tokenize
 from polypath.metrics.vendi import vendi_score
+
+_SMALL = 1 << 15  # values of a matrix up to which a dense product costs less than a sparse one
+_SPARSE = 8  # values for each that is not 0, from which the sparse product costs less
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,15 +158,16 @@ class TextGroups:
         bleu_D = np.full(len(drawn.group_D), np.nan)
         if drawn.text_D_K.shape[1] < 2:
             return drawn.mean(bleu_D, self.num_groups)
-        lengths_U, own_R_U = self.ngrams.lengths_S, self.ngrams.own_total_R_S()
+        lengths_U = self.ngrams.lengths_S
         drawn_U = np.bincount(drawn.text_D_K.ravel(), minlength=len(lengths_U)) > 0
-        shared = _kept(self.ngrams.shared, drawn_U)
+        table = self.ngrams.among(drawn_U)
+        shared, own_R_U = table.shared, table.own_total_R_S()
         for number in range(int(drawn.round_D.max(initial=-1)) + 1):
             # At most one draw per group, so no text is in two of them.
             at_D = np.flatnonzero(drawn.round_D == number)
             text_D_K = drawn.text_D_K[at_D]
             copies_U = np.bincount(text_D_K.ravel(), minlength=len(lengths_U))
-            matches_R_U = clipped_matches(_kept(shared, copies_U > 0), copies_U)
+            matches_R_U = clipped_matches(shared.of_texts(copies_U > 0), copies_U)
             matches_R_U += own_R_U * (copies_U > 1)  # no other text has them, except a copy
             lengths_D_K = lengths_U[text_D_K]
             bleu_D_K = smoothed_bleu(
@@ -200,17 +203,15 @@ class TextGroups:
     def jaccard_N(self) -> list[FloatArray]:
         """``ngram_jaccard`` of the different texts of each group."""
         shared, different_U = self.ngrams.shared, self.ngrams.different_R_S().sum(axis=0)
-        cells = (shared.gram_M, shared.text_M)
-        shape = (int(shared.gram_M.max(initial=-1)) + 1, shared.num_texts)
-        has_I_U = csr_array((np.ones(len(shared.gram_M)), cells), shape=shape)
-        shared_U_U = has_I_U.T.tocsr() @ has_I_U  # groups share no n-gram: one block per group
+        group_M = self.group_U[shared.text_M]
+        order_M = np.argsort(group_M, kind="stable")
+        gram_M, text_M = shared.gram_M[order_M], shared.text_M[order_M]
+        bounds_N = np.searchsorted(group_M[order_M], np.arange(self.num_groups + 1)).tolist()
         found = []
-        for first, last in pairwise(self.first_text_N.tolist()):
-            block = slice(shared_U_U.indptr[first], shared_U_U.indptr[last])
-            row = np.repeat(np.arange(last - first), np.diff(shared_U_U.indptr[first : last + 1]))
-            dense_U_U = np.zeros((last - first, last - first))
-            dense_U_U[row, shared_U_U.indices[block] - first] = shared_U_U.data[block]
-            found.append(jaccard_of_sets(dense_U_U, different_U[first:last]))
+        for group, (first, last) in enumerate(pairwise(self.first_text_N.tolist())):
+            at = slice(bounds_N[group], bounds_N[group + 1])
+            shared_U_U = _in_common(gram_M[at], text_M[at] - first, last - first)
+            found.append(jaccard_of_sets(shared_U_U, different_U[first:last]))
         return found
 
     def _copies(self, chosen_S: BoolArray) -> tuple[IntArray, IntArray]:
@@ -222,18 +223,17 @@ class TextGroups:
         return np.bincount(self.group_U, value_U, minlength=self.num_groups).astype(np.float64)
 
 
-def _kept(counts: NgramCounts, kept_U: BoolArray) -> NgramCounts:
-    """Return the n-grams of some texts; the texts keep their numbers."""
-    if kept_U.all():
-        return counts
-    kept_M = np.flatnonzero(kept_U[counts.text_M])
-    return replace(
-        counts,
-        gram_M=counts.gram_M[kept_M],
-        order_M=counts.order_M[kept_M],
-        text_M=counts.text_M[kept_M],
-        count_M=counts.count_M[kept_M],
-    )
+def _in_common(gram_M: IntArray, text_M: IntArray, size: int) -> FloatArray:
+    """Return how many n-grams each two texts of a group have in common, ``(size, size)``."""
+    new_M = np.diff(gram_M, prepend=-1) != 0
+    has_I_U: npt.NDArray[np.float32] | csr_array
+    if new_M.sum() * size <= max(_SMALL, len(gram_M) * _SPARSE):
+        has_I_U = np.zeros((int(new_M.sum()), size), dtype=np.float32)
+        has_I_U[np.cumsum(new_M) - 1, text_M] = 1.0
+        return np.asarray(has_I_U.T @ has_I_U, dtype=np.float64)  # exact below 2^24
+    first_M = np.append(np.flatnonzero(new_M), len(gram_M))
+    has_I_U = csr_array((np.ones(len(gram_M)), text_M, first_M), shape=(len(first_M) - 1, size))
+    return np.asarray((has_I_U.T @ has_I_U).toarray())
 
 
 def _divide(top: npt.ArrayLike, bottom: npt.ArrayLike) -> FloatArray:
