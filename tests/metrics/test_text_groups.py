@@ -75,6 +75,16 @@ def test_groups_together_have_the_values_of_each_alone(seed: int, k: int, share:
         np.testing.assert_allclose(value_N, expected, rtol=1e-12, atol=1e-13, err_msg=key)
 
 
+@pytest.mark.parametrize("vocabulary", [20, 400])  # n-grams in many texts, and in few
+def test_many_texts_are_as_similar_as_one_by_one(vocabulary: int):
+    words_T_L = np.random.default_rng(0).integers(0, vocabulary, (80, 20))
+    texts = [" ".join(map(str, row)) for row in words_T_L.tolist()]
+    [first, second] = TextGroups([texts, texts[:3]]).jaccard_N
+    expected = ngram_jaccard(count_ngrams(texts))
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(second, expected[:3, :3])
+
+
 def test_no_groups_and_empty_ones_have_no_values():
     assert TextGroups([]).distance(np.zeros(0, np.bool_)).shape == (0,)
     empty = TextGroups([[], []])
