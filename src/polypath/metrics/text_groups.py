@@ -226,8 +226,8 @@ class TextGroups:
 def _in_common(gram_M: IntArray, text_M: IntArray, size: int) -> FloatArray:
     """Return how many n-grams each two texts of a group have in common, ``(size, size)``.
 
-    Sets are rows of bits where that is less work than a sparse product. A dense product of floats is not used,
-    because BLAS would start threads, which cost more than these small products.
+    Sets are rows of bits where that is less work than a sparse product. BLAS is not used: it would start
+    threads, which cost more than such small products.
     """
     first_M = np.flatnonzero(np.diff(gram_M, prepend=-1) != 0)
     texts_G = np.diff(first_M, append=len(gram_M))
