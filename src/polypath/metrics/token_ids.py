@@ -70,7 +70,9 @@ def _number_words(texts: Sequence[str]) -> tuple[IntArray, IntArray]:
     offsets_T = np.append(np.flatnonzero(first_C[kind_C != _SPACE]), len(kept_C))
     buffers = [None, pa.py_buffer(offsets_T * kept_C.itemsize), pa.py_buffer(kept_C)]
     tokens = pa.Array.from_buffers(pa.large_binary(), len(first_T), buffers)
-    return tokens.dictionary_encode().indices.to_numpy().astype(np.int64), lengths_S
+    numbers = tokens.dictionary_encode().indices  # int32; to_numpy would import pandas
+    token_T = np.frombuffer(numbers.buffers()[1], np.int32, len(numbers))
+    return token_T.astype(np.int64), lengths_S
 
 
 def _kinds(character_C: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:
