@@ -349,6 +349,15 @@ def measuring(result: Result) -> list[Table]:
     return [(("command", "samples of a run", "CPU s", "before, CPU s", "share of before"), cells)]
 
 
+def measuring_rows(result: Result) -> list[Table]:
+    count = result["settings"]["problems"] * result["settings"]["samples"]
+    cells = [
+        [row["stage"], f"{row['seconds']:.1f}", f"{row['peak_bytes'] / 1e9:.1f}"]
+        for row in result["rows"]
+    ]
+    return [((f"{count:,} samples", "CPU s", "peak, GB"), cells)]
+
+
 def gpu(result: Result) -> list[Table]:
     """For each size a table of steps and one of the other parts; then reward adjustment."""
     sizes = list(dict.fromkeys(row["size"] for row in result["rows"] if "size" in row))

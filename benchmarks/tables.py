@@ -20,6 +20,7 @@ from table_rows import (
     embedding,
     gpu,
     measuring,
+    measuring_rows,
     metrics,
     recipe_steps,
     report,
@@ -59,6 +60,7 @@ TABLES: dict[str, Callable[[Result], list[Table]]] = {
     "report": report,
     "cluster": cluster,
     "measuring": measuring,
+    "measuring_rows": measuring_rows,
     "gpu": gpu,
 }
 

@@ -18,6 +18,7 @@ SCRIPTS = sorted(
 )
 TINY = {
     "measuring": ["--scale", "0.001", "--repeats", "1"],
+    "measuring_rows": ["--problems", "4"],
     "report": ["--problems", "4", "--samples", "4", "--repeats", "1", "--times", "1"],
     "reward_adjustment": ["--shrink", "64", "--repeats", "1"],
     "verify_sql": ["--answers", "20", "--repeats", "1"],

@@ -1,7 +1,9 @@
 """Mean, majority and all of k: by hand, and against every draw of k."""
 
 import itertools
+import math
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -69,6 +71,42 @@ def test_majority_is_the_mean_over_all_draws(seed):
     np.testing.assert_allclose(
         got, [majority_by_draws(ids, correct, k) for k in ks], atol=rounding(100)
     )
+
+
+def exact_majority(votes, right, n, k) -> Fraction:
+    """Count draws with whole numbers: polynomials in samples drawn and rivals tied, winner by winner."""
+    won = Fraction(0)
+    for x, winner in itertools.product(range(1, k + 1), range(len(votes))):
+        draws = Counter({(x, 0): math.comb(votes[winner], x)})
+        for m in (m for rival, m in enumerate(votes) if rival != winner):
+            longer = Counter()
+            for (drawn, ties), ways in draws.items():
+                for j in range(min(m, x, k - drawn) + 1):
+                    longer[drawn + j, ties + (j == x)] += ways * math.comb(m, j)
+            draws = longer
+        for (drawn, ties), ways in draws.items():
+            if drawn <= k:
+                ways *= math.comb(n - sum(votes), k - drawn)
+                won += Fraction(right[winner], votes[winner]) * Fraction(ways, ties + 1)
+    return won / math.comb(n, k)
+
+
+def test_majority_of_many_samples_is_exact():
+    problems = [
+        ([40, 40, 40, 5, 1, 1, 1], [40, 0, 7, 5, 1, 0, 1], 140),
+        ([1] * 20, [1] * 5 + [0] * 15, 30),
+        ([90, 8], [0, 8], 98),
+        ([25, 24], [20, 3], 60),
+    ]
+    ids, correct = np.full((4, 140), NO_SAMPLE), np.zeros((4, 140), bool)
+    for row, (votes, right, n) in enumerate(problems):
+        ids[row, :n] = NO_SOLUTION
+        ids[row, : sum(votes)] = np.repeat(range(len(votes)), votes)
+        for answer, number in enumerate(right):
+            correct[row, np.flatnonzero(ids[row] == answer)[:number]] = True
+    ks = [2, 7, 25]
+    expected = [[float(exact_majority(*problem, k)) for k in ks] for problem in problems]
+    np.testing.assert_allclose(majority_at_k(ids, correct, ks), expected, rtol=0, atol=1e-13)
 
 
 def test_majority_by_hand():

@@ -15,7 +15,10 @@ from polypath.metrics import (
     ngram_jaccard,
     self_bleu,
     vendi_score_at_k,
+    words,
 )
+from polypath.metrics.ngram_table import in_order
+from polypath.metrics.token_ids import number_tokens
 
 WORDS = ["a", "b", "c", "d", "e", "+", "-", "=", "1", "2", "3", "α"]
 DRAWS = {"draws": 6, "seed": 3}
@@ -72,6 +75,16 @@ def test_groups_together_have_the_values_of_each_alone(seed: int, k: int, share:
         np.testing.assert_allclose(value_N, expected, rtol=1e-12, atol=1e-13, err_msg=key)
 
 
+@pytest.mark.parametrize("vocabulary", [20, 400])  # n-grams in many texts, and in few
+def test_many_texts_are_as_similar_as_one_by_one(vocabulary: int):
+    words_T_L = np.random.default_rng(0).integers(0, vocabulary, (80, 20))
+    texts = [" ".join(map(str, row)) for row in words_T_L.tolist()]
+    [first, second] = TextGroups([texts, texts[:3]]).jaccard_N
+    expected = ngram_jaccard(count_ngrams(texts))
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(second, expected[:3, :3])
+
+
 def test_no_groups_and_empty_ones_have_no_values():
     assert TextGroups([]).distance(np.zeros(0, np.bool_)).shape == (0,)
     empty = TextGroups([[], []])
@@ -86,3 +99,27 @@ def test_no_groups_and_empty_ones_have_no_values():
     ):
         assert value_N.shape == (2,)
         assert np.isnan(value_N).all()
+
+
+def test_all_characters_of_python_are_split_as_by_the_regular_expression():
+    """White space, signs and letters of every plane, and half of a pair of surrogates."""
+    every = "".join(map(chr, [*range(0x3100), 0x1D49C, 0x1F600, 0xD800, 0xFEFF]))
+    texts = [every, "", "\n", "a_b+ç\x0b\x85٣é e\u0301", "<" + every[::-1]]
+    token_T, lengths_S = number_tokens(texts)
+    assert lengths_S.tolist() == [len(words(text)) for text in texts]
+    tokens = [token for text in texts for token in words(text)]
+    number_of = dict(zip(tokens, token_T.tolist(), strict=True))
+    assert token_T.tolist() == [number_of[token] for token in tokens]
+    assert len(set(number_of.values())) == len(number_of)
+
+
+def test_more_n_grams_than_fit_a_number_are_sorted_as_well():
+    rng = np.random.default_rng(0)
+    first_T, second_T = rng.integers(0, 1 << 40, (2, 50)) % 3 << 38
+    place_T = np.arange(50)
+    order_T, new_T = in_order(first_T, second_T, place_T)
+    assert order_T.tolist() == np.lexsort((second_T, first_T)).tolist()
+    pairs = list(zip(first_T[order_T].tolist(), second_T[order_T].tolist(), strict=True))
+    assert new_T.sum() == len(set(pairs))
+    small = in_order(first_T >> 38, second_T >> 38, place_T)
+    assert [a.tolist() for a in small] == [order_T.tolist(), new_T.tolist()]

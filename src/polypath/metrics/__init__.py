@@ -29,7 +29,7 @@ from polypath.metrics.keep_explore import (
 )
 from polypath.metrics.majority import majority_at_k
 from polypath.metrics.matched import MatchedDifference, matched_difference, matched_parts
-from polypath.metrics.ngram_counts import NgramCounts, count_ngrams, words
+from polypath.metrics.ngram_counts import NgramCounts, count_ngrams
 from polypath.metrics.ngrams import (
     distinct_ngrams_per_text,
     distinct_ngrams_pooled,
@@ -57,6 +57,7 @@ from polypath.metrics.solutions import (
     encode_solutions,
 )
 from polypath.metrics.text_groups import TextGroups
+from polypath.metrics.token_ids import words
 from polypath.metrics.vendi import mean_pairwise_distance, vendi_score, vendi_score_at_k
 
 __all__ = [

@@ -212,10 +212,11 @@ def _times_drawn(n: int, num_resamples: int, seed: int) -> Iterator[npt.NDArray[
     step = max(1, _CHUNK // n)
     for start in range(0, num_resamples, step):
         rows = min(step, num_resamples - start)
-        drawn_Z_N = rng.integers(0, n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        times_Z_N = np.bincount(drawn_Z_N.ravel(), minlength=rows * n).reshape(rows, n)
         # One problem 256 times in one resample has a chance below 1e-500.
-        yield times_Z_N.astype(np.uint8)
+        times_Z_N = np.empty((rows, n), dtype=np.uint8)
+        for times_N, drawn_N in zip(times_Z_N, rng.integers(0, n, size=(rows, n)), strict=True):
+            times_N[:] = np.bincount(drawn_N, minlength=n)
+        yield times_Z_N
 
 
 def _divide(top: FloatArray, bottom: FloatArray) -> FloatArray:

@@ -9,12 +9,18 @@ from collections.abc import Iterator
 MOST_UNIT_WORDS = 4
 _MOST_TRIMS = 20  # each takes time linear in the run
 
-_BULLET = re.compile(r"^[ \t]*[-*•][ \t]+", re.MULTILINE)
+_BULLET = re.compile(r"^[ \t]*[-*•][ \t]+")
 _BOLD = re.compile(r"(?<![\w)*])\*\*(?![\s*])([^*\n]+)\*\*")
 _LETTER = r"[^\W\d_⁰¹²³⁴-⁹]"
 _NUMBER = r"(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)"
+_DATE = r"\d{1,2}/\d{1,2}/\d{4}(?!\d)|\d{4}-[01]\d-[0-3]\d(?!\d)"
+# Whole numbers, operators and brackets, up to an equals sign or the end, are taken in one step. Their number
+# is limited, because what is followed by something else is read again.
+_WHOLE = rf"\({{0,9}}+(?!{_DATE})\d++\){{0,9}}+"
+_SIMPLE = rf"{_WHOLE}(?:[-+*/]{_WHOLE}){{1,30}}+(?=[ ]*+(?:=|$))"
 _TOKEN = re.compile(
-    r"(?P<skip>\d{1,2}/\d{1,2}/\d{4}(?!\d)|\d{4}-[01]\d-[0-3]\d(?!\d)|\d+(?:\.\d+){2,})"
+    rf"(?P<skip>{_DATE}|\d+(?:\.\d+){{2,}})"
+    rf"|(?P<simple>{_SIMPLE})"
     rf"|(?P<number>\d+[ ]\d+/\d+(?![\d/])|\d+(?::\d+)+|{_NUMBER}%?)"
     r"|(?P<function>√|(?:abs|cos|exp|gcd|lcm|ln|log|max|min|sin|sqrt|tan)(?=\())"
     rf"|(?P<money>(?:(?:US|A|C)?\\?[$€£¥₹]|Rs\.?[ ]?|(?:USD|EUR|GBP|INR)[ ])(?=\.?\d)|(?<=\d)[ ]?[€£¥₹¢]"
@@ -38,9 +44,11 @@ _LONE = re.compile(rf"{_NUMBER}%?")
 
 def plain_equations(text: str) -> Iterator[str]:
     """Yield the runs of a text that hold an equals sign and a digit."""
-    for line in _BULLET.sub("", text).split("\n"):
+    if "=" not in text:
+        return
+    for line in text.split("\n"):
         if "=" in line:
-            yield from _equations(_BOLD.sub(r"\1", line))
+            yield from _equations(_BOLD.sub(r"\1", _BULLET.sub("", line)))
 
 
 def improper(whole: str, top: str, bottom: str) -> str:
@@ -110,6 +118,9 @@ def _equations(line: str) -> Iterator[str]:
     run = _Run()
     for match in _TOKEN.finditer(line):
         kind, text = match.lastgroup or "", match.group()
+        simple = kind == "simple"
+        if simple:
+            kind = "open" if text[0] == "(" else "number"
         apart = match.start() != run.end
         ahead = match.end()
         if kind == "money":
@@ -143,6 +154,9 @@ def _equations(line: str) -> Iterator[str]:
         if kind in _ENDS or (kind in _STARTS and (beside or run.last == "unit")):
             yield from run.equation()
             run = _Run()
+        if simple:  # as two tokens: more than one number
+            run.add(kind, text[:-1])
+            kind, text = "close" if text[-1] == ")" else "number", text[-1]
         if kind not in _ENDS:
             run.add(kind, text.strip())
         run.end = ahead

@@ -94,9 +94,11 @@ def extract_equations(text: str) -> list[str]:
     """
     if "=" not in text:
         return []
-    rows = _NOTE.findall(text)
-    # The mark keeps "48/2 = <<48/2=24>>24" from being found again as plain text.
-    text = _NOTE.sub("\x00", text)
+    rows = []
+    if "<<" in text:
+        rows = _NOTE.findall(text)
+        # The mark keeps "48/2 = <<48/2=24>>24" from being found again as plain text.
+        text = _NOTE.sub("\x00", text)
 
     def take(match: re.Match[str]) -> str:
         content = match[match.lastgroup or 0]
@@ -183,6 +185,9 @@ def _sides(text: str) -> list[str]:
 
 def _rows(span: str) -> Iterator[str]:
     """Split an aligned span into equations; one without rows is one equation."""
+    if "\\" not in span:
+        yield span.replace("&", "").strip()
+        return
     span = _INNER.sub(lambda m: m.group().replace("\\\\", ";").replace("&", ","), span)
     left = ""
     for row in _ROW_END.split(_ALIGNED_TAG.sub("", span)):

@@ -1,31 +1,14 @@
 """N-grams of texts, counted once for every measure."""
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import ConfigError
 from polypath.metrics.pass_at_k import BoolArray, IntArray
-
-Tokenize = Callable[[str], Sequence[str]]
-
-_WORD = re.compile(r"\w+|[^\w\s]")
-
-
-def words(text: str) -> list[str]:
-    r"""Split a text into runs of word characters and single other signs: ``\w+|[^\w\s]``.
-
-    Case is kept. Formulas are split the same way: ``\frac{1}{2}`` gives eight tokens, ``3*(4+1)=15`` nine.
-
-    Differs from other scripts: nltk's ``word_tokenize`` (GEM) follows the Penn Treebank ("don't"
-    becomes "do" and "n't", "3*4" stays whole, quotes are rewritten); Kirk 2023 splits at white space
-    after deleting full stops. Values from different tokenizers are not comparable.
-    """
-    return _WORD.findall(text)
+from polypath.metrics.token_ids import Tokenize, number_tokens
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +47,22 @@ class NgramCounts:
             count_M=self.count_M[kept_M],
         )
 
+    def of_texts(self, kept_S: BoolArray) -> "NgramCounts":
+        """Return the entries of some texts; the texts keep their numbers."""
+        if kept_S.all():
+            return self
+        return self.entries(np.flatnonzero(kept_S[self.text_M]))
+
+    def entries(self, kept_M: npt.NDArray[np.generic]) -> "NgramCounts":
+        """Return some of the entries, given by their places or as booleans."""
+        return replace(
+            self,
+            gram_M=self.gram_M[kept_M],
+            order_M=self.order_M[kept_M],
+            text_M=self.text_M[kept_M],
+            count_M=self.count_M[kept_M],
+        )
+
     def first_M(self) -> BoolArray:
         """Return True at the first entry of each n-gram, which has its largest count."""
         return np.concatenate(
@@ -76,32 +75,24 @@ def count_ngrams(
     *,
     max_n: int = 4,
     tokenize: Tokenize | None = None,
-    groups: npt.ArrayLike | None = None,
 ) -> NgramCounts:
-    """Count the n-grams of a group of texts, or of several groups at once.
+    """Count the n-grams of a group of texts.
 
     Args:
         texts: S texts; an empty one has no n-grams.
         max_n: longest n-gram, >= 1.
         tokenize: turns a text into tokens; ``words`` when None.
-        groups: number of each text's group, from 0; None for one group. Equal n-grams of two groups are
-            two n-grams.
 
     Raises:
         ConfigError: max_n is below 1.
     """
     if max_n < 1:
         raise ConfigError(f"max_n must be at least 1, got {max_n}.")
-    rows = [(tokenize or words)(text) for text in texts]
-    lengths_S = np.array([len(row) for row in rows], dtype=np.int64)
-    known = {token: number for number, token in enumerate(dict.fromkeys(chain(*rows)))}
-    token_T = np.fromiter(map(known.__getitem__, chain(*rows)), np.int64, int(lengths_S.sum()))
-    text_T = np.repeat(np.arange(len(rows)), lengths_S)
+    token_T, lengths_S = number_tokens(texts, tokenize)
+    text_T = np.repeat(np.arange(len(texts)), lengths_S)
     left_T = np.repeat(np.cumsum(lengths_S), lengths_S) - np.arange(len(token_T))
 
     gram_T, start_T = np.zeros_like(token_T), np.arange(len(token_T))  # the empty n-gram
-    if groups is not None:
-        gram_T = np.asarray(groups, dtype=np.int64)[text_T]  # one empty n-gram per group
     parts: list[tuple[IntArray, ...]] = []
     num_grams = 0
     for n in range(max_n):

@@ -186,10 +186,12 @@ def clipped_matches(counts: NgramCounts, copies_S: IntArray) -> IntArray:
         copies_S: how often each text is in its group: the copy of a text is another text.
     """
     # Only the first entry of an n-gram can exceed the others: it is clipped to the second, if any.
+    clipped_M = counts.count_M.astype(np.float64)
     first_M = counts.first_M()
-    next_M = np.append(np.where(first_M[1:], 0, counts.count_M[1:]), 0)[: len(first_M)]
-    alone_M = first_M & (copies_S[counts.text_M] == 1)
-    clipped_M = np.where(alone_M, next_M, counts.count_M)
+    alone_M = np.flatnonzero(first_M & (copies_S == 1)[counts.text_M])
+    clipped_M[alone_M] = 0.0
+    second_M = alone_M[~np.append(first_M, True)[alone_M + 1]]
+    clipped_M[second_M] = counts.count_M[second_M + 1]
     cell_M = counts.order_M * counts.num_texts + counts.text_M
     matches_R_S = np.bincount(cell_M, clipped_M, minlength=counts.max_n * counts.num_texts)
     return matches_R_S.astype(np.int64).reshape(counts.max_n, counts.num_texts)

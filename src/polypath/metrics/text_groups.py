@@ -6,7 +6,7 @@ group are read once, and arrays hold the n-grams of all groups one after the oth
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from polypath.metrics.equal_k import chance_drawn, subsets
-from polypath.metrics.ngram_counts import NgramCounts, Tokenize, count_ngrams
+from polypath.metrics.ngram_table import tabulate_ngrams
 from polypath.metrics.ngrams import (
     ORDERS,
     clipped_matches,
@@ -24,7 +24,11 @@ from polypath.metrics.ngrams import (
     smoothed_bleu,
 )
 from polypath.metrics.pass_at_k import BoolArray, FloatArray, IntArray
+from polypath.metrics.token_ids import Tokenize
 from polypath.metrics.vendi import vendi_score
+
+_SMALL = 1 << 15  # words of bits that are compared at once
+_BITS_FASTER = 4  # times as many words of bits as pairs of a sparse product take the same time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +83,8 @@ class TextGroups:
             place = {text: first + number for number, text in enumerate(unlike)}
             text_S += [place[text] for text in texts]
         self.text_S = np.array(text_S, dtype=np.int64)
-        self.counts = count_ngrams(
-            [*chain.from_iterable(different)],
-            max_n=max_n,
-            tokenize=tokenize,
-            groups=self.group_U,
+        self.ngrams = tabulate_ngrams(
+            [*chain.from_iterable(different)], self.group_U, max_n=max_n, tokenize=tokenize
         )
 
     def distinct_pooled(
@@ -94,39 +95,37 @@ class TextGroups:
         With ``extract_equations`` as the tokenizer and order 1 alone it is Div-Equ.
         """
         copies_U, n_N = self._copies(chosen_S)
-        counts = _kept(self.counts, copies_U > 0)
-        having_M = copies_U[counts.text_M]
-        first_M = np.flatnonzero(counts.first_M())
+        shared = self.ngrams.shared
+        first_M = np.flatnonzero(shared.first_M())
+        having_M = copies_U[shared.text_M]
         having_I = np.add.reduceat(having_M, first_M) if len(first_M) else first_M
-        group_I, order_I = self.group_U[counts.text_M[first_M]], counts.order_M[first_M]
-        chance_I = np.full(len(first_M), np.nan)
+        group_I, order_I = self.group_U[shared.text_M[first_M]], shared.order_M[first_M]
+        chance_I, chance_U = np.full(len(first_M), np.nan), np.full(len(copies_U), np.nan)
         for n in np.unique(n_N[n_N >= k]).tolist():
-            same_I = n_N[group_I] == n
-            chance_I[same_I] = chance_drawn(n, k)[having_I[same_I]]
-        shape, size = (counts.max_n, self.num_groups), counts.max_n * self.num_groups
-        cell_I = order_I * self.num_groups + group_I
-        cell_M = counts.order_M * self.num_groups + self.group_U[counts.text_M]
-        different_R_N = np.bincount(cell_I, chance_I, minlength=size).reshape(shape)
-        total_R_N = np.bincount(cell_M, counts.count_M * having_M, minlength=size).reshape(shape)
-        expected_R_N = total_R_N * k / np.maximum(n_N, 1)
-        ratio_R_N = _divide(different_R_N, expected_R_N)[[n - 1 for n in orders]]
-        value_N = _mean_of_known(ratio_R_N)
-        return np.where(n_N >= k, value_N, np.nan)
+            drawn_R = chance_drawn(n, k)
+            same_I, same_U = n_N[group_I] == n, n_N[self.group_U] == n
+            chance_I[same_I] = drawn_R[having_I[same_I]]
+            chance_U[same_U] = drawn_R[copies_U[same_U]]
+        cell_I, size = order_I * self.num_groups + group_I, shared.max_n * self.num_groups
+        different_R_N = np.bincount(cell_I, chance_I, minlength=size)
+        different_R_N = different_R_N.reshape(shared.max_n, self.num_groups)
+        ratios = []
+        for n in orders:
+            own_N = self._by_group(self.ngrams.own_R_S[n - 1] * chance_U)
+            total_N = self._by_group(self.ngrams.total_R_S[n - 1] * copies_U)
+            ratios.append(_divide(different_R_N[n - 1] + own_N, total_N * k / np.maximum(n_N, 1)))
+        return np.where(n_N >= k, _mean_of_known(np.stack(ratios)), np.nan)
 
     def distinct_per_text(
         self, chosen_S: BoolArray, *, orders: Sequence[int] = ORDERS
     ) -> FloatArray:
         """Return ``distinct_ngrams_per_text`` of the chosen texts of each group."""
         copies_U, _ = self._copies(chosen_S)
-        counts, num_texts = self.counts, self.counts.num_texts
-        cell_M = counts.order_M * num_texts + counts.text_M
-        different_R_U = np.bincount(cell_M, minlength=counts.max_n * num_texts)
-        different_R_U = different_R_U.reshape(counts.max_n, num_texts)
+        different_R_U, total_R_U = self.ngrams.different_R_S(), self.ngrams.total_R_S
         means = []
         for n in orders:
-            total_U = counts.lengths_S - (n - 1)
-            weight_U = np.where(total_U > 0, copies_U, 0)
-            share_U = different_R_U[n - 1] / np.maximum(total_U, 1)
+            weight_U = np.where(total_R_U[n - 1] > 0, copies_U, 0)
+            share_U = different_R_U[n - 1] / np.maximum(total_R_U[n - 1], 1)
             means.append(_divide(self._by_group(weight_U * share_U), self._by_group(weight_U)))
         return _mean_of_known(np.stack(means))
 
@@ -159,16 +158,18 @@ class TextGroups:
         bleu_D = np.full(len(drawn.group_D), np.nan)
         if drawn.text_D_K.shape[1] < 2:
             return drawn.mean(bleu_D, self.num_groups)
-        shared, own_R_U = self._shared_and_own
-        shared = _kept(shared, np.isin(np.arange(self.counts.num_texts), drawn.text_D_K))
+        lengths_U = self.ngrams.lengths_S
+        drawn_U = np.bincount(drawn.text_D_K.ravel(), minlength=len(lengths_U)) > 0
+        table = self.ngrams.among(drawn_U)
+        shared, own_R_U = table.shared, table.own_total_R_S()
         for number in range(int(drawn.round_D.max(initial=-1)) + 1):
             # At most one draw per group, so no text is in two of them.
             at_D = np.flatnonzero(drawn.round_D == number)
             text_D_K = drawn.text_D_K[at_D]
-            copies_U = np.bincount(text_D_K.ravel(), minlength=self.counts.num_texts)
-            matches_R_U = clipped_matches(_kept(shared, copies_U > 0), copies_U)
-            matches_R_U += own_R_U * (copies_U > 1)
-            lengths_D_K = self.counts.lengths_S[text_D_K]
+            copies_U = np.bincount(text_D_K.ravel(), minlength=len(lengths_U))
+            matches_R_U = clipped_matches(shared.of_texts(copies_U > 0), copies_U)
+            matches_R_U += own_R_U * (copies_U > 1)  # no other text has them, except a copy
+            lengths_D_K = lengths_U[text_D_K]
             bleu_D_K = smoothed_bleu(
                 matches_R_U[:, text_D_K], lengths_D_K, closest_lengths(lengths_D_K)
             )
@@ -201,61 +202,49 @@ class TextGroups:
     @cached_property
     def jaccard_N(self) -> list[FloatArray]:
         """``ngram_jaccard`` of the different texts of each group."""
-        counts = self.counts
-        own_U = np.bincount(counts.text_M, minlength=counts.num_texts)
-        shared, _ = self._shared_and_own
-        cells = (shared.gram_M, shared.text_M)
-        shape = (int(counts.gram_M.max(initial=-1)) + 1, counts.num_texts)
-        has_I_U = csr_array((np.ones(len(shared.gram_M)), cells), shape=shape)
-        shared_U_U = has_I_U.T.tocsr() @ has_I_U  # groups share no n-gram: one block per group
+        shared, different_U = self.ngrams.shared, self.ngrams.different_R_S().sum(axis=0)
+        group_M = self.group_U[shared.text_M]
+        order_M = np.argsort(group_M, kind="stable")
+        gram_M, text_M = shared.gram_M[order_M], shared.text_M[order_M]
+        bounds_N = np.searchsorted(group_M[order_M], np.arange(self.num_groups + 1)).tolist()
         found = []
-        for first, last in pairwise(self.first_text_N.tolist()):
-            block = slice(shared_U_U.indptr[first], shared_U_U.indptr[last])
-            row = np.repeat(np.arange(last - first), np.diff(shared_U_U.indptr[first : last + 1]))
-            dense_U_U = np.zeros((last - first, last - first))
-            dense_U_U[row, shared_U_U.indices[block] - first] = shared_U_U.data[block]
-            found.append(jaccard_of_sets(dense_U_U, own_U[first:last]))
+        for group, (first, last) in enumerate(pairwise(self.first_text_N.tolist())):
+            at = slice(bounds_N[group], bounds_N[group + 1])
+            shared_U_U = _in_common(gram_M[at], text_M[at] - first, last - first)
+            found.append(jaccard_of_sets(shared_U_U, different_U[first:last]))
         return found
-
-    @cached_property
-    def _shared_and_own(self) -> tuple[NgramCounts, IntArray]:
-        """The n-grams of two or more different texts; and the number of all others, ``(max_n, U)``.
-
-        Most n-grams of long texts occur in one text only. No other text has them, except a copy.
-        """
-        counts = self.counts
-        shared_M = np.bincount(counts.gram_M)[counts.gram_M] > 1
-        own = _at(counts, np.flatnonzero(~shared_M))
-        cell_M = own.order_M * counts.num_texts + own.text_M
-        own_M = np.bincount(cell_M, own.count_M, minlength=counts.max_n * counts.num_texts)
-        own_R_U = own_M.astype(np.int64).reshape(counts.max_n, counts.num_texts)
-        return _at(counts, np.flatnonzero(shared_M)), own_R_U
 
     def _copies(self, chosen_S: BoolArray) -> tuple[IntArray, IntArray]:
         """Return how often each different text is chosen, and how many texts of each group are."""
-        copies_U = np.bincount(self.text_S[chosen_S], minlength=self.counts.num_texts)
+        copies_U = np.bincount(self.text_S[chosen_S], minlength=self.ngrams.num_texts)
         return copies_U, np.bincount(self.group_S[chosen_S], minlength=self.num_groups)
 
     def _by_group(self, value_U: npt.NDArray[np.generic]) -> FloatArray:
         return np.bincount(self.group_U, value_U, minlength=self.num_groups).astype(np.float64)
 
 
-def _kept(counts: NgramCounts, kept_U: BoolArray) -> NgramCounts:
-    """Return the n-grams of some texts; the texts keep their numbers."""
-    if kept_U.all():
-        return counts
-    return _at(counts, np.flatnonzero(kept_U[counts.text_M]))
+def _in_common(gram_M: IntArray, text_M: IntArray, size: int) -> FloatArray:
+    """Return how many n-grams each two texts of a group have in common, ``(size, size)``.
 
-
-def _at(counts: NgramCounts, kept_M: IntArray) -> NgramCounts:
-    """Return some of the entries."""
-    return replace(
-        counts,
-        gram_M=counts.gram_M[kept_M],
-        order_M=counts.order_M[kept_M],
-        text_M=counts.text_M[kept_M],
-        count_M=counts.count_M[kept_M],
-    )
+    Sets are rows of bits where that is less work than a sparse product. BLAS is not used: it would start
+    threads, which cost more than such small products.
+    """
+    first_M = np.flatnonzero(np.diff(gram_M, prepend=-1) != 0)
+    texts_G = np.diff(first_M, append=len(gram_M))
+    words = -(-len(texts_G) // 64)
+    if size * size * words <= max(_SMALL, _BITS_FASTER * int(texts_G @ texts_G)):
+        has_U_G = np.zeros((size, words * 64), dtype=np.bool_)
+        has_U_G[text_M, np.repeat(np.arange(len(texts_G)), texts_G)] = True
+        bits_U_W = np.packbits(has_U_G, axis=1).view(np.uint64)
+        common_U_U = np.empty((size, size))
+        step = max(1, _SMALL // max(1, size * words))
+        for start in range(0, size, step):
+            both_R_U_W = bits_U_W[start : start + step, None, :] & bits_U_W
+            common_U_U[start : start + step] = np.bitwise_count(both_R_U_W).sum(axis=2, dtype=int)
+        return common_U_U
+    pointers = np.append(first_M, len(gram_M))
+    has_G_U = csr_array((np.ones(len(gram_M)), text_M, pointers), shape=(len(texts_G), size))
+    return np.asarray((has_G_U.T @ has_G_U).toarray())
 
 
 def _divide(top: npt.ArrayLike, bottom: npt.ArrayLike) -> FloatArray:

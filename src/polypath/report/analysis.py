@@ -149,7 +149,7 @@ def compare(
         workers: parallel processes that measure texts. More than 1 are spawned, so a script needs
             ``if __name__ == "__main__":``; the numbers are the same. ``None`` takes as many as there are
             cores, where that pays.
-        progress: called with the characters of texts that are measured, and all there are.
+        progress: called with the work on texts that is done, and all there is.
 
     Returns:
         The runs' numbers, their differences to the base, and what was kept, lost and found.

@@ -18,6 +18,7 @@ OVERS = ("all", "correct")
 # Of a part: about 100 MB while it is measured.
 _CHARACTERS_AT_ONCE = 500_000
 _PAIRS_AT_ONCE = 4_000_000
+_CHARACTERS_OF_A_TEXT = 250  # a text takes as long as these, besides its own
 
 TextKey = tuple[str, str]  # measure, and "all" or "correct"
 TextValues = dict[TextKey, FloatArray]
@@ -42,9 +43,9 @@ class TextPart:
     keys: tuple[TextKey, ...]
 
     @property
-    def characters(self) -> int:
-        """How much there is to read."""
-        return sum(len(text) for texts in self.texts_N for text in texts)
+    def work(self) -> int:
+        """How long it takes, in characters of long texts."""
+        return sum(len(text) + _CHARACTERS_OF_A_TEXT for texts in self.texts_N for text in texts)
 
 
 def wanted_texts(wanted: Callable[[str], bool]) -> tuple[TextKey, ...]:

@@ -33,6 +33,7 @@ PER_SAMPLE = ("completion", "correct", "reward", "answer", "status")  # lists in
 WITHOUT_VERDICT = frozenset({"timeout", "error", "bad_gold"})  # statuses: neither right nor wrong
 RIGHT_FROM = 0.5  # a reward above this counts as right, as in polypath.verify.base.Verdict
 LARGEST = sys.float_info.max  # a number beyond it has no float
+_JSON_TYPES = (str, bool, int, float)
 _EXACT = 2**53  # from here on one float stands for several whole numbers
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
@@ -162,7 +163,7 @@ def _sample_row(raw: Mapping[str, Any], place: Place, to_verify: bool) -> Sample
     sample_id = _number(_value(raw, "sample_id"))
     told: Mapping[str, Any] = {} if to_verify and gold is not None else raw
     status = _value(told, "status")
-    if not isinstance(status, str | int | float | None):
+    if status is not None and not isinstance(status, _JSON_TYPES):
         raise UnusableError("status is not a text")
     problem_id = _value(raw, "problem_id")
     if isinstance(problem_id, float) and abs(problem_id) >= _EXACT:
@@ -192,6 +193,8 @@ def _sample_row(raw: Mapping[str, Any], place: Place, to_verify: bool) -> Sample
 def _value(raw: Mapping[str, Any], name: str) -> Any:
     """Return a value; types that only Parquet has become what JSON would hold."""
     value = raw.get(name)
+    if value is None or type(value) in _JSON_TYPES:  # nearly always
+        return value
     if isinstance(value, bytes):
         try:
             return value.decode()
@@ -243,6 +246,8 @@ def _is_nan(value: Any) -> bool:
 
 def plain_text(value: Any) -> str | None:
     """Return a completion as text: itself, or the text of the assistant's messages."""
+    if isinstance(value, str):
+        return whole_characters(value)
     if isinstance(value, Mapping):
         value = [value]
     if isinstance(value, list) and value and all(isinstance(m, Mapping) for m in value):
@@ -277,10 +282,10 @@ def _prompt(value: Any) -> str | None:
 
 def _name(value: Any) -> str | None:
     """Return an id, a gold answer or a solution as text; ``None`` where there is none."""
-    if value is None or _is_nan(value):
-        return None
     if isinstance(value, str):
         return whole_characters(value)
+    if value is None or _is_nan(value):
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a column of integers with gaps comes back as floats
     if isinstance(value, list) and len(value) == 1:
@@ -314,6 +319,8 @@ def whole_characters(text: str) -> str:
     >>> whole_characters("a\ud800b")
     'a�b'
     """
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -84,14 +84,12 @@ class Samples:
     @cached_property
     def num_verified_N(self) -> npt.NDArray[np.int64]:
         """The number of samples of each problem that are known to be right or wrong."""
-        return np.array(
-            [sum(c is not None for c in correct) for correct in self.correct], dtype=np.int64
-        )
+        return np.array([len(row) - row.count(None) for row in self.correct], dtype=np.int64)
 
     @cached_property
     def num_correct_N(self) -> npt.NDArray[np.int64]:
         """The number of right samples of each problem."""
-        return np.array([sum(c is True for c in correct) for correct in self.correct], np.int64)
+        return np.array([row.count(True) for row in self.correct], dtype=np.int64)
 
     def subset(self, problem_ids: Iterable[str]) -> Self:
         """Return the samples of these problems, in this order.

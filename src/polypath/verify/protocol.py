@@ -11,12 +11,13 @@ answer, retire]``.
 import json
 from typing import Any
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 MOST_WAITING = 10  # times its deadline of processor time that an item may take by the clock
 
 
 def encode(message: Any) -> bytes:
     """Return the line of a JSON-able message; JSON has no line break but the one at its end."""
-    return json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+    return _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def decode(line: bytes | bytearray) -> Any:
