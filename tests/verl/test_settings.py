@@ -48,6 +48,7 @@ def test_keys_are_those_of_the_other_engine() -> None:
         (["+polypath.rehearsal_set=auto"], "presample"),
         (["+polypath.skip_rows_without_gradient=true"], "filter_groups"),
         (["+polypath.dynamic_sampling_rounds=2"], "max_num_gen_batches"),
+        (["+polypath.shared_prefill=true"], "rollout servers"),
         (["+polypath.length_buckets=2"], "use_remove_padding"),
         (["+polypath.dra=true", "+polypath.similarity=policy"], "similarity"),
         (["+polypath.dra=true", "algorithm.adv_estimator=gae"], "adv_estimator"),

@@ -63,6 +63,12 @@ class RunSettings:
         "its padding. 1: as TRL, one padded forward. The update is the same up to rounding.",
         within="[1, inf)",
     )
+    shared_prefill: bool = setting(
+        False,
+        "Generate with transformers by a loop that reads a prompt once for its whole group, and lets "
+        "completions that have ended leave the batch. The same distribution as TRL's own generation, with "
+        "other random numbers.",
+    )
     diversity_metrics: bool = setting(
         True,
         "Log accuracy, distinct solutions, similarity and the other metrics of diversity.",

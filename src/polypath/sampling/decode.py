@@ -79,21 +79,22 @@ def decode(
 
     made_B_T = torch.full((len(prompts), max_new_tokens), pad_token_id)
     rows = torch.arange(len(prompts))
+    ended = torch.zeros(len(prompts), dtype=torch.bool)  # of the rows that are still in the batch
     with torch.no_grad():
         logits = forward(ids_P_T, mask_P_T, position_P_T)[which_B.to(device)]
         cache.batch_select_indices(which_B)
         mask, position = mask_P_T[which_B], position_P_T[which_B, -1]
         for place in range(max_new_tokens):
             tokens = choose(logits, rows, place)
-            made_B_T[rows, place] = tokens.cpu()
-            ended = torch.isin(tokens, ends).cpu()
+            made_B_T[rows[~ended], place] = tokens.cpu()[~ended]
+            ended = ended | torch.isin(tokens, ends).cpu()
             if place + 1 == max_new_tokens or bool(ended.all()):
                 break
             if ended.float().mean() >= ENDED_SHARE:
                 left = (~ended).nonzero().flatten()
                 cache.batch_select_indices(left)
                 rows, mask, position = rows[left], mask[left], position[left]
-                tokens = tokens[left.to(device)]
+                tokens, ended = tokens[left.to(device)], ended[left]
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
             position = position + 1
             logits = forward(tokens.unsqueeze(1), mask, position.unsqueeze(1))

@@ -28,7 +28,7 @@ from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, part_of_loss, warn_inexact_resume
 from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.core.verdicts import completion_text
-from polypath.engines.trl import bank, dynamic_sampling, skipping
+from polypath.engines.trl import bank, dynamic_sampling, shared_prefill, skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.forward import (
@@ -172,6 +172,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             self.weight_average = WeightAverage(config.average_weights_from)
             # First, so that what other callbacks save, upload or mark as complete holds the mean.
             self.callback_handler.callbacks.insert(0, self.weight_average)
+        if config.shared_prefill:
+            shared_prefill.check(self)
         if config.dynamic_sampling_rounds:
             dynamic_sampling.check(
                 config,
@@ -269,6 +271,13 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
             rewards_PG_F[first : first + len(completions)],
         )
         return rewards_PG_F
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        """Generate; with ``shared_prefill`` by a loop that reads a prompt once for its group."""
+        model = self.accelerator.unwrap_model(self.model)
+        shared = self.args.shared_prefill
+        with shared_prefill.in_place_of_generate(model) if shared else nullcontext():
+            return super()._generate_single_turn(*args, **kwargs)
 
     def _tokenize_prompts(self, prompts: list[Any]) -> Any:
         with nullcontext() if isinstance(prompts[0], str) else template_errors(self._tokenizer):

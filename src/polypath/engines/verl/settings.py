@@ -69,6 +69,10 @@ def _refuse_settings(settings: FlatSettings) -> None:
         "algorithm.filter_groups.max_num_gen_batches",
     )
     _refuse(
+        settings.run.shared_prefill,
+        "shared_prefill works on TRL only: verl's rollout servers share prompts by themselves",
+    )
+    _refuse(
         settings.run.length_buckets > 1,
         "length_buckets works on TRL only. On verl actor_rollout_ref.model.use_remove_padding=true leaves "
         "all padding out",
