@@ -41,9 +41,14 @@ ARMS: dict[str, dict[str, Any] | None] = {
     "all off": {},
     "skipping": SKIP,
     "skipping, 2 buckets": BUCKETS,
+    "skipping, shared prefill": {**SKIP, "shared_prefill": True},
     "DRA and positive entropy": METHODS,
     "DRA and positive entropy, skipping": {**METHODS, **SKIP},
-    "DRA and positive entropy, skipping, 2 buckets": {**METHODS, **BUCKETS},
+    "DRA and positive entropy, skipping, shared prefill": {
+        **METHODS,
+        **SKIP,
+        "shared_prefill": True,
+    },
 }
 MOST = {"skipping": 0.85, "DRA and positive entropy, skipping": 1.0}
 BASES = {"countdown": "countdown-base", "small_sql": "small-sql-base"}
