@@ -6,10 +6,11 @@ and a completion is a worked text:
     In a yard 4 crates weigh 12 kilos. How many kilos do 20 such crates weigh?
     One crate weighs 12 / 4 = 3 kilos. So 20 crates weigh 3 * 20 = 60 kilos. The answer is 60.
 
-The mathematics verifier decides whether the answer is right. The canonical solution is the way of solving,
-which ``tasks.word_problems.ways`` reads from the equations of the text, here ``(b / a) * c``. So distinct
-solutions are different ways, not different words. A completion whose equations do not hold, or do not lead
-to its answer, has no way; it is right if its answer is.
+The mathematics verifier reads the answer and compares it with the gold. The canonical solution is the way of
+solving, which ``tasks.word_problems.ways`` reads from the equations of the text, here ``(b / a) * c``. So
+distinct solutions are different ways, not different words. A completion whose equations do not hold, or do not
+lead to its answer, has no way. It is wrong even if its answer is right: without a way it would count as
+unlike all others, and a method that rewards diversity would reward unsound working most.
 
 A stable hash of story and numbers assigns every problem to one of four parts:
 
@@ -22,7 +23,8 @@ The splits are views of these parts. Two splits are out of domain for reinforcem
 base model has seen problems of their kind: ``test_more_steps`` has kinds that need a further step, and
 ``test_new_stories`` has stories that are not in ``train``, ``dev`` and ``test``.
 
-``kinds`` has the ways and their wordings, ``stories`` the stories, and ``make`` chooses the numbers.
+``short_kinds`` and ``long_kinds`` have the ways and their wordings, ``stories`` the stories. ``writing`` fills in the
+slots, and ``make`` chooses the numbers.
 """
 
 import re
@@ -40,7 +42,7 @@ from polypath.verify.base import Status, Verdict
 from polypath.verify.countdown import format_gold, parse_gold
 from polypath.verify.pool import shared_pool
 
-MAX_COMPLETION_TOKENS = 80
+MAX_COMPLETION_TOKENS = 56  # the longest demonstrated text has 50, then the end of text
 EVALUATION = EvaluationDefaults(num_samples=64, max_completion_length=MAX_COMPLETION_TOKENS)
 _FRACTION = re.compile(r"-?\d{1,9}(/[1-9]\d{0,8})?", re.ASCII)
 
@@ -67,16 +69,17 @@ def _verify(completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
     answers = ["" if one is None else str(one[0]) for one in parsed]
     verdicts = pool.verify(completions, answers)
     return [
-        replace(verdict, answer=None if one is None else _way(text, verdict, one[1]))
+        _with_way(verdict, text, () if one is None else one[1])
         for text, verdict, one in zip(completions, verdicts, parsed, strict=True)
     ]
 
 
-def _way(completion: str, verdict: Verdict, numbers: Sequence[int]) -> str | None:
-    """Return the way to the answer that the verifier read."""
-    if verdict.status is not Status.GRADED or not _FRACTION.fullmatch(verdict.answer or ""):
-        return None
-    return way_of(completion, Fraction(str(verdict.answer)), numbers)
+def _with_way(verdict: Verdict, completion: str, numbers: Sequence[int]) -> Verdict:
+    """Replace the answer that the verifier read by the way to it; without one, the reward is 0."""
+    way = None
+    if verdict.status is Status.GRADED and _FRACTION.fullmatch(verdict.answer or ""):
+        way = way_of(completion, Fraction(str(verdict.answer)), numbers)
+    return replace(verdict, reward=verdict.reward if way else 0.0, answer=way)
 
 
 _VERDICTS = KeptVerdicts(_verify)
@@ -90,7 +93,7 @@ class WordProblems:
     splits: tuple[str, ...] = SPLITS
     max_completion_length: int = MAX_COMPLETION_TOKENS
     evaluation: EvaluationDefaults = EVALUATION
-    verifier: str = "mathematics; the solution is the way"
+    verifier: str = "mathematics, and the working must lead to the answer"
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -110,8 +113,15 @@ class WordProblems:
         return _problems(split)[:limit]
 
     def gold_completion(self, gold: str) -> str:
-        """Return the answer of a gold in a sentence, without working."""
-        return f"The answer is {gold.split()[0]}."
+        """Return a worked text with the answer of a gold.
+
+        Raises:
+            ConfigError: no problem of this task has the gold.
+        """
+        for made in all_problems():
+            if gold == format_gold(made.answer, made.numbers):
+                return next(iter(made.solutions().values()))[0]
+        raise ConfigError(f"Gold {gold!r} is not one of word_problems; see polypath tasks show.")
 
     def verify(self, completion: str, gold: str) -> Verdict:
         """Verify one completion. The answer of the verdict is the way."""

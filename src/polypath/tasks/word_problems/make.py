@@ -13,9 +13,10 @@ from fractions import Fraction
 from functools import cache
 from itertools import product
 
-from polypath.tasks.word_problems.kinds import KINDS, RESULT, Way, results, write
+from polypath.tasks.word_problems.kinds import KINDS
 from polypath.tasks.word_problems.stories import NAMES, STORIES, Story
 from polypath.tasks.word_problems.ways import way_of
+from polypath.tasks.word_problems.writing import RESULT, Way, results, write
 
 # Share of the problems of a story assigned to each part, in percent.
 PARTS = {"base": 70, "train": 15, "dev": 5, "test": 10}
@@ -76,15 +77,21 @@ class WordProblem:
             return "test_more_steps"
         return "test_new_stories" if self.told.new else self.part
 
-    def solutions(self) -> dict[str, tuple[str, ...]]:
-        """Return every canonical way, with its worked texts in all wordings."""
-        found = {}
-        for way in self.ways:
-            texts = tuple(
+    def texts(self) -> list[tuple[str, ...]]:
+        """Return the worked texts of each way, in all wordings."""
+        return [
+            tuple(
                 text
                 for wording in way.wordings
                 if (text := write(wording, self.numbers, self.told.words)) is not None
             )
+            for way in self.ways
+        ]
+
+    def solutions(self) -> dict[str, tuple[str, ...]]:
+        """Return every canonical way, with its worked texts in all wordings."""
+        found = {}
+        for texts in self.texts():
             key = way_of(texts[0], Fraction(self.answer), self.numbers)
             assert key is not None  # by the choice of numbers
             found[key] = texts
@@ -96,9 +103,7 @@ def _draw(what: str, text: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{what} {text}".encode()).digest()[:8])
 
 
-def _applying(
-    ways: Sequence[Way], numbers: tuple[int, ...]
-) -> tuple[tuple[Way, ...], int] | None:
+def _applying(ways: Sequence[Way], numbers: tuple[int, ...]) -> tuple[tuple[Way, ...], int] | None:
     """Return the ways that apply and the answer; ``None`` if the numbers will not do."""
     if len({*numbers}) < len(numbers):
         return None

@@ -194,7 +194,7 @@ STORIES: dict[str, Story] = {
     # share: pack, packs, things
     "sweets": Story(
         "share",
-        "{c} children share {a} packs of {b} sweets. How many sweets does each child get?",
+        "At a party {c} children share {a} packs of {b} sweets. How many sweets does each child get?",
         _words("pack=pack packs=packs things=sweets"),
     ),
     "cards": Story(
@@ -204,7 +204,7 @@ STORIES: dict[str, Story] = {
     ),
     "hay": Story(
         "share",
-        "{c} barns get {a} carts of {b} logs in equal parts. How many logs does each barn get?",
+        "On a farm {c} barns get {a} carts of {b} logs in equal parts. How many logs does each barn get?",
         _words("pack=cart packs=carts things=logs"),
     ),
     "paper": Story(

@@ -13,6 +13,7 @@ equation in the unknown x is another way than one that does not: ``x: (c - b) / 
 """
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +54,7 @@ def _is_arithmetic(node: ast.expr) -> bool:
         known = type(node.op) in _OPERATORS
         return known and _is_arithmetic(node.left) and _is_arithmetic(node.right)
     if isinstance(node, ast.Constant):
-        return isinstance(node.value, int | float)
+        return isinstance(node.value, int | float) and math.isfinite(node.value)
     return isinstance(node, ast.Name) and len(node.id) == 1
 
 
