@@ -267,10 +267,11 @@ The tokenizer is byte-level BPE with {vocabulary:,} tokens, trained on the same 
     python scripts/train_word_problems_base.py --seed {seed}
 
 First {drill_steps:,} steps of {drill_batch} rows of {drills_a_row} calculations, loss on results. Then
-{count:,} demonstrations (`scripts/word_problem_demonstrations.py`), {steps:,} steps of {batch}, AdamW,
-loss on completions. They show problems of the `base` part only (70 % of all, by hash). A problem's ways
-are shown evenly, each in several wordings. {habit:.0%} of the demonstrations show a *habit* instead: one fixed misconception for a kind of
-problem, with a wrong answer. So a lower temperature cannot replace reinforcement learning.
+{count:,} demonstrations (`scripts/word_problem_demonstrations.py`) in cycles of {steps_of_cycles} steps of
+{batch}, AdamW, loss on completions. They show problems of the `base` part only (70 % of all, by hash). A
+problem's ways are shown evenly, each in several wordings. {habit:.0%} of the demonstrations show a *habit* instead: one
+fixed misconception for a kind of problem, with a wrong answer. So a lower temperature cannot replace
+reinforcement learning.
 
 These weights took {seconds:.0f} s of wall time on {threads} thread(s), with torch {torch} and
 transformers {transformers}.
@@ -304,7 +305,8 @@ def write_card(
         largest=LARGEST,
         vocabulary=model.config.vocab_size,
         samples=max(DRAWS),
-        count=args.demonstrations,
+        count=len(args.steps) * args.demonstrations,
+        steps_of_cycles=" and ".join(map(str, args.steps)),
         batch=BATCH,
         drill_batch=DRILL_BATCH,
         drills_a_row=DRILLS_A_ROW,
@@ -328,10 +330,13 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drill-steps", type=int, default=400)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, nargs="+", default=[1000, 1700], help="one a cycle")
+    parser.add_argument(
+        "--peaks", type=float, nargs="+", default=[2e-3, 3e-3], help="learning rates"
+    )
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--demonstrations", type=int, default=32_000)
+    parser.add_argument("--demonstrations", type=int, default=32_000, help="of a cycle")
     parser.add_argument("--limit", type=int, default=60, help="problems measured a split")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -340,17 +345,24 @@ def main() -> None:
     tokenizer = build_tokenizer(args.seed)
     model = build_model(tokenizer, args.seed, width=args.width, layers=args.layers)
     print(f"{model.num_parameters():,} parameters; drawing {args.demonstrations:,} demonstrations")
-    shown = list(itertools.islice(demonstrations(args.seed), args.demonstrations))
     start = time.perf_counter()
     rows = drill_examples(args.seed, args.drill_steps * DRILL_BATCH, tokenizer)
     drilled = batches(rows, args.seed, DRILL_BATCH)
     train(model, drilled, steps=args.drill_steps, peak=2e-3, name="drills")
-    examples = encode(shown, tokenizer)
-    train(model, batches(examples, args.seed, BATCH), steps=args.steps, peak=2e-3, name="problems")
+    for cycle, (steps, peak) in enumerate(zip(args.steps, args.peaks, strict=True)):
+        # New demonstrations, and a learning rate that rises and falls anew.
+        shown = list(itertools.islice(demonstrations(args.seed + cycle), args.demonstrations))
+        drawn = batches(encode(shown, tokenizer), args.seed + cycle, BATCH)
+        train(model, drawn, steps=steps, peak=peak, name=f"cycle {cycle + 1}")
     seconds = time.perf_counter() - start
 
     model.save_pretrained(args.out)
     tokenizer.save_pretrained(args.out)
+    write_card(args.out, model, shown, args, table=measure_all(args), seconds=seconds)
+
+
+def measure_all(args: argparse.Namespace) -> list[str]:
+    """Print and return the table: held-out problems at every temperature, then the other splits."""
     print("\n".join(HEADER))
     table = []
     runs = [("test", t) for t in TEMPERATURES]
@@ -359,7 +371,7 @@ def main() -> None:
             measure(args.out, split, limit=args.limit, temperature=temperature, seed=args.seed)
         )
         print(table[-1], flush=True)
-    write_card(args.out, model, shown, args, table=table, seconds=seconds)
+    return table
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 They need no download: stories, ways and base model were made for polypath. A prompt is one chat message,
 and a completion is a worked text:
 
-    In a yard 4 crates weigh 12 kilos. How many kilos do 20 such crates weigh?
-    One crate weighs 12 / 4 = 3 kilos. So 20 crates weigh 3 * 20 = 60 kilos. The answer is 60.
+    In a yard 2 crates weigh 6 kilos. How many kilos do 8 such crates weigh?
+    One crate weighs 6 / 2 = 3 kilos. So 8 crates weigh 3 * 8 = 24 kilos. The answer is 24.
 
 The mathematics verifier reads the answer and compares it with the gold. The canonical solution is the way of
 solving, which ``tasks.word_problems.ways`` reads from the equations of the text, here ``(b / a) * c``. So

@@ -118,10 +118,13 @@ class _Working:
     def add(self, equation: str, answer: Fraction) -> bool:
         """Add one equation; return whether it can be read and holds."""
         sides = [parse_expression(side) for side in equation.split("=")]
-        values = {side and evaluate(side, {UNKNOWN: answer}) for side in sides}
-        if None in values or len(values) != 1:
-            return False
         trees = [side for side in sides if side is not None]
+        values = {evaluate(side, {UNKNOWN: answer}) for side in trees}
+        if len(trees) < len(sides) or len(values) != 1:
+            return False
+        (value,) = values
+        if value is None:
+            return False
         with_unknown = [side for side in trees if _mentions_unknown(side)]
         set_up = any(isinstance(side, ast.BinOp) for side in with_unknown)
         if set_up and len(with_unknown) == len(trees):
@@ -129,8 +132,6 @@ class _Working:
         self.has_unknown |= set_up
         for side in trees:
             if isinstance(side, ast.BinOp) and side not in with_unknown:
-                (value,) = values
-                assert value is not None
                 self.calculations.setdefault(value, side)
         return True
 
