@@ -269,9 +269,9 @@ The tokenizer is byte-level BPE with {vocabulary:,} tokens, trained on the same 
 First {drill_steps:,} steps of {drill_batch} rows of {drills_a_row} calculations, loss on results. Then
 {count:,} demonstrations (`scripts/word_problem_demonstrations.py`) in cycles of {steps_of_cycles} steps of
 {batch}, AdamW, loss on completions. They show problems of the `base` part only (70 % of all, by hash). A
-problem's ways are shown evenly, each in several wordings. {habit:.0%} of the demonstrations show a *habit* instead: one
-fixed misconception for a kind of problem, with a wrong answer. So a lower temperature cannot replace
-reinforcement learning.
+problem's ways are shown evenly, each in several wordings. {habit:.0%} of the demonstrations show a
+*habit* instead: one fixed misconception for a kind of problem, with a wrong answer. So a lower
+temperature cannot replace reinforcement learning.
 
 These weights took {seconds:.0f} s of wall time on {threads} thread(s), with torch {torch} and
 transformers {transformers}.
@@ -330,9 +330,11 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drill-steps", type=int, default=400)
-    parser.add_argument("--steps", type=int, nargs="+", default=[1000, 1700], help="one a cycle")
     parser.add_argument(
-        "--peaks", type=float, nargs="+", default=[2e-3, 3e-3], help="learning rates"
+        "--steps", type=int, nargs="+", default=[1000, 1700, 1700], help="one a cycle"
+    )
+    parser.add_argument(
+        "--peaks", type=float, nargs="+", default=[2e-3, 3e-3, 3e-3], help="learning rates"
     )
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)

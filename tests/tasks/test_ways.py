@@ -99,7 +99,7 @@ def test_a_wrong_answer_has_the_way_that_led_to_it():
         "9" * 5000 + " = " + "9" * 5000 + " + 0",
         " + ".join(["1"] * 3000) + " = 3000",
         ". ".join(f"{2**n} + {2**n} = {2 ** (n + 1)}" for n in range(300)),
-        ". ".join(" + ".join([str(n)] * 10) + f" = {10 * n}" for n in range(5000)),
+        ". ".join(" + ".join([str(n)] * 10) + f" = {10 * n}" for n in range(300)),
         "2 + 2 = 2 ** 99999999",
         "__import__('os') = 1 + 1",
         "1e999 + 1 = 1e999",
