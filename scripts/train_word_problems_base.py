@@ -331,10 +331,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drill-steps", type=int, default=400)
     parser.add_argument(
-        "--steps", type=int, nargs="+", default=[1000, 1700, 1700], help="one a cycle"
+        "--steps", type=int, nargs="+", default=[1000, 1700, 1700, 2000], help="one a cycle"
     )
     parser.add_argument(
-        "--peaks", type=float, nargs="+", default=[2e-3, 3e-3, 3e-3], help="learning rates"
+        "--peaks", type=float, nargs="+", default=[2e-3, 3e-3, 3e-3, 3e-3], help="learning rates"
     )
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
