@@ -29,8 +29,8 @@ class PresampleOptions:
     model: Annotated[
         str,
         typer.Option(
-            help="Initial policy: a folder, a name on the Hugging Face hub, countdown-base or "
-            "small-sql-base."
+            help="Initial policy: a folder, a name on the Hugging Face hub, countdown-base, "
+            "small-sql-base or word-problems-base."
         ),
     ]
     out: Annotated[

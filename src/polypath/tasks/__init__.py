@@ -8,10 +8,12 @@ from polypath.tasks.countdown import Countdown
 from polypath.tasks.math_sets import MATH_SETS, MathSet
 from polypath.tasks.small_sql import SmallSql
 from polypath.tasks.text_to_sql import SQL_SETS, TextToSql
+from polypath.tasks.word_problems import WordProblems
 
 TASKS: dict[str, type[Task]] = {
     "countdown": Countdown,
     "small_sql": SmallSql,
+    "word_problems": WordProblems,
     **dict.fromkeys(MATH_SETS, MathSet),
     **dict.fromkeys(SQL_SETS, TextToSql),
 }

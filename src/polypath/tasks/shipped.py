@@ -6,6 +6,7 @@ _ASSETS = Path(__file__).parent.parent / "assets"
 SHIPPED_MODELS: dict[str, Path] = {
     "countdown-base": _ASSETS / "countdown_base",
     "small-sql-base": _ASSETS / "small_sql" / "base",
+    "word-problems-base": _ASSETS / "word_problems_base",
 }
 
 

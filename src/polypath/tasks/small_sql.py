@@ -24,7 +24,6 @@ value occurs once or once per row is part of the question, and no gold query ord
 
 import gzip
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +31,8 @@ from pathlib import Path
 
 from polypath.errors import ConfigError, unknown_name
 from polypath.tasks.base import EvaluationDefaults, Problem
-from polypath.verify.base import Status, Verdict
+from polypath.tasks.kept_verdicts import KeptVerdicts
+from polypath.verify.base import Verdict
 from polypath.verify.pool import shared_pool
 
 DATA = Path(__file__).parent.parent / "assets" / "small_sql"
@@ -41,7 +41,6 @@ QUESTIONS = DATA / "questions.jsonl.gz"  # one a line, in the order of the split
 SPLITS = ("base", "train", "dev", "test", "test_ood")
 MAX_COMPLETION_TOKENS = 30  # the longest demonstrated query has 28, then the end of text
 EVALUATION = EvaluationDefaults(num_samples=64, max_completion_length=MAX_COMPLETION_TOKENS)
-KEPT_VERDICTS = 200_000
 
 
 @cache
@@ -62,38 +61,17 @@ def _problems() -> Mapping[str, tuple[Problem, ...]]:
     return {split: tuple(problems) for split, problems in found.items()}
 
 
-_VERDICTS: dict[tuple[str, str], Verdict] = {}
-_VERDICTS_LOCK = threading.Lock()
+def _run(completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
+    """Run queries in one worker process and compare their results."""
+    pool = shared_pool(
+        "polypath.verify.sql:sql_verifier",
+        {"databases": str(DATABASES), "compare": "strict", "deadline": 2.0},
+        workers=1,
+    )
+    return pool.verify(completions, golds)
 
 
-def _verify(pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
-    """Verify pairs of completion and gold, each pair once per process.
-
-    A policy repeats itself, and more so the longer it trains. A pair that ran into the deadline or failed
-    is verified again when it occurs again.
-    """
-    with _VERDICTS_LOCK:
-        known = {pair: _VERDICTS[pair] for pair in pairs if pair in _VERDICTS}
-    new = list(dict.fromkeys(pair for pair in pairs if pair not in known))
-    if new:
-        pool = shared_pool(
-            "polypath.verify.sql:sql_verifier",
-            {"databases": str(DATABASES), "compare": "strict", "deadline": 2.0},
-            workers=1,
-        )
-        completions, golds = zip(*new, strict=True)
-        fresh = dict(zip(new, pool.verify(completions, golds), strict=True))
-        known |= fresh
-        lasting = {
-            pair: verdict
-            for pair, verdict in fresh.items()
-            if verdict.status in (Status.GRADED, Status.NO_ANSWER)
-        }
-        with _VERDICTS_LOCK:
-            if len(_VERDICTS) + len(lasting) > KEPT_VERDICTS:
-                _VERDICTS.clear()
-            _VERDICTS.update(lasting)
-    return [known[pair] for pair in pairs]
+_VERDICTS = KeptVerdicts(_run)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,8 +102,8 @@ class SmallSql:
 
     def verify(self, completion: str, gold: str) -> Verdict:
         """Verify one completion by running it; the answer is its canonical SQL."""
-        return _verify([(completion, gold)])[0]
+        return self.verify_batch([completion], [gold])[0]
 
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
         """Verify many completions, each against its own gold, in one worker process."""
-        return _verify(list(zip(completions, golds, strict=True)))
+        return _VERDICTS.verify(completions, golds)

@@ -180,7 +180,7 @@ def _tokenizer(recipe: Recipe, path: str) -> Any:
 def resolve_model(name: str | None) -> str:
     """Return a folder or hub id that ``from_pretrained`` can load.
 
-    Models that ship with polypath (``countdown-base``, ``small-sql-base``) are known by name.
+    Models that ship with polypath (``polypath.tasks.shipped``) are known by name.
 
     Raises:
         MissingFileError: the named folder does not exist or contains no model.
