@@ -61,6 +61,13 @@ CASES: dict[str, dict[str, Any]] = {
         "learning_rate": 0.01,  # far from the stored log-probs a step would magnify roundings
         "max_steps": 3,
     },
+    "history": {
+        **STRIP,
+        "advantage": "history_exploration",
+        "history_exploration_c": 0.5,
+        "learning_rate": 0.02,
+        "max_steps": 6,  # each problem comes twice, and some have the answer "none" both times
+    },
     "penalty": {**STRIP, "beta": 0.3, "kl_gradient": "reverse", "loss_type": "dapo"},
     "all": {"beta": 0.1, "kl_gradient": "reverse", "bank": True, "bank_coef": 0.3},
     # A group of 8 over all processes and two micro-steps, one generation for both.
