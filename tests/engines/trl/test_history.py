@@ -20,6 +20,7 @@ from tests.engines.trl.helpers import (
     FixedCompletions,
     addition_rows,
     coin,
+    few,
     largest_difference,
     logged,
     make,
@@ -30,12 +31,6 @@ from tests.rehearsal.adder import Addition
 
 C = 0.5
 OFF: dict[str, Any] = {"advantage": None, "history_exploration_c": 0.1}
-
-
-def few(text: str, row: dict[str, Any]) -> str | None:
-    """Return one of three answers, or None."""
-    del row
-    return str(len(text) % 3) if text else None
 
 
 def options(**more: Any) -> dict[str, Any]:
