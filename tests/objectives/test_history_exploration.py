@@ -87,6 +87,12 @@ def test_nothing_is_added_where_all_are_correct(baseline):
     assert added(correct=wrong, baseline=baseline).any()
 
 
+@pytest.mark.parametrize("baseline", ["none", "mean", "constant"])
+def test_a_single_scored_completion_stays_as_it_is(baseline):
+    rewards = double([[0.0, math.nan, math.nan, math.nan]])
+    assert not added(rewards=rewards, correct=rewards > 0.5, baseline=baseline).any()
+
+
 def test_a_bonus_in_the_reward_would_lose_its_baseline_and_its_weight():
     """The reason why this is an advantage: what GRPO makes of rewards with the bonus in them."""
     bonus = double([BONUS])
