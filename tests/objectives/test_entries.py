@@ -32,6 +32,7 @@ GROUP = {
     "solutions_P_G": [["a", "b", "c", "d", "e"]],
     "sequence_logp_P_G": torch.tensor([[-1.0, -2.0, -3.0, -4.0, -5.0]]),
     "lengths_P_G": torch.tensor([[1, 2, 3, 4, 5]]),
+    "seen_P_G": torch.tensor([[4, 3, 2, 1, 0]]),
     "raw_rewards_P_G": REWARDS,
 }
 BASE = {"base_advantages_P_G": group_advantages(AdvantageConfig(), REWARDS)}

@@ -29,6 +29,7 @@ OTHERS = {
     "mmr": [{"weight": 0.7}],
     "unlikeliness": [{"per_token": False, "beta": 1.0}],
     "batch_exploration": [{"c": 2.0}],
+    "history_exploration": [{"baseline": "mean", "c": 2.0}, {"baseline": "none"}],
 }
 METHODS = {**REWARD_ADJUSTMENTS, **ADVANTAGES}
 CASES = [
@@ -54,6 +55,7 @@ def groups(seed, prompts=4, size=6):
         "correct_rewards_P_G": part,
         "sequence_logp_P_G": -20 * torch.rand(prompts, size, generator=rng, dtype=torch.float64),
         "lengths_P_G": torch.randint(1, 9, (prompts, size), generator=rng),
+        "seen_P_G": torch.randint(9, (prompts, size), generator=rng),
         "raw_rewards_P_G": part,
     }
 
@@ -125,6 +127,7 @@ def test_finite_at_extreme_values_and_in_groups_of_one(entry, config):
     extreme = dict(inputs)
     extreme["sequence_logp_P_G"] = torch.tensor([-1e4, -120.0, -30.0, 0.0, -1e30, -math.inf])
     extreme["sequence_logp_P_G"] = extreme["sequence_logp_P_G"].double().expand(4, 6)
+    extreme["seen_P_G"] = torch.tensor([0, 1, 2, 10**6, 10**12, 2**62]).expand(4, 6)
     assert call(entry, config, extreme).isfinite().all()
     for size in (1e-30, 1e30):
         scaled = dict(inputs)

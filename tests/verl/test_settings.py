@@ -68,6 +68,13 @@ def test_keys_are_those_of_the_other_engine() -> None:
         (["+polypath.positive_entropy_coef=1", "distillation.enabled=true"], "distillation"),
         (["+polypath.clip_cov_coef=1"], "loss_mode=clip_cov"),
         (["+polypath.kl_cov_coef=1", "data.train_batch_size=256"], "ppo_epochs"),
+        (
+            [
+                "+polypath.advantage=history_exploration",
+                "actor_rollout_ref.rollout.multi_turn.enable=true",
+            ],
+            "multi_turn",
+        ),
         (["+polypath.advantage=pkpo", "+polypath.pkpo_k=5"], "pkpo"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

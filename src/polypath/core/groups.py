@@ -16,7 +16,7 @@ from polypath.core.objectives import Objectives
 from polypath.core.processes import Processes
 from polypath.core.statistics import adjustment_metrics, group_metrics
 from polypath.core.uninformative import UninformativeAnswers
-from polypath.errors import DataError
+from polypath.errors import ConfigError, DataError
 from polypath.objectives import Active, AdvantageConfig, group_advantages
 from polypath.similarity import Completions, Similarity
 from polypath.similarity.answer import AnswerSimilarity
@@ -35,6 +35,7 @@ class GroupRows:
         weights_F: weights of the reward functions.
         hidden_B_D: the policy's mean hidden states; called only if a method needs them.
         sequence_logp_B: log-probability of each completion under the policy that sampled it; likewise.
+        seen_B: how often training saw each one's answer before this generation; ``None`` if nothing counts.
     """
 
     keys: Sequence[Hashable]
@@ -45,6 +46,7 @@ class GroupRows:
     weights_F: Tensor
     hidden_B_D: Callable[[], Tensor]
     sequence_logp_B: Callable[[], Tensor]
+    seen_B: Tensor | None = None
 
     def part(self, places: Sequence[int]) -> "GroupRows":
         """Return some of the rows."""
@@ -58,6 +60,7 @@ class GroupRows:
             weights_F=self.weights_F,
             hidden_B_D=lambda: self.hidden_B_D()[chosen],
             sequence_logp_B=lambda: self.sequence_logp_B()[chosen],
+            seen_B=None if self.seen_B is None else self.seen_B[chosen],
         )
 
 
@@ -139,6 +142,8 @@ class GroupStage:
             inputs["similarity_P_G_G"] = self._similarity_matrix(rows, groups)
         if "sequence_logp_P_G" in wanted:
             inputs["sequence_logp_P_G"] = groups.grid(rows.sequence_logp_B())
+        if "seen_P_G" in wanted:
+            inputs["seen_P_G"] = groups.grid(_counted(rows))
         adjusted_P_G, advantages_P_G = rewards_P_G, None
         # A group of one has nothing to be compared with, so the engine's own rule holds.
         if groups.size > 1 and (acting or self.own_advantages):
@@ -285,6 +290,15 @@ def _summed_rewards(rows: GroupRows) -> Tensor:
     weights_F = rows.weights_F.to(rows.rewards_B_F.device)
     summed_B = (rows.rewards_B_F * weights_F).nansum(dim=1)
     return summed_B.masked_fill(rows.rewards_B_F.isnan().all(dim=1), torch.nan)
+
+
+def _counted(rows: GroupRows) -> Tensor:
+    if rows.seen_B is None:
+        raise ConfigError(
+            "A method needs how often training has seen each answer (history_exploration does), and answers "
+            "are counted from the first step on. Switch it on before the training starts."
+        )
+    return rows.seen_B
 
 
 def _means(found: Sequence[tuple[int, dict[str, float]]]) -> dict[str, float]:

@@ -195,6 +195,11 @@ class Objectives:
         """Whether a method needs the similarity of a group's completions."""
         return any("similarity_P_G_G" in active.wants for active in self.of_groups)
 
+    @property
+    def counts(self) -> bool:
+        """Whether a method needs how often training has seen each answer."""
+        return any("seen_P_G" in active.wants for active in self.of_groups)
+
     def check_groups(self, num_generations: int | None, aggregation: str) -> None:
         """Refuse settings that cannot work with methods that use whole groups.
 

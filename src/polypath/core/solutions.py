@@ -71,6 +71,24 @@ def require_solutions_to_bank(
         )
 
 
+def require_solutions_to_count(
+    chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
+) -> None:
+    """Refuse to count answers where nothing says what an answer is.
+
+    Whole texts almost never repeat, so every one would be new.
+
+    Raises:
+        ConfigError: nothing defines a solution.
+    """
+    if find_solution_function(chosen, reward_funcs) is None:
+        raise ConfigError(
+            "advantage history_exploration (or a method of yours with seen_P_G) counts answers, but nothing "
+            f"says what an answer is. Set solution_fn ({', '.join(SOLUTIONS)}, or my_file.py:function), or "
+            "leave the method out."
+        )
+
+
 def why_all_are_one(
     chosen: str | SolutionFunction | None, reward_funcs: Sequence[Any]
 ) -> str | None:

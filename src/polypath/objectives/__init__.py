@@ -20,6 +20,10 @@ from polypath.objectives.entries import (
     TokenTerm,
 )
 from polypath.objectives.gapo import GAPO, gapo_rewards
+from polypath.objectives.history_exploration import (
+    HISTORY_EXPLORATION,
+    history_exploration_advantages,
+)
 from polypath.objectives.kl_cov import KL_COV, kl_cov
 from polypath.objectives.maxrl import MAXRL, maxrl_advantages
 from polypath.objectives.mmr import MMR, mmr_rewards
@@ -53,6 +57,7 @@ ADVANTAGES: dict[str, Advantage] = {
     UCPO.name: UCPO,
     UNIQUENESS.name: UNIQUENESS,
     SETPO.name: SETPO,
+    HISTORY_EXPLORATION.name: HISTORY_EXPLORATION,
 }
 POLICY_TERMS: dict[str, PolicyTerm] = {
     POSITIVE_ENTROPY.name: POSITIVE_ENTROPY,
@@ -85,6 +90,7 @@ __all__ = [
     "divergence",
     "gapo_rewards",
     "group_advantages",
+    "history_exploration_advantages",
     "kl_cov",
     "maxrl_advantages",
     "mmr_rewards",

@@ -1,8 +1,7 @@
 r"""Outcome-based exploration within the batch: a penalty on answers that repeat in the group.
 
 Song 2025, "Outcome-based Exploration for LLM Reasoning", arXiv:2509.06941, its batch exploration. The
-abstract and summaries were read. Its historical form counts the answers of each problem over the whole
-training. The checkpoint would have to hold these counts, and a reward adjustment stores nothing.
+abstract and summaries were read. Its historical form is in ``history_exploration``.
 """
 
 from __future__ import annotations

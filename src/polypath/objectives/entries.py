@@ -155,6 +155,7 @@ _GROUP_INPUTS = {
     "solutions_P_G": "canonical solutions as P lists of G texts; None where there is none",
     "sequence_logp_P_G": "log-probability of each completion under the policy that sampled it",
     "lengths_P_G": "number of tokens of each completion",
+    "seen_P_G": "how often training saw the answer to this problem before this generation",
     "raw_rewards_P_G": "rewards before any adjustment",
 }
 

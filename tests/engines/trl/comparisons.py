@@ -14,8 +14,8 @@ from tests.rounding import F32, rounding
 LOG_ROUNDING = rounding(50, size=10, eps=F32)
 # Means over the completions that are left; a process may keep more of them than it needs.
 NOT_COMPARED = {"skipping"}
-LOGGED = ("diversity/", "positive_entropy/", "rehearsal/", "bank/", "gradient_share/")
-LOGGED += ("eval_diversity/",)
+LOGGED = ("diversity/", "positive_entropy/", "rehearsal/", "bank/", "history/")
+LOGGED += ("gradient_share/", "eval_diversity/")
 
 
 def found(folder: Path, case: str) -> dict[str, Any]:

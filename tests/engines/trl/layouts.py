@@ -61,6 +61,15 @@ CASES: dict[str, dict[str, Any]] = {
         "learning_rate": 0.01,  # far from the stored log-probs a step would magnify roundings
         "max_steps": 3,
     },
+    "history": {
+        **STRIP,
+        "advantage": "history_exploration",
+        "history_exploration_c": 0.5,
+        "learning_rate": 0.02,
+        "solution_fn": "tests.engines.trl.helpers:few",
+        "four_problems": True,
+        "max_steps": 6,  # so that problems come again
+    },
     "penalty": {**STRIP, "beta": 0.3, "kl_gradient": "reverse", "loss_type": "dapo"},
     "all": {"beta": 0.1, "kl_gradient": "reverse", "bank": True, "bank_coef": 0.3},
     # A group of 8 over all processes and two micro-steps, one generation for both.
@@ -100,6 +109,8 @@ def build(name: str, model: Path, rehearsal: Path, out: Path, **more: Any) -> An
     options = {**helpers.SGD, **CASES[name]}
     data = helpers.Dataset.from_list(helpers.addition_rows()[:4])
     extra: dict[str, Any] = {"eval_dataset": data}
+    if options.pop("four_problems", False):
+        options["data"] = data
     if options.pop("lora", False):
         from peft import LoraConfig
 

@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import TrainerCallback
 
 from polypath.core.bank import Bank, fill_bank, find_correct
 from polypath.core.solutions import require_solutions_to_bank
 from polypath.engines.trl import skipping
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.processes import AccelerateProcesses
-from polypath.engines.trl.resume import resumed_from
+from polypath.engines.trl.resume import KeptInCheckpoints
 from polypath.errors import ConfigError
 from polypath.rehearsal.bank import Floats, SolutionBank
 from polypath.rehearsal.bank_file import read_bank, write_bank
@@ -88,10 +87,6 @@ def fill(
                 f"bank: true replays prompts and completions of plain text, and {what} these. Set bank to "
                 "false."
             )
-    prompts = [
-        ids[mask.bool()].tolist()
-        for ids, mask in zip(batch["prompt_ids"], batch["prompt_mask"], strict=True)
-    ]
     ends, longest = trainer.eos_token_ids, trainer.max_completion_length
     counted = batch["completion_mask"].sum(dim=1).tolist()  # 0 with mask_truncated_completions
     usable = [
@@ -100,11 +95,19 @@ def fill(
     ]
     return fill_bank(
         bank.solutions,
-        find_correct(prompts, token_ids, texts, solutions, usable),
+        find_correct(prompt_tokens(batch), token_ids, texts, solutions, usable),
         step=trainer.state.global_step,
         processes=AccelerateProcesses(trainer.accelerator),
         logps=partial(_sampled_logps, trainer, batch),
     )
+
+
+def prompt_tokens(batch: dict[str, Any]) -> list[list[int]]:
+    """Return the tokens of the prompt of each row of TRL's batch, without padding."""
+    return [
+        ids[mask.bool()].tolist()
+        for ids, mask in zip(batch["prompt_ids"], batch["prompt_mask"], strict=True)
+    ]
 
 
 @torch.no_grad()
@@ -137,32 +140,28 @@ def _of_tokens(logp_T: Tensor, mask_T: Tensor) -> Floats:
     return values
 
 
-class BankCheckpoints(TrainerCallback):
+class BankCheckpoints(KeptInCheckpoints):
     """Keep a bank in the checkpoints of its run.
 
     Args:
         bank: the run's; the same on every process.
-
-    Attributes:
-        checkpoint: the folder to resume from, if it is known.
     """
 
+    what = "the bank of solutions"
+    file = BANK_FILE
+
     def __init__(self, bank: Bank) -> None:
+        super().__init__()
         self.bank = bank
-        self.checkpoint: Path | str | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start empty, or read the bank from the checkpoint that training resumes from."""
-        del control, kwargs
+    def restart(self) -> None:
+        """Forget everything."""
         self.bank.restart()
-        if state.global_step:
-            fix = "train(resume_from_checkpoint=FOLDER)"
-            folder = resumed_from(self.checkpoint, args, state, "the bank of solutions", fix)
-            read_bank(folder / BANK_FILE, self.bank.solutions)
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the bank into the checkpoint, on the process that writes its other files."""
-        del control, kwargs
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if args.should_save and folder.is_dir():
-            write_bank(folder / BANK_FILE, self.bank.solutions)
+    def read(self, path: Path) -> None:
+        """Read the bank of a checkpoint."""
+        read_bank(path, self.bank.solutions)
+
+    def write(self, path: Path) -> None:
+        """Write the bank into a checkpoint."""
+        write_bank(path, self.bank.solutions)

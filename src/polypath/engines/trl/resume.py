@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers import TrainerCallback, TrainerState
@@ -64,6 +64,49 @@ def resumed_from(given: Path | str | None, args: Any, state: Any, what: str, fix
         f"{folder} is not the checkpoint of step {state.global_step} that training was resumed from, "
         f"so {what} is not there either. Name the folder: {fix}."
     )
+
+
+class KeptInCheckpoints(TrainerCallback):
+    """Keep what a run gathers, besides the weights, in its checkpoints.
+
+    Attributes:
+        what: its name, for errors.
+        file: its place in a checkpoint.
+        checkpoint: the folder to resume from, if it is known.
+    """
+
+    what: ClassVar[str]
+    file: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.checkpoint: Path | str | None = None
+
+    def restart(self) -> None:
+        """Forget everything, for a training that starts at step 0."""
+        raise NotImplementedError
+
+    def read(self, path: Path) -> None:
+        """Read the file of a checkpoint, in place of what was gathered."""
+        raise NotImplementedError
+
+    def write(self, path: Path) -> None:
+        """Write the file of a checkpoint; the folder is made."""
+        raise NotImplementedError
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start empty, or read the file from the checkpoint that training resumes from."""
+        del control, kwargs
+        self.restart()
+        if state.global_step:
+            fix = "train(resume_from_checkpoint=FOLDER)"
+            self.read(resumed_from(self.checkpoint, args, state, self.what, fix) / self.file)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write the file into the checkpoint, on the process that writes its other files."""
+        del control, kwargs
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if args.should_save and folder.is_dir():
+            self.write(folder / self.file)
 
 
 def _history(state: Any) -> str:

@@ -18,17 +18,22 @@ from transformers.integrations import integration_utils as loggers
 from trl import GRPOTrainer
 
 from polypath.core import given
+from polypath.core.answer_counts import AnswerCounts
 from polypath.core.bank import Bank
 from polypath.core.correctness import find_correctness
 from polypath.core.groups import GroupRows, GroupStage
 from polypath.core.objectives import read_similarity
 from polypath.core.rehearsal import Rehearsal, RehearsalBatch, exploration_rows
-from polypath.core.solutions import find_solution_function, require_different_solutions
+from polypath.core.solutions import (
+    find_solution_function,
+    require_different_solutions,
+    require_solutions_to_count,
+)
 from polypath.core.statistics import TokenMeans, gradient_sizes
 from polypath.core.step import StepShape, normalize, part_of_loss, warn_inexact_resume
 from polypath.core.terms import TokenBatch, gradient_by, policy_terms
 from polypath.core.verdicts import completion_text
-from polypath.engines.trl import bank, dynamic_sampling, shared_prefill, skipping
+from polypath.engines.trl import bank, dynamic_sampling, history, shared_prefill, skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
 from polypath.engines.trl.forward import (
@@ -38,7 +43,7 @@ from polypath.engines.trl.forward import (
     sequence_logps,
 )
 from polypath.engines.trl.processes import AccelerateProcesses
-from polypath.engines.trl.resume import ReplayEpochs
+from polypath.engines.trl.resume import KeptInCheckpoints, ReplayEpochs
 from polypath.engines.trl.setup import make_rehearsal, two_backwards, whole_models
 from polypath.errors import ConfigError
 from polypath.objectives import ON_POLICY_KL, Active
@@ -152,8 +157,13 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 tokenizer=self._tokenizer,
                 processes=self._processes.world,
             )
+        self._kept: list[KeptInCheckpoints] = []
+        self._history: AnswerCounts | None = None
+        if self._objectives.counts:
+            require_solutions_to_count(chosen, self.reward_funcs)
+            self._history = AnswerCounts()
+            self._kept.append(history.HistoryCheckpoints(self._history))
         self._bank: Bank | None = None
-        self._bank_checkpoints: bank.BankCheckpoints | None = None
         if config.bank_config.on:
             self._bank = bank.make_bank(
                 config,
@@ -162,10 +172,8 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                 processes=self._processes.world,
                 pad_token_id=self._tokenizer.pad_token_id,
             )
-            self._bank_checkpoints = bank.BankCheckpoints(self._bank)
-            self.callback_handler.callbacks.insert(
-                0, self._bank_checkpoints
-            )  # as the average's below
+            self._kept.append(bank.BankCheckpoints(self._bank))
+        self.callback_handler.callbacks[:0] = self._kept  # first, as the average's below
         self.add_callback(ReplayEpochs())
         self.weight_average: WeightAverage | None = None
         if config.average_weights_from is not None:
@@ -222,7 +230,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
     def train(self, resume_from_checkpoint: Any = None, *rest: Any, **named: Any) -> Any:
         """Train as TRL does; with ``average_weights_from`` the model ends with the mean of its weights."""
         known = isinstance(resume_from_checkpoint, (str, Path))  # True: the last in output_dir
-        for kept in (self.weight_average, self._bank_checkpoints):
+        for kept in (self.weight_average, *self._kept):
             if kept is not None:
                 kept.checkpoint = resume_from_checkpoint if known else None
         with given.logger_errors(self.args.report_to):
@@ -333,7 +341,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         if self._groups.acts or self._objectives.terms:
             self._groups.correctness.watch(judged)
         filled = self._bank if self.model.training else None
-        if not self._groups.acts and filled is None:
+        if not self._groups.acts and filled is None and self._history is None:
             return batch
         solutions = [
             None if self._solution_fn is None else self._solution_fn(text, row)
@@ -341,6 +349,10 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         ]
         if filled is not None:
             self._log_means(bank.fill(self, filled, batch, texts, token_ids, solutions))
+        seen_B = None
+        if self._history is not None:
+            seen_B, told = history.see(self, self._history, batch, solutions)
+            self._log_means(told)
         if not self._groups.acts:
             return batch
         group_size = self.num_generations if self.model.training else self.num_generations_eval
@@ -357,6 +369,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
                     mean_hidden_states, self.model, batch, self.args.per_device_train_batch_size
                 ),
                 sequence_logp_B=partial(sequence_logps, self, batch),
+                seen_B=seen_B,
             )
         )
         self._log_means(result.metrics)

@@ -1,15 +1,18 @@
 """The groups of a step, in verl's controller: feeds rows of the transfer queue to the core's group stage."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import transfer_queue
 from torch import Tensor
 
+from polypath.core.answer_counts import AnswerCounts
 from polypath.core.flat_settings import FlatSettings
 from polypath.core.groups import GroupRows, GroupStage
+from polypath.core.history import see_answers
+from polypath.core.processes import SingleProcess
 from polypath.core.scored_rows import ScoreReader
 from polypath.errors import ConfigError
 
@@ -52,6 +55,7 @@ class GroupReader:
         scores: decides which rows are correct.
         tokenizer: the model's.
         compares_groups: whether verl's advantages are those of GRPO.
+        history: the counted answers of the run; ``None`` where no method needs them.
     """
 
     settings: FlatSettings
@@ -59,6 +63,7 @@ class GroupReader:
     scores: ScoreReader
     tokenizer: Any
     compares_groups: bool
+    history: AnswerCounts | None
 
     def read(self, batch: Any) -> Callable[[Callable[[], Tensor]], StepGroups]:
         """Fetch the rows of a step, and return a function that processes them.
@@ -71,10 +76,11 @@ class GroupReader:
             another thread.
 
         Raises:
-            ConfigError: completions are compared by their solutions, and nothing defines these; or some have
-                no score, and verl's advantages cannot leave them out.
+            ConfigError: completions are compared or counted by their solutions, and nothing defines these; or
+                some have no score, and verl's advantages cannot leave them out.
         """
-        data = fetch(batch, "uid", "responses", "response_mask", "rm_scores", "extra_fields")
+        fields = ("responses", "response_mask", "rm_scores", "extra_fields")
+        data = fetch(batch, "uid", "prompts", *fields)
         last, real = _last_of_session(batch)
         pairs = zip(data["responses"].unbind(), data["response_mask"].unbind(), strict=True)
         written = [ids[mask.bool()].tolist() for ids, mask in pairs]  # without tool output
@@ -91,6 +97,11 @@ class GroupReader:
         if scored.solutions is None and self.settings.bank.on:
             raise ConfigError(
                 "bank=true keeps different solutions, but the reward function returns none. Return "
+                "{'score': ..., 'solution': ...} from it, or set +polypath.solution_fn."
+            )
+        if scored.solutions is None and self.history is not None:
+            raise ConfigError(
+                "advantage=history_exploration counts answers, but the reward function returns none. Return "
                 "{'score': ..., 'solution': ...} from it, or set +polypath.solution_fn."
             )
         if scored.unscored and not self.compares_groups:
@@ -117,7 +128,18 @@ class GroupReader:
                 chosen = [
                     n for n, (m, r) in enumerate(zip(last, real, strict=True)) if r and m == n
                 ]
-                result = self.stage.of_any_size(rows.part(chosen))
+                rows = rows.part(chosen)
+                if self.history is not None:
+                    prompts = data["prompts"].unbind()
+                    seen_B, told = see_answers(
+                        self.history,
+                        [prompts[row].tolist() for row in chosen],
+                        rows.solutions,
+                        processes=SingleProcess(),
+                        learn=True,
+                    )
+                    rows, metrics = replace(rows, seen_B=seen_B), metrics | told
+                result = self.stage.of_any_size(rows)
                 metrics = metrics | {n: v for n, v in result.metrics.items() if v == v}
                 if result.advantages_B is not None:
                     advantages_B = torch.zeros(len(texts), dtype=torch.float64)

@@ -92,6 +92,11 @@ def _check_groups(config: DictConfig, settings: FlatSettings) -> None:
         "answer or embedding",
     )
     _refuse(
+        settings.objectives.counts and _several_turns(config),
+        "advantage=history_exploration counts answers by the tokens of the prompt, and with "
+        "actor_rollout_ref.rollout.multi_turn.enable=true these hold earlier turns. Set it to false",
+    )
+    _refuse(
         str(algorithm.adv_estimator) != "grpo",
         f"algorithm.adv_estimator={algorithm.adv_estimator} does not compare the completions of a group as "
         "GRPO does. Set algorithm.adv_estimator=grpo",
@@ -136,11 +141,14 @@ def _check_loss(config: DictConfig, settings: FlatSettings) -> None:
         "Set it to false",
     )
     _refuse(
-        settings.bank.on
-        and bool(config.actor_rollout_ref.rollout.get("multi_turn", {}).get("enable", False)),
+        settings.bank.on and _several_turns(config),
         "bank=true replays completions as the model's own text, and with "
         "actor_rollout_ref.rollout.multi_turn.enable=true tools write into them. Set one of them to false",
     )
+
+
+def _several_turns(config: DictConfig) -> bool:
+    return bool(config.actor_rollout_ref.rollout.get("multi_turn", {}).get("enable", False))
 
 
 def _refuse(wrong: bool, reason: str) -> None:

@@ -22,6 +22,8 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.utils.padding import response_to_nested
 
+from polypath.core.answer_counts import AnswerCounts
+from polypath.core.answer_counts_file import read_counts, write_counts
 from polypath.core.flat_settings import require_same
 from polypath.core.groups import GroupStage
 from polypath.core.objectives import read_similarity
@@ -54,6 +56,7 @@ from polypath.tasks.solutions import load_solution
 
 TRAINER_MODE = "polypath_sync"
 RECORD = "polypath.json"  # in every checkpoint
+HISTORY_FILE = "polypath_answer_counts.parquet"  # likewise, where answers are counted
 
 
 @register_trainer(TRAINER_MODE)
@@ -114,7 +117,9 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
             special_ids=frozenset(special),
             measured=run.diversity_metrics,
         )
-        return GroupReader(settings, stage, scores, self.tokenizer, compares_groups(self.config))
+        counts = AnswerCounts() if settings.objectives.counts else None
+        compares = compares_groups(self.config)
+        return GroupReader(settings, stage, scores, self.tokenizer, compares, counts)
 
     def on_init_end(self) -> None:
         """Give the workers our loss if a term is added."""
@@ -205,6 +210,8 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
         write_json(folder / RECORD, self._record())
         if self._bank is not None:
             write_bank(folder / BANK_FILE, self._bank)
+        if self._reader.history is not None:
+            write_counts(folder / HISTORY_FILE, self._reader.history)
         super()._save_checkpoint()
 
     def _load_checkpoint(self) -> None:
@@ -218,6 +225,8 @@ class DiversityPPOTrainer(PPOTrainerSync):  # type: ignore[misc]  # verl ships n
             require_same(before, self._record(), str(folder))
         if self.global_steps and self._bank is not None:
             read_bank(folder / BANK_FILE, self._bank)
+        if self.global_steps and self._reader.history is not None:
+            read_counts(folder / HISTORY_FILE, self._reader.history)
 
     def _checkpoint(self) -> Path:
         return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
