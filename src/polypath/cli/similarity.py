@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polypath.cli.command import Fields, command
-from polypath.cli.diversity import RUN_HELP
 from polypath.cli.runs import (
     JsonOption,
     RunOptions,
@@ -92,7 +91,7 @@ class ComparedBy:
         for option, users in USED_BY.items():
             if given[option] and not set(users) & set(self.names):
                 raise ConfigError(
-                    f"{option} is for the similarity {' and '.join(users)}, but --similarity is "
+                    f"{option} is for the similarity {' or '.join(users)}, but --similarity is "
                     f"{self.similarity}. Leave it out, or add one of them."
                 )
 
@@ -122,7 +121,13 @@ class ComparedBy:
 
 @command
 def similarity(
-    run: Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP)],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="Run folder, sample store, JSONL or Parquet file. NAME=PATH gives the run a name.",
+        ),
+    ],
     *,
     compared: ComparedBy,
     solution_fn: Annotated[

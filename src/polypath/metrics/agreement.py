@@ -21,8 +21,8 @@ from polypath.metrics.bootstrap import (
 )
 from polypath.metrics.pass_at_k import BoolArray, FloatArray
 
-POOLED_RESAMPLES = 2_000  # at most: each ranks all pairs again
-_AT_ONCE = 2_000_000  # numbers of pairs in one step of the resampling: 16 MB
+POOLED_RESAMPLES = 1_000  # at most: each ranks all pairs again
+_AT_ONCE = 200_000  # numbers of pairs in one step of the resampling: they stay in the cache
 _DECIMALS = 9  # similarities that differ by less are equal on paper, and a tie
 
 
@@ -159,17 +159,17 @@ def _order(total_Z_U: FloatArray, same_Z_U: FloatArray) -> tuple[FloatArray, Flo
     """
     n_Z, same_Z = total_Z_U.sum(axis=1), same_Z_U.sum(axis=1)
     both_Z = (same_Z > 0) & (same_Z < n_Z)
-    # Of the different pairs, those below each similarity, and half of those at it.
-    different_Z_U = total_Z_U - same_Z_U
-    below_Z_U = np.cumsum(different_Z_U, axis=1) - 0.5 * different_Z_U
-    wins_Z = (same_Z_U * below_Z_U).sum(axis=1)
-    auc_Z = np.where(both_Z, wins_Z / np.where(both_Z, same_Z * (n_Z - same_Z), 1.0), np.nan)
     # Mean rank of the pairs with each similarity, minus the mean of all ranks.
-    rank_Z_U = np.cumsum(total_Z_U, axis=1) - 0.5 * total_Z_U - 0.5 * n_Z[:, None]
-    spread_Z = np.sqrt((total_Z_U * rank_Z_U**2).sum(axis=1) / np.maximum(n_Z, 1))
-    share_Z = same_Z / np.maximum(n_Z, 1)
-    gap_Z = n_Z * (auc_Z - 0.5) * np.sqrt(share_Z * (1 - share_Z))
-    return auc_Z, gap_Z / np.where(spread_Z > 0, spread_Z, 1.0)
+    rank_Z_U = np.cumsum(total_Z_U, axis=1)
+    rank_Z_U -= 0.5 * total_Z_U
+    rank_Z_U -= 0.5 * n_Z[:, None]
+    spread_Z = np.sqrt(np.einsum("zu,zu,zu->z", total_Z_U, rank_Z_U, rank_Z_U) / n_Z)
+    sum_Z = np.einsum("zu,zu->z", same_Z_U, rank_Z_U)  # that of different pairs is minus this
+    variance_Z = np.where(both_Z, same_Z * (n_Z - same_Z) / n_Z**2, np.nan)  # of "same", 0 or 1
+    gap_Z = sum_Z / (n_Z * variance_Z)  # between the mean ranks of same and different pairs
+    # On paper in [0, 1]; rounding may leave it.
+    auc_Z = (0.5 + gap_Z / n_Z).clip(0.0, 1.0)
+    return auc_Z, gap_Z * np.sqrt(variance_Z) / np.where(spread_Z > 0, spread_Z, 1.0)
 
 
 def _pooled(
@@ -190,9 +190,13 @@ def _pooled(
                 yield correlation(times_Z_N[start : start + step])
 
     def correlation(times_Z_N: npt.NDArray[np.uint8]) -> FloatArray:
-        weight_Z_M = times_Z_N[:, problem_M].astype(np.float64)
-        total_Z_U = np.add.reduceat(weight_Z_M, starts_U, axis=1)
-        return _order(total_Z_U, np.add.reduceat(weight_Z_M * same_M, starts_U, axis=1))[1]
+        total_Z_U = times_Z_N.astype(np.float64)[:, problem_M]
+        same_Z_U = total_Z_U * same_M
+        if len(starts_U) < len(same_M):  # ties
+            total_Z_U, same_Z_U = (
+                np.add.reduceat(part, starts_U, axis=1) for part in (total_Z_U, same_Z_U)
+            )
+        return _order(total_Z_U, same_Z_U)[1]
 
     estimate = correlation(np.ones((1, len(pairs)), dtype=np.uint8))[0]
     found_Z = np.concatenate(list(correlations()))

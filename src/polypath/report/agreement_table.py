@@ -63,8 +63,8 @@ def meaning(one: SimilarityAgreement) -> str:
     )
     return (
         f"{one.name} {_verdict(auc)}: two wordings of one solution are more similar than two solutions in "
-        f"{told} of cases; 0.5 is chance, 1 is always. Mean similarity: {same} of one solution, {different} of "
-        "different ones."
+        f"{told} of cases; 0.5 is chance, 1 is always. Mean similarity: {same} of one solution, "
+        f"{different} of different ones."
     )
 
 
