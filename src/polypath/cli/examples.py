@@ -42,6 +42,10 @@ EXAMPLES = {
         polypath compare runs/base runs/grpo runs/dra
         polypath compare base=runs/base grpo=runs/seed0,runs/seed1 --figure changes.png
         polypath compare all.jsonl --run-key model --json changes.json""",
+    "similarity": """
+        polypath similarity runs/base
+        polypath similarity runs/base --similarity ngram,policy --model countdown-base
+        polypath similarity samples.jsonl --solution-fn operations --figure pairs.png""",
     "report": """
         polypath report runs/base runs/grpo runs/dra --out report.html
         polypath report base=base.jsonl trained=trained.jsonl --task countdown""",

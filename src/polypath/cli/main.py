@@ -23,6 +23,7 @@ from polypath.cli.recipes import recipes
 from polypath.cli.report import report
 from polypath.cli.sample import evaluate, sample
 from polypath.cli.score import export, score
+from polypath.cli.similarity import similarity
 from polypath.cli.study import study
 from polypath.cli.tasks import tasks
 from polypath.cli.train import TrainCommand, train
@@ -70,6 +71,7 @@ app.command(epilog=examples("export"))(export)
 app.command(epilog=examples("presample"))(presample)
 app.command(epilog=examples("diversity"))(diversity)
 app.command(epilog=examples("compare"))(compare)
+app.command(epilog=examples("similarity"))(similarity)
 app.command(epilog=examples("report"))(report)
 app.command(epilog=examples("study"))(study)
 app.command(epilog=examples("methods"))(methods)

@@ -1,5 +1,6 @@
 """Measures of correctness and diversity on arrays of samples; numpy and scipy only."""
 
+from polypath.metrics.agreement import PairAgreement, pair_agreement, pair_order
 from polypath.metrics.bootstrap import (
     TRUSTED_FROM,
     Interval,
@@ -72,6 +73,7 @@ __all__ = [
     "ModeChanges",
     "NgramCounts",
     "OutcomeShares",
+    "PairAgreement",
     "PairedDifference",
     "Potential",
     "Ranking",
@@ -107,6 +109,8 @@ __all__ = [
     "ngram_jaccard",
     "normalise_equation",
     "outcome_shares",
+    "pair_agreement",
+    "pair_order",
     "paired_difference",
     "pass_at_k",
     "pass_at_k_from_counts",

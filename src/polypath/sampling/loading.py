@@ -1,7 +1,7 @@
 """A model and its tokenizer, ready to sample from."""
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,17 +79,45 @@ def load_model(
         ConfigError: it ships code, and ``trust_remote_code`` is off.
     """
     folder = shipped_model(str(name))
+    with _load_errors(name, folder):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
+        )
+        tokenizer = _tokenizer(folder, trust_remote_code)
+    model, found = loaded
+    _check_weights(name, model, found["missing_keys"])
+    model.eval()
+    return model.to(device), tokenizer
+
+
+def load_tokenizer(name: str | Path, *, trust_remote_code: bool = False) -> Any:
+    """Load a model's tokenizer alone, with a padding token.
+
+    Args and errors as for ``load_model``.
+    """
+    folder = shipped_model(str(name))
+    with _load_errors(name, folder):
+        return _tokenizer(folder, trust_remote_code)
+
+
+def _tokenizer(folder: str | Path, trust_remote_code: bool) -> Any:
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder,
+        padding_side="left",
+        truncation_side="left",
+        trust_remote_code=trust_remote_code,
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _load_errors(name: str | Path, folder: str | Path) -> Iterator[None]:
+    """Report in one line what a model cannot be loaded for."""
     try:
         with model_errors(folder):
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, trust_remote_code=trust_remote_code, output_loading_info=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder,
-                padding_side="left",
-                truncation_side="left",
-                trust_remote_code=trust_remote_code,
-            )
+            yield
     except PolypathError:
         raise
     except (OSError, ValueError) as error:
@@ -103,12 +131,6 @@ def load_model(
         raise DataError(
             f"The model {name} cannot be loaded: {type(error).__name__}: {one_line(error, 200)}."
         ) from error
-    model, found = loaded
-    _check_weights(name, model, found["missing_keys"])
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    model.eval()
-    return model.to(device), tokenizer
 
 
 def _check_weights(name: str | Path, model: Any, missing: Collection[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from polypath.similarity.base import Completions, as_tensor
 from polypath.similarity.cosine import cosine_matrix, unit_rows
+from polypath.torch_later import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,3 +29,33 @@ class PolicySimilarity:
     def matrix(self, features: Tensor | list[Any], group_size: int) -> Tensor:
         """Return ``similarity_P_G_G`` on the features' device. See ``Similarity.matrix``."""
         return cosine_matrix(as_tensor(features), group_size)
+
+
+def mean_hidden_states(model: Any, batch: Mapping[str, Any], rows: int) -> Tensor:
+    """Return the policy's last hidden state averaged over each completion, ``(B, D)``, without gradient.
+
+    Args:
+        model: the policy.
+        batch: ``prompt_ids``, padded left, ``completion_ids``, padded right, and the masks of both,
+            ``prompt_mask`` and ``completion_mask``, 1 on tokens.
+        rows: number of rows in one forward.
+    """
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
+    attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+    width = batch["completion_ids"].shape[1]
+    pooled = []
+    for start in range(0, ids.shape[0], rows):
+        part = slice(start, start + rows)
+        with torch.no_grad():
+            outputs = model(
+                input_ids=ids[part],
+                attention_mask=attention[part],
+                output_hidden_states=True,
+                logits_to_keep=1,
+                use_cache=False,
+            )
+        hidden_B_T_D = outputs.hidden_states[-1][:, -width:].float()
+        weight_B_T_1 = batch["completion_mask"][part].unsqueeze(2).float()
+        total_B_D = (hidden_B_T_D * weight_B_T_1).sum(dim=1)
+        pooled.append(total_B_D / weight_B_T_1.sum(dim=1).clamp(min=1.0))
+    return torch.cat(pooled)

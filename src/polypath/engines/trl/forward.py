@@ -1,4 +1,4 @@
-"""The policy's forwards besides TRL's own: hidden states, log-probs of sequences and of stored samples."""
+"""The policy's forwards besides TRL's own: log-probs of sequences and of stored samples."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -71,35 +71,6 @@ def scored_tokens_only() -> Iterator[None]:
         yield
     finally:
         trl_utils._use_triton = chosen
-
-
-@torch.no_grad()
-def mean_hidden_states(model: Any, batch: dict[str, Any], rows: int) -> Tensor:
-    """Return the policy's last hidden state averaged over each completion, ``(B, D)``.
-
-    Args:
-        model: the policy.
-        batch: TRL's batch of prompts and completions.
-        rows: number of rows in one forward.
-    """
-    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-    attention = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
-    width = batch["completion_ids"].shape[1]
-    pooled = []
-    for start in range(0, ids.shape[0], rows):
-        part = slice(start, start + rows)
-        outputs = model(
-            input_ids=ids[part],
-            attention_mask=attention[part],
-            output_hidden_states=True,
-            logits_to_keep=1,
-            use_cache=False,
-        )
-        hidden_B_T_D = outputs.hidden_states[-1][:, -width:].float()
-        weight_B_T_1 = batch["completion_mask"][part].unsqueeze(2).float()
-        total_B_D = (hidden_B_T_D * weight_B_T_1).sum(dim=1)
-        pooled.append(total_B_D / weight_B_T_1.sum(dim=1).clamp(min=1.0))
-    return torch.cat(pooled)
 
 
 @torch.no_grad()

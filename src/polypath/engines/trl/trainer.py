@@ -36,12 +36,7 @@ from polypath.core.verdicts import completion_text
 from polypath.engines.trl import bank, dynamic_sampling, history, shared_prefill, skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
-from polypath.engines.trl.forward import (
-    in_buckets,
-    mean_hidden_states,
-    scored_tokens_only,
-    sequence_logps,
-)
+from polypath.engines.trl.forward import in_buckets, scored_tokens_only, sequence_logps
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.engines.trl.resume import KeptInCheckpoints, ReplayEpochs
 from polypath.engines.trl.setup import make_rehearsal, two_backwards, whole_models
@@ -51,6 +46,7 @@ from polypath.rehearsal import RehearsalSet
 from polypath.sampling.model_files import model_errors
 from polypath.sampling.prompts import template_errors
 from polypath.similarity import Similarity, get_similarity
+from polypath.similarity.policy import mean_hidden_states
 from polypath.tasks.solutions import SolutionFunction
 
 # How TRL 1.16 normalises each of its losses, and with it the penalty for beta > 0.
