@@ -35,14 +35,20 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class RightCompletions:
-    """The right completions of one problem that are compared, two or more."""
+    """The right completions of one problem that are compared, two or more.
 
-    prompt: str | None  # as stored
+    Attributes:
+        prompt: as stored.
+        texts: the completions.
+        answers: stored canonical answers, which the similarity ``answer`` compares.
+        solutions: equal ones are the same solution.
+        token_ids: tokens of each text, without special tokens.
+    """
+
+    prompt: str | None
     texts: tuple[str, ...]
-    answers: tuple[
-        str | None, ...
-    ]  # stored canonical answers, which the similarity "answer" compares
-    solutions: tuple[str, ...]  # equal ones are the same solution
+    answers: tuple[str | None, ...]
+    solutions: tuple[str, ...]
     token_ids: tuple[list[int], ...]
 
 
@@ -63,11 +69,17 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """Shares of pairs over the range of similarities, without the pairs of equal texts."""
+    """Shares of pairs over the range of similarities, without the pairs of equal texts.
 
-    edges: npt.NDArray[np.float64]  # ends of the bins, (BINS + 1,)
-    same: npt.NDArray[np.float64]  # shares of pairs with the same solution, (BINS,)
-    different: npt.NDArray[np.float64]  # shares of pairs with different solutions, (BINS,)
+    Attributes:
+        edges: ends of the bins, ``(BINS + 1,)``.
+        same: shares of the pairs with the same solution, ``(BINS,)``.
+        different: shares of the pairs with different solutions, ``(BINS,)``.
+    """
+
+    edges: npt.NDArray[np.float64]
+    same: npt.NDArray[np.float64]
+    different: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +87,17 @@ class SimilarityAgreement:
     """How well one similarity sees the solutions of a run.
 
     Two completions with the same text trivially have the same solution, and every similarity sees it.
+
+    Attributes:
+        name: of the similarity.
+        all_pairs: measured on all pairs.
+        different_texts: measured without the pairs of equal texts.
+        distribution: of the similarities, likewise.
     """
 
     name: str
     all_pairs: PairAgreement
-    different_texts: PairAgreement  # without the pairs of equal texts
+    different_texts: PairAgreement
     distribution: Distribution
 
 
