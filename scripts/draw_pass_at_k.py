@@ -30,7 +30,11 @@ def curves() -> list[Curve]:
         if name in ROWS and name not in found:  # later tables have these rows too
             numbers = [re.findall(r"[\d.]+", cell) for cell in cells[: len(KS)]]
             estimate, half = np.array(numbers, dtype=float).T
-            found[name] = Curve(ks=KS, estimate=estimate, low=estimate - half, high=estimate + half)
+            low, high = estimate - half, estimate + half
+            # The study's table has no bands of whole curves.
+            found[name] = Curve(
+                ks=KS, estimate=estimate, low=low, high=high, band_low=low, band_high=high
+            )
     return [found[name] for name in ROWS]
 
 
