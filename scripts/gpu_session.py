@@ -99,9 +99,11 @@ def run(unit: Unit, log: Path, seconds: float) -> int | None:
             try:
                 status = process.wait(left)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
                 return None
+            finally:  # also where the session itself is interrupted
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
             if status:
                 return status
     return 0
@@ -191,6 +193,7 @@ def main() -> int:
     parser.add_argument("--models", type=Path, required=True)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no unit is left running
     deadline = time.monotonic() + 60 * args.minutes - (time.time() - args.started) - LEAVE
     found = machine(args.device)
     print(f"{found.get('gpu', 'CPU')}, {found['versions']}", flush=True)

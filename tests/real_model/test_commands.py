@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from polypath.rollouts.samples import load_samples
+from tests.real_model.conftest import TASK
 from tests.real_model.processes import polypath
 
-TASK = "tests/real_model/cities.py:cities"
 SAMPLING = (
     "--temperature",
     "0.5",
@@ -77,11 +77,8 @@ def test_sampling_verifies_and_a_second_call_adds_nothing(smollm2: Path, base: P
     assert sorted(path.read_bytes() for path in base.rglob("*.parquet")) == found
 
 
-def test_presampling_stores_reference_log_probs(smollm2: Path, folder: Path) -> None:
-    out = folder / "rehearsal"
-    words = ("--k", 3, "--threshold", 2, "--limit", 3, "--truncated", "allow", *SAMPLING)
-    polypath("presample", "--model", smollm2, "--task", TASK, *words, "--out", out)
-    manifest = json.loads((out / "manifest.json").read_text())
+def test_presampling_stores_reference_log_probs(rehearsal_set: Path) -> None:
+    manifest = json.loads((rehearsal_set / "manifest.json").read_text())
     assert manifest["num_rows"] >= 1
     assert manifest["num_tokens"] >= manifest["num_rows"]
 

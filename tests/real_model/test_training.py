@@ -11,29 +11,8 @@ import pytest
 pytest.importorskip("trl")
 
 from tests.forks import python
-from tests.real_model.processes import ROOT, polypath
+from tests.real_model.processes import ROOT
 from tests.real_model.two_steps import METHODS
-
-TASK = "tests/real_model/cities.py:cities"
-
-
-@pytest.fixture(scope="module")
-def rehearsal_set(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("set") / "rehearsal"
-    words = ("--task", TASK, "--limit", 3, "--k", 2, "--threshold", 1, "--max-new-tokens", 8)
-    words = (
-        *words,
-        "--truncated",
-        "allow",
-        "--temperature",
-        0.5,
-        "--device",
-        "cpu",
-        "--precision",
-        "float32",
-    )
-    polypath("presample", "--model", smollm2, *words, "--out", out)
-    return out
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,6 +1,7 @@
 """What a GPU session records, continues and leaves; with units that take no time."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -43,11 +44,13 @@ def test_a_unit_that_ended_is_recorded_and_not_run_again(tmp_path: Path) -> None
 
 
 def test_a_unit_that_is_cut_off_leaves_no_record(tmp_path: Path) -> None:
-    slow = unit("slow", "import time; print('begun', flush=True); time.sleep(60)")
+    slow = unit("slow", "import os, time; print('begun', os.getpid(), flush=True); time.sleep(60)")
     start = time.monotonic()
     assert states([slow], tmp_path, seconds=2)["slow"].startswith("cut off after")
     assert time.monotonic() - start < 30
     assert not list((tmp_path / "done").iterdir())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "slow.log").read_text().split()[-1]), 0)
     assert "begun" in (tmp_path / "slow.log").read_text()
 
 
