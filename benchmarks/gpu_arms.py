@@ -184,6 +184,8 @@ class World:
         stock = options.pop("stock", False)
         if "rehearsal_coef" in options:
             options.update(rehearsal_set=str(self.rehearsal), rehearsal_explore_only=False)
+        if not stock:
+            options["solution_fn"] = "text"
         if options.get("similarity") == "embedding":
             options.update(embedding_model=self.embedding, embedding_max_tokens=MINILM["tokens"])
         config = (GRPOConfig if stock else DiversityGRPOConfig)(

@@ -17,6 +17,7 @@ SCRIPTS = sorted(
     path for path in FOLDER.glob("*.py") if "parse_args()" in path.read_text(encoding="utf-8")
 )
 TINY = {
+    "gpu": ["--device", "cpu", "--sizes", "tiny", "--rounds", "1", "--no-generation"],
     "measuring": ["--scale", "0.001", "--repeats", "1"],
     "measuring_rows": ["--problems", "4"],
     "report": ["--problems", "4", "--samples", "4", "--repeats", "1", "--times", "1"],
@@ -69,6 +70,8 @@ def test_a_short_run_writes_results_that_tables_can_be_made_of(
 ):
     if name == "verify_sql" and importlib.util.find_spec("sqlglot") is None:
         pytest.skip("sqlglot is not installed")
+    if name == "gpu":
+        pytest.importorskip("trl")
     out = tmp_path / f"{name}.json"
     command = [sys.executable, str(FOLDER / f"{name}.py"), *TINY[name], "--out", str(out)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

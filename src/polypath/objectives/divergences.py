@@ -129,7 +129,8 @@ def divergence(
         1. They clamp d to [-20, 20] and the result to [-10, 10], which sets the gradient to zero
            below d = -11: exactly on the forgotten modes. Here nothing is clamped below.
         2. Above ``max_log_ratio`` they stop the gradient; here the straight line keeps it.
-        3. Their Jensen-Shannon is twice the divergence; double the coefficient to reproduce it.
+        3. Their Jensen-Shannon is twice the paper's, which is this one; double the coefficient to
+           reproduce the code.
     """
     d = log_ratio_B_T.to(_wide(log_ratio_B_T))
     if mask_B_T is not None:
