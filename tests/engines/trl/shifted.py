@@ -92,16 +92,9 @@ class Recorded(DiversityGRPOTrainer):
         self.advantages = {**getattr(self, "advantages", {}), **dict(found)}
         return batch
 
-    def _rehearsal_loss(self, model: Any, rehearsal: Any, sizes: Any) -> Tensor:
-        if not hasattr(self, "rehearsed"):
-            self.rehearsed, serve = [], rehearsal.next_batch
-
-            def served(**step: Any) -> Any:
-                self.rehearsed.append(serve(**step))
-                return self.rehearsed[-1]
-
-            rehearsal.next_batch = served
-        return super()._rehearsal_loss(model, rehearsal, sizes)
+    def _rehearsal_loss(self, model: Any, rehearsal: Any, batch: Any, sizes: Any) -> Tensor:
+        self.rehearsed = [*getattr(self, "rehearsed", []), batch]
+        return super()._rehearsal_loss(model, rehearsal, batch, sizes)
 
 
 @dataclass

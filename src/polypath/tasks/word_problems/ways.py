@@ -19,8 +19,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
-from polypath.metrics.equations import extract_equations
-
 UNKNOWN = "x"
 LETTERS = "abcdefgh"  # of the given numbers, in their order
 # Bounds that make every text cheap to read, and keep recursion shallow. A text of the task needs 5
@@ -94,6 +92,9 @@ def way_of(text: str, answer: Fraction, given: Sequence[int]) -> str | None:
     >>> way_of("9 - 4 = 6. Then 6 * 5 = 30.", Fraction(30), (9, 6, 4)) is None
     True
     """
+    # The package imports numpy, and tasks are listed in every help.
+    from polypath.metrics.equations import extract_equations
+
     found = extract_equations(text)
     if not found or len(found) > MOST_EQUATIONS:
         return None
