@@ -26,6 +26,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from base_training import descend
 from countdown_demonstrations import (
     Demonstration,
     DemonstrationConfig,
@@ -119,31 +120,16 @@ def encode(
 def train(
     model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor, *, steps: int, seed: int
 ) -> None:
-    """AdamW with warm-up and a cosine down to 5 %, on random batches of 256."""
-    warm_up, batch, floor = 50, 256, 0.05
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: (
-            min(1.0, (step + 1) / warm_up)
-            * (floor + (1 - floor) * (1 + math.cos(math.pi * step / steps)) / 2)
-        ),
-    )
+    """Descend on random batches of 256."""
     draw = torch.Generator().manual_seed(seed)
-    start = time.perf_counter()
-    for step in range(1, steps + 1):
-        rows = torch.randint(len(ids), (batch,), generator=draw)
+
+    def loss_of(rows: torch.Tensor) -> torch.Tensor:
         # Right padding and causal attention: no attention mask is needed.
         logits = model(input_ids=ids[rows]).logits[:, :-1]
-        loss = cross_entropy(logits.flatten(0, 1), labels[rows][:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-        if step % 200 == 0 or step == steps:
-            seconds = time.perf_counter() - start
-            print(f"step {step:5d}/{steps}  loss {loss.item():.3f}  {seconds:.0f} s", flush=True)
+        return cross_entropy(logits.flatten(0, 1), labels[rows][:, 1:].flatten())
+
+    drawn = (torch.randint(len(ids), (256,), generator=draw) for _ in itertools.count())
+    descend(model, drawn, loss_of, steps=steps, peak=3e-3)
 
 
 @torch.no_grad()

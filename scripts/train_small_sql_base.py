@@ -11,11 +11,8 @@ differs, and the measured numbers with it, by about as much as between seeds.
 
 import argparse
 import itertools
-import math
 import os
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -26,19 +23,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from polypath.report.prepared import Prepared
-from polypath.report.settings import AnalysisSettings, choose_sizes
-from polypath.rollouts.samples import load_samples
-from polypath.sampling.run import sample_run
-from polypath.sampling.settings import SamplingSettings
-from polypath.tasks import get_task
+from base_training import batches, descend, measure_split
 from polypath.tasks.shipped import SHIPPED_MODELS
 from polypath.tasks.small_sql import MAX_COMPLETION_TOKENS
 from small_sql.demonstrations import Demonstration, demonstrations
 from small_sql.questions import all_questions
 
 IGNORED = -100  # the label that cross_entropy skips
-BATCH, BATCHES_SORTED = 96, 16
+BATCH = 96
 TEMPERATURES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.05)
 DRAWS = (1, 4, 16, 64)
 HEADER = [
@@ -127,72 +119,33 @@ def pad(batch: list[Example], padding: int) -> tuple[torch.Tensor, torch.Tensor]
     return ids, labels
 
 
-def batches(examples: list[Example], seed: int) -> Iterator[list[Example]]:
-    """Yield random batches without end; those drawn together are sorted to waste little padding."""
-    draw = torch.Generator().manual_seed(seed)
-    while True:
-        rows = torch.randint(len(examples), (BATCH * BATCHES_SORTED,), generator=draw).tolist()
-        rows.sort(key=lambda row: len(examples[row][0]))
-        for number in torch.randperm(BATCHES_SORTED, generator=draw).tolist():
-            yield [examples[row] for row in rows[number * BATCH : (number + 1) * BATCH]]
-
-
 def train(
     model: LlamaForCausalLM, examples: list[Example], *, steps: int, seed: int, peak: float = 4e-3
 ) -> None:
-    """AdamW with warm-up and a cosine down to 5 %."""
-    warm_up, floor = 50, 0.05
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: (
-            min(1.0, (step + 1) / warm_up)
-            * (floor + (1 - floor) * (1 + math.cos(math.pi * step / steps)) / 2)
-        ),
-    )
-    start, recent = time.perf_counter(), []
-    for step, batch in enumerate(itertools.islice(batches(examples, seed), steps), start=1):
+    """Descend on random batches of alike length."""
+
+    def loss_of(batch: list[Example]) -> torch.Tensor:
         ids, labels = pad(batch, model.config.pad_token_id)
         # Right padding and causal attention: no attention mask is needed.
         logits = model(input_ids=ids).logits[:, :-1]
-        loss = cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-        recent.append(loss.item())
-        if step % 200 == 0 or step == steps:
-            seconds, mean = time.perf_counter() - start, sum(recent) / len(recent)
-            print(f"step {step:5d}/{steps}  loss {mean:.3f}  {seconds:.0f} s", flush=True)
-            recent.clear()
+        return cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten())
+
+    drawn = batches(examples, seed, BATCH, length=lambda one: len(one[0]))
+    descend(model, drawn, loss_of, steps=steps, peak=peak)
 
 
 def measure(folder: Path, split: str, *, limit: int, temperature: float, seed: int) -> str:
     """Return a table row: split, temperature, pass@k, distinct solutions, questions asked."""
-    task, settings = get_task("small_sql"), AnalysisSettings(ks=DRAWS)
-    with tempfile.TemporaryDirectory() as out:
-        sample_run(
-            folder,
-            task,
-            out=out,
-            split=split,
-            num_samples=max(DRAWS),
-            settings=SamplingSettings(
-                temperature=temperature,
-                max_new_tokens=task.max_completion_length,
-                batch_size=2048,
-                seed=seed,
-            ),
-            limit=limit,
-            device="cpu",
-        )
-        samples = load_samples(out)
-    found = Prepared(samples, choose_sizes([samples], settings)[0], settings)
-    passed, distinct = found.pass_at(DRAWS), found.distinct_at(DRAWS[-2:])
-    cells = [f"{value:.3f}" for value in passed.mean(axis=0)]
-    cells += [f"{value:.2f}" for value in distinct.mean(axis=0)]
-    return f"| {split} | {temperature:g} | {' | '.join(cells)} | {samples.num_problems} |"
+    return measure_split(
+        "small_sql",
+        folder,
+        split,
+        draws=DRAWS,
+        limit=limit,
+        temperature=temperature,
+        seed=seed,
+        batch_size=2048,
+    )
 
 
 CARD = """---

@@ -13,11 +13,9 @@ rounding differs, and the measured numbers with it, by about as much as between 
 
 import argparse
 import itertools
-import math
 import os
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -28,12 +26,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from polypath.report.prepared import Prepared
-from polypath.report.settings import AnalysisSettings, choose_sizes
-from polypath.rollouts.samples import load_samples
-from polypath.sampling.run import sample_run
-from polypath.sampling.settings import SamplingSettings
-from polypath.tasks import get_task
+from base_training import batches, descend, measure_split
 from polypath.tasks.shipped import SHIPPED_MODELS
 from polypath.tasks.word_problems import MAX_COMPLETION_TOKENS
 from polypath.tasks.word_problems.writing import LARGEST
@@ -43,7 +36,7 @@ VOCABULARY = 1024
 LONGEST = 160  # tokens of a prompt with its completion
 TOKENIZER_TEXTS = 5_000  # demonstrations that the tokenizer is trained on
 IGNORED = -100  # the label that cross_entropy skips
-BATCH, BATCHES_SORTED = 32, 16
+BATCH = 32
 DRILLS_A_ROW, DRILL_BATCH = 12, 16
 TEMPERATURES = (1.0, 0.6, 0.3, 0.05)
 DRAWS = (1, 4, 16, 64)
@@ -173,74 +166,42 @@ def pad(batch: list[Example], padding: int) -> tuple[torch.Tensor, torch.Tensor]
     return ids, labels
 
 
-def batches(examples: list[Example], seed: int, size: int) -> Iterator[list[Example]]:
-    """Yield random batches without end; those drawn together are sorted to waste little padding."""
-    draw = torch.Generator().manual_seed(seed)
-    while True:
-        rows = torch.randint(len(examples), (size * BATCHES_SORTED,), generator=draw).tolist()
-        rows.sort(key=lambda row: len(examples[row][0]))
-        for number in torch.randperm(BATCHES_SORTED, generator=draw).tolist():
-            yield [examples[row] for row in rows[number * size : (number + 1) * size]]
-
-
 def train(
-    model: LlamaForCausalLM, drawn: Iterable[list[Example]], *, steps: int, peak: float, name: str
+    model: LlamaForCausalLM,
+    examples: list[Example],
+    *,
+    size: int,
+    steps: int,
+    peak: float,
+    seed: int,
+    name: str,
 ) -> None:
-    """AdamW with warm-up and a cosine down to 5 %."""
-    warm_up, floor = 50, 0.05
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: (
-            min(1.0, (step + 1) / warm_up)
-            * (floor + (1 - floor) * (1 + math.cos(math.pi * step / steps)) / 2)
-        ),
-    )
-    start, recent = time.perf_counter(), []
-    for step, batch in enumerate(itertools.islice(drawn, steps), start=1):
+    """Descend on random batches of alike length."""
+
+    def loss_of(batch: list[Example]) -> torch.Tensor:
         ids, labels = pad(batch, model.config.pad_token_id)
         # Right padding and causal attention: no attention mask is needed. Only the labelled places go
         # through the output layer.
         kept = labels[:, 1:] != IGNORED
         hidden = model.model(input_ids=ids).last_hidden_state[:, :-1][kept]
-        loss = cross_entropy(model.lm_head(hidden), labels[:, 1:][kept])
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        scheduler.step()
-        recent.append(loss.item())
-        if step % 50 == 0 or step == steps:
-            seconds, mean = time.perf_counter() - start, sum(recent) / len(recent)
-            print(f"{name} {step:5d}/{steps}  loss {mean:.3f}  {seconds:.0f} s", flush=True)
-            recent.clear()
+        return cross_entropy(model.lm_head(hidden), labels[:, 1:][kept])
+
+    drawn = batches(examples, seed, size, length=lambda one: len(one[0]))
+    descend(model, drawn, loss_of, steps=steps, peak=peak, name=name, every=50)
 
 
 def measure(folder: Path, split: str, *, limit: int, temperature: float, seed: int) -> str:
     """Return a table row: split, temperature, pass@k, distinct ways, problems seen."""
-    task, settings = get_task("word_problems"), AnalysisSettings(ks=DRAWS)
-    with tempfile.TemporaryDirectory() as out:
-        sample_run(
-            folder,
-            task,
-            out=out,
-            split=split,
-            num_samples=max(DRAWS),
-            settings=SamplingSettings(
-                temperature=temperature,
-                max_new_tokens=task.max_completion_length,
-                batch_size=1024,
-                seed=seed,
-            ),
-            limit=limit,
-            device="cpu",
-        )
-        samples = load_samples(out)
-    found = Prepared(samples, choose_sizes([samples], settings)[0], settings)
-    passed, distinct = found.pass_at(DRAWS), found.distinct_at(DRAWS[-2:])
-    cells = [f"{value:.3f}" for value in passed.mean(axis=0)]
-    cells += [f"{value:.2f}" for value in distinct.mean(axis=0)]
-    return f"| {split} | {temperature:g} | {' | '.join(cells)} | {samples.num_problems} |"
+    return measure_split(
+        "word_problems",
+        folder,
+        split,
+        draws=DRAWS,
+        limit=limit,
+        temperature=temperature,
+        seed=seed,
+        batch_size=1024,
+    )
 
 
 CARD = """---
@@ -349,13 +310,27 @@ def main() -> None:
     print(f"{model.num_parameters():,} parameters; drawing {args.demonstrations:,} demonstrations")
     start = time.perf_counter()
     rows = drill_examples(args.seed, args.drill_steps * DRILL_BATCH, tokenizer)
-    drilled = batches(rows, args.seed, DRILL_BATCH)
-    train(model, drilled, steps=args.drill_steps, peak=2e-3, name="drills")
+    train(
+        model,
+        rows,
+        size=DRILL_BATCH,
+        steps=args.drill_steps,
+        peak=2e-3,
+        seed=args.seed,
+        name="drills",
+    )
     for cycle, (steps, peak) in enumerate(zip(args.steps, args.peaks, strict=True)):
         # New demonstrations, and a learning rate that rises and falls anew.
         shown = list(itertools.islice(demonstrations(args.seed + cycle), args.demonstrations))
-        drawn = batches(encode(shown, tokenizer), args.seed + cycle, BATCH)
-        train(model, drawn, steps=steps, peak=peak, name=f"cycle {cycle + 1}")
+        train(
+            model,
+            encode(shown, tokenizer),
+            size=BATCH,
+            steps=steps,
+            peak=peak,
+            seed=args.seed + cycle,
+            name=f"cycle {cycle + 1}",
+        )
     seconds = time.perf_counter() - start
 
     model.save_pretrained(args.out)

@@ -193,8 +193,7 @@ def test_script_lowers_the_loss_and_repeats_itself(script, shipped):
 
     def loss_after(steps):
         model = script.build_model(tokenizer, seed=0)
-        drawn = script.batches(examples, 0, 16)
-        script.train(model, drawn, steps=steps, peak=3e-3, name="test")
+        script.train(model, examples, size=16, steps=steps, peak=3e-3, seed=0, name="test")
         with torch.no_grad():
             logits = model(input_ids=ids).logits[:, :-1]
         return script.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten()).item()
