@@ -78,8 +78,9 @@ def test_hostile_completions_without_a_pool(world):
     )
     results = [json.loads(line) for line in done.stdout.splitlines()]
     hostile, ordinary = dict(zip(corpus, results[::2], strict=True)), results[1::2]
-    # What follows the deadline takes up to 1.5 s on a slow processor; without a bound it takes minutes.
-    late = {name: result[2] for name, result in hostile.items() if result[2] > deadline + 4}
+    # SQLite looks at no deadline while it prepares a query; the limit of memory ends this one.
+    most = {name: deadline + (4 if name == "exponential-ctes" else 1) for name in hostile}
+    late = {name: result[2] for name, result in hostile.items() if result[2] > most[name]}
     assert late == {}
     assert all(correct for _, correct, _, _ in ordinary)
     assert max(memory for *_, memory in results) < 800 * 1024
