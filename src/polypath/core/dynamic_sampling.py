@@ -78,7 +78,7 @@ def replace_groups(
                 pad(v, (widest - v.shape[1], 0) if left else (0, widest - v.shape[1]), value=filler)
                 for v in (value, new)
             )
-        merged[name] = value.index_copy(0, into, new[out_of].to(value))
+        merged[name] = value.index_copy(0, into.to(value.device), new[out_of].to(value))
     return merged
 
 

@@ -53,6 +53,20 @@ def _cuts(sorted_B: np.ndarray[tuple[int], np.dtype[np.int64]], buckets: int) ->
     return ends[::-1]
 
 
+def used_columns(prompt_mask_B_P: Tensor, mask_B_T: Tensor) -> tuple[int, int]:
+    """Return the columns of prompts that are padding in all rows, and how many of completions are not.
+
+    Args:
+        prompt_mask_B_P: 1 on tokens; padded on the left.
+        mask_B_T: 1 on tokens; padded on the right. At least one column is kept.
+    """
+    before = (
+        int(prompt_mask_B_P.bool().any(dim=0).int().argmax()) if prompt_mask_B_P.shape[1] else 0
+    )
+    inside = mask_B_T.bool().any(dim=0).nonzero()
+    return before, int(inside[-1]) + 1 if len(inside) else 1
+
+
 def without_padding(
     ids_B_T: Tensor, mask_B_T: Tensor, keep: int, rows: Tensor
 ) -> tuple[Tensor, Tensor, int]:
@@ -67,12 +81,8 @@ def without_padding(
     Returns:
         Ids, mask, and columns of the completions, at least one.
     """
-    mask = mask_B_T[rows].bool()
-    prompts = mask.shape[1] - keep
-    used = mask.any(dim=0)
-    before = int(used[:prompts].int().argmax()) if prompts and used[:prompts].any() else 0
-    inside = used[prompts:].nonzero()
-    kept = int(inside[-1]) + 1 if len(inside) else 1
+    prompts = mask_B_T.shape[1] - keep
+    before, kept = used_columns(mask_B_T[rows, :prompts], mask_B_T[rows, prompts:])
     columns = slice(before, prompts + kept)
     return ids_B_T[rows, columns], mask_B_T[rows, columns], kept
 

@@ -4,8 +4,9 @@ A prompt is read once for all of its samples, and rows that have ended leave the
 every row's prompt and carries ended rows on.
 """
 
+import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,11 +20,22 @@ Choose = Callable[[Tensor, Tensor, int], Tensor]
 ENDED_SHARE = 0.125  # of the rows; fewer are not worth copying the cache for
 
 
+@contextlib.contextmanager
+def eval_mode(model: Any) -> Iterator[None]:
+    """Set eval mode, and put the model back into its own."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 def can_decode(model: Any) -> bool:
     """Return whether ``decode`` works with a model; ``generate`` does with any.
 
     It does not where the processes wait for each other's forwards (FSDP, ZeRO-3), where the model takes no
-    positions, or where a cache cannot be divided by rows (recurrent layers).
+    positions or has its own for images, or where a cache cannot be divided by rows (recurrent layers).
     """
     shared = torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
     split = is_deepspeed_zero3_enabled() or is_fsdp_managed_module(model)  # type: ignore[no-untyped-call]
@@ -33,7 +45,8 @@ def can_decode(model: Any) -> bool:
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     simple = kinds <= {"full_attention", "sliding_attention", "chunked_attention"}
     stateful = bool(getattr(model, "_is_stateful", False)) or config.is_encoder_decoder
-    return simple and not stateful and "position_ids" in _arguments(model)
+    text_only = config is model.config
+    return simple and text_only and not stateful and "position_ids" in _arguments(model)
 
 
 def decode(
@@ -48,7 +61,7 @@ def decode(
     """Return the tokens of each row, ``(B, max_new_tokens)``, padded after the end; on the CPU.
 
     Args:
-        model: a causal language model in eval mode, for which ``can_decode`` holds.
+        model: a causal language model for which ``can_decode`` holds; put into eval mode, and back.
         prompts: tokens of each row's prompt; equal ones are read once.
         max_new_tokens: the most tokens of a row.
         end_ids: tokens that end a row; they are part of it.
@@ -75,12 +88,12 @@ def decode(
             use_cache=True,
             **optional,
         ).logits
-        return logits[:, -1]
+        return logits[:, -1].to(device)  # the last layer may be on another
 
     made_B_T = torch.full((len(prompts), max_new_tokens), pad_token_id)
     rows = torch.arange(len(prompts))
     ended = torch.zeros(len(prompts), dtype=torch.bool)  # of the rows that are still in the batch
-    with torch.no_grad():
+    with torch.no_grad(), eval_mode(model):
         logits = forward(ids_P_T, mask_P_T, position_P_T)[which_B.to(device)]
         cache.batch_select_indices(which_B)
         mask, position = mask_P_T[which_B], position_P_T[which_B, -1]

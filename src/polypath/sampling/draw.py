@@ -7,7 +7,7 @@ n-th token by inverting the cumulative distribution.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -41,6 +41,28 @@ def uniforms(seed: int, keys: Sequence[tuple[str, int]], count: int) -> np.ndarr
     return np.asarray((raw >> np.uint64(11)) * 2.0**-53)
 
 
+def warper(
+    temperature: float, top_k: int | None, top_p: float | None
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return what applies temperature, top-k and top-p to logits, in that order, as transformers does.
+
+    Args:
+        temperature: above 0.
+        top_k: how many of the likeliest tokens are left; ``None`` or 0 for all.
+        top_p: their summed probability; ``None`` or 1 for all.
+    """
+    cuts: list[LogitsProcessor] = [TopKLogitsWarper(top_k)] if top_k else []
+    cuts += [TopPLogitsWarper(top_p)] if top_p is not None and top_p < 1 else []
+
+    def warp(logits: torch.Tensor) -> torch.Tensor:
+        logits = logits.float() / temperature
+        for cut in cuts:  # neither looks at the tokens before
+            logits = cut(None, logits)  # type: ignore[arg-type, unused-ignore]
+        return logits
+
+    return warp
+
+
 class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
     """Draws every token from the sample's own stream, and leaves ``generate`` no other choice.
 
@@ -68,11 +90,7 @@ class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         self._uniform_B_T = torch.from_numpy(uniform_B_T).to(device, self._dtype)
         self._prompt_length = prompt_length
         self._temperature = settings.temperature
-        self._warpers: list[LogitsProcessor] = []
-        if settings.top_k is not None:
-            self._warpers.append(TopKLogitsWarper(settings.top_k))
-        if settings.top_p < 1:
-            self._warpers.append(TopPLogitsWarper(settings.top_p))
+        self._warp = warper(settings.temperature, settings.top_k, settings.top_p)
 
     def tokens(self, scores: torch.Tensor, rows: torch.Tensor, place: int) -> torch.Tensor:
         """Return the token of each of some rows at a place of their completions.
@@ -84,10 +102,7 @@ class StreamSampler(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         """
         if self._temperature == 0:
             return scores.float().argmax(dim=-1)
-        logits = scores.float() / self._temperature
-        for warper in self._warpers:  # neither looks at the tokens before
-            logits = warper(None, logits)  # type: ignore[arg-type, unused-ignore]
-        cumulative = logits.to(self._dtype).softmax(dim=-1).cumsum(dim=-1)
+        cumulative = self._warp(scores).to(self._dtype).softmax(dim=-1).cumsum(dim=-1)
         total = cumulative[:, -1:]
         position = self._uniform_B_T[rows.to(scores.device), place, None]
         # Strictly below the total: rounding up to it would pick a token of probability zero.

@@ -10,7 +10,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 from polypath.errors import ConfigError, DataError
 from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.completion import Completion, complete, decoder
-from polypath.sampling.decode import can_decode, decode
+from polypath.sampling.decode import can_decode, decode, eval_mode
 from polypath.sampling.draw import StreamSampler
 from polypath.sampling.plan import PlannedSample, plan_batches
 from polypath.sampling.settings import SamplingSettings
@@ -139,15 +139,14 @@ def _generate(
     keys = [planned.key for planned in batch]
     chooser = StreamSampler(keys, prompt_length=width, settings=settings, device=model.device)
     if can_decode(model):
-        with eval_mode(model):
-            made = decode(
-                model,
-                prompts,
-                max_new_tokens=settings.max_new_tokens,
-                end_ids=eos_ids,
-                pad_token_id=pad,
-                choose=chooser.tokens,
-            )
+        made = decode(
+            model,
+            prompts,
+            max_new_tokens=settings.max_new_tokens,
+            end_ids=eos_ids,
+            pad_token_id=pad,
+            choose=chooser.tokens,
+        )
         decoded: list[list[int]] = made.tolist()
         return decoded
     ids = [[pad] * (width - len(prompt)) + prompt for prompt in prompts]
@@ -171,17 +170,6 @@ def _generate(
         )
     rows: list[list[int]] = output[:, width:].tolist()
     return rows
-
-
-@contextlib.contextmanager
-def eval_mode(model: Any) -> Iterator[None]:
-    """Set eval mode, and put the model back into its own."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 @contextlib.contextmanager

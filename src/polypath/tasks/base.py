@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from polypath.errors import ConfigError, unknown_name
 from polypath.verify.base import Verdict
 
 
@@ -88,6 +89,24 @@ class Task(Protocol):
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
         """Verify many completions, each against its own gold, in their order; in parallel if it is slow."""
         ...
+
+
+def check_split(name: str, splits: Sequence[str], split: str, limit: int | None) -> None:
+    """Check what ``Task.problems`` is asked for.
+
+    Args:
+        name: of the task.
+        splits: those it has.
+        split: the one that is asked for.
+        limit: the most problems; ``None`` for all.
+
+    Raises:
+        ConfigError: the split is unknown or the limit negative.
+    """
+    if split not in splits:
+        raise unknown_name(f"split of {name}", split, splits)
+    if limit is not None and limit < 0:
+        raise ConfigError(f"limit is {limit}; expected 0 or more, or None for all problems.")
 
 
 def check_verifier(task: Task, problem: Problem) -> None:

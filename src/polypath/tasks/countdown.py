@@ -35,8 +35,8 @@ from itertools import combinations, combinations_with_replacement, product
 from math import gcd
 from typing import get_args
 
-from polypath.errors import ConfigError, DataError, unknown_name
-from polypath.tasks.base import EvaluationDefaults, Problem
+from polypath.errors import DataError
+from polypath.tasks.base import EvaluationDefaults, Problem, check_split
 from polypath.verify.base import Verdict
 from polypath.verify.countdown import (
     Expression,
@@ -193,10 +193,7 @@ class Countdown:
         Raises:
             ConfigError: the split is unknown or the limit negative.
         """
-        if split not in self.splits:
-            raise unknown_name("split of countdown", split, self.splits)
-        if limit is not None and limit < 0:
-            raise ConfigError(f"limit is {limit}; expected 0 or more, or None for all problems.")
+        check_split(self.name, self.splits, split, limit)
         return _problems(split)[:limit]
 
     def verify(self, completion: str, gold: str) -> Verdict:

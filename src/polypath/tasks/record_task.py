@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from polypath.errors import ConfigError, unknown_name
-from polypath.tasks.base import EvaluationDefaults, Problem
+from polypath.tasks.base import EvaluationDefaults, Problem, check_split
 from polypath.tasks.protocols import protocol
 from polypath.tasks.records import Origin, Row, problem_ids
 from polypath.verify.base import Verdict
@@ -137,10 +137,7 @@ class RecordTask(ABC):
             DataError: a row cannot be used; the message names row and field.
             MissingExtraError: the hub is needed and ``datasets`` is not installed.
         """
-        if split not in self.splits:
-            raise unknown_name(f"split of {self.name}", split, self.splits)
-        if limit is not None and limit < 0:
-            raise ConfigError(f"limit is {limit}; expected 0 or more, or None for all problems.")
+        check_split(self.name, self.splits, split, limit)
         if split not in self._read:
             where = self.where(split)
             rows = self._origin.read(split)

@@ -29,8 +29,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from polypath.errors import ConfigError, unknown_name
-from polypath.tasks.base import EvaluationDefaults, Problem
+from polypath.tasks.base import EvaluationDefaults, Problem, check_split
 from polypath.tasks.kept_verdicts import KeptVerdicts
 from polypath.verify.base import Verdict
 from polypath.verify.pool import shared_pool
@@ -94,10 +93,7 @@ class SmallSql:
         Raises:
             ConfigError: the split is unknown or the limit negative.
         """
-        if split not in self.splits:
-            raise unknown_name("split of small_sql", split, self.splits)
-        if limit is not None and limit < 0:
-            raise ConfigError(f"limit is {limit}; expected 0 or more, or None for all problems.")
+        check_split(self.name, self.splits, split, limit)
         return _problems()[split][:limit]
 
     def verify(self, completion: str, gold: str) -> Verdict:

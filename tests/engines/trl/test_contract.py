@@ -19,6 +19,8 @@ from tests.engines.trl.helpers import FixedCompletions, logged, make, train
 SIGNATURES = {
     "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
     "_generate_and_score_completions": ["self", "inputs"],
+    "_generate_single_turn": ["self", "prompt_ids"],
+    "_prepare_inputs": ["self", "generation_batch"],
     "_tokenize_prompts": ["self", "prompts"],
     "_compute_loss": ["self", "model", "inputs"],
     "_get_per_token_logps_and_entropies": [

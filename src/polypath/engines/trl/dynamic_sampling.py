@@ -9,6 +9,7 @@ from torch.utils.data import IterableDataset
 from polypath.core.dynamic_sampling import draw_prompts, groups_with_gradient, replace_groups
 from polypath.core.processes import Processes
 from polypath.engines.trl.config import DiversityGRPOConfig
+from polypath.engines.trl.forward import counted_tokens
 from polypath.errors import ConfigError
 
 Batch = dict[str, Any]
@@ -97,9 +98,7 @@ def fill(
         alive_P[places] = True
         replaced += len(places)
     # TRL counts the tokens of the loss over the whole generation and all processes.
-    mask_B_T = batch["completion_mask"]
-    counted = mask_B_T * batch["tool_mask"] if "tool_mask" in batch else mask_B_T
-    batch["num_items_in_batch"] = processes.gather(counted.sum().reshape(1)).sum()
+    batch["num_items_in_batch"] = processes.gather(counted_tokens(batch).sum().reshape(1)).sum()
     totals = torch.tensor([groups, drawn, replaced, int((~alive_P).sum())], dtype=torch.float64)
     groups_, drawn_, replaced_, left_ = processes.gather(totals.reshape(1, -1)).sum(dim=0).tolist()
     return batch, {

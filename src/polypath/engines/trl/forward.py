@@ -1,4 +1,4 @@
-"""The policy's forwards besides TRL's own: log-probs of sequences and of stored samples."""
+"""The policy's forwards: TRL's own with less work, and those for sequences and stored samples."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +12,12 @@ from trl.trainer.utils import add_fused_lm_head
 from polypath.core.length_buckets import length_buckets, widened, without_padding
 from polypath.rehearsal.logps import batched_logps
 from polypath.sampling.progress import ProgressReport
+
+
+def counted_tokens(inputs: dict[str, Any]) -> Tensor:
+    """Return the completion tokens of TRL's batch that count in the loss; those written by tools do not."""
+    mask_B_T: Tensor = inputs["completion_mask"]
+    return mask_B_T * inputs["tool_mask"] if "tool_mask" in inputs else mask_B_T
 
 
 def in_buckets(

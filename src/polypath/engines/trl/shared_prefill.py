@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from accelerate.utils import DistributedType
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
+from transformers import GenerationConfig
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from polypath.errors import ConfigError
 from polypath.sampling.decode import can_decode, decode
+from polypath.sampling.draw import warper
 
 
 def check(trainer: Any) -> None:
@@ -71,33 +72,21 @@ def _generate(
     model: Any, input_ids: Tensor, attention_mask: Tensor, options: GenerationConfig
 ) -> Tensor:
     """Return prompts and completions, ``(B, P + T)``, as ``model.generate`` does."""
-    warpers: list[LogitsProcessor] = []
-    if options.top_k:
-        warpers.append(TopKLogitsWarper(options.top_k))
-    if options.top_p is not None and options.top_p < 1.0:
-        warpers.append(TopPLogitsWarper(options.top_p))
+    warp = warper(options.temperature, options.top_k, options.top_p)
 
     def choose(logits: Tensor, rows: Tensor, place: int) -> Tensor:
         del rows, place  # TRL's random numbers come from one stream
-        logits = logits.float() / options.temperature
-        for warper in warpers:
-            logits = warper(None, logits)  # type: ignore[arg-type, unused-ignore]
-        return torch.multinomial(logits.softmax(dim=-1), num_samples=1)[:, 0]
+        return torch.multinomial(warp(logits).softmax(dim=-1), num_samples=1)[:, 0]
 
     prompts = [
         ids[mask.bool()].tolist() for ids, mask in zip(input_ids, attention_mask, strict=True)
     ]
-    was_training = model.training
-    model.eval()
-    try:
-        made = decode(
-            model,
-            prompts,
-            max_new_tokens=int(options.max_new_tokens),
-            end_ids=list(options.eos_token_id),
-            pad_token_id=int(options.pad_token_id),
-            choose=choose,
-        )
-    finally:
-        model.train(was_training)
+    made = decode(
+        model,
+        prompts,
+        max_new_tokens=int(options.max_new_tokens),
+        end_ids=list(options.eos_token_id),
+        pad_token_id=int(options.pad_token_id),
+        choose=choose,
+    )
     return torch.cat([input_ids, made.to(input_ids.device)], dim=1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from trl.models.utils import disable_gradient_checkpointing
 
+from polypath.core.length_buckets import used_columns
 from polypath.core.processes import Processes
 from polypath.objectives import Active, PolicyTerm
 
@@ -114,14 +115,13 @@ def old_logps(
 def part(inputs: dict[str, Any], rows: Tensor) -> dict[str, Any]:
     """Return some rows of a micro-batch, without columns that are padding in all of them."""
     batch, width = inputs["completion_mask"].shape
-    length = max(int(inputs["completion_mask"][rows].bool().any(dim=0).nonzero()[-1:].sum()) + 1, 1)
-    empty = inputs["prompt_mask"][rows].bool().any(dim=0).int().argmax()
+    empty, length = used_columns(inputs["prompt_mask"][rows], inputs["completion_mask"][rows])
     kept = {}
     for name, value in inputs.items():
         if isinstance(value, Tensor) and value.dim() > 0 and len(value) == batch:
             value = value[rows]
             if name.startswith("prompt_"):
-                value = value[:, int(empty) :]
+                value = value[:, empty:]
             elif value.dim() > 1 and value.shape[1] == width:
                 value = value[:, :length]
         kept[name] = value

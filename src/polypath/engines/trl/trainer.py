@@ -1,6 +1,6 @@
 """``trl.GRPOTrainer`` with the methods of ``polypath.objectives``. It moves arrays and contains no formula.
 
-It overrides five private methods of TRL and the public ``train`` and ``training_step``, and copies none
+It overrides seven private methods of TRL and the public ``train`` and ``training_step``, and copies none
 of its code. tests/engines/trl pins their signatures and shapes. With every method off the loss
 tensor that TRL returns is passed on unchanged.
 """
@@ -36,7 +36,12 @@ from polypath.core.verdicts import completion_text
 from polypath.engines.trl import bank, dynamic_sampling, history, shared_prefill, skipping
 from polypath.engines.trl.averaging import WeightAverage
 from polypath.engines.trl.config import DiversityGRPOConfig
-from polypath.engines.trl.forward import in_buckets, scored_tokens_only, sequence_logps
+from polypath.engines.trl.forward import (
+    counted_tokens,
+    in_buckets,
+    scored_tokens_only,
+    sequence_logps,
+)
 from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.engines.trl.resume import KeptInCheckpoints, ReplayEpochs
 from polypath.engines.trl.setup import make_rehearsal, two_backwards, whole_models
@@ -60,12 +65,6 @@ LOSS_RULES = {
     "cispo": "token_mean",
     "vespo": "token_mean",
 }
-
-
-def _counted_tokens(inputs: dict[str, Any]) -> Tensor:
-    """Return the completion tokens that count in the loss; those written by tools do not."""
-    mask_B_T: Tensor = inputs["completion_mask"]
-    return mask_B_T * inputs["tool_mask"] if "tool_mask" in inputs else mask_B_T
 
 
 class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no types
@@ -429,7 +428,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         inputs, share = self._rows_to_run(inputs)
         loss, logp_B_T, entropy_B_T = self._policy_loss(model, inputs, 0.0 if own_kl else self.beta)
         loss = loss if share is None else loss * share
-        mask_B_T = _counted_tokens(inputs)
+        mask_B_T = counted_tokens(inputs)
         old_B_T = inputs.get("old_per_token_logps")
         batch = TokenBatch(
             logp_B_T=logp_B_T,
@@ -471,7 +470,7 @@ class DiversityGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl ships no t
         skips = self.args.skip_rows_without_gradient and self.model.training
         if not skips or skipping.needs_every_row(self, self._objectives.terms):
             return inputs, None
-        mask_B_T = _counted_tokens(inputs)
+        mask_B_T = counted_tokens(inputs)
         moved_B = skipping.rows_with_gradient(inputs, self._objectives.terms)
         rows = skipping.choose_rows(moved_B, inputs["completion_mask"], self._processes)
         total = torch.tensor(float(len(mask_B_T)), device=mask_B_T.device)

@@ -33,8 +33,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 
-from polypath.errors import ConfigError, unknown_name
-from polypath.tasks.base import EvaluationDefaults, Problem
+from polypath.errors import ConfigError
+from polypath.tasks.base import EvaluationDefaults, Problem, check_split
 from polypath.tasks.kept_verdicts import KeptVerdicts
 from polypath.tasks.word_problems.make import SPLITS, WordProblem, all_problems
 from polypath.tasks.word_problems.ways import way_of
@@ -106,10 +106,7 @@ class WordProblems:
         Raises:
             ConfigError: the split is unknown or the limit negative.
         """
-        if split not in self.splits:
-            raise unknown_name("split of word_problems", split, self.splits)
-        if limit is not None and limit < 0:
-            raise ConfigError(f"limit is {limit}; expected 0 or more, or None for all problems.")
+        check_split(self.name, self.splits, split, limit)
         return _problems(split)[:limit]
 
     def gold_completion(self, gold: str) -> str:
