@@ -194,6 +194,9 @@ def main() -> None:
     for name in ("lost", "errors", "interrupted", "jobs", "commands"):
         (folder / name).mkdir()
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as place:  # sockets have short names
+        # Ray notes the address of its cluster in this folder: not in that of a cluster that runs here.
+        os.environ["RAY_TMPDIR"] = place
+        (Path(place) / "ray").mkdir()
         cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 2, "temp_dir": place, **SMALL}
         )
