@@ -47,7 +47,8 @@ def test_a_lost_node_costs_its_unfinished_units_and_nothing_else(runs: Any) -> N
     assert told["values"] == sorted(name.upper() for name in names)
     assert len(told["ended before"]) < 14
     assert 1 <= len(told["lost"]) <= 2  # the node had two workers
-    assert Counter(told["began"]) == Counter(names) + Counter(told["lost"])  # all others once
+    began = Counter(told["began"])  # a unit can be lost before it begins; all others begin once
+    assert Counter(names) <= began <= Counter(names) + Counter(told["lost"])
     assert set(told["ended"]) == set(names)
     assert sum("was lost" in line for line in told["said"]) == len(told["lost"])
     assert "4 worker(s) of 1 CPU(s)" in told["said"][0]
