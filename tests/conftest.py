@@ -42,6 +42,7 @@ TOGETHER = {
     "tests/engines/trl/test_deepspeed.py": "alone",
     "tests/scripts/test_make_small_sql.py": "all_questions",
     "tests/scripts/test_train_small_sql_base.py": "all_questions",
+    "tests/studies/test_pack.py": "finished_study",
     "tests/studies/test_study.py": "finished_study",
     "tests/studies/test_study_models.py": "finished_study",
     "tests/studies/test_study_plan.py": "finished_study",

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from polypath.rollouts.samples import load_samples
 from polypath.studies.load import load_study
-from polypath.studies.plan import StudyPlan
-from polypath.studies.run import TIMINGS, plan_record, run_study
+from polypath.studies.plan import TIMINGS, StudyPlan
+from polypath.studies.run import plan_record, run_study
 from polypath.tasks.shipped import base_model_dir
 from polypath.train.callbacks import read_log
 from tests.forks import python

@@ -12,8 +12,8 @@ from rich.console import Console
 from polypath.cli.main import run as command
 from polypath.errors import ConfigError, PolypathError
 from polypath.studies.load import load_study
-from polypath.studies.plan import StudyPlan
-from polypath.studies.run import TIMINGS, run_study, stages
+from polypath.studies.plan import TIMINGS, StudyPlan
+from polypath.studies.run import run_study, stages
 from polypath.studies.strengths import candidates, tuning_study
 from polypath.studies.tuning import FOLDER, PICKED
 from tests.studies.small_study import write

@@ -60,6 +60,21 @@ def study(
             "trained and compared with those of the study, whose finished jobs are not run again.",
         ),
     ] = None,
+    unpack: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Go on from a file that --pack wrote: its jobs are not run again.",
+        ),
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the measurements of all jobs that are done in --out to this zip file, and exit: "
+            "counts of right solutions, logs and costs, without texts and models.",
+        ),
+    ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="List the jobs and say which are done, and exit.")
     ] = False,
@@ -73,6 +88,8 @@ def study(
     """
     from polypath.executor.cluster import find_cluster
     from polypath.studies.load import load_study
+    from polypath.studies.pack import pack as write_pack
+    from polypath.studies.pack import read_pack
     from polypath.studies.run import DEFAULT_WORKERS, plan_record, run_study, stages
 
     console = console_beside(json_file)
@@ -81,13 +98,17 @@ def study(
         None if seeds is None else list(numbers("--seeds", seeds)),
     )
     folder = out if out is not None else Path("runs") / "studies" / chosen.name
-    if plan:
+    if pack is not None:
+        number = write_pack(stages(chosen, folder), pack)
+        console.print(Text(f"Packed {number:,} jobs of {folder}: {pack}"), soft_wrap=True)
+        record: object = {"jobs": number, "file": str(pack)}
+    elif plan:
         planned = stages(chosen, folder)
         for one in planned:
             _print_plan(console, one)
         if chosen.tuned and len(planned) == 1:
             console.print("The jobs of the reported splits follow when strengths are picked.")
-        record: object = [entry for one in planned for entry in plan_record(one)]
+        record = [entry for one in planned for entry in plan_record(one)]
     else:
         cluster = find_cluster(ray, workers)
         record = run_study(
@@ -97,6 +118,7 @@ def study(
             console=console,
             cluster=cluster,
             gpus=gpus_per_job,
+            packed=None if unpack is None else read_pack(unpack),
         )
     write_json(json_file, record)
 

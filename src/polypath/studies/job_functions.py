@@ -17,6 +17,7 @@ from polypath.studies.config import Evaluation, Presampling
 
 EVALUATED = "evaluated.json"  # in a folder of samples, written last
 COST = "cost.json"  # cost of a training or pre-sampling, in its folder
+SURPRISAL = "surprisal"  # in it: problem -> summed nats and number of tokens
 ENTROPY = "token_entropy"  # key of the measure
 ENTROPY_SAMPLES = 4  # samples of each problem whose tokens are scored
 
@@ -136,7 +137,7 @@ def evaluate(
             evaluation.top_p == 1
         )  # else tokens are drawn from another distribution than is scored
         found["model"], found["statuses"] = model, dict(summary.statuses)
-        found["surprisal"] = (
+        found[SURPRISAL] = (
             _surprisal(model, Path(out), temperature, batch_size, device) if known else {}
         )
 
@@ -205,7 +206,7 @@ def entropy_values(folder: Path, shared: Sequence[str]) -> ProblemValues:
         folder: run folder of the samples.
         shared: ids of the N problems.
     """
-    surprisal = read_json(folder / EVALUATED, "what an evaluation wrote").get("surprisal", {})
+    surprisal = read_json(folder / EVALUATED, "what an evaluation wrote").get(SURPRISAL, {})
     pairs = np.array([surprisal.get(p, (math.nan, math.nan)) for p in shared], dtype=np.float64)
     return ProblemValues(
         key=ENTROPY,

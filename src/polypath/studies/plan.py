@@ -19,6 +19,7 @@ from polypath.tasks.shipped import shipped_model
 from polypath.train.callbacks import LOG_FILE, read_log
 from polypath.train.record import FINISHED_FILE, FREE_ON_RESUME
 
+TIMINGS = "seconds.json"  # in the folder of a study: name of a job -> its time
 SMALL_BASE = 256 * 2**20  # bytes; the weights of models up to this size are hashed
 END, CHECKPOINT, TEMPERATURE = "end", "checkpoint", "temperature"  # kinds of evaluated models
 

@@ -22,7 +22,8 @@ from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import Study
 from polypath.studies.figures import draw_overview, draw_pass_curves, draw_relations, draw_training
 from polypath.studies.jobs import run_jobs
-from polypath.studies.plan import StudyPlan
+from polypath.studies.pack import Packed
+from polypath.studies.plan import TIMINGS, StudyPlan
 from polypath.studies.results import StudyResult, record
 from polypath.studies.tables import main_tables, markdown, relation_tables, tables
 from polypath.studies.tuning import FOLDER, PICKED, choose, read_picked, tuning_plan
@@ -34,7 +35,7 @@ except ImportError:  # Windows: two studies in one folder are not detected there
     fcntl = None  # type: ignore[assignment]
 
 RESULTS, TABLE, PAGE = "results.json", "table.md", "report.html"
-TIMINGS, LOG = "seconds.json", "workers.log"
+LOG = "workers.log"
 JOINED = "joined"  # folder of the files that methods were joined from
 FRONT, RELATION = "front", "relation"
 DEFAULT_WORKERS = 2
@@ -48,6 +49,7 @@ def run_study(
     console: Console | None = None,
     cluster: RayCluster | None = None,
     gpus: int = 0,
+    packed: Packed | None = None,
 ) -> dict[str, Any]:
     """Run the unfinished jobs of a study, and write and print its results.
 
@@ -64,14 +66,15 @@ def run_study(
         cluster: cluster that trains and samples, on as many workers as it has room for. Its nodes must
             share ``out``. Tables and figures are made in this process.
         gpus: GPUs of each job on a cluster, >= 0. With 0, jobs compute on CPUs.
+        packed: finished jobs of the study that were run elsewhere; see ``read_pack``.
 
     Returns:
         The content of ``results.json``.
 
     Raises:
         ConfigError: ``workers`` is below 1, ``out`` is a file, a method's settings do not fit, the
-            study breaks a rule of its splits, another process uses ``out``, the cluster cannot be used, or
-            there are ``gpus`` and no cluster.
+            study breaks a rule of its splits, another process uses ``out``, the cluster cannot be used,
+            there are ``gpus`` and no cluster, or ``packed`` has no job of the study.
         JobFailed: some jobs failed. The others are finished and stay so.
     """
     if workers < 1:
@@ -90,6 +93,9 @@ def run_study(
         write_file(folder / "study.yaml", study.text.encode())
         for file in study.joined:
             copy_whole(file, folder / JOINED / file.name)
+        if packed is not None:
+            packed.unpack(first)
+            first, *_ = stages(study, folder, device=device)
         plan = StudyPlan(_tuned(study, first, run, console), folder, device=device)
         seconds = run(plan)
         ran = time.monotonic()
