@@ -49,10 +49,12 @@ TOGETHER = {
 }
 # The longest first, so that no worker is left with one at the end.
 FIRST = (
-    "tests/studies/test_quickstart.py",
     "tests/executor/test_ray.py",
+    "tests/studies/test_study_tuning.py",
     "tests/engines/trl/test_processes.py",
     "tests/studies/test_study.py",
+    "tests/studies/test_quickstart.py",
+    "tests/test_benchmarks.py",
     "tests/verify/test_math_data.py",
     "tests/train/test_checkpoints.py",
     "tests/sampling/test_backends.py",

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.forks import python
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = sorted(
     path for path in FOLDER.glob("*.py") if "parse_args()" in path.read_text(encoding="utf-8")
@@ -73,7 +75,7 @@ def test_a_short_run_writes_results_that_tables_can_be_made_of(
     if name == "gpu":
         pytest.importorskip("trl")
     out = tmp_path / f"{name}.json"
-    command = [sys.executable, str(FOLDER / f"{name}.py"), *TINY[name], "--out", str(out)]
+    command = [*python(), str(FOLDER / f"{name}.py"), *TINY[name], "--out", str(out)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 

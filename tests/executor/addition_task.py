@@ -12,11 +12,11 @@ def additions() -> Addition:
 
 
 class SlowAddition(Addition):
-    """Answers of 3 never end, and are ended from outside."""
+    """Answers of 10 and 18 never end, and are ended from outside: each costs a worker's start."""
 
     def verify_batch(self, completions: Sequence[str], golds: Sequence[str]) -> list[Verdict]:
         pool = shared_pool("tests.verify.verifiers:acting_verifier", deadline=0.2)
-        texts = ["c-loop" if "3" in text else text for text in completions]
+        texts = ["c-loop" if text in ("10", "18") else text for text in completions]
         return pool.verify(texts, golds)
 
 

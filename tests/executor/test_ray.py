@@ -42,10 +42,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 
 def test_a_lost_node_costs_its_unfinished_units_and_nothing_else(runs: Any) -> None:
     told = runs[1]["lost"]
-    names = sorted(f"u{n}" for n in range(14))
+    names = told["names"]
     assert told["workers"] == 4
     assert told["values"] == sorted(name.upper() for name in names)
-    assert len(told["ended before"]) < 14
+    assert len(told["ended before"]) < len(names)
     assert 1 <= len(told["lost"]) <= 2  # the node had two workers
     began = Counter(told["began"])  # a unit can be lost before it begins; all others begin once
     assert Counter(names) <= began <= Counter(names) + Counter(told["lost"])

@@ -72,13 +72,11 @@ class Browser:
         message, self._waiting = self._waiting.split(b"\0", 1)
         return json.loads(message)
 
-    def open(self, path: Path) -> float:
-        """Open a file and return the seconds until the page says it is ready."""
+    def open(self, path: Path) -> None:
+        """Open a file and wait until the page says it is ready."""
         self.events.clear()
-        start = time.perf_counter()
         self.send("Page.navigate", url=path.resolve().as_uri())
         self.wait("document.documentElement?.dataset.ready === 'yes'")
-        return time.perf_counter() - start
 
     def run(self, script: str) -> Any:
         """Return the value of an expression; promises are waited for."""

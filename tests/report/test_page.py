@@ -432,9 +432,15 @@ def test_hostile_texts_show_as_text_wherever_they_stand(browser, tmp_path):
     assert browser.requests() == [path.as_uri()]
 
 
-def test_a_large_page_opens_in_three_seconds_and_stays_under_30_mb(browser, tmp_path):
-    path = write_page(large(1319, 16, 4, words=150), tmp_path / "page.html")
-    assert path.stat().st_size < 30_000_000
-    assert min(browser.open(path) for _ in range(3)) < 3
-    assert browser.complaints() == []
-    assert len(listed(browser)) == 100
+def test_a_large_page_stays_under_30_mb_and_draws_at_first_what_a_smaller_one_does(
+    browser, tmp_path
+):
+    drawn = []
+    for problems in (150, 1319):
+        path = write_page(large(problems, 16, 4, words=150), tmp_path / "page.html")
+        assert path.stat().st_size < 30_000_000
+        browser.open(path)
+        assert browser.complaints() == []
+        assert len(listed(browser)) == 100
+        drawn.append(browser.run("document.querySelectorAll('*').length"))
+    assert drawn[1] < 1.1 * drawn[0]  # ticks of axes differ

@@ -4,13 +4,19 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 import yaml
 from rich.console import Console
 
+from polypath.executor import local
 from polypath.rollouts.samples import load_samples
 from polypath.studies.load import load_study
 from polypath.studies.plan import TIMINGS, StudyPlan
@@ -81,6 +87,19 @@ def not_done(plan: StudyPlan) -> set[str]:
     return {entry["job"] for entry in plan_record(plan) if not entry["done"]}
 
 
+@contextmanager
+def forked_workers() -> Iterator[None]:
+    """Have the jobs of studies run in forks of this process: a new one takes seconds to import everything.
+
+    The study that is killed has new ones.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        # Where torch sees a GPU, a fork of a process that has differentiated cannot.
+        if sys.platform == "linux" and not torch.cuda.is_available():
+            patch.setattr(local, "START_METHOD", "fork")
+        yield
+
+
 def killed_in_training(command: list[str], out: Path) -> None:
     """Run the command until a run has logged a step and the base is pre-sampled; then kill it."""
     process = subprocess.Popen([*python(), "-m", "polypath", *command], stdout=subprocess.DEVNULL)
@@ -117,7 +136,7 @@ def killed_and_finished(folder: Path) -> FinishedStudy:
     done = {entry["result"] for entry in plan_record(plan) if entry["done"]}
     assert any(result.endswith("manifest.json") for result in done)  # the pre-sampling
     written = {result: Path(result).stat().st_mtime_ns for result in done}
-    with (folder / "told").open("w") as file:
+    with (folder / "told").open("w") as file, forked_workers():
         results = run_study(load_study(path), out, workers=1, console=Console(file=file, width=160))
     told = (folder / "told").read_text()
     assert f"{len(done)} of {len(plan.jobs())} jobs" in told

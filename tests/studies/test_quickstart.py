@@ -12,6 +12,7 @@ from polypath.errors import ConfigError
 from polypath.studies.load import load_study
 from polypath.studies.plan import StudyPlan
 from polypath.studies.quickstart import FILE, UPDATES_PER_ROUND, quickstart_study
+from tests.studies.small_study import forked_workers
 
 IN_THE_REPOSITORY = Path(__file__).parents[2] / "studies" / "quickstart.yaml"
 
@@ -31,9 +32,10 @@ def test_a_short_run_gives_rows_and_pictures_and_resumes(tmp_path: Path, capsys)
     command = [
         *["quickstart", "--out", str(out), "--methods", "rehearsal", "--steps", "1"],
         *["--problems", "4", "--samples", "64", "--seed", "3", "--json", str(table)],
-        *["--workers", "1"],  # which imports all that it needs once
+        *["--workers", "1"],
     ]
-    assert run(command) == 0
+    with forked_workers():
+        assert run(command) == 0
     assert "rehearsal" in capsys.readouterr().out
     rows = json.loads(table.read_text())
     methods = ["base", "base, cooled", "GRPO", "rehearsal"]
@@ -56,7 +58,8 @@ def test_a_short_run_gives_rows_and_pictures_and_resumes(tmp_path: Path, capsys)
     lost = next(out.glob("runs/grpo*/seed3/evaluations/test_large*/evaluated.json"))
     lost.unlink()  # as if killed before this one was written
     trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/seed3/finished.json")}
-    assert run(command) == 0
+    with forked_workers():
+        assert run(command) == 0
     assert json.loads(table.read_text()) == rows
     assert lost.exists()
     assert {path: path.stat().st_mtime_ns for path in trained} == trained

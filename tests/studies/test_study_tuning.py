@@ -16,7 +16,7 @@ from polypath.studies.plan import TIMINGS, StudyPlan
 from polypath.studies.run import run_study, stages
 from polypath.studies.strengths import candidates, tuning_study
 from polypath.studies.tuning import FOLDER, PICKED
-from tests.studies.small_study import write
+from tests.studies.small_study import forked_workers, write
 
 TUNED: dict[str, Any] = {
     "seeds": [0],
@@ -86,7 +86,8 @@ def test_it_tunes_on_dev_then_reports_then_another_method_joins(tmp_path: Path, 
     study = load_study(path)
     [first] = stages(study, out)  # what is reported is not known yet
     assert {e.split for name in first.study.methods for _, _, e in first.states(name)} == {"dev"}
-    results = run_study(study, out, workers=1, console=Console(quiet=True))
+    with forked_workers():
+        results = run_study(study, out, workers=1, console=Console(quiet=True))
 
     found = json.loads((out / FOLDER / PICKED).read_text())
     assert (found["rule"], found["split"], found["seed"]) == ("pass@4 at equal pass@1", "dev", 7)
@@ -114,7 +115,8 @@ def test_it_tunes_on_dev_then_reports_then_another_method_joins(tmp_path: Path, 
     waiting = {name for name, done in jobs_of(stages(more, out)).items() if not done}
     assert waiting
     assert all("bonus" in name for name in waiting)  # nothing of the others runs again
-    command(["study", str(path), "--out", str(out), "--join", str(joined), "--workers", "1"])
+    with forked_workers():
+        command(["study", str(path), "--out", str(out), "--join", str(joined), "--workers", "1"])
     capsys.readouterr()
     after = json.loads((out / "results.json").read_text())
     rows = {row["name"]: row for row in after["splits"]["test"]["rows"]}

@@ -9,6 +9,9 @@ from typing import Any
 from polypath.executor.protocol import Finished, Unit, WorkerLost, WorkerSettings
 from polypath.executor.worker import run_local, start_local
 
+# Workers inherit nothing: a fork of a process that has used threads or a GPU can hang.
+START_METHOD = "spawn"
+
 
 class LocalExecutor:
     """Runs units in processes on this machine, which end with this process.
@@ -25,7 +28,7 @@ class LocalExecutor:
         self._settings = settings
         self._pool = ProcessPoolExecutor(
             max_workers=workers,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=multiprocessing.get_context(START_METHOD),
             initializer=start_local,
             initargs=(settings, os.getpid()),
         )

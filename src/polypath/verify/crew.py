@@ -12,7 +12,7 @@ from polypath.verify.base import Status, Verdict
 from polypath.verify.process import MOST_AHEAD, WorkerDiedError, WorkerProcess, start_worker
 from polypath.verify.protocol import MOST_WAITING
 
-WINDOW = 16  # most items a worker holds, so that it never waits for the next one
+WINDOW = 64  # most items a worker holds: several bells, so that it never waits for the next one
 GRACE = 0.5  # seconds past the deadline for the worker's own alarm to report
 LEAST_WAIT = 0.05  # seconds between checks of a late worker
 JOIN_SECONDS = 10.0
@@ -39,16 +39,7 @@ class Item(NamedTuple):
 
     call: Call
     place: int
-
-    @property
-    def texts(self) -> tuple[str, str]:
-        """The completion and its gold."""
-        return self.call.items[self.place]
-
-    @property
-    def size(self) -> int:
-        """Characters of both."""
-        return sum(map(len, self.texts))
+    size: int  # characters of completion and gold
 
 
 class Crew:
@@ -96,7 +87,10 @@ class Crew:
             if self.closed:
                 raise ConfigError("The pool is closed. Build a new one.")
             self._calls.add(call)
-            self._waiting.extend(Item(call, place) for place in range(len(call.items)))
+            self._waiting.extend(
+                Item(call, place, len(completion) + len(gold))
+                for place, (completion, gold) in enumerate(call.items)
+            )
             self._changed.notify_all()
             unanswered = sum(len(one.items) - len(one.verdicts) for one in self._calls)
             for _ in range(min(self._workers, unanswered) - len(self._supervisors)):
@@ -113,7 +107,9 @@ class Crew:
         with self._changed:
             while wait and not self._waiting and not self.closed:
                 self._changed.wait()
-            most = min(most, -(-len(self._waiting) // (2 * self._workers)))
+            if self._workers > 1:
+                most = min(most, -(-len(self._waiting) // (2 * self._workers)))
+            most = min(most, len(self._waiting))
             taken: list[Item] = []
             while len(taken) < most and (self._waiting[0].size <= size or (wait and not taken)):
                 taken.append(self._waiting.popleft())
@@ -126,15 +122,15 @@ class Crew:
             self._waiting.extendleft(reversed(list(items)))
             self._changed.notify_all()
 
-    def deliver(self, item: Item, verdict: Verdict) -> None:
-        """Hand a verdict to its call."""
-        call = item.call
+    def deliver(self, verdicts: Iterable[tuple[Item, Verdict]]) -> None:
+        """Hand verdicts to the calls of their items."""
         with self._changed:
-            if not call.over.is_set():
-                self._counts[verdict.status] += 1
-                call.verdicts[item.place] = verdict
-                if len(call.verdicts) == len(call.items):
-                    call.over.set()
+            for (call, place, _), verdict in verdicts:
+                if not call.over.is_set():
+                    self._counts[verdict.status] += 1
+                    call.verdicts[place] = verdict
+                    if len(call.verdicts) == len(call.items):
+                        call.over.set()
 
     def stop(self, *, join: bool = False) -> None:
         """Close: end waiting calls and all workers.
@@ -198,34 +194,45 @@ class Supervisor(threading.Thread):
         if is_idle:
             self._begin()
         with contextlib.suppress(TimeoutError, WorkerDiedError):  # seen again when an answer is due
-            self.worker.send([item.texts for item in items], self._seconds)
+            self.worker.send([item.call.items[item.place] for item in items], self._seconds)
 
     def _listen(self) -> None:
         """Receive answers, or notice that the worker is late or dead."""
         if not self._held or self.worker is None:
             return
         try:
-            for status, reward, text, retire in self.worker.receive(self._due):
-                self._answered(Verdict(status=Status(status), reward=reward, answer=text))
-                if retire:
-                    self._let_go()
-                    return
-            self._begin()  # once for all answers: reading the processor time is not free
+            if self._answered(self.worker.receive(self._due)):
+                self._let_go()
+            else:
+                self._begin()  # once for all answers: reading the processor time is not free
         except TimeoutError:
             if (left := self._time_left(self.worker)) > 0:
                 self._due += left
                 return
-            self._answered(Verdict(status=Status.TIMEOUT))
-            self._let_go()
+            self._end_first(Status.TIMEOUT)
         except (WorkerDiedError, ValueError, TypeError):  # it ended, or its answer is malformed
-            self._answered(Verdict(status=Status.ERROR))
-            self._let_go()
+            self._end_first(Status.ERROR)
 
-    def _answered(self, verdict: Verdict) -> None:
-        self._crew.deliver(self._held.popleft(), verdict)
+    def _answered(self, answers: Sequence[Any]) -> bool:
+        """Hand on the answers to the first items held; return whether the worker asks to be replaced."""
+        verdicts: list[tuple[Item, Verdict]] = []
+        try:
+            for status, reward, text, retire in answers:
+                verdict = Verdict(status=Status(status), reward=reward, answer=text)
+                verdicts.append((self._held.popleft(), verdict))
+                if retire:
+                    return True
+            return False
+        finally:
+            self._crew.deliver(verdicts)
+
+    def _end_first(self, status: Status) -> None:
+        """Give the first item this verdict, and end the worker."""
+        self._crew.deliver([(self._held.popleft(), Verdict(status=status))])
+        self._let_go()
 
     def _begin(self) -> None:
-        """Record when the worker begins its current item."""
+        """Record when the worker begins its current item, or those between two bells and then that."""
         self._began = time.monotonic()
         self._due = self._began + self._seconds  # when to check the item
         self._cpu = self.worker.cpu_seconds() if self.worker is not None else None

@@ -7,17 +7,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from polypath import errors
 from polypath.credentials import environment_without_keys, one_line
 from polypath.errors import ConfigError, PolypathError
-from polypath.verify.protocol import decode, encode
+from polypath.verify.protocol import decode_lines, encode
 
 START_SECONDS = 120.0  # importing sympy on a busy machine with a cold disk
 START_ATTEMPTS = 3
 MOST_AHEAD = 32_768  # characters sent to a busy worker: the socket holds them until it reads
+MOST_DEAF = 0.03  # seconds to wait for a bell, more than is between a worker's bells
+LEAST_READ = 1e-3  # seconds to wait for what should be there
 _CPUCLOCK_SCHED = 2  # of Linux's clocks of another process: user and system time
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -46,23 +48,26 @@ class WorkerProcess:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._socket, theirs = socket.socketpair()
+        self._bell, their_bell = socket.socketpair()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * MOST_AHEAD)
         self._received = bytearray()
-        with theirs, contextlib.ExitStack() as undo:
-            undo.callback(self._socket.close)
+        with theirs, their_bell, contextlib.ExitStack() as undo:
+            undo.callback(self._close)
             # Its own session: Ctrl-C in the terminal reaches the parent only, and one killpg also ends
             # whatever the verifier started. -P: nothing is imported from the working directory.
             module = ["-P", "-W", "ignore", "-m", "polypath.verify.worker"]
+            numbers = [theirs.fileno(), their_bell.fileno()]
             self._process = subprocess.Popen(
-                [sys.executable, *module, str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, *module, *map(str, numbers), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=numbers,
                 env=_environment(),
                 start_new_session=True,
             )
             undo.callback(self.kill)
             theirs.close()  # or the process's end would go unnoticed
+            their_bell.close()
             self._await_ready(settings)
             undo.pop_all()
 
@@ -86,8 +91,8 @@ class WorkerProcess:
         except OSError:
             return None
 
-    def send(self, messages: Sequence[Any], seconds: float) -> None:
-        """Send messages; at most ``MOST_AHEAD`` characters may be in transit while the worker is busy.
+    def send(self, message: Any, seconds: float) -> None:
+        """Send a message; at most ``MOST_AHEAD`` characters may be in transit while the worker is busy.
 
         Raises:
             TimeoutError: the socket did not take them within ``seconds``.
@@ -95,32 +100,37 @@ class WorkerProcess:
         """
         try:
             self._socket.settimeout(seconds)
-            self._socket.sendall(b"".join(map(encode, messages)))
+            self._socket.sendall(encode(message))
         except ConnectionError:
             raise WorkerDiedError from None
 
     def receive(self, due: float) -> list[Any]:
-        """Return the answers received so far, at least one.
+        """Return the answers written so far, at least one.
 
         Raises:
-            TimeoutError: none came by ``due``, a time of ``time.monotonic``.
-            WorkerDiedError: the process ended.
+            TimeoutError: none was written by ``due``, a time of ``time.monotonic``.
+            WorkerDiedError: the process ended, and all its answers were returned before.
             ValueError: an answer is not JSON.
         """
+        # Without a bell the worker is on a long item: what it wrote before is read, and then its next answer.
+        with contextlib.suppress(TimeoutError):
+            self._read(self._bell, min(due, time.monotonic() + MOST_DEAF))
         while b"\n" not in self._received:
-            left = due - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
-            try:
-                data = self._socket.recv(1 << 16)
-            except ConnectionError:
-                raise WorkerDiedError from None
-            if not data:
+            if not (data := self._read(self._socket, due)):
                 raise WorkerDiedError
             self._received += data
+            if b"\n" not in data and time.monotonic() > due:
+                raise TimeoutError
         *lines, self._received = self._received.split(b"\n")
-        return [decode(line) for line in lines]
+        return decode_lines(lines)
+
+    def _read(self, end: socket.socket, due: float) -> bytes:
+        """Return what there is by ``due``, also if that has passed; nothing if the process ended."""
+        end.settimeout(max(due - time.monotonic(), LEAST_READ))
+        try:
+            return end.recv(1 << 16)
+        except ConnectionError:
+            return b""
 
     def terminate(self) -> None:
         """Send the signal that ends the process and all it started; safe from any thread."""
@@ -133,17 +143,21 @@ class WorkerProcess:
         self.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5.0)
-        self._socket.close()
+        self._close()
 
     def disown(self) -> None:
         """In a forked child: forget a worker that belongs to the parent."""
-        self._socket.close()
+        self._close()
         self._process.returncode = 0  # not ours to wait for
+
+    def _close(self) -> None:
+        self._socket.close()
+        self._bell.close()
 
     def _await_ready(self, settings: Mapping[str, Any]) -> None:
         verifier = settings["verifier"]
         try:
-            self.send([dict(settings)], START_SECONDS)
+            self.send(dict(settings), START_SECONDS)
             [[kind, *details]] = self.receive(time.monotonic() + START_SECONDS)
         except TimeoutError:
             raise ConfigError(

@@ -4,20 +4,42 @@ No pickle: a worker that a model's text took over could not make the parent run 
 UTF-8 with lone surrogates passed through, so whatever a tokenizer decoded to arrives unchanged.
 
 A worker is sent its settings (an object), which it answers with ``["ready"]`` or ``["failed", error
-class, text]``, and then items ``[completion, gold]``, each answered, in order, with ``[status, reward,
-answer, retire]``.
+class, text]``, and then lists of items ``[completion, gold]``. Each item is answered, in order, with a
+line ``[status, reward, answer, retire]``, written before the next item begins: what ends the worker takes
+no answer along. To wake the parent for each would cost as much as to verify a number, so a worker rings a
+bell, one byte on a second socket, for many answers at once.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
+_USUAL = {0.0: "0.0", 1.0: "1.0"}  # rewards
 MOST_WAITING = 10  # times its deadline of processor time that an item may take by the clock
 
 
 def encode(message: Any) -> bytes:
     """Return the line of a JSON-able message; JSON has no line break but the one at its end."""
     return _ENCODER.encode(message).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def encode_answer(status: str, reward: float, answer: str | None, *, retire: bool) -> bytes:
+    """Return ``encode([status, reward, answer, retire])``, in a third of the time."""
+    number = _USUAL.get(reward) or _ENCODER.encode(reward)
+    text = "null" if answer is None else _ENCODER.encode(answer)
+    line = f'["{status}",{number},{text},{"true" if retire else "false"}]\n'
+    return line.encode("utf-8", "surrogatepass")
+
+
+def decode_lines(lines: Sequence[bytes | bytearray]) -> list[Any]:
+    """Undo ``encode`` for several lines at once.
+
+    Raises:
+        ValueError: one is not a line of JSON.
+    """
+    found: list[Any] = decode(b"[%b]" % b",".join(lines))
+    return found
 
 
 def decode(line: bytes | bytearray) -> Any:
