@@ -121,8 +121,11 @@ class WorkerProcess:
             self._received += data
             if b"\n" not in data and time.monotonic() > due:
                 raise TimeoutError
-        *lines, self._received = self._received.split(b"\n")
-        return decode_lines(lines)
+        *lines, rest = self._received.split(b"\n")
+        found, malformed = decode_lines(lines)
+        # A malformed line is told of when it is the first, so that it is held against its own item.
+        self._received = bytearray(b"\n".join([*malformed, rest]))
+        return found
 
     def _read(self, end: socket.socket, due: float) -> bytes:
         """Return what there is by ``due``, also if that has passed; nothing if the process ended."""

@@ -10,6 +10,7 @@ no answer along. To wake the parent for each would cost as much as to verify a n
 bell, one byte on a second socket, for many answers at once.
 """
 
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -32,14 +33,26 @@ def encode_answer(status: str, reward: float, answer: str | None, *, retire: boo
     return line.encode("utf-8", "surrogatepass")
 
 
-def decode_lines(lines: Sequence[bytes | bytearray]) -> list[Any]:
-    """Undo ``encode`` for several lines at once.
+def decode_lines(lines: Sequence[bytes]) -> tuple[list[Any], Sequence[bytes]]:
+    """Undo ``encode`` for several lines at once, up to the first that is malformed.
+
+    Returns:
+        The messages, and the lines from the malformed one on.
 
     Raises:
-        ValueError: one is not a line of JSON.
+        ValueError: the first line is not a line of JSON.
     """
-    found: list[Any] = decode(b"[%b]" % b",".join(lines))
-    return found
+    with contextlib.suppress(ValueError):
+        found: list[Any] = decode(b"[%b]" % b",".join(lines))
+        if len(found) == len(lines):
+            return found, []
+    found = [decode(lines[0])]
+    for n, line in enumerate(lines[1:], 1):
+        try:
+            found.append(decode(line))
+        except ValueError:
+            return found, lines[n:]
+    return found, []
 
 
 def decode(line: bytes | bytearray) -> Any:
