@@ -33,7 +33,9 @@ def encode_answer(status: str, reward: float, answer: str | None, *, retire: boo
     return line.encode("utf-8", "surrogatepass")
 
 
-def decode_lines(lines: Sequence[bytes]) -> tuple[list[Any], Sequence[bytes]]:
+def decode_lines(
+    lines: Sequence[bytes | bytearray],
+) -> tuple[list[Any], Sequence[bytes | bytearray]]:
     """Undo ``encode`` for several lines at once, up to the first that is malformed.
 
     Returns:
