@@ -169,7 +169,7 @@ def _not_alone(first_T: BoolArray) -> BoolArray:
     Args:
         first_T: True at the first member of each group; those of a group are adjacent.
     """
-    return ~(first_T & np.append(first_T[1:], True))
+    return np.asarray(~(first_T & np.append(first_T[1:], True)))
 
 
 def _to_lengthen(

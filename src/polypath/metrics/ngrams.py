@@ -199,7 +199,7 @@ def clipped_matches(counts: NgramCounts, copies_S: IntArray) -> IntArray:
     cell_I = counts.order_M[entry_I] * counts.num_texts + counts.text_M[entry_I]
     excess_R_S = np.bincount(cell_I, excess_I, minlength=counts.max_n * counts.num_texts)
     total_R_S = np.maximum(counts.lengths_S - np.arange(counts.max_n)[:, None], 0)
-    return total_R_S - excess_R_S.astype(np.int64).reshape(total_R_S.shape)
+    return np.asarray(total_R_S - excess_R_S.astype(np.int64).reshape(total_R_S.shape))
 
 
 def closest_lengths(lengths_S: IntArray) -> IntArray:
