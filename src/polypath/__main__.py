@@ -1,6 +1,13 @@
-"""``python -m polypath``, and ``torchrun -m polypath train --config recipe.yaml``."""
+"""``polypath``, ``python -m polypath``, and ``torchrun -m polypath train --config recipe.yaml``."""
 
-from polypath.cli.main import main
+
+def main() -> None:
+    """Run the command line."""
+    # Here, because a process that is spawned reads this file, too, and needs no command line.
+    from polypath.cli.main import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polypath.errors import ConfigError
+from polypath.metrics.ordering import changes, stable_order
 from polypath.metrics.pass_at_k import BoolArray, IntArray
 from polypath.metrics.token_ids import Tokenize, number_tokens
 
@@ -47,27 +48,19 @@ class NgramCounts:
             count_M=self.count_M[kept_M],
         )
 
-    def of_texts(self, kept_S: BoolArray) -> "NgramCounts":
-        """Return the entries of some texts; the texts keep their numbers."""
-        if kept_S.all():
-            return self
-        return self.entries(np.flatnonzero(kept_S[self.text_M]))
-
-    def entries(self, kept_M: npt.NDArray[np.generic]) -> "NgramCounts":
-        """Return some of the entries, given by their places or as booleans."""
+    def entries(self, at_M: IntArray) -> "NgramCounts":
+        """Return some of the entries, given by their places; the texts keep their numbers."""
         return replace(
             self,
-            gram_M=self.gram_M[kept_M],
-            order_M=self.order_M[kept_M],
-            text_M=self.text_M[kept_M],
-            count_M=self.count_M[kept_M],
+            gram_M=self.gram_M[at_M],
+            order_M=self.order_M[at_M],
+            text_M=self.text_M[at_M],
+            count_M=self.count_M[at_M],
         )
 
     def first_M(self) -> BoolArray:
         """Return True at the first entry of each n-gram, which has its largest count."""
-        return np.concatenate(
-            [np.ones(min(1, len(self.gram_M)), np.bool_), np.diff(self.gram_M) > 0]
-        )
+        return changes(self.gram_M)
 
 
 def count_ngrams(
@@ -127,16 +120,14 @@ def _tallied(gram_T: IntArray, token_T: IntArray, text_T: IntArray) -> tuple[Int
         The number of each occurrence's n-gram; then for each (n-gram, text) the n-gram, the text and the
         count, the largest count of an n-gram first.
     """
-    order_T = _by_digits(gram_T, _by_digits(token_T, np.arange(len(token_T))))
+    order_T = stable_order(token_T)
+    order_T = order_T[stable_order(gram_T[order_T])]
     gram_T, token_T, text_T = gram_T[order_T], token_T[order_T], text_T[order_T]
-    new_gram_T = np.ones(len(gram_T), np.bool_)
-    new_gram_T[1:] = (gram_T[1:] != gram_T[:-1]) | (token_T[1:] != token_T[:-1])
-    new_cell_T = new_gram_T.copy()
-    new_cell_T[1:] |= text_T[1:] != text_T[:-1]
+    new_gram_T = changes(gram_T) | changes(token_T)
     sorted_gram_T = np.cumsum(new_gram_T) - 1
     gram_T = np.empty_like(sorted_gram_T)
     gram_T[order_T] = sorted_gram_T
-    at_M = np.flatnonzero(new_cell_T)
+    at_M = np.flatnonzero(new_gram_T | changes(text_T))
     gram_M, text_M = sorted_gram_T[at_M], text_T[at_M]
     count_M = np.diff(at_M, append=len(gram_T))
     most = int(count_M.max(initial=0))
@@ -144,11 +135,3 @@ def _tallied(gram_T: IntArray, token_T: IntArray, text_T: IntArray) -> tuple[Int
         first_M = np.argsort(gram_M * most - count_M, kind="stable")
         text_M, count_M = text_M[first_M], count_M[first_M]
     return gram_T, gram_M, text_M, count_M
-
-
-def _by_digits(key_T: IntArray, order_T: IntArray) -> IntArray:
-    """Sort an order stably by keys >= 0, 16 bits at a time, because numpy radix-sorts those."""
-    for shift in range(0, int(key_T.max(initial=0)).bit_length(), 16):
-        digit_T = (key_T >> shift).astype(np.uint16)[order_T]
-        order_T = order_T[np.argsort(digit_T, kind="stable")]
-    return order_T

@@ -8,10 +8,9 @@ import numpy.typing as npt
 
 from polypath.errors import ConfigError
 from polypath.metrics.ngram_counts import NgramCounts
+from polypath.metrics.ordering import changes, stable_order
 from polypath.metrics.pass_at_k import BoolArray, IntArray
 from polypath.metrics.token_ids import Tokenize, number_tokens
-
-_KEY_BITS = 63
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,14 +41,14 @@ class NgramTable:
 
     def among(self, kept_S: BoolArray) -> "NgramTable":
         """Return the table of some texts, without the others; the texts keep their numbers."""
-        counts = self.shared.of_texts(kept_S)
-        first_M = np.flatnonzero(counts.first_M())
-        texts_G = np.diff(first_M, append=len(counts.gram_M))
-        shared = counts.entries(np.flatnonzero(np.repeat(texts_G > 1, texts_G)))
-        own = counts.entries(first_M[texts_G == 1])
-        own_R_S = np.where(kept_S, self.own_R_S + _by_text(own), 0)
-        total_R_S = np.where(kept_S, self.total_R_S, 0)
-        return NgramTable(shared=shared, own_R_S=own_R_S, total_R_S=total_R_S)
+        at_M = np.flatnonzero(kept_S[self.shared.text_M])
+        shared_M = _not_alone(changes(self.shared.gram_M[at_M]))
+        own = self.shared.entries(at_M.compress(~shared_M))
+        return NgramTable(
+            shared=self.shared.entries(at_M.compress(shared_M)),
+            own_R_S=np.where(kept_S, self.own_R_S + _by_text(own), 0),
+            total_R_S=np.where(kept_S, self.total_R_S, 0),
+        )
 
     def different_R_S(self) -> IntArray:
         """Return the different n-grams of each text, by order."""
@@ -97,18 +96,21 @@ def tabulate_ngrams(
     own_R_S = total_R_S.copy()  # less the occurrences that are not the only one of their n-gram
     parts: list[tuple[IntArray, ...]] = []
     num_grams = 0
-    start_T = np.arange(len(token_T))
     gram_T = np.asarray(groups, dtype=np.int64)[text_T]  # one empty n-gram per group
+    start_T, last_T = stable_order(token_T), token_T
     for n in range(max_n):
-        start_T, new_T = in_order(gram_T[start_T], token_T[start_T + n], start_T)
+        # In order of the last token, or of the n-gram without the first: now of the other part.
+        start_T = start_T[stable_order(gram_T[start_T])]
+        new_T = changes(gram_T[start_T]) | changes(last_T[start_T])
         text_of_T = text_T[start_T]
         cells = _Cells.of(new_T, text_of_T)
         own_R_S[n] -= np.bincount(text_of_T, minlength=len(texts))
-        own_R_S[n] += np.bincount(cells.text_M[~cells.shared_M], minlength=len(texts))
+        own_R_S[n] += np.bincount(cells.text_M.compress(~cells.shared_M), minlength=len(texts))
         gram_M, text_M, count_M = cells.of_shared()
         parts.append((gram_M + num_grams, np.full_like(gram_M, n), text_M, count_M))
         num_grams += int(gram_M.max(initial=-1)) + 1
-        start_T = _to_lengthen(start_T, new_T, gram_T, goes_on_T)
+        start_T, gram_T = _to_lengthen(start_T, new_T, goes_on_T)
+        last_T = gram_T[1:]
     gram_M, order_M, text_M, count_M = (np.concatenate(part) for part in zip(*parts, strict=True))
     shared = NgramCounts(
         max_n=max_n,
@@ -125,7 +127,7 @@ def tabulate_ngrams(
 class _Cells:
     """The occurrences of each n-gram of one order in each text that has it, n-gram by n-gram."""
 
-    gram_M: IntArray
+    first_M: BoolArray  # the first of its n-gram
     text_M: IntArray
     count_M: IntArray
     shared_M: BoolArray  # the n-gram is in another text, too
@@ -138,72 +140,56 @@ class _Cells:
             new_T: True at the first occurrence of each n-gram.
             text_T: text of each occurrence, increasing for each n-gram.
         """
-        new_cell_T = new_T.copy()
-        new_cell_T[1:] |= text_T[1:] != text_T[:-1]
-        at_M = np.flatnonzero(new_cell_T)
+        at_M = np.flatnonzero(new_T | changes(text_T))
         first_M = new_T[at_M]
-        texts_G = np.diff(np.flatnonzero(first_M), append=len(at_M))
         return cls(
-            gram_M=np.cumsum(first_M) - 1,
+            first_M=first_M,
             text_M=text_T[at_M],
             count_M=np.diff(at_M, append=len(text_T)),
-            shared_M=np.repeat(texts_G > 1, texts_G),
+            shared_M=_not_alone(first_M),
         )
 
     def of_shared(self) -> tuple[IntArray, IntArray, IntArray]:
         """Return the cells of shared n-grams, the largest count of an n-gram first."""
-        kept_M = np.flatnonzero(self.shared_M)
-        gram_M, text_M, count_M = self.gram_M[kept_M], self.text_M[kept_M], self.count_M[kept_M]
-        gram_M = np.cumsum(np.diff(gram_M, prepend=-1) > 0) - 1
+        first_M, text_M, count_M = (
+            of_M.compress(self.shared_M) for of_M in (self.first_M, self.text_M, self.count_M)
+        )
+        gram_M = np.cumsum(first_M) - 1
         most = int(count_M.max(initial=0))
         if most > 1:
-            order_M, _ = in_order(gram_M, most - count_M, np.arange(len(gram_M)))
+            order_M = stable_order(most - count_M)
+            order_M = order_M[stable_order(gram_M[order_M])]
             text_M, count_M = text_M[order_M], count_M[order_M]
         return gram_M, text_M, count_M
 
 
-def in_order(
-    first_T: IntArray, second_T: IntArray, place_T: IntArray
-) -> tuple[IntArray, BoolArray]:
-    """Sort pairs of numbers >= 0, and equal pairs by their places.
+def _not_alone(first_T: BoolArray) -> BoolArray:
+    """Return True for members of groups of two or more.
 
     Args:
-        first_T: first number of each pair.
-        second_T: second number.
-        place_T: different numbers >= 0, increasing.
-
-    Returns:
-        The places in order, and True at the first of equal pairs.
+        first_T: True at the first member of each group; those of a group are adjacent.
     """
-    place_bits, second_bits, first_bits = (
-        int(number_T.max(initial=0)).bit_length() for number_T in (place_T, second_T, first_T)
-    )
-    if first_bits + second_bits + place_bits <= _KEY_BITS:
-        # Sorting numbers that hold the place is several times faster than argsort.
-        key_T = np.sort((first_T << second_bits | second_T) << place_bits | place_T)
-        pair_T = key_T >> place_bits
-        return key_T & ((1 << place_bits) - 1), np.diff(pair_T, prepend=-1) != 0
-    order_T = np.lexsort((second_T, first_T))
-    new_T = np.diff(first_T[order_T], prepend=-1) != 0
-    new_T |= np.diff(second_T[order_T], prepend=-1) != 0
-    return place_T[order_T], new_T
+    return np.asarray(~(first_T & np.append(first_T[1:], True)))
 
 
 def _to_lengthen(
-    start_T: IntArray, new_T: BoolArray, gram_T: IntArray, goes_on_T: BoolArray
-) -> IntArray:
-    """Return where n-grams start that may occur twice, a token longer than those given.
+    start_T: IntArray, new_T: BoolArray, goes_on_T: BoolArray
+) -> tuple[IntArray, IntArray]:
+    """Return n-grams that may occur twice when they are a token longer.
 
     Args:
-        start_T: starts of n-grams, n-gram by n-gram.
+        start_T: where n-grams start, n-gram by n-gram.
         new_T: True at the first of each.
-        gram_T: receives at each start the number of the n-gram, if it occurs twice or more.
         goes_on_T: True where the next token is in the same text.
+
+    Returns:
+        Where the longer ones start, in order of the n-gram that they end with; and the number of the n-gram
+        that starts at each token, if it occurs twice or more, else -1.
     """
-    times_G = np.diff(np.flatnonzero(new_T), append=len(new_T))
-    several_G = times_G > 1
-    again_T = start_T[np.repeat(several_G, times_G)]
-    gram_T[again_T] = np.repeat(np.arange(several_G.sum()), times_G[several_G])
-    twice_T = np.zeros(len(gram_T) + 1, dtype=np.bool_)
-    twice_T[again_T] = True
-    return np.flatnonzero(twice_T[:-1] & twice_T[1:] & goes_on_T)
+    several_T = _not_alone(new_T)
+    again_T = start_T.compress(several_T)
+    gram_T = np.full(len(goes_on_T), -1)
+    gram_T[again_T] = np.cumsum(new_T.compress(several_T)) - 1
+    may_T = goes_on_T & (gram_T >= 0)
+    before_T = again_T - 1  # that of the first token is the last token, which nothing follows
+    return before_T.compress(may_T[before_T]), gram_T

@@ -12,6 +12,7 @@ import numpy as np
 from polypath.errors import ConfigError
 from polypath.metrics.equal_k import expected_distinct
 from polypath.metrics.ngram_counts import NgramCounts
+from polypath.metrics.ordering import changes
 from polypath.metrics.pass_at_k import FloatArray, IntArray
 
 ORDERS = (1, 2, 3)
@@ -182,19 +183,23 @@ def clipped_matches(counts: NgramCounts, copies_S: IntArray) -> IntArray:
     """Count the n-grams of each text that another text of its group has, too, ``(max_n, S)`` by order.
 
     Args:
-        counts: of one group of texts, or of several.
-        copies_S: how often each text is in its group: the copy of a text is another text.
+        counts: of one group of texts, or of several; n-grams that are not listed count as matches.
+        copies_S: how often each text is in its group: the copy of a text is another text. A text that is
+            not in it has no use here: its own row is not defined.
     """
+    at_M = np.flatnonzero((copies_S > 0)[counts.text_M])
+    first_M = changes(counts.gram_M[at_M])
     # Only the first entry of an n-gram can exceed the others: it is clipped to the second, if any.
-    clipped_M = counts.count_M.astype(np.float64)
-    first_M = counts.first_M()
-    alone_M = np.flatnonzero(first_M & (copies_S == 1)[counts.text_M])
-    clipped_M[alone_M] = 0.0
-    second_M = alone_M[~np.append(first_M, True)[alone_M + 1]]
-    clipped_M[second_M] = counts.count_M[second_M + 1]
-    cell_M = counts.order_M * counts.num_texts + counts.text_M
-    matches_R_S = np.bincount(cell_M, clipped_M, minlength=counts.max_n * counts.num_texts)
-    return matches_R_S.astype(np.int64).reshape(counts.max_n, counts.num_texts)
+    first_I = np.flatnonzero(first_M)
+    first_I = first_I.compress((copies_S == 1)[counts.text_M[at_M[first_I]]])
+    entry_I = at_M[first_I]
+    has_second_I = ~np.append(first_M, True)[first_I + 1]
+    second_I = counts.count_M[np.append(at_M, 0)[first_I + 1]]
+    excess_I = counts.count_M[entry_I] - np.where(has_second_I, second_I, 0)
+    cell_I = counts.order_M[entry_I] * counts.num_texts + counts.text_M[entry_I]
+    excess_R_S = np.bincount(cell_I, excess_I, minlength=counts.max_n * counts.num_texts)
+    total_R_S = np.maximum(counts.lengths_S - np.arange(counts.max_n)[:, None], 0)
+    return np.asarray(total_R_S - excess_R_S.astype(np.int64).reshape(total_R_S.shape))
 
 
 def closest_lengths(lengths_S: IntArray) -> IntArray:

@@ -161,14 +161,14 @@ class TextGroups:
         lengths_U = self.ngrams.lengths_S
         drawn_U = np.bincount(drawn.text_D_K.ravel(), minlength=len(lengths_U)) > 0
         table = self.ngrams.among(drawn_U)
-        shared, own_R_U = table.shared, table.own_total_R_S()
+        own_R_U = table.own_total_R_S()
         for number in range(int(drawn.round_D.max(initial=-1)) + 1):
             # At most one draw per group, so no text is in two of them.
             at_D = np.flatnonzero(drawn.round_D == number)
             text_D_K = drawn.text_D_K[at_D]
             copies_U = np.bincount(text_D_K.ravel(), minlength=len(lengths_U))
-            matches_R_U = clipped_matches(shared.of_texts(copies_U > 0), copies_U)
-            matches_R_U += own_R_U * (copies_U > 1)  # no other text has them, except a copy
+            matches_R_U = clipped_matches(table.shared, copies_U)
+            matches_R_U -= own_R_U * (copies_U == 1)  # no other text has them, except a copy
             lengths_D_K = lengths_U[text_D_K]
             bleu_D_K = smoothed_bleu(
                 matches_R_U[:, text_D_K], lengths_D_K, closest_lengths(lengths_D_K)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -143,10 +143,11 @@ class _Columns:
         problem_S = self._problems(batch["problem_id"])
         self._first_texts(problem_S, batch["prompt"], self.prompts)
         self._first_texts(problem_S, batch["gold"], self.golds)
-        verdict_S = batch["correct"].to_numpy(zero_copy_only=False).astype(np.int64)
-        unknown = pc.is_in(batch["status"], pa.array(sorted(WITHOUT_VERDICT)))
-        verdict_S[unknown.to_numpy(zero_copy_only=False)] = -1
-        sample_S = batch["sample_id"].to_numpy()
+        statuses = batch["status"].dictionary_encode()
+        unknown = np.array([s in WITHOUT_VERDICT for s in statuses.dictionary.to_pylist()], bool)
+        correct_S = _numbers(batch["correct"].cast(pa.int64()))
+        verdict_S = np.where(unknown[_numbers(statuses.indices)], -1, correct_S)
+        sample_S = _numbers(batch["sample_id"])
         greedy_S = np.full(len(sample_S), greedy) | (sample_S == -1)
         for row in np.flatnonzero(greedy_S).tolist():
             problem = int(problem_S[row])
@@ -204,7 +205,7 @@ class _Columns:
                 column.null_count and name not in _CAN_BE_NULL
             ):
                 raise UnlikeSchemaError
-        reward_S = batch["reward"].to_numpy()
+        reward_S = _numbers(batch["reward"])
         usable_S = np.abs(reward_S) <= LARGEST  # False for NaN
         if usable_S.all():
             return batch
@@ -227,7 +228,7 @@ class _Columns:
                 self.golds.append(None)
             numbers.append(number)
         number_S: npt.NDArray[np.int64] = np.array(numbers, dtype=np.int64)[
-            encoded.indices.to_numpy()
+            _numbers(encoded.indices)
         ]
         return number_S
 
@@ -235,7 +236,7 @@ class _Columns:
         self, problem_S: npt.NDArray[np.int64], texts: pa.Array, known: list[str | None]
     ) -> None:
         """Keep the first text of each problem that has none yet; an empty text counts as none."""
-        there_S = np.flatnonzero(pc.not_equal(texts, "").to_numpy(zero_copy_only=False))
+        there_S = np.flatnonzero(_numbers(pc.binary_length(texts)))
         problems, first = np.unique(problem_S[there_S], return_index=True)
         for problem, row in zip(problems.tolist(), there_S[first].tolist(), strict=True):
             if known[problem] is None:
@@ -243,3 +244,8 @@ class _Columns:
 
     def _place(self, problem: int, sample: int) -> Place:
         return Place("sample", int(sample), list(self.number_of)[int(problem)])
+
+
+def _numbers(array: pa.Array) -> npt.NDArray[Any]:
+    """Return numbers without nulls; ``to_numpy`` would import pandas, which takes a quarter of a second."""
+    return np.from_dlpack(array)
