@@ -6,6 +6,7 @@ import pytest
 
 from polypath.errors import ConfigError
 from polypath.report.analysis import analyse, compare
+from polypath.report.figure_style import look
 from polypath.report.figures import check_figure, draw_comparison, draw_runs
 from tests.report.small_runs import drawn, run_of
 
@@ -50,3 +51,9 @@ def test_runs_without_a_verdict_are_drawn_empty(tmp_path: Path):
     path = tmp_path / "empty.png"
     draw_comparison(compare(runs[0], runs[1:]), path)
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_two_of_many_methods_look_alike():
+    looks = [look(place) for place in range(100)]
+    assert len({(one["color"], one["marker"]) for one in looks}) == 100
+    assert len({(one["color"], one["linestyle"]) for one in looks[:36]}) == 36  # as lines

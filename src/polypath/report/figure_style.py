@@ -23,11 +23,12 @@ WHOLE_BAND = {"alpha": 0.07, "lw": 0}  # the lighter one around it, which contai
 
 
 def look(place: int) -> dict[str, Any]:
-    """Return colour, marker and line style of the method at a place, from 0. After twelve, lines differ."""
+    """Return colour, marker and line style of the method at a place, from 0. After twelve, pairs differ."""
+    turn = place // len(PALETTE)
     return {
         "color": PALETTE[place % len(PALETTE)],
-        "marker": MARKERS[place % len(MARKERS)],
-        "linestyle": LINES[place // len(PALETTE) % len(LINES)],
+        "marker": MARKERS[(place + turn) % len(MARKERS)],
+        "linestyle": LINES[turn % len(LINES)],
     }
 
 
