@@ -126,7 +126,8 @@ def other_base(folder: Path) -> Path:
 def killed_and_finished(folder: Path) -> FinishedStudy:
     """Return the study file, its folder, the results and the output of a killed and resumed study."""
     ranking = ["pass@4", "pass@4 at equal pass@1", "distinct@4"]
-    path, out = write(folder, ranking=ranking), folder / "out"
+    texts = ["vendi (all)", "vendi (correct)"]
+    path, out = write(folder, ranking=ranking, matched_measures=texts), folder / "out"
     killed_in_training(["study", str(path), "--out", str(out)], out)
     plan = StudyPlan(load_study(path), out)
     lost = plan.samples_folder(plan.base_folder(), plan.study.main)

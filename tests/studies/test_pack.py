@@ -95,7 +95,10 @@ def test_only_what_it_lacks_is_run(study: Path, packed: Path, tmp_path: Path):
     [plan] = stages(load_study(study), tmp_path)
     read_pack(packed).unpack(plan)
     assert not_done(plan) == {"presample rehearsal"}
-    [more] = stages(load_study(write(tmp_path / "more", page=False, seeds=[0, 1, 2])), tmp_path)
+    [more] = stages(
+        load_study(write(tmp_path / "more", page=False, relations=[], seeds=[0, 1, 2])),
+        tmp_path,
+    )
     assert all("seed 2" in name or "presample" in name for name in not_done(more))
     # What is there stays: here the time of a job, and a result.
     [seconds] = tmp_path.glob(TIMINGS)
@@ -120,7 +123,11 @@ def test_an_unpacking_that_was_cut_off_goes_on(study: Path, packed: Path, tmp_pa
 
 
 def test_a_study_that_measures_texts_is_not_packed(finished_study: FinishedStudy, tmp_path: Path):
-    for changes in ({}, {"page": False}):
+    for changes in (
+        {},
+        {"page": False},
+        {"page": False, "relations": [], "matched_measures": ["vendi (all)"]},
+    ):
         plans = stages(load_study(write(tmp_path, **changes)), finished_study[1])
         with pytest.raises(ConfigError, match="page: false"):
             pack(plans, tmp_path / "out.zip")
@@ -131,7 +138,13 @@ def test_a_study_that_measures_texts_is_not_packed(finished_study: FinishedStudy
 
 
 def test_another_studys_file_is_refused_before_anything_is_written(packed: Path, tmp_path: Path):
-    changed = write(tmp_path / "other", page=False, relations=[], base=str(other_base(tmp_path)))
+    changed = write(
+        tmp_path / "other",
+        page=False,
+        relations=[],
+        matched_measures=[],
+        base=str(other_base(tmp_path)),
+    )
     [plan] = stages(load_study(changed), tmp_path / "out")
     with pytest.raises(ConfigError, match="'small'"):
         read_pack(packed).unpack(plan)

@@ -105,6 +105,14 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"matched": True},
         ["matched", "checkpoints", "'grpo'"],
     ),
+    "a matched measure that is not of texts": (
+        {"matched_measures": ["pass@4"]},
+        ["matched_measures", "'pass@4'"],
+    ),
+    "matched measures without a match": (
+        {"matched": False, "matched_measures": ["vendi (all)"]},
+        ["matched_measures", "checkpoints"],
+    ),
     "a match that is neither wanted nor not": ({"matched": "maybe"}, ["matched", "'maybe'"]),
     "a temperature of 0": ({"method_temperatures": [0]}, ["method_temperatures", "[0]"]),
     "a method's temperature twice": (

@@ -9,6 +9,8 @@ from scipy import stats
 
 from polypath.metrics import matched_difference, pass_at_k_from_counts
 from polypath.report.analysis import analyse, compare
+from polypath.report.measures import measure
+from polypath.report.prepared import Prepared
 from polypath.report.records import plain
 from polypath.report.settings import AnalysisSettings
 from polypath.rollouts.samples import load_samples
@@ -48,7 +50,46 @@ def test_methods_are_matched_with_the_reference_stopped_at_their_pass_at_1(finis
     for field in ("step", "step_low", "step_high", "outside", "outside_share"):
         assert row[field] == pytest.approx(getattr(expected, field))
     assert found["p_holm"] >= found["p_value"]
-    assert set(row["differences"]) == {"pass@2", "pass@4", "distinct@2", "distinct@4"}
+    at_k = {"pass@2", "pass@4", "distinct@2", "distinct@4"}
+    assert set(row["differences"]) - {"vendi (correct)"} == {*at_k, "vendi (all)"}
+
+
+def test_measures_of_texts_are_matched_on_the_problems_that_have_them(finished_study):
+    path, out, results, _ = finished_study
+    plan = StudyPlan(load_study(path), out)
+    samples = SplitSamples(plan, plan.study.main, None)
+
+    def vendi(over: str, folder: Path) -> np.ndarray:
+        run = Prepared(
+            load_samples(folder).subset(samples.shared), samples.sizes, AnalysisSettings()
+        )
+        [values] = measure(run, f"vendi ({over})".__eq__)
+        return np.stack([run.pass_at([1])[:, 0], values.top_N])
+
+    def of_runs(over: str, name: str, step: int = 0) -> np.ndarray:
+        runs = [plan.run_folder(name, seed) for seed in (0, 1)]
+        folders = [plan.samples_folder(run, plan.study.main, step) for run in runs]
+        return np.stack([vendi(over, folder) for folder in folders], axis=1)
+
+    found = results["splits"]["test"]["matched"][-1]["differences"]
+    for over in ("all", "correct"):
+        base = vendi(over, plan.samples_folder(plan.base_folder(), plan.study.main))
+        trail = [
+            np.repeat(base[:, None], 2, axis=1),
+            of_runs(over, "grpo", 2),
+            of_runs(over, "grpo"),
+        ]
+        arrays = of_runs(over, "kl"), np.stack(trail, axis=2)
+        gaps = [np.isnan(part[1]).reshape(-1, len(samples.shared)).any(axis=0) for part in arrays]
+        known = int((~np.any(gaps, axis=0)).sum())
+        key = f"vendi ({over})"
+        assert (key in found) == (known >= 2), known
+        if key in found:
+            expected = matched_difference(*arrays[0], *arrays[1])
+            assert found[key]["num_problems"] == known
+            for field in ("estimate", "low", "high"):
+                assert found[key][field] == pytest.approx(getattr(expected, field))
+    assert "vendi (all)" in (out / "table.md").read_text()
 
 
 def test_pairs_are_compared_on_every_split_and_held_to_the_path_of_the_second(finished_study):

@@ -199,6 +199,7 @@ class Study:
         tuning_seed: seed of training of the runs that strengths are chosen by, at least 0.
         pick: what the chosen strength is highest in; see ``strengths.Rule``.
         ranking: measures that rows of the main split are ranked by; see ``strengths.Rule``.
+        matched_measures: measures of texts that are compared at equal pass@1, too.
         joined: files that methods were joined from.
         command: command that runs the study again.
         text: text of the file.
@@ -230,6 +231,7 @@ class Study:
     tuning_seed: int = key(1000)
     pick: str = key("")
     ranking: tuple[str, ...] = key(())
+    matched_measures: tuple[str, ...] = key(())
     joined: tuple[Path, ...] = ()
     command: str = field(default="polypath study", compare=False)
     text: str = field(default="", compare=False, repr=False)
@@ -300,6 +302,7 @@ class Study:
             against=against,
             pairs=pairs,
             ranking=ranking,
+            matched_measures=self.matched_measures if against else (),
             command=command,
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from polypath.errors import ConfigError, unknown_name
+from polypath.report.text_values import OVERS, TEXT_MEASURES
 from polypath.studies.config import (
     BASE,
     COOLED,
@@ -205,6 +206,16 @@ def _check_reference(study: Study, where: str, *, asked: bool) -> None:
     if study.temperatures and study.tuning is None:
         raise ConfigError(
             f"temperatures in {where} needs 'tuning' with a split, such as dev, to choose one on."
+        )
+    for name in study.matched_measures:
+        known = [f"{text} ({over})" for over in OVERS for text in TEXT_MEASURES]
+        if name not in known:
+            raise unknown_name(f"measure in matched_measures of {where}:", name, known)
+        check_metric(name, study.main, f"matched_measures of {where}")
+    if study.matched_measures and not (study.matched and reference and reference.checkpoints):
+        raise ConfigError(
+            f"matched_measures in {where} needs 'against' with a method that has 'checkpoints' to stop "
+            f"at, got {study.against or 'none'!r}."
         )
     for text in study.ranking:
         rule = checked_rule(text, study.main, f"ranking in {where}")

@@ -34,8 +34,8 @@ class Trail:
         name: name of the method.
         label: label of the method.
         steps: 0 for the base, its checkpoints, and its last step.
-        values: ``pass@k`` and ``distinct@k`` -> values ``(R, C, N)``; the base's are the same for all
-            seeds.
+        values: ``pass@k``, ``distinct@k`` and the study's ``matched_measures`` -> values ``(R, C, N)``; the
+            base's are the same for all seeds.
     """
 
     name: str
@@ -173,7 +173,8 @@ class MatchedRow:
         outside: empty, ``above`` or ``below``; see ``metrics.MatchedDifference``.
         outside_share: share of the resamples that are outside.
         pass_gap: pass@1 of the method minus that of the stopped reference; 0 unless outside.
-        differences: ``pass@k`` and ``distinct@k`` -> difference to the stopped reference.
+        differences: ``pass@k``, ``distinct@k`` and the study's ``matched_measures`` -> difference to the
+            stopped reference.
     """
 
     name: str
@@ -231,12 +232,15 @@ def _match_row(samples: SplitSamples, row: RowFolders, reference: Trail) -> Matc
             seed=settings.seed,
         )
         for key, value_R_N in values.items()
+        if _can_be_compared(value_R_N, reference.values[key])
     }
     first = by_key.pop("pass@1")
     differences: dict[str, Difference] = {}
     for family in ("pass@k", "distinct@k"):
         members = {k: d for k, d in by_key.items() if k.startswith(family.removesuffix("k"))}
         differences |= _differences(row, reference, family, members)
+    for key in (key for key in samples.plan.study.matched_measures if key in by_key):
+        differences |= _differences(row, reference, key, {key: by_key[key]})
     return MatchedRow(
         name=row.name,
         label=row.label,
@@ -252,10 +256,16 @@ def _match_row(samples: SplitSamples, row: RowFolders, reference: Trail) -> Matc
     )
 
 
+def _can_be_compared(*values: FloatArray) -> bool:
+    """Return whether two problems or more have a value everywhere: of texts, some have too few."""
+    missing = [np.isnan(value).reshape(-1, value.shape[-1]).any(axis=0) for value in values]
+    return int((~np.any(missing, axis=0)).sum()) >= 2
+
+
 def _differences(
     row: RowFolders, reference: Trail, family: str, members: Mapping[str, MatchedDifference]
 ) -> dict[str, Difference]:
-    """Return the differences of one measure at several k, with p-values corrected for the several k."""
+    """Return the differences of one measure, with p-values corrected for its several k if it has any."""
     corrected = holm([d.p_value for d in members.values()])
     found = {}
     for (key, d), p_holm in zip(members.items(), corrected.tolist(), strict=True):
@@ -263,9 +273,9 @@ def _differences(
             key=key,
             label=key,
             group="correctness" if family == "pass@k" else "solutions",
-            over="all",
+            over="correct" if key.endswith("(correct)") else "all",
             higher_is="better" if family == "pass@k" else "more diverse",
-            k=int(key.split("@")[1]),
+            k=int(key.split("@")[1]) if "@" in key else 0,
             family=family,
             run=row.name,
             base=reference.name,

@@ -61,13 +61,14 @@ def pack(plans: Sequence[StudyPlan], path: str | Path) -> int:
         The number of jobs in it. Those that make rehearsal sets are never among them.
 
     Raises:
-        ConfigError: the study has a page or relations, which measure texts; or none of its jobs is done.
+        ConfigError: the study has a page, relations or measures of texts; or none of its jobs is done.
     """
     study, out = plans[-1].study, plans[-1].out
-    if study.page or study.relations:
+    needs = [key for key in ("page", "relations", "matched_measures") if getattr(study, key)]
+    if needs:
         raise ConfigError(
-            f"--pack keeps counts of samples and no texts, but the {'page' if study.page else 'relations'} "
-            f"of the study {study.name!r} needs texts. Set page: false, and leave relations out."
+            f"--pack keeps counts of samples and no texts, but {needs[0]} of the study {study.name!r} needs "
+            "texts. Set page: false, and leave relations and matched_measures out."
         )
     done = {job.result: job.kind for plan in plans for job in plan.jobs() if job.result.exists()}
     evaluations = [path.parent for path, kind in done.items() if kind.startswith("evaluate")]

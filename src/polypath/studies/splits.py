@@ -62,7 +62,8 @@ class FolderValues:
     Attributes:
         values: pass@k, greedy accuracy, distinct solutions, entropy per token, and except for the base
             keep and explore shares.
-        at_k: ``pass@k`` (always with pass@1) and ``distinct@k`` -> values ``(N,)``.
+        at_k: ``pass@k`` (always with pass@1), ``distinct@k`` and the study's ``matched_measures`` -> values
+            ``(N,)``.
         curve_N_K: pass@k at each k of the curve.
         keep_N_2: pass@k and pass@2k at the k of the keep and explore shares; NaN without these.
         related: the metrics that the study's relations need, on its main split.
@@ -126,9 +127,12 @@ class SplitSamples:
             samples = self._read.get(folder) or load_samples(folder)
             run = Prepared(samples.subset(self.shared), self.sizes, self.settings)
             keep_k, curve_N_K = self.sizes.keep_k, run.pass_at(self.sizes.curve_ks)
-            known = self._known.get(folder) or measure(run, _in_tables)
+            study, is_main = self.plan.study, self.evaluation == self.plan.study.main
+            texts = study.matched_measures if is_main else ()
+            known = self._known.get(folder) or measure(run, lambda k: _in_tables(k) or k in texts)
             values = [v for v in known if _in_tables(v.key)]
             at_k = {"pass@1": curve_N_K[:, 0]} | {v.key: v.top_N for v in values if v.k}
+            at_k |= {v.key: v.top_N for v in known if v.key in texts}
             values.append(entropy_values(folder, self.shared))
             keep_N_2, base = np.full((len(self.shared), 2), np.nan), self.rows[0].folders[0]
             if keep_k:
@@ -136,8 +140,7 @@ class SplitSamples:
             if keep_k and folder != base:  # samples cannot say how often fresh ones are right
                 of_base_N = self.values(base).keep_N_2[:, 0]
                 values += keep_and_explore(of_base_N, keep_N_2[:, 0], keep_k)
-            study = self.plan.study
-            relations = study.relations if self.evaluation == study.main else ()
+            relations = study.relations if is_main else ()
             keys = [key for relation in relations for key in relation.metrics]
             self._values[folder] = FolderValues(
                 values=tuple(values),

@@ -113,6 +113,7 @@ def tuning_study(study: Study) -> Study:
         pairs=(),
         relations=(),
         ranking=(),
+        matched_measures=(),
         page=False,
         matched=True,
     )

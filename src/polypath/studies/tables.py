@@ -256,7 +256,7 @@ def _at_equal_pass(
     study: Study, result: SplitResult, matched: Sequence[MatchedRow], *, in_pairs: bool = False
 ) -> ReportTable:
     keys = [key for key in _keys(result.evaluation) if key.startswith(("pass@", "distinct@"))]
-    keys = [key for key in keys if key != "pass@1"]
+    keys = [*(key for key in keys if key != "pass@1"), *study.matched_measures]
     labels = {row.against: study.methods[row.against].label for row in matched}
     label = "the other" if in_pairs else labels[study.against]
     rows: tuple[Cells, ...] = tuple(
