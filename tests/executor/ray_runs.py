@@ -130,7 +130,7 @@ def interrupted(folder: Path) -> dict[str, Any]:
                 executor.submit(Unit(name=name, function=units.work, arguments=arguments))
 
             def signal_once() -> None:
-                if len(units.marks(folder, "began")) == 2 and not timer.is_alive():
+                if len(units.marks(folder, "began")) == 2 and timer.ident is None:
                     timer.start()
 
             timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
