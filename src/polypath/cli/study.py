@@ -86,6 +86,7 @@ def study(
     the command to resume; finished jobs are skipped. On a Ray cluster all nodes must see --out. Needs
     polypath[trl].
     """
+    from polypath.errors import ConfigError
     from polypath.executor.cluster import find_cluster
     from polypath.studies.load import load_study
     from polypath.studies.pack import pack as write_pack
@@ -98,6 +99,13 @@ def study(
         None if seeds is None else list(numbers("--seeds", seeds)),
     )
     folder = out if out is not None else Path("runs") / "studies" / chosen.name
+    if pack is not None and (plan or unpack is not None):
+        given = "--plan" if plan else "--unpack"
+        raise ConfigError(
+            f"--pack writes a file and exits, so {given} has no effect. Leave one out."
+        )
+    if plan and unpack is not None:
+        raise ConfigError("--plan lists jobs and exits, so --unpack has no effect. Leave one out.")
     if pack is not None:
         number = write_pack(stages(chosen, folder), pack)
         console.print(Text(f"Packed {number:,} jobs of {folder}: {pack}"), soft_wrap=True)

@@ -207,8 +207,8 @@ def _check_reference(study: Study, where: str, *, asked: bool) -> None:
         raise ConfigError(
             f"temperatures in {where} needs 'tuning' with a split, such as dev, to choose one on."
         )
+    known = [f"{text} ({over})" for over in OVERS for text in TEXT_MEASURES]
     for name in study.matched_measures:
-        known = [f"{text} ({over})" for over in OVERS for text in TEXT_MEASURES]
         if name not in known:
             raise unknown_name(f"measure in matched_measures of {where}:", name, known)
         check_metric(name, study.main, f"matched_measures of {where}")

@@ -24,6 +24,7 @@ from polypath.rollouts.files import read_json, write_file, write_json
 from polypath.rollouts.samples import load_samples
 from polypath.rollouts.schema import Rollout
 from polypath.rollouts.sources import GREEDY_FOLDER, SAMPLES_FOLDER
+from polypath.studies.config import Study
 from polypath.studies.job_functions import COST, EVALUATED, SURPRISAL
 from polypath.studies.plan import TIMINGS, StudyPlan
 from polypath.studies.tuning import FOLDER, PICKED
@@ -32,7 +33,8 @@ from polypath.train.record import FINISHED_FILE
 from polypath.verify.base import Status
 
 KIND, VERSION = "polypath study", 1
-HEAD, COUNTS = "pack.json", "counts.parquet"  # members of the file; the first is written last
+HEAD, COUNTS = "pack.json", "counts.parquet"  # members of the file
+UNPACKED = "unpacked"  # in the record of an evaluation whose samples have no texts
 _SCHEMA = pa.schema(
     [
         pa.field("folder", pa.string(), nullable=False),
@@ -42,10 +44,8 @@ _SCHEMA = pa.schema(
         pa.field("wrong", pa.int32(), nullable=False),
         pa.field("not_judged", pa.int32(), nullable=False),
         pa.field("greedy", pa.bool_()),
-        pa.field(
-            "nats", pa.float32()
-        ),  # -log p of the scored tokens, summed; null if none was scored
-        pa.field("tokens", pa.int32()),
+        pa.field("nats", pa.float32()),  # -log p of the scored tokens, summed
+        pa.field("tokens", pa.int32()),  # scored ones; null if there are none
     ]
 )
 
@@ -64,12 +64,7 @@ def pack(plans: Sequence[StudyPlan], path: str | Path) -> int:
         ConfigError: the study has a page, relations or measures of texts; or none of its jobs is done.
     """
     study, out = plans[-1].study, plans[-1].out
-    needs = [key for key in ("page", "relations", "matched_measures") if getattr(study, key)]
-    if needs:
-        raise ConfigError(
-            f"--pack keeps counts of samples and no texts, but {needs[0]} of the study {study.name!r} needs "
-            "texts. Set page: false, and leave relations and matched_measures out."
-        )
+    _refuse_texts(study, "--pack keeps counts of samples and no texts")
     done = {job.result: job.kind for plan in plans for job in plan.jobs() if job.result.exists()}
     evaluations = [path.parent for path, kind in done.items() if kind.startswith("evaluate")]
     runs = [path.parent for path, kind in done.items() if kind == "train"]
@@ -100,10 +95,35 @@ def pack(plans: Sequence[StudyPlan], path: str | Path) -> int:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as file:
         file.writestr(COUNTS, counts.getvalue())
-        text = json.dumps(head, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(head, separators=(",", ":"))  # with NaN: a run that failed logs it
         file.writestr(HEAD, text, zipfile.ZIP_DEFLATED, 9)
     write_file(Path(path), content.getvalue())
     return len(names)
+
+
+def require_texts(plan: StudyPlan) -> None:
+    """Check that a study which measures texts has them: unpacked samples are counts only.
+
+    Args:
+        plan: plan of the study.
+
+    Raises:
+        ConfigError: an evaluation was unpacked, and the study has a page, relations or measures of texts.
+    """
+    for job in plan.jobs():
+        if job.kind.startswith("evaluate") and job.result.exists():
+            folder = job.result.parent
+            if UNPACKED in _evaluated(folder):
+                _refuse_texts(plan.study, f"{folder} was unpacked and has no texts")
+
+
+def _refuse_texts(study: Study, why: str) -> None:
+    needs = [key for key in ("page", "relations", "matched_measures") if getattr(study, key)]
+    if needs:
+        raise ConfigError(
+            f"{why}, but {needs[0]} of the study {study.name!r} needs texts. Set page: false, and leave "
+            "relations and matched_measures out, or use another --out."
+        )
 
 
 def _if_there(path: Path) -> dict[str, Any]:
@@ -162,8 +182,9 @@ class Packed:
             plan: plan of the study, or of its first stage.
 
         Raises:
-            ConfigError: no job of the plan is in the file. Nothing is written.
+            ConfigError: no job of the plan is in the file, or the study measures texts. Nothing is written.
         """
+        _refuse_texts(plan.study, f"{self.path} has counts of samples and no texts")
         out, known = plan.out, {*self.head["runs"], *self.head["evaluations"]}
         wanted = {job.result.parent.relative_to(out).as_posix() for job in plan.jobs()}
         if known.isdisjoint(wanted):
@@ -223,6 +244,8 @@ def read_pack(path: str | Path) -> Packed:
         raise DataError(
             f"{file} is no packed study, or it is damaged ({reason}). polypath study --pack writes one."
         ) from None
+    if not isinstance(head, dict):
+        raise DataError(f"{file} is no packed study. polypath study --pack writes one.")
     if head.get("kind") != KIND or head.get("version") != VERSION:
         raise DataError(
             f"{file} is a {head.get('kind')!r} of version {head.get('version')!r}; this polypath reads "
@@ -232,6 +255,8 @@ def read_pack(path: str | Path) -> Packed:
         place = PurePosixPath(name)
         if place.is_absolute() or ".." in place.parts:  # a file of somebody else's
             raise DataError(f"{file} names a folder outside the study: {name!r}. Do not use it.")
+    if set(counts["folder"].to_pylist()) != head["evaluations"].keys():
+        raise DataError(f"{file} is damaged: its counts are not those of its evaluations.")
     return Packed(path=file, head=head, counts=counts)
 
 
@@ -251,7 +276,7 @@ def _write_evaluation(
     surprisal = {
         row["problem_id"]: (row["nats"], row["tokens"]) for row in rows if row["tokens"] is not None
     }
-    write_json(folder / EVALUATED, {**evaluated, SURPRISAL: surprisal})
+    write_json(folder / EVALUATED, {**evaluated, SURPRISAL: surprisal, UNPACKED: True})
 
 
 def _write_store(folder: Path, manifest: RolloutManifest, rows: Iterable[Rollout]) -> None:

@@ -22,7 +22,7 @@ from polypath.studies.accuracy_diversity_figure import draw_front
 from polypath.studies.config import Study
 from polypath.studies.figures import draw_overview, draw_pass_curves, draw_relations, draw_training
 from polypath.studies.jobs import run_jobs
-from polypath.studies.pack import Packed
+from polypath.studies.pack import Packed, require_texts
 from polypath.studies.plan import TIMINGS, StudyPlan
 from polypath.studies.results import StudyResult, record
 from polypath.studies.tables import main_tables, markdown, relation_tables, tables
@@ -74,7 +74,8 @@ def run_study(
     Raises:
         ConfigError: ``workers`` is below 1, ``out`` is a file, a method's settings do not fit, the
             study breaks a rule of its splits, another process uses ``out``, the cluster cannot be used,
-            there are ``gpus`` and no cluster, or ``packed`` has no job of the study.
+            there are ``gpus`` and no cluster, ``packed`` has no job of the study, or
+            the study measures texts and has unpacked samples.
         JobFailed: some jobs failed. The others are finished and stay so.
     """
     if workers < 1:
@@ -90,13 +91,13 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     run = partial(_run_plan, workers=workers, console=console, cluster=cluster, gpus=gpus)
     with _alone(folder):
+        if packed is not None:
+            packed.unpack(first)
         write_file(folder / "study.yaml", study.text.encode())
         for file in study.joined:
             copy_whole(file, folder / JOINED / file.name)
-        if packed is not None:
-            packed.unpack(first)
-            first, *_ = stages(study, folder, device=device)
         plan = StudyPlan(_tuned(study, first, run, console), folder, device=device)
+        require_texts(plan)
         seconds = run(plan)
         ran = time.monotonic()
         result = StudyResult(plan, seconds, workers=workers)
