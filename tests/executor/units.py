@@ -23,6 +23,20 @@ def work(*, folder: str, name: str, seconds: float = 0.0) -> str:
     return name.upper()
 
 
+def hold(*, folder: str, name: str, until: str) -> str:
+    """Work on a Ray node, which is marked too, until the file is there."""
+    import ray  # not installed where the other units work
+
+    mark(folder, name, f"on-{ray.get_runtime_context().get_node_id()}")
+    mark(folder, name, "began")
+    deadline = time.monotonic() + 120
+    while not Path(until).exists():
+        assert time.monotonic() < deadline, f"no {until}"
+        time.sleep(0.05)
+    mark(folder, name, "ended")
+    return name.upper()
+
+
 def tell() -> dict[str, Any]:
     print("printed by a unit")
     return {
