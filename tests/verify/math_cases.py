@@ -67,6 +67,8 @@ RIGHT = {
         (r"e^{i\pi}", "-1"),
         ("3+4i", r"3+4\mathrm{i}"),
         ("4-i", r"4-\mathrm{i}"),
+        (r"\mathrm{i}", "i"),
+        (r"\text{e}", r"\mathrm{e}"),
         ("3x", r"3\mathrm{x}"),
         ("i^2", "-1"),
         ("-i", "i^3"),
@@ -150,6 +152,12 @@ RIGHT = {
         ("0.(3)", r"\frac13"),
         (r"-0.\overline{12}", r"-\frac{4}{33}"),
         (r"1.\overline{9}", "2"),
+        (r"0.\dot{3}", r"\frac13"),
+        (r"0.1\dot6", r"\frac16"),
+        (r"\frac{1}{7}", r"0.\dot{1}4285\dot{7}"),
+        ("0.333...", r"\frac13"),
+        (r"-0.1666\ldots", r"-\frac16"),
+        (r"\frac23", "0.666…"),
     ],
     "equations": [
         ("y=x^2+C", "y = C+x^2"),
@@ -423,6 +431,10 @@ WRONG = {
     "repeating decimals": [
         (r"0.\overline{3}", "0.3"),
         (r"0.\overline{34}", r"0.\overline{3}"),
+        ("0.333...", "0.333"),
+        ("3.1444...", "3.144"),
+        (r"0.1\dot{3}", r"\frac13"),
+        ("0.333...", "0.334"),
     ],
     "something else": [
         ("2x+3y-z-3=0", "0"),

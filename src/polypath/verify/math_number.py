@@ -20,6 +20,7 @@ _DROP = re.compile(
 )
 _SPACE = re.compile(r"\s+")
 _FRACTION = re.compile(r"\\[dtc]frac(?![a-z])")
+_FULL_STOP = re.compile(r"(?<!\.)\s*\.$")  # dots mean that digits go on
 
 _INTEGER = r"(?:\d{1,3}(?:,\d{3})+|\d+)"
 _DECIMAL = rf"(?:{_INTEGER}(?:\.\d*)?|\.\d+)"
@@ -40,10 +41,13 @@ _MIXED = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d+)\s+(?P<top>\d+)/(?P<bottom>\d
 
 _REPEATING = re.compile(
     rf"(?P<sign>[+-]?)(?P<whole>{_INTEGER})?\.(?P<digits>\d*)"
-    r"(?:\\(?:overline|bar)\{(?P<over>\d+)\}|\((?P<round>\d+)\))",
+    r"(?:\\(?:overline|bar)\{(?P<over>\d+)\}|\((?P<round>\d+)\)|(?P<again>\d)(?P=again){2,}(?:\.{2,}|…|\\l?dots)"
+    r"|(?P<first>\\dot(?:\{\d\}|\d))(?P<rest>\d*\\dot(?:\{\d\}|\d))?)",
     re.ASCII,
 )
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mbox|mathrm|mathbf)\s*\{([^{}]*)\}")
+_FACES = r"\\(?:text|textbf|textit|textrm|mbox|mathrm|mathbf)\s*"
+_WRAPPED = re.compile(_FACES + r"\{([^{}]*)\}")
+_LETTER = re.compile(_FACES + r"\{([A-Za-z])\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,14 @@ class NumberAnswer:
 
 
 def tidy(text: str) -> str:
-    """Drop LaTeX that only changes the looks. White space becomes single blanks."""
+    """Drop LaTeX that only changes the looks, and a full stop. White space becomes single blanks."""
     text = _FRACTION.sub(r"\\frac", text.replace("{,}", ","))
-    return _SPACE.sub(" ", _DROP.sub("", text)).strip().removesuffix(".").strip()
+    return _FULL_STOP.sub("", _SPACE.sub(" ", _DROP.sub("", text)).strip())
 
 
 def squeeze(text: str) -> str:
-    """``tidy``, without any white space. Equal results are equal answers."""
-    return re.sub(r"_\{(\w)\}", r"_\1", tidy(text).replace(" ", ""))
+    """``tidy``, without white space and faces of single letters. Equal results are equal answers."""
+    return re.sub(r"_\{(\w)\}", r"_\1", _LETTER.sub(r"\1", tidy(text)).replace(" ", ""))
 
 
 def _decimal(text: str) -> Fraction:
@@ -112,7 +116,8 @@ def _scaled(match: re.Match[str]) -> NumberAnswer | None:
 
 
 def _repeating(match: re.Match[str]) -> NumberAnswer:
-    digits, block = match["digits"], match["over"] or match["round"]
+    dotted = re.sub(r"\D", "", (match["first"] or "") + (match["rest"] or ""))
+    digits, block = match["digits"], match["over"] or match["round"] or match["again"] or dotted
     value = _decimal(match["whole"] or "0") + (
         Fraction(int(digits + block) - int(digits or 0), (10 ** len(block) - 1) * 10 ** len(digits))
     )
