@@ -167,6 +167,25 @@ def test_dynamic_batches_the_exact_entropy_and_an_own_reward_function(
     check_update(found, data, Update(positive_entropy=0.1, form="exact", rehearsal=0.2, bank=0.3))
 
 
+def test_lora_trains_its_weights_on_the_same_loss(
+    data: Path, methods: tuple[str, ...], tmp_path: Path
+) -> None:
+    lora = ("lora_rank=8", "lora_alpha=16", "target_modules=all-linear", "lora.merge=True")
+    options = [f"actor_rollout_ref.model.{option}" for option in lora]
+    found = run(data, tmp_path / "lora", *methods, *options, PACKED)
+    metrics, dump = found.metrics, found.dump(1)
+    assert check_advantages(dump) == 8
+    expected = recompute(dump, data / "model", ON)  # a new LoRA changes nothing yet
+    assert metrics[0]["actor/loss"] == pytest.approx(expected["loss"], abs=2e-7)
+    assert metrics[0]["rehearsal/divergence"] == pytest.approx(expected["divergence"], **CLOSE)
+    assert metrics[0]["actor/grad_norm"] > 0
+    # verl sends merged weights in bfloat16: samples come from nearly the trained policy.
+    assert metrics[1]["rollout_corr/log_ppl_abs_diff"] < 0.01
+    first, second = found.parameters(1), found.parameters(2)
+    moved = {name for name in first if not torch.equal(first[name], second[name])}
+    assert moved == {name for name in first if "lora_" in name}
+
+
 def test_killed_and_resumed_it_is_the_uninterrupted_run(
     whole: Run, data: Path, methods: tuple[str, ...], tmp_path: Path
 ) -> None:
