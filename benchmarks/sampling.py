@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from polypath.sampling import transformers as sampler
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks import get_task
 from polypath.tasks.shipped import shipped_model
@@ -38,6 +39,7 @@ def measure(task_name: str, problems: int, repeats: int) -> dict[str, Any]:
     task = get_task(task_name)
     chosen = task.problems("test", count)
     settings = SamplingSettings(max_new_tokens=task.max_completion_length, batch_size=2048)
+    request = DrawRequest(problems=chosen, num_samples=samples, settings=settings)
     drawn: dict[str, list[Any]] = {}
 
     def draw(way: str) -> None:
@@ -45,9 +47,7 @@ def measure(task_name: str, problems: int, repeats: int) -> dict[str, Any]:
         if way == "generate":
             sampler.can_decode = lambda _: False
         try:
-            batches = sampler.sample(
-                model, tokenizer, chosen, num_samples=samples, settings=settings
-            )
+            batches = sampler.sample(model, tokenizer, request)
             drawn[way] = [completion for batch in batches for completion in batch]
         finally:
             sampler.can_decode = own

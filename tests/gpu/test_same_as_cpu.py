@@ -17,6 +17,7 @@ from polypath.objectives import (
 )
 from polypath.objectives.divergences import DIVERGENCES
 from polypath.sampling.loading import load_model
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import sample
 from polypath.similarity import Completions, SimilarityConfig, get_similarity
@@ -168,7 +169,8 @@ def test_completions(
 
     def draw(where: torch.device) -> list[list[int]]:
         model, tokenizer = load_model(adder_dir, dtype=torch.float32, device=where)
-        batches = sample(model, tokenizer, problems, num_samples=4, settings=settings)
+        request = DrawRequest(problems=problems, num_samples=4, settings=settings)
+        batches = sample(model, tokenizer, request)
         made = {(c.problem.problem_id, c.sample_id): c.token_ids for b in batches for c in b}
         return [made[key] for key in sorted(made)]
 

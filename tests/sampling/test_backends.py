@@ -3,7 +3,7 @@
 vLLM is a stand-in, and where it is installed the real engine, too."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,13 @@ import pytest
 import torch
 
 from polypath.errors import ConfigError
+from polypath.rollouts.key_index import Key, KeyIndex
 from polypath.rollouts.locks import Part
 from polypath.sampling import transformers
+from polypath.sampling.collect import Draw
 from polypath.sampling.completion import Completion
 from polypath.sampling.loading import load_model
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Problem
 from tests.sampling.server import Behaviour, serving
@@ -31,7 +34,6 @@ PROBLEMS = [
     for n in range(1, 6)
 ]
 SETTINGS = SamplingSettings(max_new_tokens=12, batch_size=6)
-Key = tuple[str, int]
 ALL = {(p.problem_id, n) for p in PROBLEMS for n in range(4)}
 
 
@@ -39,15 +41,16 @@ ALL = {(p.problem_id, n) for p in PROBLEMS for n in range(4)}
 class Drawing:
     """A backend to be tested."""
 
-    sample: Callable[..., Iterator[list[Completion]]]
+    sample: Draw
     tokenizer: Any = None
     model: Any = None
 
-    def batches(self, problems: list[Problem] = PROBLEMS, **options: Any) -> list[list[Completion]]:
-        return list(self.sample(problems, **{"num_samples": 4, "settings": SETTINGS, **options}))
+    def batches(self, done: Iterable[Key] = (), **asked: Any) -> list[list[Completion]]:
+        asked = {"problems": PROBLEMS, "num_samples": 4, "settings": SETTINGS, **asked}
+        return list(self.sample(DrawRequest(done=KeyIndex(done), **asked)))
 
-    def __call__(self, **options: Any) -> dict[Key, Completion]:
-        drawn = [c for batch in self.batches(**options) for c in batch]
+    def __call__(self, **asked: Any) -> dict[Key, Completion]:
+        drawn = [c for batch in self.batches(**asked) for c in batch]
         found = {(c.problem.problem_id, c.sample_id): c for c in drawn}
         assert len(found) == len(drawn), "a sample came twice"
         return found

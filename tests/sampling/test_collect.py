@@ -8,6 +8,7 @@ from rich.console import Console
 from polypath.rollouts import RolloutStore
 from polypath.sampling.collect import collect_from, draw_verified
 from polypath.sampling.progress import ProgressReport
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import sample
 from tests.rehearsal.adder import Addition
@@ -28,9 +29,7 @@ def test_rows_hold_the_verdict_of_their_text(tiny: tuple[Any, Any], tmp_path: Pa
         new = collect_from(
             partial(draw_verified, partial(sample, *tiny), task.verify_batch),
             store,
-            problems,
-            num_samples=5,
-            settings=SETTINGS,
+            DrawRequest(problems=problems, num_samples=5, settings=SETTINGS),
         )
         rows = rows_of(store)
     assert new == len(rows) == 20
@@ -49,14 +48,19 @@ def test_rows_hold_the_verdict_of_their_text(tiny: tuple[Any, Any], tmp_path: Pa
 def test_only_what_is_missing_is_sampled(tiny: tuple[Any, Any], tmp_path: Path) -> None:
     task = Addition()
     draw = partial(draw_verified, partial(sample, *tiny), task.verify_batch)
-    options: dict[str, Any] = {"settings": SETTINGS}
+
+    def collect(store: RolloutStore, num_problems: int, num_samples: int) -> int:
+        problems = task.problems("train", num_problems)
+        request = DrawRequest(problems=problems, num_samples=num_samples, settings=SETTINGS)
+        return collect_from(draw, store, request)
+
     with RolloutStore.create_or_open(tmp_path / "once", manifest()) as store:
-        collect_from(draw, store, task.problems("train", 4), num_samples=5, **options)
+        collect(store, 4, 5)
         whole = rows_of(store)
     with RolloutStore.create_or_open(tmp_path / "bits", manifest()) as store:
-        assert collect_from(draw, store, task.problems("train", 2), num_samples=2, **options) == 4
-        assert collect_from(draw, store, task.problems("train", 4), num_samples=5, **options) == 16
-        assert collect_from(draw, store, task.problems("train", 4), num_samples=5, **options) == 0
+        assert collect(store, 2, 2) == 4
+        assert collect(store, 4, 5) == 16
+        assert collect(store, 4, 5) == 0
         assert rows_of(store) == whole
 
 

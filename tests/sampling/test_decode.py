@@ -22,6 +22,7 @@ from transformers import (
 
 from polypath.sampling import transformers as sampler
 from polypath.sampling.decode import can_decode, decode
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings
 from polypath.tasks.base import Problem
 
@@ -136,7 +137,8 @@ def test_what_is_drawn_does_not_depend_on_the_batch_size(tiny_model_dir: Path) -
 
     def drawn(batch_size: int) -> dict[Any, Any]:
         settings = SamplingSettings(max_new_tokens=8, batch_size=batch_size)
-        batches = sampler.sample(model, tokenizer, problems, num_samples=6, settings=settings)
+        request = DrawRequest(problems=problems, num_samples=6, settings=settings)
+        batches = sampler.sample(model, tokenizer, request)
         return {
             (c.problem.problem_id, c.sample_id): c.token_ids for batch in batches for c in batch
         }

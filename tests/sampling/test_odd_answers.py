@@ -16,6 +16,7 @@ from polypath.sampling import http
 from polypath.sampling.completion import Completion
 from polypath.sampling.http import ServerError
 from polypath.sampling.openai import sample
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 from tests.sampling.server import Behaviour, serving
@@ -65,7 +66,8 @@ def draw(
 ) -> Iterator[Completion]:
     quick = {"first_wait": 0.001, "longest_wait": 0.002, "retries": 2, **server}
     asked = ServerSettings(base_url=url, model="m", **quick)
-    for batch in sample(asked, problems, num_samples=num_samples, settings=SETTINGS):
+    request = DrawRequest(problems=problems, num_samples=num_samples, settings=SETTINGS)
+    for batch in sample(asked, request):
         yield from batch
 
 
@@ -247,7 +249,8 @@ def test_no_part_of_a_key_is_shown(
     server = {"first_wait": 0.001, "longest_wait": 0.002, "retries": 1}
     with serving(behaviour) as url:
         asked = ServerSettings(base_url=url, model="m", **server)
-        one = sample(asked, PROBLEMS[:1], num_samples=1, settings=SETTINGS, say=said.append)
+        request = DrawRequest(problems=PROBLEMS[:1], num_samples=1, settings=SETTINGS)
+        one = sample(asked, request, say=said.append)
         with pytest.raises(ServerError) as caught:
             next(one)
     assert SECRET[:3] not in f"{caught.value!r} {said}"

@@ -14,10 +14,12 @@ import pytest
 
 from polypath.errors import ConfigError
 from polypath.rollouts import RolloutStore
+from polypath.rollouts.key_index import KeyIndex
 from polypath.sampling.collect import collect_from, draw_verified
 from polypath.sampling.completion import Completion
 from polypath.sampling.http import ServerError
 from polypath.sampling.openai import sample
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 from tests.rehearsal.adder import Addition
@@ -54,8 +56,9 @@ def draw(behaviour: Behaviour, said: list[str]) -> Iterator[Draw]:
                 **{"base_url": url, "model": "m", "first_wait": 0.01, "longest_wait": 0.05},
                 **server,
             }
-            options = {"num_samples": 6, "settings": SETTINGS, "say": said.append, **options}
-            return [c for b in sample(ServerSettings(**server), problems, **options) for c in b]
+            options = {"problems": problems, "num_samples": 6, "settings": SETTINGS, **options}
+            batches = sample(ServerSettings(**server), DrawRequest(**options), say=said.append)
+            return [c for batch in batches for c in batch]
 
         yield run
 
@@ -85,7 +88,7 @@ def test_every_sample_comes_once_with_its_text(draw: Draw, behaviour: Behaviour)
 
 def test_what_is_done_is_not_asked_for(draw: Draw, behaviour: Behaviour) -> None:
     done = {("p0", n) for n in range(6)} | {("p1", 2), ("p3", 5)}
-    assert keys(draw(done=done)) == sorted(set(ALL) - done)
+    assert keys(draw(done=KeyIndex(done))) == sorted(set(ALL) - done)
     assert sum(b["n"] for b in behaviour.requests) == len(ALL) - len(done)
 
 
@@ -197,22 +200,16 @@ def test_a_server_that_stays_down_ends_the_run_with_what_came(
             **{"base_url": url, "model": "m", "concurrency": 1, "retries": 2},
             **{"first_wait": 0.001, "longest_wait": 0.002},
         )
-
-        def draw(problems: Any, **options: Any) -> Iterator[list[Completion]]:
-            return sample(server, problems, say=lambda _: None, **options)
-
-        problems = task.problems("train", 5)
-        options: dict[str, Any] = {
-            "num_samples": 3,
-            "settings": SETTINGS,
-        }
+        draw = partial(sample, server, say=lambda _: None)
         rows_of = partial(draw_verified, draw, task.verify_batch)
+        problems = task.problems("train", 5)
+        request = DrawRequest(problems=problems, num_samples=3, settings=SETTINGS)
         with pytest.raises(ServerError, match=r"'0\+2'.* 3 times"):
-            collect_from(rows_of, store, problems, **options)
+            collect_from(rows_of, store, request)
         assert len(store.keys()) == 6
         assert len(behaviour.requests) == 5, "the other problems are not tried"
         behaviour.fault = lambda *_: None
-        assert collect_from(rows_of, store, problems, **options) == 9
+        assert collect_from(rows_of, store, request) == 9
         rows = [r for b in store.iter_batches() for r in b.to_pylist()]
     assert len(rows) == 15
     assert all(r["token_ids"] is None and r["n_tokens"] is None for r in rows)
@@ -225,7 +222,7 @@ def test_a_refused_prompt_does_not_stop_the_others(behaviour: Behaviour) -> None
 
     def read_all(url: str) -> None:
         server = ServerSettings(base_url=url, model="m")
-        for batch in sample(server, PLAIN, num_samples=6, settings=SETTINGS):
+        for batch in sample(server, DrawRequest(problems=PLAIN, num_samples=6, settings=SETTINGS)):
             found.extend(batch)
 
     with serving(behaviour) as url, pytest.raises(ServerError) as caught:
@@ -307,7 +304,7 @@ def test_leaving_early_stops_the_workers(behaviour: Behaviour) -> None:
     behaviour.delay = 0.02
     with serving(behaviour) as url:
         server = ServerSettings(base_url=url, model="m", concurrency=1, choices_per_request=1)
-        batches = sample(server, PLAIN, num_samples=50, settings=SETTINGS)
+        batches = sample(server, DrawRequest(problems=PLAIN, num_samples=50, settings=SETTINGS))
         next(batches)
         batches.close()
         time.sleep(0.1)

@@ -10,6 +10,7 @@ import torch
 
 from polypath.sampling.completion import Completion
 from polypath.sampling.loading import load_model
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings, VllmSettings
 from polypath.sampling.vllm import VllmEngine, open_engine, sample
 from polypath.tasks.base import Problem
@@ -45,11 +46,8 @@ def real_sample(real_engine: tuple[VllmEngine, Any, Any], **settings: Any) -> li
     engine, _, tokenizer = real_engine
     problem = Problem(problem_id="p", prompt="solve 1 + 1 =", gold="2")
     how = SamplingSettings(**{"max_new_tokens": 12, **settings})
-    return [
-        c
-        for batch in sample(engine, tokenizer, [problem], num_samples=60, settings=how)
-        for c in batch
-    ]
+    request = DrawRequest(problems=[problem], num_samples=60, settings=how)
+    return [c for batch in sample(engine, tokenizer, request) for c in batch]
 
 
 def test_the_real_engine_ends_with_the_first_of_several_end_tokens(

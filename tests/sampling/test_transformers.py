@@ -3,6 +3,7 @@
 from typing import Any
 
 from polypath.sampling.completion import Completion
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import end_token_ids, pad_token_id, sample
 from polypath.tasks.base import Problem
@@ -20,9 +21,8 @@ SETTINGS = SamplingSettings(max_new_tokens=12, batch_size=6)
 
 
 def draw(tiny: Tiny, **options: Any) -> dict[tuple[str, int], Completion]:
-    options = {"num_samples": 4, "settings": SETTINGS, "problems": PROBLEMS, **options}
-    problems = options.pop("problems")
-    drawn = [c for batch in sample(*tiny, problems, **options) for c in batch]
+    asked = {"num_samples": 4, "settings": SETTINGS, "problems": PROBLEMS, **options}
+    drawn = [c for batch in sample(*tiny, DrawRequest(**asked)) for c in batch]
     found = {(c.problem.problem_id, c.sample_id): c for c in drawn}
     assert len(found) == len(drawn)
     return found

@@ -11,6 +11,7 @@ from polypath.errors import ConfigError, MissingExtraError
 from polypath.rollouts import RolloutManifest, RolloutStore
 from polypath.sampling.backends import open_backend
 from polypath.sampling.ranks import Ranks, find_ranks
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.run import sample_run
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.sampling.vllm import (
@@ -108,7 +109,8 @@ def test_an_extra_end_token_ends_completions_too(
     problem = Problem(problem_id="p", prompt="solve 1 + 1 =", gold="2")
     with open_engine(tiny_model_dir, VllmSettings(), end_ids=[2, extra]) as engine:
         settings = SamplingSettings(max_new_tokens=12)
-        (found,) = sample(engine, tiny[1], [problem], num_samples=20, settings=settings)
+        request = DrawRequest(problems=[problem], num_samples=20, settings=settings)
+        (found,) = sample(engine, tiny[1], request)
     assert any(c.token_ids[-1] == extra and c.finish_reason == "stop" for c in found)
     assert all(extra not in c.token_ids[:-1] for c in found)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 import yaml
 from rich.console import Console
 
-from polypath.executor import local
+from polypath.executor.local import LocalExecutor
 from polypath.rollouts.samples import load_samples
 from polypath.studies.load import load_study
 from polypath.studies.plan import TIMINGS, StudyPlan
@@ -96,7 +97,8 @@ def forked_workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         # Where torch sees a GPU, a fork of a process that has differentiated cannot.
         if sys.platform == "linux" and not torch.cuda.is_available():
-            patch.setattr(local, "START_METHOD", "fork")
+            forking = partial(LocalExecutor, start_method="fork")
+            patch.setattr("polypath.executor.open.LocalExecutor", forking)
         yield
 
 

@@ -9,9 +9,6 @@ from typing import Any
 from polypath.executor.protocol import Finished, Unit, WorkerLost, WorkerSettings
 from polypath.executor.worker import run_local, start_local
 
-# Workers inherit nothing: a fork of a process that has used threads or a GPU can hang.
-START_METHOD = "spawn"
-
 
 class LocalExecutor:
     """Runs units in processes on this machine, which end with this process.
@@ -21,14 +18,18 @@ class LocalExecutor:
     Args:
         settings: for every worker. GPUs are not assigned here, so it must ask for none.
         workers: most processes, >= 1.
+        start_method: of ``multiprocessing``. Spawned workers inherit nothing. A fork starts at once, but of
+            a process that has used threads or a GPU it can hang.
     """
 
-    def __init__(self, settings: WorkerSettings, workers: int) -> None:
+    def __init__(
+        self, settings: WorkerSettings, workers: int, *, start_method: str = "spawn"
+    ) -> None:
         self.workers = workers
         self._settings = settings
         self._pool = ProcessPoolExecutor(
             max_workers=workers,
-            mp_context=multiprocessing.get_context(START_METHOD),
+            mp_context=multiprocessing.get_context(start_method),
             initializer=start_local,
             initargs=(settings, os.getpid()),
         )

@@ -43,12 +43,12 @@ from polypath.sampling.collect import (
     count_held,
     count_statuses,
     require_same_problems,
-    wanted_keys,
 )
 from polypath.sampling.loading import resolve_device, resolve_precision
 from polypath.sampling.opening import open_drawer
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
 from polypath.sampling.remote import ModelWorker, RemoteModel
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import VllmSettings
 from polypath.tasks.base import Problem, Task, check_verifier
 
@@ -215,51 +215,43 @@ def _sample(
     """
     settings = run.settings
     require_same_problems(store, run.problems)
-    new, missing = _draw(run, backend, store, run.problems, settings.k)
+    request = DrawRequest(
+        problems=run.problems,
+        num_samples=settings.k,
+        settings=settings.sampling(settings.max_new_tokens or 0),
+        part=run.ranks.part,
+    )
+    new, missing = _draw(run, backend, store, request)
     if missing:
         return new, missing
-    counts = count_correct(_ids(run.problems), read_samples(store), settings)
+    counts = count_correct(request.problem_ids, read_samples(store), settings)
     candidates = set(near_perfect_candidates(counts, settings))
     if settings.confirm:
-        extra, missing = _draw(
-            run,
-            backend,
-            store,
-            [p for p in run.problems if p.problem_id in candidates],
-            settings.confirm,
+        again = replace(
+            request,
+            problems=[p for p in run.problems if p.problem_id in candidates],
+            num_samples=settings.confirm,
             first_sample_id=settings.k,
         )
+        extra, missing = _draw(run, backend, store, again)
         new += extra
     return new, missing
 
 
 def _draw(
-    run: PresampleRun,
-    backend: Backend | RemoteModel,
-    store: RolloutStore,
-    problems: Sequence[Problem],
-    num_samples: int,
-    first_sample_id: int = 0,
+    run: PresampleRun, backend: Backend | RemoteModel, store: RolloutStore, request: DrawRequest
 ) -> tuple[int, int]:
     """Draw this process's part of some samples, and wait for the others' parts under a launcher."""
     new = collect_from(
         backend.rows(run.task),
         store,
-        problems,
-        num_samples=num_samples,
-        settings=run.settings.sampling(run.settings.max_new_tokens or 0),
-        first_sample_id=first_sample_id,
-        part=run.ranks.part,
-        label="confirming" if first_sample_id else "sampling",
+        request,
+        label="confirming" if request.first_sample_id else "sampling",
         console=run.console,
     )
-    wanted = wanted_keys(problems, num_samples, first_sample_id)
+    wanted = request.keys()
     held = partial(count_held, store, wanted)
     # All samples of the first round decide which problems are sampled once more, so every rank waits.
-    if not run.ranks.part.is_whole and (run.ranks.leads or not first_sample_id):
+    if not request.part.is_whole and (run.ranks.leads or not request.first_sample_id):
         wait_for(held, len(wanted), label="samples", console=run.console)
     return new, len(wanted) - held()
-
-
-def _ids(problems: Sequence[Problem]) -> list[str]:
-    return [problem.problem_id for problem in problems]

@@ -2,42 +2,25 @@
 
 import time
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import pyarrow as pa
 from rich.console import Console
 
 from polypath.errors import ConfigError
 from polypath.rollouts import Rollout, RolloutStore, encode_prompt
-from polypath.rollouts.key_index import Hashes, hash_product
-from polypath.rollouts.locks import WHOLE, Part
+from polypath.rollouts.key_index import Hashes
 from polypath.rollouts.rows import VerdictLike, VerifyBatch
 from polypath.sampling.completion import Completion
 from polypath.sampling.http import ServerError
 from polypath.sampling.progress import ProgressReport
-from polypath.sampling.settings import SamplingSettings
+from polypath.sampling.request import DrawRequest
 from polypath.tasks.base import Problem
 
 _ROWS = 1 << 16
 _SECONDS_BETWEEN_LOOKS = 5.0  # at the output of other processes
-
-
-class Draw(Protocol):
-    """The ``sample`` of a backend (``sampling.transformers``, ``vllm``, ``openai``) with its model."""
-
-    def __call__(
-        self,
-        problems: Sequence[Problem],
-        *,
-        num_samples: int,
-        settings: SamplingSettings,
-        first_sample_id: int = 0,
-        done: Container[tuple[str, int]] = frozenset(),
-        part: Part = WHOLE,
-    ) -> Iterator[list[Completion]]:
-        """Yield the samples of this part that are not ``done``, batch by batch."""
-        ...
 
 
 class Drawn(NamedTuple):
@@ -52,43 +35,15 @@ class Drawn(NamedTuple):
     place: int | None = None
 
 
-class DrawRows(Protocol):
-    """Draws and verifies, here or elsewhere."""
-
-    def __call__(
-        self,
-        problems: Sequence[Problem],
-        *,
-        num_samples: int,
-        settings: SamplingSettings,
-        first_sample_id: int = 0,
-        done: Container[tuple[str, int]] = frozenset(),
-        part: Part = WHOLE,
-    ) -> Iterator[Drawn]:
-        """Yield the samples of this part that are not ``done``, batch by batch."""
-        ...
+# The ``sample`` of a backend (``sampling.transformers``, ``vllm``, ``openai``) with its model: yields the
+# samples of the request's part that are not ``done``, batch by batch.
+Draw = Callable[[DrawRequest], Iterator[list[Completion]]]
+DrawRows = Callable[[DrawRequest], Iterator[Drawn]]  # verifies as well, here or elsewhere
 
 
-def draw_verified(
-    draw: Draw,
-    verify_batch: VerifyBatch,
-    problems: Sequence[Problem],
-    *,
-    num_samples: int,
-    settings: SamplingSettings,
-    first_sample_id: int = 0,
-    done: Container[tuple[str, int]] = frozenset(),
-    part: Part = WHOLE,
-) -> Iterator[Drawn]:
+def draw_verified(draw: Draw, verify_batch: VerifyBatch, request: DrawRequest) -> Iterator[Drawn]:
     """Draw in this process, and verify each batch. With its first two arguments, a ``DrawRows``."""
-    for batch in draw(
-        problems,
-        num_samples=num_samples,
-        settings=settings,
-        first_sample_id=first_sample_id,
-        done=done,
-        part=part,
-    ):
+    for batch in draw(request):
         yield Drawn(verified_rows(batch, verify_batch))
 
 
@@ -104,16 +59,12 @@ def verified_rows(batch: Sequence[Completion], verify_batch: VerifyBatch) -> lis
 def collect_from(
     draw: DrawRows,
     store: RolloutStore,
-    problems: Sequence[Problem],
+    request: DrawRequest,
     *,
-    num_samples: int,
-    settings: SamplingSettings,
-    first_sample_id: int = 0,
-    part: Part = WHOLE,
     label: str = "sampling",
     console: Console | None = None,
 ) -> int:
-    """Draw until ``store`` has ``num_samples`` samples of every problem.
+    """Draw until ``store`` has the samples of a request.
 
     One batch is one shard. A killed run loses at most the batch that it was drawing. A call with the
     same arguments resumes and ends with the same rows.
@@ -121,12 +72,8 @@ def collect_from(
     Args:
         draw: ``Backend.rows``, or that of a model on a cluster.
         store: opened for writing.
-        problems: problems to sample.
-        num_samples: samples per problem.
-        settings: how to draw.
-        first_sample_id: number of the first sample.
-        part: the part that this process draws. Progress counts all samples, and samples that others have
-            stored in the meantime are not drawn again.
+        request: what it is to have; what is in it is ``done``. Progress counts all parts, and samples
+            that others have stored in the meantime are not drawn again.
         label: name of the progress.
         console: where progress is shown; ``None`` for nowhere.
 
@@ -136,18 +83,11 @@ def collect_from(
     Raises:
         ServerError: the server refused, or could not be reached. The samples drawn so far are stored.
     """
-    wanted = wanted_keys(problems, num_samples, first_sample_id)
+    wanted = request.keys()
     held = count_held(store, wanted)
     if held == len(wanted):
         return 0
-    batches = draw(
-        problems,
-        num_samples=num_samples,
-        settings=settings,
-        first_sample_id=first_sample_id,
-        done=store.index(),
-        part=part,
-    )
+    batches = draw(replace(request, done=store.index()))
     drawn, looked, first = 0, time.monotonic(), store.next_number()
     with ProgressReport(label, len(wanted), done=held, console=console) as progress:
         try:
@@ -156,7 +96,7 @@ def collect_from(
                 store.append(batch.rows, number=number)
                 new = len(batch.rows)
                 drawn += new
-                if not part.is_whole and time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
+                if not request.part.is_whole and time.monotonic() - looked > _SECONDS_BETWEEN_LOOKS:
                     new = count_held(store, wanted) - held
                     looked = time.monotonic()
                 held += new
@@ -169,12 +109,6 @@ def collect_from(
                 of_request=error.of_request,
             ) from None
     return drawn
-
-
-def wanted_keys(problems: Sequence[Problem], num_samples: int, first_sample_id: int = 0) -> Hashes:
-    """Return the keys of all these samples, as hashes."""
-    sample_ids = range(first_sample_id, first_sample_id + num_samples)
-    return hash_product([problem.problem_id for problem in problems], sample_ids)
 
 
 def count_held(store: RolloutStore, wanted: Hashes) -> int:

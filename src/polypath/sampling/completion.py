@@ -1,10 +1,11 @@
 """The completion that every backend returns."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from polypath.sampling.plan import PlannedSample
 from polypath.tasks.base import Problem
 
 
@@ -36,34 +37,37 @@ class Completion:
             object.__setattr__(self, "n_tokens", len(self.token_ids))
 
 
-def decoder(tokenizer: Any) -> Callable[[tuple[int, ...]], str]:
-    """Return a function from tokens to text, without special tokens, which decodes equal tokens once.
+def complete(
+    batch: Sequence[PlannedSample],
+    rows: Sequence[Sequence[int]],
+    tokenizer: Any,
+    end_ids: Collection[int],
+) -> list[Completion]:
+    """Return the completions of a batch: their tokens up to the first end-of-sequence token, and text.
 
-    Keep it for one batch: short completions repeat there, and long ones would fill the memory.
+    Args:
+        batch: samples that were drawn.
+        rows: generated tokens of each; those after the end are ignored.
+        tokenizer: decodes them.
+        end_ids: tokens that end a completion.
     """
 
-    @cache
+    @cache  # for one batch: short completions repeat there, and long ones would fill the memory
     def text_of(tokens: tuple[int, ...]) -> str:
         text: str = tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text
 
-    return text_of
-
-
-def complete(
-    problem: Problem,
-    sample_id: int,
-    tokens: Sequence[int],
-    text_of: Callable[[tuple[int, ...]], str],
-    end_ids: Collection[int],
-) -> Completion:
-    """Cut generated tokens after the first end-of-sequence token, and decode them by ``text_of``."""
-    end = next((n for n, token in enumerate(tokens) if token in end_ids), None)
-    kept = tuple(tokens if end is None else tokens[: end + 1])
-    return Completion(
-        problem=problem,
-        sample_id=sample_id,
-        text=text_of(kept),
-        token_ids=kept,
-        finish_reason="length" if end is None else "stop",
-    )
+    found = []
+    for planned, tokens in zip(batch, rows, strict=True):
+        end = next((n for n, token in enumerate(tokens) if token in end_ids), None)
+        kept = tuple(tokens if end is None else tokens[: end + 1])
+        found.append(
+            Completion(
+                problem=planned.problem,
+                sample_id=planned.sample_id,
+                text=text_of(kept),
+                token_ids=kept,
+                finish_reason="length" if end is None else "stop",
+            )
+        )
+    return found

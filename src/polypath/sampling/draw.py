@@ -6,13 +6,13 @@ pure function of (seed, problem, sample). The n-th uniform number of the stream 
 n-th token by inverting the cumulative distribution.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from transformers import LogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
 
+from polypath.sampling.request import sample_digest
 from polypath.sampling.settings import SamplingSettings
 
 
@@ -32,10 +32,8 @@ def uniforms(seed: int, keys: Sequence[tuple[str, int]], count: int) -> np.ndarr
         key=0
     )  # one for all, because a new one first asks the system for entropy
     state = generator.state
-    for row, (problem_id, sample_id) in zip(raw, keys, strict=True):
-        text = f"{seed}\0{problem_id}\0{sample_id}".encode()
-        digest = hashlib.blake2b(text, digest_size=16).digest()
-        state["state"]["key"] = np.frombuffer(digest, dtype="<u8")
+    for row, key in zip(raw, keys, strict=True):
+        state["state"]["key"] = np.frombuffer(sample_digest(seed, *key, size=16), dtype="<u8")
         generator.state = state
         row[:] = generator.random_raw(count)
     return np.asarray((raw >> np.uint64(11)) * 2.0**-53)

@@ -1,20 +1,20 @@
 """Completions from any server that speaks the OpenAI API: vLLM, SGLang, llama.cpp, a hosted one."""
 
-import hashlib
 import queue
 import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import compress
 from typing import Any
 
-from polypath.rollouts.locks import WHOLE, Part
+from polypath.rollouts.key_index import hash_product
 from polypath.sampling.completion import Completion
 from polypath.sampling.http import JsonClient, ServerError, Stopped, told
-from polypath.sampling.plan import check_asked
+from polypath.sampling.request import DrawRequest, sample_digest
 from polypath.sampling.settings import SamplingSettings, ServerSettings
 from polypath.tasks.base import Problem
 
@@ -27,19 +27,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # cannot be written in UTF-8
 
 
 def sample(
-    server: ServerSettings,
-    problems: Sequence[Problem],
-    *,
-    num_samples: int,
-    settings: SamplingSettings,
-    first_sample_id: int = 0,
-    done: Container[tuple[str, int]] = frozenset(),
-    part: Part = WHOLE,
-    say: Callable[[str], None] | None = None,
+    server: ServerSettings, request: DrawRequest, *, say: Callable[[str], None] | None = None
 ) -> Iterator[list[Completion]]:
-    """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
+    """Draw the samples of a request.
 
-    Like ``polypath.sampling.transformers.sample``, but the server draws. Every request carries a
+    Like ``polypath.sampling.transformers.sample``, but the server draws. Every HTTP request carries a
     seed made from the settings' seed, the problem and its first sample number. Whether that makes
     samples repeatable is up to the server. ``batch_size`` is the number of completions that are yielded
     together. A server that ignores ``n`` is asked again for each missing sample.
@@ -48,25 +40,25 @@ def sample(
     be read or does not end, after all retries. Its problem is named once everything else was yielded. If
     only some choices of an answer can be read, these count, and the others are requested again.
 
-    ``server`` says where the server is, and how often to retry. ``part`` is a part of the problems. ``say``
-    is called once for everything that the server ignores; by default it warns. The other arguments are
-    as there.
+    Args:
+        server: where it is, and how often to retry.
+        request: what to draw. Its ``part`` is a part of the problems.
+        say: called once for everything that the server ignores; by default it warns.
 
     Yields:
         Completions as they arrive, in no particular order.
 
     Raises:
-        ConfigError: ``num_samples`` is below 1, or a problem id occurs twice.
         ServerError: the server refused a prompt, or failed in every attempt.
     """
-    check_asked(problems, num_samples)
     orders: list[_Order] = []
-    sample_ids = range(first_sample_id, first_sample_id + num_samples)
-    for problem in problems[part.rank :: part.of]:
-        missing = [n for n in sample_ids if (problem.problem_id, n) not in done]
+    sample_ids = request.sample_ids
+    for problem in request.problems[request.part.rank :: request.part.of]:
+        left = ~request.done.contains(hash_product([problem.problem_id], sample_ids))
+        missing = list(compress(sample_ids, left))
         for start in range(0, len(missing), server.choices_per_request):
             orders.append((problem, missing[start : start + server.choices_per_request]))
-    yield from _Session(server, settings, say or _warn).run(orders)
+    yield from _Session(server, request.settings, say or _warn).run(orders)
 
 
 def _warn(text: str) -> None:
@@ -218,7 +210,7 @@ def _request(
 
 def _request_seed(seed: int, problem_id: str, sample_id: int) -> int:
     """Return the seed of a request, in 0..2^31 - 1. Two requests with one seed would agree."""
-    digest = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=4).digest()
+    digest = sample_digest(seed, problem_id, sample_id, size=4)
     return int.from_bytes(digest, "little") & 0x7FFF_FFFF
 
 

@@ -5,7 +5,7 @@ same. Nothing but this process writes to a run folder.
 """
 
 import contextlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,15 @@ from polypath.executor.cluster import RayCluster
 from polypath.executor.open import open_executor
 from polypath.executor.protocol import Executor, Unit, WorkerSettings, results
 from polypath.rollouts import Rollout, RolloutManifest
-from polypath.rollouts.locks import WHOLE, Part
 from polypath.sampling.backends import Backend, open_backend
 from polypath.sampling.collect import Drawn, DrawRows, verified_rows
 from polypath.sampling.model_files import model_blamed
-from polypath.sampling.plan import PlannedSample, check_asked, plan_tokenized
+from polypath.sampling.plan import PlannedSample, plan_batches
+from polypath.sampling.prompts import Prompt, tokenize_prompts
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings, VllmSettings
 from polypath.tasks import get_task
-from polypath.tasks.base import Problem, Task
+from polypath.tasks.base import Task
 from polypath.tasks.shipped import shipped_model
 
 
@@ -105,12 +106,10 @@ def begun(worker: ModelWorker) -> None:
     del worker
 
 
-def tokenized(worker: ModelWorker, problems: Sequence[Problem]) -> list[list[int]]:
+def tokenized(worker: ModelWorker, prompts: Sequence[Prompt]) -> list[list[int]]:
     """Return the tokens of each prompt."""
-    from polypath.sampling.prompts import tokenize_prompts
-
     with model_blamed(shipped_model(worker.settings.model)):
-        return tokenize_prompts(worker.backend.tokenizer, [problem.prompt for problem in problems])
+        return tokenize_prompts(worker.backend.tokenizer, prompts)
 
 
 def drawn_rows(
@@ -161,35 +160,17 @@ class RemoteModel:
         ((_, value),) = results(self._executor, [unit])
         return value
 
-    def _draw(
-        self,
-        problems: Sequence[Problem],
-        *,
-        num_samples: int,
-        settings: SamplingSettings,
-        first_sample_id: int = 0,
-        done: Container[tuple[str, int]] = frozenset(),
-        part: Part = WHOLE,
-    ) -> Iterator[Drawn]:
+    def _draw(self, request: DrawRequest) -> Iterator[Drawn]:
         """Yield the samples that are not ``done``, batch by batch, as they are finished."""
-        check_asked(problems, num_samples)
-        batches = plan_tokenized(
-            problems,
-            self.call("the prompts", tokenized, problems=problems),
-            num_samples=num_samples,
-            settings=settings,
-            first_sample_id=first_sample_id,
-            done=done,
-            part=part,
-            context=self._context,
-        )
+        prompt_ids = self.call("the prompts", tokenized, prompts=request.prompts)
+        batches = plan_batches(request, prompt_ids, self._context)
         places: dict[str, int] = {}
 
         def units() -> Iterator[Unit]:
             for place, batch in enumerate(batches):
                 name = f"batch {place}"
                 places[name] = place
-                arguments = {"batch": batch, "settings": settings}
+                arguments = {"batch": batch, "settings": request.settings}
                 yield Unit(name=name, function=drawn_rows, arguments=arguments)
 
         for unit, rows in results(self._executor, units()):

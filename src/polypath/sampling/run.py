@@ -24,11 +24,11 @@ from polypath.sampling.collect import (
     count_held,
     count_statuses,
     require_same_problems,
-    wanted_keys,
 )
 from polypath.sampling.http import ServerError
 from polypath.sampling.opening import open_drawer
 from polypath.sampling.ranks import ALONE, Ranks, wait_for
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings, ServerSettings, VllmSettings
 from polypath.tasks.base import Task, check_verifier
 
@@ -111,10 +111,13 @@ def sample_run(
     problems = task.problems(split, limit)
     if not problems:
         raise ConfigError(f"There are no problems to sample (split {split!r}, limit {limit}).")
-    jobs = [(SAMPLES_FOLDER, num_samples, settings)]
+    samples = DrawRequest(
+        problems=problems, num_samples=num_samples, settings=settings, part=ranks.part
+    )
+    jobs = [(SAMPLES_FOLDER, samples)]
     if greedy:
         likeliest = replace(settings, temperature=0.0, top_p=1.0, top_k=None)
-        jobs.append((GREEDY_FOLDER, 1, likeliest))
+        jobs.append((GREEDY_FOLDER, replace(samples, num_samples=1, settings=likeliest)))
     console = ranks.console(console)
     check_verifier(task, problems[0])
     new, missing = 0, 0
@@ -133,13 +136,13 @@ def sample_run(
     with contextlib.ExitStack() as stack:
         done, failed = [], []
         with backend as opened:
-            for folder, count, how in jobs:
+            for folder, request in jobs:
                 manifest = replace(
                     opened.manifest,
                     task=task.name,
                     task_options=hidden(task.options),
                     split=split,
-                    **{name: getattr(how, name) for name in _RECORDED},
+                    **{name: getattr(request.settings, name) for name in _RECORDED},
                 )
                 opening = RolloutStore.create_or_open(Path(out) / folder, manifest, part=ranks.part)
                 store = stack.enter_context(opening)
@@ -148,10 +151,7 @@ def sample_run(
                     new += collect_from(
                         opened.rows(task),
                         store,
-                        problems,
-                        num_samples=count,
-                        settings=how,
-                        part=ranks.part,
+                        request,
                         label="sampling" if folder == SAMPLES_FOLDER else "greedy samples",
                         console=console,
                     )
@@ -161,7 +161,7 @@ def sample_run(
                     failed.append(
                         error
                     )  # a prompt that is always refused must not cost the greedy samples
-                done.append((store, wanted_keys(problems, count)))
+                done.append((store, request.keys()))
         if failed:
             raise failed[0]
         for store, wanted in done:

@@ -1,36 +1,26 @@
 """Completions from a model in this process, on any device."""
 
 import contextlib
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessorList
 
 from polypath.errors import ConfigError, DataError
-from polypath.rollouts.locks import WHOLE, Part
-from polypath.sampling.completion import Completion, complete, decoder
+from polypath.sampling.completion import Completion, complete
 from polypath.sampling.decode import can_decode, decode, eval_mode
 from polypath.sampling.draw import StreamSampler
 from polypath.sampling.plan import PlannedSample, plan_batches
+from polypath.sampling.prompts import tokenize_prompts
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings
-from polypath.tasks.base import Problem
 
 __all__ = ["Completion", "context_of", "draw_batch", "end_token_ids", "pad_token_id", "sample"]
 
 
-def sample(
-    model: Any,
-    tokenizer: Any,
-    problems: Sequence[Problem],
-    *,
-    num_samples: int,
-    settings: SamplingSettings,
-    first_sample_id: int = 0,
-    done: Container[tuple[str, int]] = frozenset(),
-    part: Part = WHOLE,
-) -> Iterator[list[Completion]]:
-    """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
+def sample(model: Any, tokenizer: Any, request: DrawRequest) -> Iterator[list[Completion]]:
+    """Draw the samples of a request.
 
     Every sample has its own random stream (``sampling.draw``), and the plan of batches depends on the
     problems and settings only, never on ``done`` or ``part``. Therefore a run that was interrupted and
@@ -44,33 +34,20 @@ def sample(
     Args:
         model: a causal language model; put into eval mode while sampling, and back.
         tokenizer: its tokenizer.
-        problems: problems to sample.
-        num_samples: samples per problem, at least 1.
-        settings: how to draw.
-        first_sample_id: number of the first sample.
-        done: keys (problem id, sample number) to leave out.
-        part: part of the batches, if several processes share them.
+        request: what to draw. Its ``part`` is a part of the batches.
 
     Yields:
         The completions of one batch, as soon as it is finished.
 
     Raises:
-        ConfigError: ``num_samples`` is below 1, a problem id occurs twice, a prompt and its
-            completion do not fit the model's context, or there is no end-of-sequence token.
+        ConfigError: a prompt and its completion do not fit the model's context, or there is no
+            end-of-sequence token.
         DataError: the chat template fails, or the tokenizer is not the model's.
     """
     end_token_ids(model, tokenizer)  # refuses a model without one before anything is drawn
-    for batch in plan_batches(
-        tokenizer,
-        problems,
-        num_samples=num_samples,
-        settings=settings,
-        first_sample_id=first_sample_id,
-        done=done,
-        part=part,
-        context=context_of(model),
-    ):
-        yield draw_batch(model, tokenizer, batch, settings)
+    prompt_ids = tokenize_prompts(tokenizer, request.prompts)
+    for batch in plan_batches(request, prompt_ids, context_of(model)):
+        yield draw_batch(model, tokenizer, batch, request.settings)
 
 
 def context_of(model: Any) -> int | None:
@@ -96,11 +73,7 @@ def draw_batch(
             f"0..{known - 1}. Use the model's own tokenizer."
         )
     rows = _generate(model, tokenizer, batch, settings, eos_ids)
-    text_of = decoder(tokenizer)
-    return [
-        complete(planned.problem, planned.sample_id, row, text_of, eos_ids)
-        for planned, row in zip(batch, rows, strict=True)
-    ]
+    return complete(batch, rows, tokenizer, eos_ids)
 
 
 def end_token_ids(model: Any, tokenizer: Any) -> list[int]:

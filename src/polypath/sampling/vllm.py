@@ -5,22 +5,21 @@ Run with vLLM 0.31.0 on CPU, written for 0.8 to 0.31 (``LLM``, ``SamplingParams`
 
 import contextlib
 import gc
-import hashlib
 import importlib
 import os
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from polypath.credentials import one_line
 from polypath.errors import ConfigError, MissingExtraError, PolypathError
-from polypath.rollouts.locks import WHOLE, Part
-from polypath.sampling.completion import Completion, complete, decoder
+from polypath.sampling.completion import Completion, complete
 from polypath.sampling.plan import PlannedSample, plan_batches
+from polypath.sampling.prompts import tokenize_prompts
 from polypath.sampling.ranks import ALONE, Ranks
+from polypath.sampling.request import DrawRequest, sample_digest
 from polypath.sampling.settings import SamplingSettings, VllmSettings
-from polypath.tasks.base import Problem
 
 # A launcher's variables. Every engine starts torch.distributed for itself. It would take the engines
 # of all ranks for one group and wait forever.
@@ -147,43 +146,25 @@ def open_engine(
         gc.collect()
 
 
-def sample(
-    engine: VllmEngine,
-    tokenizer: Any,
-    problems: Sequence[Problem],
-    *,
-    num_samples: int,
-    settings: SamplingSettings,
-    first_sample_id: int = 0,
-    done: Container[tuple[str, int]] = frozenset(),
-    part: Part = WHOLE,
-) -> Iterator[list[Completion]]:
-    """Draw samples ``first_sample_id .. first_sample_id + num_samples - 1`` of every problem.
+def sample(engine: VllmEngine, tokenizer: Any, request: DrawRequest) -> Iterator[list[Completion]]:
+    """Draw the samples of a request.
 
     Like ``polypath.sampling.transformers.sample``, except for the random numbers. Every sample is its
-    own request with its own seed, a function of the settings' seed, the problem and the
-    sample number. (``n`` samples in one request would be seeded s, s + 1, ... and could not be
+    own request to the engine with its own seed, a function of the settings' seed, the problem and the
+    sample number. (``n`` samples in one such request would be seeded s, s + 1, ... and could not be
     resumed in part. The prefix cache still computes the prompt only once.) So a resumed run
     requests exactly the samples of an uninterrupted one, and gets them up to the engine's
     rounding, which depends on what else is in flight. Prompts are passed as token ids, as in training.
 
-    ``batch_size`` is the number of requests that are submitted, and stored, together. The engine makes
+    ``batch_size`` is the number of samples that are submitted, and stored, together. The engine makes
     its own batches of them; several hundred keep it busy.
 
     ``engine`` is from ``open_engine``. The other arguments, the yielded values and the errors are as
     there, with an ``EngineError`` if the engine stopped.
     """
-    for batch in plan_batches(
-        tokenizer,
-        problems,
-        num_samples=num_samples,
-        settings=settings,
-        first_sample_id=first_sample_id,
-        done=done,
-        part=part,
-        context=engine.context,
-    ):
-        yield draw_batch(engine, tokenizer, batch, settings)
+    prompt_ids = tokenize_prompts(tokenizer, request.prompts)
+    for batch in plan_batches(request, prompt_ids, engine.context):
+        yield draw_batch(engine, tokenizer, batch, request.settings)
 
 
 def draw_batch(
@@ -200,17 +181,8 @@ def draw_batch(
             [_params(engine, settings, *planned.key) for planned in batch],
             use_tqdm=False,
         )
-    text_of = decoder(tokenizer)
-    return [
-        complete(
-            planned.problem,
-            planned.sample_id,
-            list(output.outputs[0].token_ids),
-            text_of,
-            engine.end_ids,
-        )
-        for planned, output in zip(batch, outputs, strict=True)
-    ]
+    rows = [output.outputs[0].token_ids for output in outputs]
+    return complete(batch, rows, tokenizer, engine.end_ids)
 
 
 def request_seed(seed: int, problem_id: str, sample_id: int) -> int:
@@ -219,8 +191,7 @@ def request_seed(seed: int, problem_id: str, sample_id: int) -> int:
     Two samples of one problem with one seed would be the same sample. 31 bits would give some such
     pairs in ten million samples.
     """
-    digest = hashlib.blake2b(f"{seed}\0{problem_id}\0{sample_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+    return int.from_bytes(sample_digest(seed, problem_id, sample_id, size=8), "little") >> 1
 
 
 @contextlib.contextmanager

@@ -73,6 +73,7 @@ def test_pass_at_k_is_that_of_the_verdicts(adder_dir: Path, tmp_path: Path) -> N
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from polypath.metrics.pass_at_k import pass_at_k
+    from polypath.sampling.request import DrawRequest
     from polypath.sampling.settings import SamplingSettings
     from polypath.sampling.transformers import sample
 
@@ -81,7 +82,8 @@ def test_pass_at_k_is_that_of_the_verdicts(adder_dir: Path, tmp_path: Path) -> N
     tokenizer = AutoTokenizer.from_pretrained(adder_dir)
     settings = SamplingSettings(max_new_tokens=4, batch_size=512)
     right: dict[str, list[bool]] = {}
-    for batch in sample(model, tokenizer, PROBE[:10], num_samples=4, settings=settings):
+    request = DrawRequest(problems=PROBE[:10], num_samples=4, settings=settings)
+    for batch in sample(model, tokenizer, request):
         for c in batch:
             verdict = Addition().verify(c.text, c.problem.gold)
             right.setdefault(c.problem.problem_id, []).append(verdict.correct)

@@ -16,6 +16,7 @@ from polypath.engines.trl.processes import AccelerateProcesses
 from polypath.errors import ConfigError
 from polypath.rehearsal.padding import pad_left, pad_right
 from polypath.sampling.prompts import tokenize_prompts
+from polypath.sampling.request import DrawRequest
 from polypath.sampling.settings import SamplingSettings
 from polypath.sampling.transformers import Completion, pad_token_id, sample
 from polypath.tasks.base import Problem, Task
@@ -146,9 +147,9 @@ class CollapseMonitor(TrainerCallback):
         batches = sample(
             trainer.accelerator.unwrap_model(trainer.model),
             trainer.processing_class,
-            mine,
-            num_samples=self._probe.num_samples,
-            settings=self._settings,
+            DrawRequest(
+                problems=mine, num_samples=self._probe.num_samples, settings=self._settings
+            ),
         )
         completions = [completion for batch in batches for completion in batch]
         completions.sort(key=lambda c: (c.problem.problem_id, c.sample_id))
