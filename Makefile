@@ -87,6 +87,7 @@ bench: $(STAMP)  ## measure speed and memory against what people use (long: use 
 	$(BIN)/python benchmarks/report.py --out $(RESULTS)/report.json
 	$(BIN)/python benchmarks/measuring.py --out $(RESULTS)/measuring.json
 	$(BIN)/python benchmarks/measuring_rows.py --out $(RESULTS)/measuring_rows.json
+	$(BIN)/python benchmarks/quickstart.py --out $(RESULTS)/quickstart.json
 	$(BIN)/python benchmarks/training.py --out $(RESULTS)/training.json
 	$(BIN)/python benchmarks/training.py --width 768 --shapes 64x32 --steps 4 --arms monitoring "dra, MiniLM" "dra, MiniLM in bfloat16" --out $(RESULTS)/training_large.json
 	$(BIN)/python benchmarks/training.py --shapes 256x48 --constant 0 0.333 0.5 --steps 6 --arms skipping 'all three, skipping' --out $(RESULTS)/training_skipping.json

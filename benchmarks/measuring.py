@@ -7,21 +7,18 @@ Countdown expressions, long ones have 2,000 words. The earlier commit's ``src`` 
     python benchmarks/measuring.py --scale 0.01 --repeats 1   # a try, with nothing beside it
 """
 
-import io
 import json
 import os
-import resource
-import subprocess
 import sys
-import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
+from earlier import source_before, used_by
 from machine import environment
 from results_file import at_most, finish, parser, spread
 
@@ -91,30 +88,6 @@ def write(path: Path, kind: Any, problems: int, samples: int, seed: int) -> None
                 held = []
 
 
-def seconds(source: Path, arguments: Sequence[str]) -> float:
-    """Return the process time of a command of the package in a folder, its workers included."""
-
-    def used() -> float:
-        taken = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return taken.ru_utime + taken.ru_stime
-
-    start = used()
-    environment = {**os.environ, "PYTHONPATH": str(source)}
-    command = [sys.executable, "-m", "polypath", *arguments]
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-    return used() - start
-
-
-def before(commit: str, folder: Path) -> Path:
-    """Unpack the package of a commit."""
-    packed = subprocess.run(
-        ["git", "archive", commit, "src"], cwd=ROOT, stdout=subprocess.PIPE, check=True
-    ).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "src"
-
-
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--before", help="a commit to run beside")
@@ -132,7 +105,7 @@ def main() -> None:
         folder = Path(name)
         sources = [ROOT / "src"]
         if options.before:
-            sources.append(before(options.before, folder / "before"))
+            sources.append(source_before(options.before, folder / "before"))
         for number, (what, (kind, problems, samples, limit)) in enumerate(stores.items()):
             some = max(2, round(problems * options.scale))
             paths = [folder / f"{number}-{seed}" for seed in range(2)]
@@ -140,7 +113,9 @@ def main() -> None:
                 write(path, kind, some, samples, seed)
             for command, factor in (("diversity", 1), ("compare", 2)):
                 arguments = [command, *map(str, paths[:factor])]
-                times = [[seconds(s, arguments) for s in sources] for _ in range(options.repeats)]
+                times = [
+                    [used_by(s, arguments).cpu for s in sources] for _ in range(options.repeats)
+                ]
                 ours, *theirs = zip(*times, strict=True)
                 row = {"what": f"{command}, {what}", "samples": some * samples}
                 row |= {"seconds": spread(ours), "before": None, "share": None}

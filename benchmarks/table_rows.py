@@ -349,6 +349,20 @@ def measuring(result: Result) -> list[Table]:
     return [(("command", "samples of a run", "CPU s", "before, CPU s", "share of before"), cells)]
 
 
+def quickstart(result: Result) -> list[Table]:
+    named = {"cpu": "process time of it and its workers", "wall": "from start to end"}
+    cells = [
+        [
+            named[row["what"]],
+            between(row["seconds"], 0),
+            between(row["before"], 0) if row["before"] else "",
+            between(row["share"], 2) if row["share"] else "",
+        ]
+        for row in result["rows"]
+    ]
+    return [(("time", "s", "before, s", "share of before"), cells)]
+
+
 def measuring_rows(result: Result) -> list[Table]:
     count = result["settings"]["problems"] * result["settings"]["samples"]
     cells = [

@@ -22,6 +22,7 @@ from table_rows import (
     measuring,
     measuring_rows,
     metrics,
+    quickstart,
     recipe_steps,
     report,
     reward_adjustment,
@@ -61,6 +62,7 @@ TABLES: dict[str, Callable[[Result], list[Table]]] = {
     "cluster": cluster,
     "measuring": measuring,
     "measuring_rows": measuring_rows,
+    "quickstart": quickstart,
     "gpu": gpu,
 }
 
