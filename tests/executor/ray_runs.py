@@ -203,6 +203,8 @@ def commands(model: str, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     of_ray.SETTLE_SECONDS = 0.1  # these units hold no locks
+    # A test run that a shell started in the background ignores Ctrl-C, and so would this process.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     model, folder = sys.argv[1], Path(sys.argv[2])
     for name in ("lost", "errors", "interrupted", "jobs", "commands"):
         (folder / name).mkdir()

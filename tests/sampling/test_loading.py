@@ -100,7 +100,7 @@ DAMAGE: list[tuple[str, Callable[[Path], None], str]] = [
     ),
     ("model.safetensors", without_a_layer, "model.layers.1."),
     ("model.safetensors", not_finite, "model.norm.weight"),
-    ("config.json", changed(num_attention_heads=0), "integer modulo by zero"),
+    ("config.json", changed(num_attention_heads=0), "config.json"),
     ("config.json", changed(hidden_act="zzz"), "zzz"),
     ("config.json", changed(num_hidden_layers=-1), "num_hidden_layers"),
     ("config.json", changed(num_hidden_layers=10**12), "num_hidden_layers"),
