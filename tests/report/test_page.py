@@ -83,6 +83,9 @@ def opened(browser, page) -> Iterator[Browser]:
     browser.resize(1280, 900)
     browser.scheme("light")
     browser.open(page)
+    # Charts are drawn when the browser has told them their width, a moment after the page is ready.
+    places = "[...document.querySelectorAll('[data-chart]')]"
+    browser.wait(f"{places}.every((place) => place.children.length || !place.clientWidth)")
     yield browser
     assert browser.complaints() == []
     assert browser.requests() == [page.as_uri()]
