@@ -30,7 +30,7 @@ help:  ## show this list
 
 setup: $(STAMP)  ## make .venv with everything in it (2 to 3 minutes)
 
-quickstart: $(STAMP)  ## train small models with every method and compare them (6 to 8 minutes on 2 cores)
+quickstart: $(STAMP)  ## train small models with every method and compare them (4 to 6 minutes on 2 cores)
 	$(BIN)/polypath quickstart
 
 test: $(STAMP)  ## run the tests
