@@ -38,7 +38,7 @@ def main() -> None:
                 taken[which] = used_by(
                     sources[which], ["quickstart", "--out", out, *options.options]
                 )
-                print(turn, which, taken[which], file=sys.stderr, flush=True)
+                print(json.dumps(taken[which]._asdict()), file=sys.stderr, flush=True)  # progress
             runs.append([taken[which] for which in range(len(sources))])
     rows, bars = [], []
     for what in ("cpu", "wall"):
@@ -48,7 +48,6 @@ def main() -> None:
             row |= {"before": spread(theirs[0]), "share": ratio(ours, theirs[0])}
             bars.append(at_most(f"quickstart: {what}, share of before", row["share"][1], MOST))
         rows.append(row)
-        print(json.dumps(row), file=sys.stderr)
     finish(
         options.out,
         benchmark="quickstart",

@@ -86,8 +86,8 @@ def at_least(name: str, value: float, limit: float) -> dict[str, Any]:
 
 
 def command() -> str:
-    """Return what was typed, without where the results go."""
-    words = sys.argv[1:]
+    """Return what was typed, without where the results go and without folders of this machine."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     if "--out" in words:
         place = words.index("--out")
         words = words[:place] + words[place + 2 :]

@@ -38,6 +38,14 @@ def _line(text: str, key: str, value: str, after: str) -> str:
     return re.sub(rf"^{after}: .*\n", lambda match: match[0] + line, text, count=1, flags=re.M)
 
 
+def _put(text: str, pattern: str, new: str) -> str:
+    """Put a text in place of the pattern's group ``at``."""
+    found = re.search(pattern, text, re.MULTILINE)
+    if found is None:
+        sys.exit(f"No line matches {pattern!r}: a file was reworded, so reword it here, too.")
+    return text[: found.start("at")] + new + text[found.end("at") :]
+
+
 def set_address(root: Path, repository: str, site: str, security: str) -> list[str]:
     """Write the addresses into the files below a folder.
 
@@ -67,20 +75,10 @@ def set_address(root: Path, repository: str, site: str, security: str) -> list[s
         return _line(_line(text, "url", site, "license"), "repository-code", repository, "license")
 
     def clone(text: str) -> str:
-        return re.sub(
-            r"^(Python 3\.11 to 3\.14, from a clone of )(?:this repository|\[this repository\]\(.*\)):",
-            lambda match: f"{match[1]}[this repository]({repository}):",
-            text,
-            flags=re.MULTILINE,
-        )
+        return _put(text, r"from a clone of (?P<at>.*):$", f"[this repository]({repository})")
 
     def private(text: str) -> str:
-        return re.sub(
-            r"^Report it in private(?: \(.*?\))?,",
-            lambda _: f"Report it in private ({security}),",
-            text,
-            flags=re.MULTILINE,
-        )
+        return _put(text, r"^Report it in private(?P<at>(?: \(.*?\))?),", f" ({security})")
 
     def configured(text: str) -> str:
         return _line(
@@ -94,13 +92,14 @@ def set_address(root: Path, repository: str, site: str, security: str) -> list[s
         "SECURITY.md": private,
         "mkdocs.yml": configured,
     }
-    changed = []
+    changed, after = [], {}
     for name, change in changes.items():
         before = (root / name).read_text(encoding="utf-8")
-        after = change(before)
-        if after != before:
-            (root / name).write_text(after, encoding="utf-8")
+        after[name] = change(before)
+        if after[name] != before:
             changed.append(name)
+    for name in changed:  # when all could be changed
+        (root / name).write_text(after[name], encoding="utf-8")
     return changed
 
 
