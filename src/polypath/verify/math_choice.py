@@ -7,10 +7,9 @@ answer: ``(B)``, ``B. 42``, ``\text{B}``, ``Option B``.
 import re
 from typing import NamedTuple
 
-from polypath.verify.math_number import tidy, unwrap_text
+from polypath.verify.math_number import WRAPPED, tidy, unwrap_text
 
-_WRAPPED = re.compile(r"\\(?:text|textbf|textit|textrm|mbox|mathrm|mathbf)\s*\{([^{}]*)\}")
-_BESIDE = re.compile(_WRAPPED.pattern + r"(?=[\\\w(])")
+_BESIDE = re.compile(WRAPPED.pattern + r"(?=[\\\w(])")
 _ONE = re.compile(
     r"(?P<name>(?:the\s+)?(?:answer|choice|letter|option)\s*:?\s*)?"
     r"(?:\((?P<round>[A-J])\)|(?P<dot>[A-J])(?:\s*\)|[.:])(?=\s|$)|(?P<bare>[A-J]))"
@@ -40,7 +39,7 @@ def read_choice(text: str, *, prose: bool = False) -> Choice | None:
         text: an answer.
         prose: whether to search a sentence as well, if its last line names only one choice.
     """
-    shown = _WRAPPED.sub(r"\1", _BESIDE.sub(r"\1 ", tidy(text))).replace("*", "").strip()
+    shown = WRAPPED.sub(r"\1", _BESIDE.sub(r"\1 ", tidy(text))).replace("*", "").strip()
     wrapped = unwrap_text(text) is not None
     if _SEVERAL.fullmatch(shown):
         letters = "".join(re.findall(r"\b[A-Ja-j]\b", shown))

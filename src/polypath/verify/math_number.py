@@ -46,7 +46,7 @@ _REPEATING = re.compile(
     re.ASCII,
 )
 _FACES = r"\\(?:text|textbf|textit|textrm|mbox|mathrm|mathbf)\s*"
-_WRAPPED = re.compile(_FACES + r"\{([^{}]*)\}")
+WRAPPED = re.compile(_FACES + r"\{([^{}]*)\}")
 _LETTER = re.compile(_FACES + r"\{([A-Za-z])\}")
 
 
@@ -135,7 +135,7 @@ def read_number(text: str) -> NumberAnswer | None:
         exponent beyond ``MOST_EXPONENT``.
     """
     shown = tidy(text)
-    if inner := _WRAPPED.fullmatch(shown):
+    if inner := WRAPPED.fullmatch(shown):
         shown = inner[1].strip()
     if shown.startswith("(") and shown.endswith(")") and "," not in shown:
         shown = shown[1:-1]
@@ -202,11 +202,11 @@ def same_number(gold: NumberAnswer, answer: NumberAnswer) -> bool:
 
 def unwrap_text(text: str) -> str | None:
     r"""Return the words of an answer that is only ``\text{...}``; else ``None``."""
-    match = _WRAPPED.fullmatch(tidy(text))
+    match = WRAPPED.fullmatch(tidy(text))
     return match[1].strip() or None if match else None
 
 
 def words(text: str) -> str:
     r"""Reduce words to what counts: no case, no ``\text{}``, no blanks, no marks around them."""
-    inner = _WRAPPED.sub(r"\1", tidy(text))
+    inner = WRAPPED.sub(r"\1", tidy(text))
     return re.sub(r"[\s{}*\"'`]+", "", inner).strip("().,;:!").casefold()
